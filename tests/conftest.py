@@ -1,0 +1,27 @@
+"""Corpus tests read the folder named by FOLKRNN_TEST_DATA; the summary says how many were skipped for lack of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = os.environ.get("FOLKRNN_TEST_DATA", "")
+_WITHOUT_DATA = "FOLKRNN_TEST_DATA names no folder of corpora"
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real corpora; a test that asks for it is skipped where there is none."""
+    if not DATA or not Path(DATA).is_dir():
+        pytest.skip(_WITHOUT_DATA)
+    return Path(DATA)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if _WITHOUT_DATA in str(report.longrepr)
+    ]
+    place = DATA or "not set"
+    terminalreporter.write_line(f"corpus tests skipped for lack of FOLKRNN_TEST_DATA ({place}): {len(skipped)}")

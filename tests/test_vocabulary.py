@@ -1,0 +1,60 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from folkrnn.refusal import Refusal
+from folkrnn.vocabulary import TYPES, V2, Vocabulary, pitch_parts, token_type
+
+
+def test_v2_has_137_tokens_of_seven_types_with_the_papers_counts():
+    assert len(V2) == 137
+    assert Counter(V2.types) == {
+        "transcription": 2, "meter": 7, "mode": 4, "measure": 5, "pitch": 85, "grouping": 9, "duration": 25
+    }  # fmt: skip
+
+
+def test_the_papers_one_based_numbers_are_ours_plus_one():
+    assert [V2.index[token] + 1 for token in ("K:Cmaj", "A,", "=B,")] == [87, 106, 130]
+
+
+def test_pitches_are_29_plain_16_sharp_17_flat_and_23_natural():
+    accidentals = Counter(pitch_parts(V2.tokens[i])[0] for i in V2.of_type("pitch"))
+    assert accidentals == {"": 29, "^": 16, "_": 17, "=": 23}
+
+
+def test_the_plot_order_holds_every_token_once_and_runs_through_the_types_in_order():
+    assert sorted(V2.plot_order) == list(range(137))
+    ranks = [TYPES.index(V2.types[i]) for i in V2.plot_order]
+    assert ranks == sorted(ranks)
+
+
+@given(st.lists(st.integers(0, 136), max_size=50))
+def test_decoding_then_encoding_is_the_identity(ids):
+    assert V2.encode(V2.decode(ids)) == ids
+    assert V2.encode(" ".join(V2.decode(ids))) == ids
+
+
+def test_an_unknown_token_is_named_with_its_place():
+    with pytest.raises(Refusal, match=r"'c,,' \(number 2\)"):
+        V2.encode("M:4/4 K:Cmaj c,, d")
+
+
+def test_a_vocabulary_without_transcription_tokens_or_with_repeats_is_refused():
+    with pytest.raises(Refusal, match="missing"):
+        Vocabulary(("a", "b"))
+    with pytest.raises(Refusal, match="once"):
+        Vocabulary(("<s>", "</s>", "a", "a"))
+
+
+@pytest.mark.parametrize("nonsense", ["", "H", "hello", "^", "K", "(", "<x>"])
+def test_what_is_no_token_has_no_type(nonsense):
+    with pytest.raises(Refusal):
+        token_type(nonsense)
+
+
+def test_the_swedish_and_v3_families_have_types_too():
+    assert [token_type(t) for t in ("[M:3/4]", "K:maj", "[K:Cdor]", "=C", "(3:2:3", "z", "|2")] == [
+        "meter", "mode", "mode", "pitch", "grouping", "pitch", "measure",
+    ]  # fmt: skip
