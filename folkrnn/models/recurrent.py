@@ -1,0 +1,130 @@
+"""One recurrent layer, its cell equations, and its three executions: fused, stepped, reconstructed.
+
+Shapes: B tunes, T steps, I inputs, H units, G gates (4 for an LSTM, 3 for a GRU).
+
+The LSTM of folk-rnn (facts sheet section 1.2; Lasagne's convention, which has one bias per gate):
+
+    i = σ(W_xi x + W_hi h + b_i)    f = σ(W_xf x + W_hf h + b_f)    o = σ(W_xo x + W_ho h + b_o)
+    g = tanh(W_xg x + W_hg h + b_g)    c ← f⊙c + i⊙g    h ← o⊙tanh(c)
+
+The GRU (Lasagne's and torch's with one bias): r, u = σ(·); n = tanh(W_xn x + b_n + r⊙W_hn h); h ← (1 − u)⊙n + u⊙h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Cell = Literal["lstm", "gru"]
+State = tuple[Tensor, ...]
+"""(h, c) of an LSTM layer or (h,) of a GRU layer, each `[B, H]`."""
+
+Visit = Callable[[str, Tensor], Tensor]
+"""Called with a stream's name and its value `[B, H]`; what it returns takes the value's place."""
+
+GATES: dict[str, tuple[str, ...]] = {"lstm": ("i", "f", "g", "o"), "gru": ("r", "u", "n")}
+"""Gates in the order in which their rows are stacked in the weight matrices (that of `torch.nn`)."""
+
+STREAMS: dict[str, tuple[str, ...]] = {
+    "lstm": ("i.pre", "f.pre", "g.pre", "o.pre", "i", "f", "g", "o", "c", "tanhc", "h"),
+    "gru": ("r.pre", "u.pre", "n.pre", "r", "u", "n", "h"),
+}
+"""Every stream of a cell that can be read or written, in the order in which a step computes them."""
+
+
+class RecurrentLayer(nn.Module):
+    """Parameters of one layer: `weight_ih [G·H, I]`, `weight_hh [G·H, H]`, `bias [G·H]`: one bias per gate."""
+
+    def __init__(self, inputs: int, units: int, cell: Cell = "lstm") -> None:
+        super().__init__()
+        rows = len(GATES[cell]) * units
+        self.cell: Cell = cell
+        self.inputs, self.units = inputs, units
+        self.weight_ih = nn.Parameter(torch.empty(rows, inputs))
+        self.weight_hh = nn.Parameter(torch.empty(rows, units))
+        self.bias = nn.Parameter(torch.zeros(rows))
+        self.register_buffer("_no_second_bias", torch.zeros(rows), persistent=False)
+
+    def fused(self, x: Tensor, state: State) -> Tensor:
+        """Returns h of every step `[B, T, H]` for inputs `[B, T, I]`, by torch's fused kernel."""
+        weights = [self.weight_ih, self.weight_hh, self.bias, self._no_second_bias]
+        first = [part.unsqueeze(0).contiguous() for part in state]
+        if self.cell == "lstm":
+            return torch.lstm(x, first, weights, True, 1, 0.0, self.training, False, True)[0]
+        return torch.gru(x, first[0], weights, True, 1, 0.0, self.training, False, True)[0]
+
+    def step(self, drive: Tensor, state: State, visit: Visit | None = None) -> State:
+        """Returns the next state. `drive [B, G·H]` is W_x x + b; `visit` reads and replaces streams by name."""
+        step = lstm_step if self.cell == "lstm" else gru_step
+        return step(drive, self.weight_hh, state, visit)
+
+    def drive(self, x: Tensor) -> Tensor:
+        """Returns W_x x + b, `[…, G·H]`, for inputs `[…, I]`."""
+        return nn.functional.linear(x, self.weight_ih, self.bias)
+
+    def reconstruct(self, x: Tensor, h: Tensor, state: State) -> dict[str, Tensor]:
+        """Returns every stream `[B, T, H]` given the h `[B, T, H]` that `fused` computed from x.
+
+        All pre-activations follow from one matrix product over all steps, since every h_{t−1} is known; c is then a
+        cheap scan.
+        """
+        before = torch.cat([state[0].unsqueeze(1), h[:, :-1]], dim=1)
+        drive, recurrent = self.drive(x), nn.functional.linear(before, self.weight_hh)
+        if self.cell == "gru":
+            return _gru_streams(drive, recurrent, h)
+        pre = dict(zip(GATES["lstm"], (drive + recurrent).chunk(4, dim=-1), strict=True))
+        gates = {name: pre[name].tanh() if name == "g" else pre[name].sigmoid() for name in pre}
+        c = _scan(gates["f"], gates["i"] * gates["g"], state[1])
+        return {f"{name}.pre": value for name, value in pre.items()} | gates | {"c": c, "tanhc": c.tanh(), "h": h}
+
+
+def lstm_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:
+    """Returns (h, c) `[B, H]` after one step of the LSTM. Visiting changes nothing unless `visit` does."""
+    h, c = state
+    pre = torch.addmm(drive, h, weight_hh.t())
+    if visit is None:
+        i, f, g, o = pre.chunk(4, dim=-1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+    i, f, g, o = (visit(f"{name}.pre", value) for name, value in zip("ifgo", pre.chunk(4, dim=-1), strict=True))
+    i, f, g, o = visit("i", i.sigmoid()), visit("f", f.sigmoid()), visit("g", g.tanh()), visit("o", o.sigmoid())
+    c = visit("c", f * c + i * g)
+    return visit("h", o * visit("tanhc", c.tanh())), c
+
+
+def gru_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:
+    """Returns (h,) `[B, H]` after one step of the GRU."""
+    (h,) = state
+    seen = visit or _unchanged
+    recurrent = nn.functional.linear(h, weight_hh)
+    xr, xu, xn = drive.chunk(3, dim=-1)
+    hr, hu, hn = recurrent.chunk(3, dim=-1)
+    r = seen("r", seen("r.pre", xr + hr).sigmoid())
+    u = seen("u", seen("u.pre", xu + hu).sigmoid())
+    n = seen("n", seen("n.pre", xn + r * hn).tanh())
+    return (seen("h", (1 - u) * n + u * h),)
+
+
+def _unchanged(_: str, value: Tensor) -> Tensor:
+    return value
+
+
+def _gru_streams(drive: Tensor, recurrent: Tensor, h: Tensor) -> dict[str, Tensor]:
+    xr, xu, xn = drive.chunk(3, dim=-1)
+    hr, hu, hn = recurrent.chunk(3, dim=-1)
+    pre = {"r.pre": xr + hr, "u.pre": xu + hu}
+    r, u = pre["r.pre"].sigmoid(), pre["u.pre"].sigmoid()
+    pre["n.pre"] = xn + r * hn
+    return pre | {"r": r, "u": u, "n": pre["n.pre"].tanh(), "h": h}
+
+
+def _scan(keep: Tensor, add: Tensor, c: Tensor) -> Tensor:
+    """Returns c_t = keep_t ⊙ c_{t−1} + add_t for every step, `[B, T, H]`."""
+    out = torch.empty_like(add)
+    for t in range(add.shape[1]):
+        c = torch.addcmul(add[:, t], keep[:, t], c)
+        out[:, t] = c
+    return out
