@@ -20,7 +20,7 @@ from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer, State
 from folkrnn.refusal import Refusal
 
 SMALLEST_BATCH = 16
-"""Rows that a step is padded to: smaller matrix products round differently, and a tune must not depend on its company."""
+"""Rows that a step is padded to: smaller products round differently, and a tune must not depend on its company."""
 
 SiteVisit = Callable[[str, Tensor], Tensor]
 """Called with a site's name (`l2.c`, `x`, `logits`) and value; what it returns takes the value's place."""

@@ -1,0 +1,117 @@
+"""Tune families, and the split that keeps each family on one side.
+
+Two tunes are of one family if they share a title (up to spelling, articles and trailing numbers) or a melody (many
+common runs of eight pitches); families are the connected components. The split depends on the tunes alone, never on the
+seed: a family goes to validation if the hash of its alphabetically first member falls below the asked-for share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from folkrnn.datasets.corpus import Tune
+from folkrnn.vocabulary import token_type
+
+RUN = 8
+"""Pitches in a run that two settings are compared by."""
+
+COMMON = 0.25
+"""Share of the shorter tune's distinct runs that another must hold to be a setting of the same melody."""
+
+TOO_FREQUENT = 40
+"""A run that occurs in more tunes than this is idiom, not identity."""
+
+_ARTICLES = {"the", "a", "an", "da", "le", "la"}
+_NO_NAMES = {
+    "",
+    "untitled",
+    "reel",
+    "jig",
+    "hornpipe",
+    "march",
+    "waltz",
+    "minuet",
+    "quickstep",
+    "gigg",
+    "air",
+    "strathspey",
+}
+
+
+def families(tunes: Sequence[Tune]) -> np.ndarray:
+    """Returns a family number for each tune, `[N]`; tunes of one family share it."""
+    parent = list(range(len(tunes)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for a, b in [*_same_title(tunes), *_same_melody(tunes)]:
+        parent[max(root(a), root(b))] = min(root(a), root(b))
+    return np.array([root(i) for i in range(len(tunes))])
+
+
+def split(tunes: Sequence[Tune], validation_share: float) -> tuple[list[int], list[int]]:
+    """Returns indices of training and validation tunes; whole families only, fixed by the tunes themselves."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, family in enumerate(families(tunes)):
+        members[int(family)].append(i)
+    validation: list[int] = []
+    for family in members.values():
+        key = min(" ".join(tunes[i].tokens) for i in family)
+        draw = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+        if draw < validation_share:
+            validation += family
+    held_out = set(validation)
+    return [i for i in range(len(tunes)) if i not in held_out], sorted(validation)
+
+
+def plain_title(title: str) -> str:
+    """Returns a title reduced to what names a tune: "The Humours of Ennis, No. 2" → "ennis humours of"."""
+    text = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    text = re.sub(r"\b(no\.?|number|version|setting|--.*)\s*\d*", " ", text.replace("'", "").replace("-- ", "-- "))
+    words = [word for word in re.findall(r"[a-z]+", text) if word not in _ARTICLES]
+    return " ".join(sorted(words))
+
+
+def _same_title(tunes: Sequence[Tune]) -> Iterable[tuple[int, int]]:
+    by_title: dict[str, list[int]] = defaultdict(list)
+    for i, tune in enumerate(tunes):
+        by_title[plain_title(tune.title)].append(i)
+    for title, group in by_title.items():
+        if title not in _NO_NAMES:
+            yield from ((group[0], other) for other in group[1:])
+
+
+def _same_melody(tunes: Sequence[Tune]) -> Iterable[tuple[int, int]]:
+    runs = [_runs(tune) for tune in tunes]
+    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for i, mine in enumerate(runs):
+        for run in mine:
+            holders[run].append(i)
+    for i, mine in enumerate(runs):
+        shared: dict[int, int] = defaultdict(int)
+        for run in mine:
+            others = holders[run]
+            if len(others) <= TOO_FREQUENT:
+                for j in others:
+                    shared[j] += j > i
+        for j, count in shared.items():
+            if count and count >= COMMON * min(len(mine), len(runs[j])):
+                yield i, j
+
+
+def _runs(tune: Tune) -> set[tuple[str, ...]]:
+    """All runs of RUN successive pitch letters, octaves ignored, so that settings in other octaves or rhythms meet."""
+    letters = [
+        token.strip("=^_,'").lower() for token in tune.tokens[2:] if token_type(token) == "pitch" and token != "z"
+    ]
+    return {tuple(letters[k : k + RUN]) for k in range(len(letters) - RUN + 1)}

@@ -1,0 +1,45 @@
+"""`dataset=irish`: the fiddle and fife collections that come with music21, 4,248 tunes in ABC before selection."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from folkrnn.datasets.corpus import Corpus, distinct
+from folkrnn.datasets.parsing import parse_texts, read_text
+from folkrnn.refusal import Refusal
+
+COLLECTIONS = {
+    "oneills1850": "O'Neill's Music of Ireland (1903), 1,850 melodies and their second settings; tunes in the public "
+    "domain, transcriptions by Norbert Paap and others as distributed with music21",
+    "ryansMammoth": "Ryan's Mammoth Collection (1883), 1,059 tunes; tunes in the public domain, transcriptions "
+    "contributed by Ray Davies and others as distributed with music21",
+    "airdsAirs": "Aird's Selection of Scotch, English, Irish and Foreign Airs (1778-1801), 1,180 tunes; tunes in the "
+    "public domain, transcriptions by Jack Campin (2009) as distributed with music21",
+}
+"""Folder in music21's corpus, and what its files and music21's corpus licence say of it."""
+
+
+def irish() -> Corpus:
+    """Returns the corpus of all three collections, in their order, without exact duplicates."""
+    texts = [
+        (collection, read_text(path))
+        for collection in COLLECTIONS
+        for path in sorted((_music21_corpus() / collection).glob("*.abc"))
+    ]
+    tunes, rejections = parse_texts("irish", texts)
+    return Corpus("irish", distinct(tunes, rejections), rejections, COLLECTIONS)
+
+
+def _music21_corpus() -> Path:
+    """The folder of music21's corpora, found without importing music21 (which takes seconds)."""
+    spec = importlib.util.find_spec("music21")
+    if spec is None or not spec.submodule_search_locations:
+        raise Refusal(
+            "dataset=irish reads the collections that come with music21, which is not installed: pip install music21"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "corpus"
+    missing = [collection for collection in COLLECTIONS if not (folder / collection).is_dir()]
+    if missing:
+        raise Refusal(f"this music21 comes without its corpus {missing[0]}; install the full package from PyPI")
+    return folder

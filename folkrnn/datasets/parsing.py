@@ -1,0 +1,130 @@
+"""From ABC text to tunes of a corpus: in parallel, with a progress bar, cached by the digest of what was read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from folkrnn.datasets.corpus import Tune
+from folkrnn.notation import tokenise as tokeniser
+from folkrnn.notation.abc import AbcTune, read_abc
+from folkrnn.refusal import Refusal
+
+CHUNK = 400
+"""Tunes per task handed to a worker."""
+
+WORTH_WORKERS = 2_000
+"""Below this many tunes starting workers takes longer than parsing."""
+
+
+def read_text(path: Path) -> str:
+    """Returns a file's text, UTF-8 or else Latin-1 (old ABC collections are either).
+
+    Raises Refusal where the file is missing, empty, unreadable or binary.
+    """
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except FileNotFoundError:
+        raise Refusal(f"no file {path}") from None
+    except (OSError, EOFError) as error:
+        raise Refusal(f"cannot read {path}: {error}") from None
+    if not data.strip():
+        raise Refusal(f"{path} is empty")
+    if b"\0" in data:
+        raise Refusal(f"{path} is a binary file, not text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def tokenised(tunes: Sequence[AbcTune]) -> tuple[list[Tune], Counter[str]]:
+    """Returns the tunes that folk-rnn's tokens can express, and the count of each reason why others cannot."""
+    kept: list[Tune] = []
+    reasons: Counter[str] = Counter()
+    for tune in tunes:
+        tokens = tokeniser.tokenise(tune)
+        if isinstance(tokens, tokeniser.Rejection):
+            reasons[tokens.reason] += 1
+        else:
+            kept.append(Tune(tuple(tokens), tune.title, tune.source))
+    return kept, reasons
+
+
+def parse_all(tunes: Sequence[AbcTune], label: str) -> tuple[list[Tune], Counter[str]]:
+    """Returns `tokenised(tunes)`, shared among processes where there are many, with a progress bar on a terminal."""
+    if len(tunes) < WORTH_WORKERS:
+        return tokenised(tunes)
+    from rich.progress import track
+
+    chunks = [tunes[k : k + CHUNK] for k in range(0, len(tunes), CHUNK)]
+    kept: list[Tune] = []
+    reasons: Counter[str] = Counter()
+    # spawn, not fork: the parent may hold threads (torch, MLflow) that a forked child would inherit half-alive
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for some, why in track(pool.map(tokenised, chunks), f"Parsing {label}", len(chunks), transient=True):
+            kept += some
+            reasons += why
+    return kept, reasons
+
+
+def cached(key: str, parse: Callable[[], tuple[list[Tune], Counter[str]]]) -> tuple[list[Tune], Counter[str]]:
+    """Returns what `parse` returned the last time for the same `key`, or calls it and keeps the result.
+
+    The cache is `$XDG_CACHE_HOME/folkrnn` (`~/.cache/folkrnn`); where that cannot be written, nothing is kept.
+    """
+    path = cache_folder() / f"parsed-{key}.json.gz"
+    try:
+        entry = json.loads(gzip.decompress(path.read_bytes()))
+        return [Tune(tuple(t.split(" ")), title, source) for t, title, source in entry["tunes"]], Counter(
+            entry["reasons"]
+        )
+    except FileNotFoundError:
+        pass
+    except (OSError, EOFError, ValueError, KeyError):
+        path.unlink(missing_ok=True)  # a torn file of an interrupted run
+    tunes, reasons = parse()
+    entry = {"tunes": [(" ".join(t.tokens), t.title, t.source) for t in tunes], "reasons": reasons}
+    _write_atomically(path, gzip.compress(json.dumps(entry).encode(), mtime=0))
+    return tunes, reasons
+
+
+def cache_folder() -> Path:
+    """Where parsed corpora are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "folkrnn"
+
+
+def cache_key(texts: Iterable[tuple[str, str]]) -> str:
+    """Returns a digest of named texts and of the tokeniser's own source, so that neither can change unnoticed."""
+    hasher = hashlib.sha256()
+    for name, text in texts:
+        hasher.update(name.encode() + b"\0" + text.encode() + b"\0")
+    for source in sorted(Path(tokeniser.__file__).parent.glob("*.py")):
+        hasher.update(source.read_bytes())
+    return hasher.hexdigest()[:16]
+
+
+def parse_texts(name: str, texts: Sequence[tuple[str, str]]) -> tuple[list[Tune], Counter[str]]:
+    """Returns the tunes and reasons of several ABC texts `(source, text)`, cached."""
+
+    def parse() -> tuple[list[Tune], Counter[str]]:
+        return parse_all([tune for source, text in texts for tune in read_abc(text, source)], name)
+
+    return cached(cache_key(texts), parse)
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # a cache that cannot be written only costs time
