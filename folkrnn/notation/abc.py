@@ -1,0 +1,114 @@
+"""ABC files cut into tunes: header fields as they stand, music code as it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from folkrnn.notation.meters import default_unit, read_unit
+from folkrnn.notation.rejection import Unfit
+
+_FIELD = re.compile(r"[ \t]*([A-Za-z+]):[ \t]*(.*)")
+_BODY_FIELD = re.compile(r"(?![A-Ga-gz]:[ \t]*[|:\]])([A-Za-z]):(?![|:])[ \t]*(.*)")
+_TUNE = re.compile(r"^[ \t]*X[ \t]*:", re.MULTILINE)
+_NUMBER = re.compile(r"\d{1,9}")
+
+
+@dataclass(frozen=True)
+class AbcTune:
+    """One tune of an ABC file.
+
+    `meter` and `key` are the header's own words ("C|", "D Major"); `unit` is the unit note length as a share of a whole
+    note, by ABC's rule where no L: gives it, and 0 where L: cannot be read; `body` is the music code with its line
+    breaks, field lines and comments; `fields` has every field by its letter, in order, and comments under "%";
+    `source` is the file it came from and `number` its X:, or its place there.
+    """
+
+    title: str
+    meter: str
+    unit: Fraction
+    key: str
+    body: str
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    source: str = ""
+    number: int = 0
+
+
+def read_abc(text: str, source: str = "") -> Iterator[AbcTune]:
+    """Yields the tunes of `text` in order.
+
+    X: starts a tune; text without X: is one tune if it has a K:. What stands before the first X: is the header of the
+    file: its fields and comments belong to every tune. A tune without K: is yielded all the same, its key empty, so
+    that it can be counted. Source: the ABC 2.1 standard, sections 2 and 3, read leniently.
+    """
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    starts = [match.start() for match in _TUNE.finditer(text)]
+    if not starts:
+        if re.search(r"^[ \t]*K:", text, re.MULTILINE):
+            yield _read_tune(text, {}, source, 1)
+        return
+    common, _ = _read_header(text[: starts[0]].split("\n"))
+    for place, (start, stop) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True), 1):
+        yield _read_tune(text[start:stop], common, source, place)
+
+
+def _read_tune(text: str, common: dict[str, list[str]], source: str, place: int) -> AbcTune:
+    lines = text.strip("\n").split("\n")
+    header, length = _read_header(lines)
+    fields = {name: [*common.get(name, ()), *header.get(name, ())] for name in {**common, **header}}
+    body = lines[length:]
+    _add_body_fields(fields, body)
+    own = {**{name: values[-1] for name, values in common.items()}, **{n: v[0] for n, v in header.items()}}
+    number = _NUMBER.match(own.get("X", ""))
+    return AbcTune(
+        title=own.get("T", ""),
+        meter=header.get("M", common.get("M", [""]))[-1],
+        unit=_unit(header.get("L", common.get("L", [""]))[-1], header.get("M", common.get("M", [""]))[-1]),
+        key=header.get("K", common.get("K", [""]))[-1],
+        body="\n".join(body),
+        fields=fields,
+        source=source,
+        number=int(number[0]) if number else place,
+    )
+
+
+def _unit(unit: str, meter: str) -> Fraction:
+    if not unit:
+        return default_unit(meter)
+    try:
+        return read_unit(unit)
+    except Unfit:
+        return Fraction(0)
+
+
+def _read_header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
+    """The fields up to K:, comments under "%", and how many lines they are; a field without K: ends nowhere."""
+    fields: dict[str, list[str]] = {}
+    for count, line in enumerate(lines, 1):
+        if line.lstrip().startswith("%"):
+            fields.setdefault("%", []).append(line.strip().lstrip("%").strip())
+            continue
+        match = _FIELD.match(line)
+        if match is None:
+            continue
+        name, value = match[1], match[2]
+        value, _, comment = value.partition("%") if name in "KLMQX" else (value, "", "")
+        fields.setdefault(name, []).append(value.strip())
+        if comment:
+            fields.setdefault("%", []).append(comment.strip())
+        if name == "K":
+            return fields, count
+    return fields, len(lines)
+
+
+def _add_body_fields(fields: dict[str, list[str]], lines: list[str]) -> None:
+    """Files what the lines after K: hold besides music; M:, L: and K: there are changes, which the tokeniser reads."""
+    for line in lines:
+        if line.startswith("%"):
+            fields.setdefault("%", []).append(line.lstrip("%").strip())
+            continue
+        match = _BODY_FIELD.match(line)
+        if match and match[1] not in "MLK":
+            fields.setdefault(match[1], []).append(match[2].strip())
