@@ -1,0 +1,180 @@
+"""What the terminal shows when something goes wrong: one line for a user's mistake, a traceback for one of ours.
+
+Exit statuses: 1 a bug or a failed analysis, 2 a refusal, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from folkrnn.command_line.help import options
+from folkrnn.refusal import Refusal, did_you_mean
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+BUG, REFUSED = 1, 2
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, on the same way out as Ctrl-C: checkpoints are kept and runs get their status."""
+
+
+def refuse(message: str, error: BaseException) -> int:
+    """Prints `error: message` on standard error, after the traceback if HYDRA_FULL_ERROR=1; returns the exit status."""
+    if os.environ.get(FULL_ERROR) == "1":
+        traceback.print_exception(error)
+    coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print("\033[31merror:\033[0m" if coloured else "error:", message, file=sys.stderr, flush=True)
+    return REFUSED
+
+
+def expose(error: BaseException) -> int:
+    """Prints the traceback of a bug; returns the exit status."""
+    traceback.print_exception(error)
+    return BUG
+
+
+@contextmanager
+def environment(name: str, value: str | None) -> Iterator[None]:
+    """Sets (None: unsets) an environment variable while the block runs."""
+    before = os.environ.get(name)
+    _set(name, value)
+    try:
+        yield
+    finally:
+        _set(name, before)
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+@contextmanager
+def interruptions() -> Iterator[list[int]]:
+    """Turns SIGTERM into Terminated and SIGINT into KeyboardInterrupt; yields the list of signals that came.
+
+    The list outlives the exception: Lightning catches it, shuts down and leaves with status 1.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def explained(error: Exception, overrides: list[str], conf: Path) -> str | None:
+    """Returns one line for an error met while composing the configuration, or None if it is a bug of ours.
+
+    `overrides` are those that were typed; they tell which keys there could have been.
+    """
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    if isinstance(error, Refusal):
+        return str(error)
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_option(error.missing_cfg_file, error.options, conf) + _named_in(text)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error.override)
+    if match := re.search(r"Ambiguous value for argument '([^=]+)=(.*)'", text):
+        key, values = match.groups()
+        return (
+            f"{key}={values} names several values: add -m to run one after the other, or write {key}=[{values}] for a list"
+        )
+    if match := re.match(r"Could not override '([^']+)'\.", text):
+        return _unknown_key(match[1], overrides, conf)
+    if match := re.match(r"Config group override must be a string or a list", text):
+        return "a choice takes the name of an option (or a list of names, for analysis and intervention); none is a name"
+    if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError):
+        cause = f": {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        return _one_line(text + cause)
+    return None
+
+
+def _unknown_option(path: str, known: object, conf: Path) -> str:
+    group, _, option = path.rpartition("/")
+    names = list(known) if isinstance(known, list | tuple) and known else options(conf, group)
+    if not names:
+        return f"there is no configuration {path} in {conf}"
+    return f"{group}={option}: no such option{did_you_mean(option, names)}; {group} takes {', '.join(names)}"
+
+
+def _named_in(text: str) -> str:
+    match = re.match(r"In '([^']+)'", text)
+    return f" (named in {match[1]}.yaml)" if match and match[1] != "config" else ""
+
+
+def _unreadable(override: str) -> str:
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"{override!r} is neither a flag nor KEY=VALUE; see --help"
+    return f"cannot read the value in {override!r}; to pass it as text, put it in quotes of its own: '{key}=\"{value}\"'"
+
+
+def _unknown_key(key: str, overrides: list[str], conf: Path) -> str:
+    group, _, rest = key.partition(".")
+    option = rest.partition(".")[0]
+    keys = _keys(overrides, conf)
+    if option in options(conf, group) and f"{group}.{option}" not in keys:
+        return f"{key}: {group} {option} is not part of this run; add it with {group}={option}"
+    section = key.rpartition(".")[0]
+    while section and section not in keys:
+        section = section.rpartition(".")[0]
+    start = f"{section}." if section else ""
+    siblings = [known for known in keys if known.startswith(start) and "." not in known[len(start) :]]
+    suggestion = did_you_mean(key, siblings) or did_you_mean(key, keys)
+    owner = section or "the configuration"
+    return f"{key}: no such key{suggestion}; {owner} has {', '.join(name[len(start) :] for name in siblings) or 'none'}"
+
+
+def _keys(overrides: list[str], conf: Path) -> list[str]:
+    """Returns every key that the configuration would have with the choices among `overrides`, sections included."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    choices = [
+        override.input_line or ""
+        for override in parsed
+        if not override.is_sweep_override() and (conf / override.key_or_group).is_dir()
+    ]
+    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+        config = compose("config", overrides=choices)
+    found: list[str] = []
+
+    def walk(node: object, prefix: str) -> None:
+        from omegaconf import DictConfig
+
+        if isinstance(node, DictConfig) and not node._is_missing() and not node._is_none():
+            for name in node:
+                found.append(f"{prefix}{name}")
+                walk(node._get_node(name), f"{prefix}{name}.")
+
+    walk(config, "")
+    return found
+
+
+def _one_line(text: str) -> str:
+    kept = text.partition("\nConfig search path:")[0]
+    lines = [line.strip() for line in kept.splitlines() if line.strip() and "hydra.cc/docs" not in line]
+    return " ".join(lines)

@@ -1,0 +1,45 @@
+"""A short name for what determines a result: two runs with the same digest compute the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+WITHOUT_EFFECT = {
+    "rerun",
+    "launcher",
+    "tracking",
+    "hydra",
+    "sampling.live",
+    "trainer.resume",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.strategy",
+    "trainer.workers",
+}
+"""Keys that say where and how a run is made and filed, not what comes out."""
+
+
+def digest(config: DictConfig, **also: str) -> str:
+    """Returns 12 hexadecimal digits of the resolved configuration without WITHOUT_EFFECT, and of `also`.
+
+    `also` takes what the configuration only points at, such as the digest of the weights. The order of interventions
+    counts, since they are applied in that order; that of all other keys does not.
+    """
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    kept = _kept(plain)
+    interventions = list(kept.pop("intervention", {}).items())
+    text = json.dumps([kept, interventions, also], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _kept(plain: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
+    return {
+        str(key): _kept(value, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in plain.items()
+        if f"{prefix}{key}" not in WITHOUT_EFFECT
+    }
