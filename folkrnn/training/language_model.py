@@ -50,8 +50,8 @@ def learning_rate_at(update: int, total: int, recipe: Recipe) -> float:
 class LanguageModelTraining(pl.LightningModule):
     """Fits a FolkRNN to predict each token from those before it.
 
-    Logs `train/loss`, `train/learning_rate`, `train/gradient_norm` per update and `validation/loss` per epoch, losses in
-    nats per token (uniform guessing among 137 tokens: 4.92).
+    Logs `train/loss`, `train/learning_rate`, `train/gradient_norm` per update and `validation/loss` per epoch,
+    losses in nats per token (uniform guessing among 137 tokens: 4.92).
     """
 
     def __init__(self, model: FolkRNN, recipe: Recipe) -> None:

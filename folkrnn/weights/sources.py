@@ -1,0 +1,56 @@
+"""`weights=…`: each option as a function from the asked-for model to its parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.vocabulary import V2, Vocabulary
+from folkrnn.weights import folder
+from folkrnn.weights.folder import Weights
+
+SHIPPED = Path(__file__).parent
+
+
+def pretrained(model: str = "folkrnn") -> Weights:
+    """Returns the weights shipped for a named model. Raises Refusal where none are."""
+    place = SHIPPED / model
+    if not (place / folder.PARAMETERS).is_file():
+        there = ", ".join(sorted(p.parent.name for p in SHIPPED.glob(f"*/{folder.PARAMETERS}"))) or "none"
+        raise Refusal(f"no weights ship for model={model} (shipped: {there}); train it with weights=scratch")
+    weights = folder.load(place)
+    return Weights(weights.model, weights.vocabulary, f"pretrained/{model}", weights.digest, weights.card)
+
+
+def scratch(model: FolkRNN, seed: int, vocabulary: Vocabulary = V2) -> Weights:
+    """Returns `model` with fresh parameters drawn from `seed`, ready to be trained."""
+    model.reset_parameters(torch.Generator().manual_seed(seed))
+    return Weights(model, vocabulary, "scratch", folder.digest(model))
+
+
+def checkpoint(path: str | None) -> Weights:
+    """Returns the weights in a weights folder, a `.safetensors` file or a Lightning checkpoint (`.ckpt`)."""
+    if path is None:
+        raise Refusal("weights=checkpoint needs weights.path=… (a weights folder, .safetensors or .ckpt)")
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise Refusal(f"weights.path={path}: no such file or folder")
+    return _lightning(place) if place.suffix in (".ckpt", ".pt", ".pth") else folder.load(place)
+
+
+def _lightning(file: Path) -> Weights:
+    """The model inside a Lightning checkpoint, read as plain tensors (`weights_only`): no code in it can run."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds here, all of which mean the same to the user
+        reason = str(error).splitlines()[0]
+        raise Refusal(f"{file} is not a whole checkpoint of plain tensors: {reason}") from error
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise Refusal(f"{file} is not a Lightning checkpoint: it has no state_dict")
+    tensors = {name.removeprefix("model."): value.float() for name, value in state.items()}
+    model = folder.model_of(tensors, str(file), V2)
+    return Weights(model, V2, str(file), folder.digest(model))
