@@ -136,9 +136,7 @@ _POSITIVE = Rule("a number above 0", lambda value: _is_number(value) and 0 < val
 _SHARE = Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 _FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 _TEXT = Rule("text", lambda value: isinstance(value, str) and value != "")
-_SITES = Rule(
-    "a list of sites such as [l*.h]", lambda value: isinstance(value, list) and all(map(_TEXT.holds, value))
-)
+_SITES = Rule("a list of sites such as [l*.h]", lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)))
 _CHOSEN = Rule("chosen by name", lambda value: isinstance(value, dict))
 
 RULES: dict[str, Rule] = {
@@ -192,39 +190,48 @@ _OPEN = {"dataset", "model", "weights", "recipe", "control", "launcher", "interv
 
 def check(config: DictConfig) -> None:
     """Raises Refusal for the first key that is unknown, missing or has a value that its rule in RULES does not allow."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        section, _, key = missing[0].rpartition(".")
-        chosen = OmegaConf.select(config, f"{section}.name") if section else None
-        by = f": {section}={chosen} needs it" if chosen else ""
-        raise Refusal(f"{missing[0]} is not given{by}; add {missing[0]}={key.upper() or 'VALUE'}")
     try:
-        plain = OmegaConf.to_container(config, resolve=True)
+        missing = sorted(OmegaConf.missing_keys(config))
+        plain = OmegaConf.to_container(config, resolve=not missing)
     except OmegaConfBaseException as error:
         raise Refusal(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+    if missing:
+        raise Refusal(_missing(missing[0], config))
     for key, value in _leaves(plain):
-        rule = RULES.get(key)
-        if rule is None:
-            section, _, name = key.rpartition(".")
-            siblings = [known.removeprefix(f"{section}.") for known in RULES if known.rpartition(".")[0] == section]
-            owner = section or "the configuration"
-            raise Refusal(f"{key}: no such key{did_you_mean(name, siblings)}; {owner} has {', '.join(siblings)}")
-        if not rule.holds(value):
-            raise Refusal(f"{key}={_shown(value)}: must be {rule.words}")
+        if key not in RULES:
+            raise Refusal(_unknown(key))
+        if not RULES[key].holds(value):
+            raise Refusal(f"{key}={_shown(value)}: must be {RULES[key].words}")
 
 
 def _leaves(plain: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yields every key with its value; of open sections the section itself and what RULES lists of it."""
     for key, value in plain.items():
         full = f"{prefix}{key}"
-        if full in _OPEN:
+        if full in _OPEN and isinstance(value, dict):
             yield full, value
-            listed = value.items() if isinstance(value, dict) else ()
-            yield from ((f"{full}.{name}", item) for name, item in listed if f"{full}.{name}" in RULES)
+            yield from ((f"{full}.{name}", item) for name, item in value.items() if f"{full}.{name}" in RULES)
         elif isinstance(value, dict) and full not in RULES:
             yield from _leaves(value, f"{full}.")
         else:
             yield full, value
+
+
+def _missing(key: str, config: DictConfig) -> str:
+    section, _, name = key.rpartition(".")
+    chosen = OmegaConf.select(config, f"{section}.name") if section else None
+    by = f": {section}={chosen} needs it" if chosen else ""
+    return f"{key} is not given{by}; add {key}={name.upper()}"
+
+
+def _unknown(key: str) -> str:
+    if inside := [rule for rule in RULES if rule.startswith(f"{key}.")]:
+        return f"{key} is a section, no single value; set {', '.join(inside)}"
+    section, _, name = key.rpartition(".")
+    start = f"{section}." if section else ""
+    siblings = list(dict.fromkeys(rule[len(start) :].split(".")[0] for rule in RULES if rule.startswith(start)))
+    owner = section or "the configuration"
+    return f"{key}: no such key{did_you_mean(name, siblings)}; {owner} has {', '.join(siblings)}"
 
 
 def _shown(value: Any) -> str:

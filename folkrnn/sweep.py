@@ -64,8 +64,9 @@ def _jobs(config: DictConfig) -> list[tuple[list[str], DictConfig]]:
     from omegaconf import OmegaConf, open_dict
 
     loader = GlobalHydra.instance().config_loader()
-    params = OmegaConf.to_container(config.hydra.sweeper).get("params") or {}
-    typed = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
+    params = OmegaConf.to_container(config.hydra.sweeper, resolve=False).get("params") or {}
+    typed = [f"{key}={value}" for key, value in params.items()]
+    typed += OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(typed)
     found = []
     for overrides in BasicSweeper.split_arguments(parsed, None)[0]:
@@ -82,6 +83,13 @@ def announce(overrides: list[str]) -> None:
         return
     _running.started += 1
     print(f"\n── job {_running.started} of {_running.jobs}: {shlex.join(overrides)}", file=sys.stderr, flush=True)
+
+
+def summarise(statuses: list[int]) -> None:
+    """Prints which jobs of the sweep failed, if any did; outside a sweep, nothing."""
+    failed = [str(number) for number, status in enumerate(statuses, start=1) if status]
+    if _running is not None and failed:
+        print(f"\n{len(failed)} of {len(statuses)} jobs failed: {', '.join(failed)}", file=sys.stderr, flush=True)
 
 
 def close(status: int) -> None:

@@ -27,7 +27,10 @@ def main(arguments: list[str], conf: Path, study: Study) -> int:
     In a sweep (`-m`) once per job. Returns the exit status: that of the study, or that of the first job that failed.
     """
     if {"-h", "--help"} & set(arguments):
-        print(page(conf, colour=sys.stdout.isatty()))
+        try:
+            print(page(conf, colour=sys.stdout.isatty()), flush=True)
+        except BrokenPipeError:
+            return errors.silence()
         return 0
     from folkrnn import sweep
 
@@ -53,6 +56,8 @@ def _guarded(arguments: list[str], conf: Path, study: Study) -> int:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     except KeyboardInterrupt:
         return errors.BUG
+    except BrokenPipeError:
+        return errors.silence()
     except Unignored as stop:
         return _told(stop.error, overrides, conf)
     except Exception as error:
@@ -67,6 +72,8 @@ def _told(error: Exception, overrides: list[str], conf: Path) -> int:
 def _composed(words: list[str], conf: Path, study: Study) -> int:
     import hydra
     from omegaconf import OmegaConf
+
+    from folkrnn import sweep
 
     OmegaConf.register_new_resolver("repository", lambda path: str(conf.resolve().parent / path), replace=True)
     full_error = os.environ.get(errors.FULL_ERROR)
@@ -85,16 +92,20 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
             job()
     finally:
         sys.argv[1:] = typed
+    sweep.summarise(statuses)
     return next((status for status in statuses if status), 0)
 
 
 def _job(config: DictConfig, study: Study) -> int:
     from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
 
     from folkrnn import sweep
     from folkrnn.build import check
 
-    overrides = [unquoted(override) for override in HydraConfig.get().overrides.task]
+    # unresolved: what was typed may contain an interpolation
+    typed = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    overrides = [unquoted(str(override)) for override in typed]
     sweep.announce(overrides)
     try:
         check(config)

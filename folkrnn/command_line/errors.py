@@ -42,6 +42,12 @@ def expose(error: BaseException) -> int:
     return BUG
 
 
+def silence() -> int:
+    """Ends standard output, whose reader (`| head`) has left; returns the exit status that the shell would give."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
+
+
 @contextmanager
 def environment(name: str, value: str | None) -> Iterator[None]:
     """Sets (None: unsets) an environment variable while the block runs."""
@@ -98,13 +104,13 @@ def explained(error: Exception, overrides: list[str], conf: Path) -> str | None:
         return _unreadable(error.override)
     if match := re.search(r"Ambiguous value for argument '([^=]+)=(.*)'", text):
         key, values = match.groups()
-        return (
-            f"{key}={values} names several values: add -m to run one after the other, or write {key}=[{values}] for a list"
-        )
+        return f"{key}={values} names several values: add -m to run one after the other, or write {key}=[{values}] for a list"
     if match := re.match(r"Could not override '([^']+)'\.", text):
         return _unknown_key(match[1], overrides, conf)
     if match := re.match(r"Config group override must be a string or a list", text):
-        return "a choice takes the name of an option (or a list of names, for analysis and intervention); none is a name"
+        return (
+            "a choice takes the name of an option (or a list of names, for analysis and intervention); none is a name"
+        )
     if isinstance(error, HydraException | OmegaConfBaseException | YAMLError | ValueError):
         cause = f": {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return _one_line(text + cause)
@@ -128,11 +134,15 @@ def _unreadable(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals:
         return f"{override!r} is neither a flag nor KEY=VALUE; see --help"
-    return f"cannot read the value in {override!r}; to pass it as text, put it in quotes of its own: '{key}=\"{value}\"'"
+    return (
+        f"cannot read the value in {override!r}; to pass it as text, put it in quotes of its own: '{key}=\"{value}\"'"
+    )
 
 
 def _unknown_key(key: str, overrides: list[str], conf: Path) -> str:
     group, _, rest = key.partition(".")
+    if group == "hydra":
+        return f"{key}: Hydra has no such key; --cfg hydra shows those that it has"
     option = rest.partition(".")[0]
     keys = _keys(overrides, conf)
     if option in options(conf, group) and f"{group}.{option}" not in keys:
