@@ -142,7 +142,14 @@ def test_once_through_lasts_as_long_as_all_bars(tokens: list[str]):
 def well_formed(test_data: Path) -> list[list[str]]:
     with gzip.open(test_data / "folkrnn_v2" / "data_v2_subset.txt.gz", "rt") as file:
         tunes = [tune.split() for tune in file.read().strip().split("\n\n")]
-    return [tune for tune in tunes[::23] if not flaws(tune) and "|2" not in tune]
+    return [tune for tune in tunes[::23] if not flaws(tune) and "|2" not in tune and dots_equal_notes(tune)]
+
+
+def dots_equal_notes(tokens: list[str]) -> bool:
+    """Between unequal notes, as three real tunes have it, abc2midi ignores broken rhythm."""
+    events = [event for bar in bars(tokens) for event in bar.events]
+    dotted = [i for i, event in enumerate(events) if tokens[event.stop - 1][-1] in "<>"]
+    return all(events[i].length == events[i + 1].length for i in dotted)
 
 
 def test_abc2midi_hears_the_same(test_data: Path):
