@@ -1,0 +1,214 @@
+"""The local account of a run: everything is written here first and sent to the store afterwards.
+
+A results folder holds the files of the run and, in `.tracking/`, `run.json` (which run, in which store),
+`entries.jsonl` (what was logged, in order) and `sent` (how many of these the store has). If the store goes away, the
+run goes on and `upload` sends the rest later. Entries say what to do in plain JSON, and doing one twice does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from folkrnn.refusal import Refusal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Entry = dict[str, Any]
+
+MARKER = "UPLOAD_PENDING.txt"
+"""Stands in a results folder while the store lacks something of it, and says how to send it."""
+
+_PARAMS_AT_ONCE = 100
+_METRICS_AT_ONCE = 1000
+
+
+class Journal:
+    """The entries of one run, on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens the journal in the results folder `folder`, or begins one; drops a line that a crash cut short."""
+        self.folder = folder
+        self._inside = folder / ".tracking"
+        self._inside.mkdir(parents=True, exist_ok=True)
+        lines = self._lines()
+        sent = self._inside / "sent"
+        self.sent = min(int(sent.read_text() or 0), len(lines)) if sent.exists() else 0
+        entries = [json.loads(line) for line in lines]
+        self.pending: deque[Entry] = deque(entries[self.sent :])
+        self.params: dict[str, str] = {}
+        for entry in entries:
+            self.params |= entry.get("params", {})
+
+    @property
+    def about(self) -> dict[str, str]:
+        """The run: `uri`, `experiment`, `root` (repository), `run_id`, `name`; empty where none was begun."""
+        path = self._inside / "run.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def begin(self, **about: str) -> None:
+        """Empties the journal for a new run."""
+        for name in ("entries.jsonl", "sent"):
+            (self._inside / name).unlink(missing_ok=True)
+        (self.folder / MARKER).unlink(missing_ok=True)
+        self.sent, self.pending, self.params = 0, deque(), {}
+        write_whole(self._inside / "run.json", json.dumps(about, indent=1).encode())
+
+    def add(self, entry: Entry) -> None:
+        with (self._inside / "entries.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        self.pending.append(entry)
+        self.params |= entry.get("params", {})
+
+    def send(self, client: MlflowClient) -> None:
+        """Sends what was not sent yet, in order; errors of the store end it, what was sent before them stays sent."""
+        run_id = self.about["run_id"]
+        while self.pending:
+            try:
+                perform(client, run_id, self.folder, self.pending[0])
+            except Exception as error:
+                if not is_rejection(error):
+                    raise
+                self._mark_sent()  # the store will never take it: it must not stand in the way of the rest
+                raise
+            self._mark_sent()
+
+    def _mark_sent(self) -> None:
+        self.sent += 1
+        self.pending.popleft()
+        with (self._inside / "sent").open("w") as file:
+            file.write(str(self.sent))
+
+    def mark_pending(self, reason: str) -> None:
+        text = (
+            f"{len(self.pending)} of {self.sent + len(self.pending)} entries of this run are not in the tracking store "
+            f"{self.about['uri']} yet.\nReason: {reason}\n"
+            "Nothing is lost: the files are here. Send the rest with\n\n"
+            f"    python -m folkrnn.tracking upload '{self.folder}'\n"
+        )
+        write_whole(self.folder / MARKER, text.encode())
+
+    def clear_pending(self) -> None:
+        (self.folder / MARKER).unlink(missing_ok=True)
+
+    def _lines(self) -> list[str]:
+        path = self._inside / "entries.jsonl"
+        if not path.exists():
+            return []
+        whole = path.read_bytes()
+        kept = whole[: whole.rfind(b"\n") + 1]
+        if len(kept) < len(whole):
+            write_whole(path, kept)
+        return kept.decode().splitlines()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file completely or not at all. Raises Refusal where there is no room or no permission."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Refusal(
+            f"cannot write {path} ({error.strerror}): free some space there or choose another folder"
+        ) from error
+
+
+def now() -> int:
+    """Milliseconds since 1970, as MLflow counts."""
+    return time.time_ns() // 1_000_000
+
+
+def is_rejection(error: BaseException) -> bool:
+    """Whether the store understood the entry and will never take it (our mistake), rather than being unwell."""
+    return getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE"
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Whether the error is one of a store, a network or a disk, which may pass, and no mistake of the program."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, (MlflowException, SQLAlchemyError, OSError))
+
+
+def perform(client: MlflowClient, run_id: str, folder: Path, entry: Entry) -> None:
+    """Does in the store what one entry says."""
+    match entry["kind"]:
+        case "params":
+            _log_params(client, run_id, entry["params"])
+        case "tags":
+            _log_tags(client, run_id, entry["tags"])
+        case "metrics":
+            _log_metrics(client, run_id, entry["metrics"])
+        case "file":
+            place = os.path.dirname(entry["path"])  # noqa: PTH120 - "" for the root, where Path says "."
+            client.log_artifact(run_id, str(folder / entry["path"]), place or None)
+        case "image":
+            _log_image(client, run_id, folder, entry)
+        case "dataset":
+            _log_dataset(client, run_id, entry)
+        case "status":
+            _set_status(client, run_id, entry)
+        case kind:
+            raise ValueError(f"unknown kind of entry: {kind}")
+
+
+def _log_params(client: MlflowClient, run_id: str, params: dict[str, str]) -> None:
+    from mlflow.entities import Param
+
+    rows = [Param(key, value) for key, value in params.items()]
+    for i in range(0, len(rows), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=rows[i : i + _PARAMS_AT_ONCE])
+
+
+def _log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    rows = [RunTag(key, value) for key, value in tags.items()]
+    for i in range(0, len(rows), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, tags=rows[i : i + _PARAMS_AT_ONCE])
+
+
+def _log_metrics(client: MlflowClient, run_id: str, metrics: list[tuple[str, float, int, int]]) -> None:
+    from mlflow.entities import Metric
+
+    rows = [Metric(*metric) for metric in metrics]
+    for i in range(0, len(rows), _METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=rows[i : i + _METRICS_AT_ONCE])
+
+
+def _log_image(client: MlflowClient, run_id: str, folder: Path, entry: Entry) -> None:
+    import PIL.Image
+
+    with PIL.Image.open(folder / entry["path"]) as image:
+        client.log_image(
+            run_id, image.convert("RGB"), key=entry["key"], step=entry["step"], timestamp=entry["timestamp"]
+        )
+
+
+def _log_dataset(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=entry["name"],
+        digest=entry["digest"],
+        source_type="local",
+        source=json.dumps({"uri": entry["source"]}),
+        profile=json.dumps(entry["profile"], ensure_ascii=False),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", entry["context"])])])
+
+
+def _set_status(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    if entry["status"] == "RUNNING":
+        client.update_run(run_id, status="RUNNING")
+        return
+    client.set_terminated(run_id, status=entry["status"], end_time=entry["time"])

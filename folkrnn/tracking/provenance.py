@@ -1,0 +1,83 @@
+"""What a result came from besides its configuration: the code, the versions, the device."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "numpy", "matplotlib")
+
+
+def provenance_tags(folder: Path, overrides: Sequence[str] = (), device: str = "cpu") -> dict[str, str]:
+    """Returns tags: `command`, `git.commit`, `git.dirty`, `version.*`, `device`, and those that the MLflow UI shows.
+
+    `folder` is the checkout. `overrides` are the words of the command line after `run.py`.
+    """
+    commit, dirty = git_state(folder)
+    tags = {
+        "command": " ".join(["python run.py", *map(_quoted, overrides)])[:5000],
+        "git.commit": commit,
+        "git.dirty": dirty,
+        "device": device_name(device),
+        "mlflow.source.name": "run.py",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
+        "version.python": platform.python_version(),
+    }
+    if commit != NO_CHECKOUT:
+        tags["mlflow.source.git.commit"] = commit
+    return tags | {f"version.{package}": _version(package) for package in _PACKAGES}
+
+
+NO_CHECKOUT = "not a git checkout"
+
+
+def git_state(folder: Path) -> tuple[str, str]:
+    """Returns the commit of the checkout at `folder` and how many of its files differ from it ("clean", "3 files")."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = len(_git(folder, "status", "--porcelain").splitlines())
+    except (OSError, subprocess.SubprocessError):
+        return NO_CHECKOUT, "unknown"
+    return commit, f"{changed} file{'s' * (changed != 1)}" if changed else "clean"
+
+
+def device_name(device: str) -> str:
+    """Returns `device` with the model of the accelerator, "cuda:0 (NVIDIA H200)"; never the computer's name."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})" if torch.cuda.is_available() else device
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    answer = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
+    return answer.stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in some containers
+        return "unknown"
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word) if sys.platform != "win32" else word

@@ -1,0 +1,257 @@
+"""One run: parameters, curves, findings and files, written locally first and then sent to the store."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import shlex
+import shutil
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from folkrnn.tracking import journal as journals
+from folkrnn.tracking.figures import drawn_data, png, svg
+from folkrnn.tracking.journal import Entry, Journal, now, write_whole
+from folkrnn.tracking.names import allowed_name, file_name, flatten
+from folkrnn.tracking.store import DEFAULT_URI, Store, absolute_uri, answers
+
+if TYPE_CHECKING:
+    from folkrnn.findings import Findings
+
+_SECONDS_BETWEEN_TRIES = 60.0
+_TAG_LENGTH = 5000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class TrackedRun:
+    """A run that is being written. Every `log_…` writes to `folder` first; what the store misses is sent later."""
+
+    store: Store
+    run_id: str
+    name: str
+    folder: Path
+    journal: Journal
+    with_svg: bool = False
+    with_csv: bool = False
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The last finite value of each metric, under its name in MLflow."""
+    failures: list[str] = field(default_factory=list)
+    """What went wrong without ending the run; the run ends as FAILED if there is any."""
+    _undefined: dict[str, str] = field(default_factory=dict)
+    _captions: dict[str, str] = field(default_factory=dict)
+    _last_try: float | None = None  # None while the store answers
+
+    @property
+    def link(self) -> str:
+        """The command and the address that show this run."""
+        place = f"#/experiments/{self.store.experiment_id}/runs/{self.run_id}"
+        if self.store.is_server:
+            return f"{self.store.uri}/{place}"
+        command = "mlflow ui"
+        if self.store.uri != absolute_uri(DEFAULT_URI, self.store.folder):
+            command += f" --backend-store-uri {shlex.quote(self.store.uri)}"
+        elif Path.cwd() != self.store.folder:
+            command = f"cd {shlex.quote(str(self.store.folder))} && {command}"
+        return f"{command}   then open http://127.0.0.1:5000/{place}"
+
+    def log_params(self, params: Mapping[str, Any], file: str | None = "config.yaml") -> None:
+        """Logs a nested configuration: flat parameters (`model.layers`), and the whole as YAML in `file`.
+
+        Parameters are write-once in MLflow: one that this run already has keeps its value; a resumed run lists what
+        differs in the tag `resumed.changed`.
+        """
+        if file is not None:
+            import yaml
+
+            self.log_text(yaml.safe_dump(_plain(params), sort_keys=False, allow_unicode=True), file)
+        flat = flatten(params)
+        known = self.journal.params
+        changed = {key: value for key, value in flat.items() if known.get(key, value) != value}
+        if changed:
+            self.set_tags({"resumed.changed": ", ".join(f"{key}={value}" for key, value in changed.items())})
+        new = {key: value for key, value in flat.items() if key not in known}
+        if new:
+            self._record({"kind": "params", "params": new})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Sets tags; values are cut at 5000 characters."""
+        self._record({"kind": "tags", "tags": {allowed_name(key): str(tags[key])[:_TAG_LENGTH] for key in tags}})
+
+    def describe(self, markdown: str) -> None:
+        """Sets the description that heads the page of the run."""
+        self.set_tags({"mlflow.note.content": markdown})
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Logs numbers, in one batch. NaN and ±inf, which spoil the charts, are not logged but listed in the tag
+        `metrics.undefined`, each with the step at which it first came."""
+        values = {allowed_name(name): float(value) for name, value in metrics.items()}
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        new = {
+            name: f"{value}" + ("" if step is None else f" at step {step}")
+            for name, value in values.items()
+            if not math.isfinite(value) and name not in self._undefined
+        }
+        if new:
+            self._undefined |= new
+            self.set_tags({"metrics.undefined": ", ".join(f"{name}={what}" for name, what in self._undefined.items())})
+        if finite:
+            self.metrics |= finite
+            when = now()
+            self._record({"kind": "metrics", "metrics": [[name, finite[name], when, step or 0] for name in finite]})
+
+    def log_findings(self, name: str, findings: Findings, step: int | None = None) -> None:
+        """Files what the analysis `name` found.
+
+        Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (and `.svg`, and `.csv` with the
+        numbers drawn, if the run was started so); tables `tables/<name>_<table>.csv`; arrays
+        `arrays/<name>_<array>.npz`. The first figure is also an image `<name>`, which the compare view shows side by
+        side and, with steps, as a series. With a `step`, files carry it in their names.
+        """
+        self.log_metrics({f"{name}/{quantity}": value for quantity, value in findings.metrics.items()}, step)
+        suffix = "" if step is None else f"_step{step:06d}"
+        for i, (label, figure) in enumerate(findings.figures.items()):
+            stem = f"figures/{file_name(f'{name}_{label}')}{suffix}"
+            self._log_figure(stem, figure.drawing, figure.caption)
+            if i == 0:
+                key = allowed_name(name).replace(":", ".")
+                self._record(
+                    {"kind": "image", "path": f"{stem}.png", "key": key, "step": step or 0, "timestamp": now()}
+                )
+        for label, table in findings.tables.items():
+            keep_index = table.index.name is not None or table.index.nlevels > 1
+            self.log_text(table.to_csv(index=keep_index), f"tables/{file_name(f'{name}_{label}')}{suffix}.csv")
+        for label, arrays in findings.arrays.items():
+            self.log_bytes(_npz(arrays), f"arrays/{file_name(f'{name}_{label}')}{suffix}.npz")
+
+    def _log_figure(self, stem: str, drawing: Any, caption: str) -> None:
+        self.log_bytes(png(drawing, caption), f"{stem}.png")
+        if self.with_svg:
+            self.log_bytes(svg(drawing, caption), f"{stem}.svg")
+        if self.with_csv:
+            self.log_text(drawn_data(drawing).to_csv(index=False), f"{stem}.csv")
+        if caption:
+            self._captions[Path(stem).name] = caption
+            self.log_text(
+                "".join(f"**{label}**: {text}\n\n" for label, text in self._captions.items()), "figures/captions.md"
+            )
+
+    def log_text(self, text: str, path: str) -> None:
+        """Files `text` (UTF-8) as `path`, relative to the results folder and to the artifacts."""
+        self.log_bytes(text.encode(), path)
+
+    def log_bytes(self, content: bytes, path: str) -> None:
+        """Files `content` as `path`."""
+        write_whole(self._inside(path), content)
+        self._record({"kind": "file", "path": path})
+
+    def log_file(self, file: Path | str, path: str | None = None) -> None:
+        """Files a copy of `file` as `path` (default: its place in the results folder, or its name)."""
+        file = Path(file).absolute()
+        if path is None:
+            path = file.relative_to(self.folder).as_posix() if file.is_relative_to(self.folder) else file.name
+        place = self._inside(path)
+        if file != place:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+        self._record({"kind": "file", "path": path})
+
+    def log_dataset(
+        self, name: str, digest: str, source: str, profile: Mapping[str, Any], context: str = "training"
+    ) -> None:
+        """Logs a dataset as an MLflow input.
+
+        `digest` is cut at 36 digits; `source` says where it came from; `profile` holds counts (JSON); `context` is
+        what it was used for (training, validation, evaluation).
+        """
+        entry = {"name": name[:500], "digest": digest[:36], "source": source, "profile": _plain(profile)}
+        self._record({"kind": "dataset", "context": context, **entry})
+
+    def log_failure(self, name: str, error: BaseException) -> None:
+        """Reports that the part `name` failed, with its traceback as an artifact; the run goes on and ends FAILED."""
+        text = "".join(traceback.format_exception(error))
+        self.log_text(text, f"tracebacks/{file_name(name)}.txt")
+        self.failures.append(f"{name}: {in_one_line(error)}")
+
+    def finish(self, status: str, reason: str = "") -> None:
+        """Writes the final status (FINISHED, FAILED or KILLED) and sends what is left; then says what could not be."""
+        if reason:
+            self.set_tags({"ended": reason})
+        write_whole(self.folder / "metrics.json", _json(self.metrics))
+        self._record({"kind": "status", "status": status, "time": now()}, last=True)
+        if self._last_try is not None:
+            log.warning("the tracking store lacks part of this run; see %s", self.folder / journals.MARKER)
+
+    def _inside(self, path: str) -> Path:
+        place = Path(os.path.normpath(self.folder / path))
+        if not place.is_relative_to(self.folder) or place == self.folder:
+            raise ValueError(f"{path!r} is not a place inside the results folder")
+        return place
+
+    def _record(self, entry: Entry, last: bool = False) -> None:
+        """Writes an entry to the journal and sends what waits, unless the store was silent less than a minute ago."""
+        self.journal.add(entry)
+        silent = self._last_try is not None
+        if silent and not last and time.monotonic() - self._last_try < _SECONDS_BETWEEN_TRIES:
+            return
+        if silent and not answers(self.store.uri):
+            self._last_try = time.monotonic()
+            self.journal.mark_pending(f"no answer from {self.store.uri}")
+            return
+        try:
+            self.journal.send(self.store.client)
+        except Exception as error:
+            if journals.is_rejection(error) or not journals.is_trouble(error):
+                raise
+            self._fall_silent(error)
+            return
+        if silent:
+            self._last_try = None
+            self.journal.clear_pending()
+            log.warning("the tracking store is back; it has everything up to now")
+
+    def _fall_silent(self, error: Exception) -> None:
+        if self._last_try is None:
+            log.warning(
+                "the tracking store %s does not take what is sent (%s); the run goes on, results are kept in %s",
+                self.store.uri, in_one_line(error), self.folder,
+            )  # fmt: skip
+        self._last_try = time.monotonic()
+        self.journal.mark_pending(in_one_line(error))
+
+
+def in_one_line(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def _npz(arrays: Mapping[str, Any]) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """Returns mappings as dicts, sequences as lists and numbers of numpy as numbers, for JSON and YAML."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _json(value: Any) -> bytes:
+    import json
+
+    return json.dumps(value, indent=1, ensure_ascii=False).encode()

@@ -1,0 +1,264 @@
+"""Where runs are kept: a SQLite file at the repository root, or an MLflow server.
+
+A first open is guarded (facts: anchors section 1.6, point 7): several processes that create one SQLite store at once
+break it for everyone, so a fresh store is made under a lock, under another name, and moved into place whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from folkrnn.refusal import Refusal
+from folkrnn.tracking.process import is_gone
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+_SQLITE = "sqlite:///"
+_MAGIC = b"SQLite format 3\0"
+_SECONDS_TO_ANSWER = 3.0
+_SECONDS_FOR_LOCK = 120.0
+_ALLOWED = f"allowed: {DEFAULT_URI} (the default) or http(s)://host:port of a server"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store and the experiment in it that runs go to."""
+
+    uri: str
+    """Absolute: `sqlite:////home/ann/lab/mlflow.db` or `http://127.0.0.1:5000`."""
+    experiment: str
+    experiment_id: str
+    folder: Path
+    """The repository root: relative places are relative to it."""
+    client: MlflowClient
+
+    @property
+    def is_server(self) -> bool:
+        return _is_server(self.uri)
+
+
+def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path | str = ".") -> Store:
+    """Returns the store at `uri`, ready to take runs, and marks as KILLED what died in it without a word.
+
+    A relative SQLite path is taken from `folder`, which also holds the artifacts (`mlartifacts/<experiment>`), so that
+    a plain `mlflow ui` in `folder` shows everything. Any number of processes may open a fresh store at once.
+    Raises Refusal where the store cannot be used: file stores, unreachable servers, read-only folders, full disks,
+    files that are no MLflow database.
+    """
+    folder = Path(folder).absolute()
+    uri = absolute_uri(uri or DEFAULT_URI, folder)
+    _quiet()
+    if _is_server(uri):
+        client = _client_of_server(uri)
+        with _server_errors(uri):
+            experiment_id = _experiment(client, experiment, None, uri)
+            _reap(client, experiment_id)
+        return Store(uri, experiment, experiment_id, folder, client)
+    path = Path(uri.removeprefix(_SQLITE))
+    artifacts = folder / "mlartifacts" / (re.sub(r"[^\w.-]+", "_", experiment) or "_")
+    _check_writable(path.parent)
+    _check_writable(artifacts)
+    with _sqlite_errors(path), _lock(path):
+        _make(path)
+        client = _client(uri)
+        experiment_id = _experiment(client, experiment, artifacts, uri)
+        _reap(client, experiment_id)
+    return Store(uri, experiment, experiment_id, folder, client)
+
+
+def absolute_uri(uri: str, folder: Path) -> str:
+    """Returns `uri` with a relative SQLite path made absolute from `folder`; raises Refusal for other kinds."""
+    if _is_server(uri):
+        return uri.rstrip("/")
+    if not uri.startswith("sqlite:"):
+        reason = "MLflow 3.13 and later no longer write file stores; `mlflow migrate-filestore` converts an old one"
+        if "://" in uri and not uri.startswith("file:"):
+            reason = "start an MLflow server in front of it and name the server"
+        raise Refusal(f"tracking.uri={uri} cannot be used: {reason}; {_ALLOWED}")
+    path = uri.removeprefix(_SQLITE)
+    if not uri.startswith(_SQLITE) or not path or ":memory:" in path or "?" in path:
+        raise Refusal(f"tracking.uri={uri} names no file that would outlive this run; {_ALLOWED}")
+    return _SQLITE + str((folder / path).absolute())
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def _quiet() -> None:
+    """No telemetry, short patience with a dead server (what is not sent is kept), no pages of migration messages."""
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def answers(uri: str) -> bool:
+    """Whether the store at `uri` can be spoken to now; a server is given three seconds."""
+    import requests
+
+    if not _is_server(uri):
+        return True
+    try:
+        requests.get(f"{uri}/health", timeout=_SECONDS_TO_ANSWER)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _client_of_server(uri: str) -> MlflowClient:
+    if not answers(uri):
+        raise Refusal(
+            f"no MLflow server answers at tracking.uri={uri} (waited {_SECONDS_TO_ANSWER:.0f} s): start one with "
+            f"`mlflow server --host 127.0.0.1 --port 5000`, or leave tracking.uri out to use {DEFAULT_URI}"
+        )
+    return _client(uri)
+
+
+@contextmanager
+def _server_errors(uri: str) -> Iterator[None]:
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        raise Refusal(
+            f"tracking.uri={uri} answers, but not as an MLflow server that takes runs: {_first_line(error)}"
+        ) from error
+
+
+@contextmanager
+def _sqlite_errors(path: Path) -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        reason = _first_line(error)
+        if "out-of-date database schema" in str(error) or "Can't locate revision" in str(error):
+            raise Refusal(
+                f"{path} comes from another version of MLflow: copy it, then run `mlflow db upgrade {_SQLITE}{path}`"
+            ) from error
+        if re.search("disk is full|no space left|file too large", str(error), re.IGNORECASE):
+            raise Refusal(f"no room for the tracking store {path} ({reason}): free some space on that disk") from error
+        raise Refusal(
+            f"{path} cannot be used as a tracking store ({reason}): move it away, or name another with tracking.uri="
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:300]
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(f"{path}.lock", timeout=_SECONDS_FOR_LOCK):
+            yield
+    except Timeout as error:
+        raise Refusal(
+            f"another process has held {path}.lock for {_SECONDS_FOR_LOCK:.0f} s: wait for it, or end it"
+        ) from error
+
+
+def _check_writable(folder: Path) -> None:
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\0" * 4096)
+    except OSError as error:
+        raise Refusal(
+            f"cannot write to {folder} ({error.strerror}): choose a folder with room and write permission, "
+            f"for instance with tracking.uri={_SQLITE}/absolute/path/mlflow.db"
+        ) from error
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _make(path: Path) -> None:
+    """Creates the database at `path` whole or not at all; leaves an existing one as it is."""
+    if path.is_dir():
+        raise Refusal(f"{path} is a folder; tracking.uri= wants a database file")
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise Refusal(f"{path} is not an SQLite database: move it away, or name another with tracking.uri=")
+        return
+    fresh = path.with_name(f"{path.name}.new")
+    for leftover in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+        leftover.unlink(missing_ok=True)
+    _client(_SQLITE + str(fresh)).search_experiments(max_results=1)
+    fresh.replace(path)
+
+
+def _experiment(client: MlflowClient, name: str, artifacts: Path | None, uri: str) -> str:
+    """Returns the id of the experiment `name`, made where it is new, with its artifacts at an absolute place."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name, artifact_location=artifacts.as_uri() if artifacts else None)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # another process was faster, on a server
+    if found is None or found.lifecycle_stage != "active":
+        restore = f"`MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id if found else '?'}`"
+        raise Refusal(f"the experiment {name!r} was deleted: {restore} brings it back, or choose tracking.experiment=")
+    place = _local_path(found.artifact_location)
+    if artifacts is not None and place is not None and place != artifacts and not place.is_dir():
+        raise Refusal(
+            f"the experiment {name!r} keeps its artifacts in {place}, which is not there (was the folder moved?): "
+            "move it back, or choose another name with tracking.experiment="
+        )
+    return found.experiment_id
+
+
+def _local_path(location: str) -> Path | None:
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    if "://" in location and not location.startswith("file:"):
+        return None
+    return Path(local_file_uri_to_path(location))
+
+
+def _reap(client: MlflowClient, experiment_id: str) -> None:
+    """Marks as KILLED the runs that say RUNNING though their process on this computer is gone (kill -9, power cut)."""
+    running = client.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'", max_results=1000)
+    for run in running:
+        if not is_gone(run.data.tags):
+            continue
+        client.set_tag(run.info.run_id, "ended", "its process vanished; found when the store was next opened")
+        client.set_terminated(run.info.run_id, status="KILLED")
+        log.warning("run %s had died without a word; it is now marked KILLED", run.info.run_name)
