@@ -1,7 +1,7 @@
 """Turns configuration into objects: the only place that calls Hydra's `instantiate`, and only on targets of our own.
 
-A configuration may come from a stranger, along with weights. So a `_target_` must be a class or function that stands in a
-module of `folkrnn` or `analyses`, wherever in the node it occurs; `check` reads the rest before anything is built.
+A configuration may come from a stranger, along with weights. So a `_target_`, wherever it stands, must be a class or
+function that a module of `folkrnn` or `analyses` defines. `check` reads the keys that every run has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOME = ("folkrnn", "analyses")
 
 
 def build(node: Mapping[str, Any], **extra: Any) -> Any:
-    """Returns what the node's `_target_` makes of the node's other keys and of `extra`, which are passed on as they are.
+    """Returns what the node's `_target_` makes of its other keys and of `extra`, which are passed on as they are.
 
     Nested targets are built first; containers arrive as plain dicts and lists. The key `name`, by which an option calls
     itself, is dropped where the target has no such parameter. Raises Refusal for a target outside `folkrnn` and
@@ -189,7 +189,7 @@ _OPEN = {"dataset", "model", "weights", "recipe", "control", "launcher", "interv
 
 
 def check(config: DictConfig) -> None:
-    """Raises Refusal for the first key that is unknown, missing or has a value that its rule in RULES does not allow."""
+    """Raises Refusal for the first key that is unknown, missing or has a value that its rule does not allow."""
     try:
         missing = sorted(OmegaConf.missing_keys(config))
         plain = OmegaConf.to_container(config, resolve=not missing)

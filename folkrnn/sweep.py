@@ -1,4 +1,4 @@
-"""A sweep (`-m`): every job is read and checked before the first one starts, and all of them hang under one MLflow run."""
+"""A sweep (`-m`): every job is checked before the first one starts, and all hang under one MLflow run."""
 
 from __future__ import annotations
 

@@ -104,7 +104,8 @@ def explained(error: Exception, overrides: list[str], conf: Path) -> str | None:
         return _unreadable(error.override)
     if match := re.search(r"Ambiguous value for argument '([^=]+)=(.*)'", text):
         key, values = match.groups()
-        return f"{key}={values} names several values: add -m to run one after the other, or write {key}=[{values}] for a list"
+        several = f"{key}={values} names several values"
+        return f"{several}: add -m to run one after the other, or write {key}=[{values}] for a list"
     if match := re.match(r"Could not override '([^']+)'\.", text):
         return _unknown_key(match[1], overrides, conf)
     if match := re.match(r"Config group override must be a string or a list", text):

@@ -46,10 +46,11 @@ EXAMPLES = (
 FOOT = """\
 -m runs every combination of values separated by commas. `analysis` and `intervention` take a name or a list:
 analysis=posterior, analysis=[posterior,activations]; an option's own settings stand under its name, as in
-analysis.posterior.KEY=VALUE. sampling.prime, transcription and tokens take text as it is, @FILE, or - for standard input.
+analysis.posterior.KEY=VALUE. sampling.prime, transcription and tokens take text as it is, @FILE, or - for
+standard input.
 
---cfg job shows the configuration instead of running it; -cd FOLDER adds a folder of your own options; --hydra-help tells
-the rest. HYDRA_FULL_ERROR=1 shows the traceback behind an error. Results: `mlflow ui` at the root of the repository.
+--cfg job shows every setting instead of running; -cd FOLDER adds options of your own; --hydra-help tells the rest.
+HYDRA_FULL_ERROR=1 shows the traceback behind an error. Results: `mlflow ui` at the root of the repository.
 """
 
 

@@ -1,7 +1,7 @@
-"""Raw text on the command line: ABC reaches the program as it was typed, whatever Hydra's override grammar makes of it.
+"""Raw text on the command line: ABC reaches the program as it was typed.
 
-In that grammar `(`, `'`, `,`, `=` and `[` have a meaning, and in ABC they are notes' clothing. So the values of the keys
-in RAW_KEYS are quoted before Hydra reads them; one such value is one value, also in a sweep.
+Both ABC and Hydra give a meaning to `(`, `'`, `,`, `=`, `[`, `^` and `|`. So the values of the keys in
+RAW_KEYS are quoted before Hydra reads them; one such value is one value, also in a sweep.
 """
 
 from __future__ import annotations
