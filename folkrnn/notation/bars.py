@@ -38,6 +38,8 @@ class Bar:
     """Eighths that its notes, rests and chords last."""
     nominal: Fraction
     """Eighths that the meter asks for (4/4 where no meter is given)."""
+    meter: str
+    """The meter token that holds here, "" where none is given."""
     opening: tuple[str, ...]
     """The measure tokens before it, `()` at the start of a tune that has none there."""
     closing: tuple[str, ...]
@@ -75,9 +77,7 @@ def bars(tokens: Sequence[str]) -> list[Bar]:
 def bars_of(tokens: list[str], reading: Reading) -> list[Bar]:
     """The same from a reading at hand."""
     found: list[Bar] = []
-    nominal = COMMON_TIME
-    for token in tokens[: reading.body]:
-        nominal = nominal_length(token) or nominal
+    meter = next((token for token in tokens[: reading.body] if nominal_length(token)), "")
     events = iter(reading.events)
     event = next(events, None)
     for start, stop in _stretches(reading):
@@ -90,9 +90,9 @@ def bars_of(tokens: list[str], reading: Reading) -> list[Bar]:
         duration = sum((e.duration for e in inside), Fraction(0))
         opening, closing = _signs_before(tokens, reading, start), _signs_after(tokens, reading, stop)
         words = tuple(tokens[start:stop])
-        found.append(Bar(start, stop, words, tuple(inside), duration, nominal, opening, closing))
-        for token in words:
-            nominal = nominal_length(token) or nominal
+        nominal = nominal_length(meter) or COMMON_TIME
+        found.append(Bar(start, stop, words, tuple(inside), duration, nominal, meter, opening, closing))
+        meter = next((token for token in reversed(words) if nominal_length(token)), meter)
     return found
 
 
