@@ -1,0 +1,69 @@
+"""What was seen of a model: the transcriptions it read or wrote, its posteriors, and its traces on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from folkrnn import sites as grammar
+from folkrnn.datasets.corpus import Corpus
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.sampling import Transcription
+from folkrnn.vocabulary import Vocabulary
+
+
+@dataclass
+class Observation:
+    """A FolkRNN and the transcriptions it is watched on; streams are computed when an analysis asks for them.
+
+    Row t of every stream is the state after reading token t (t = 0 is `<s>`); row t of `probs` is the law of token
+    t + 1. A transcription of N tokens, markers included, has N − 1 rows.
+    """
+
+    model: FolkRNN
+    vocabulary: Vocabulary
+    transcriptions: Sequence[Transcription]
+    data: Corpus | None = None
+    """The corpus that generated tunes are compared with."""
+    seed: int = 0
+    """For what an analysis draws itself (bootstrap samples, controls)."""
+    _kept: dict[tuple[int, str], np.ndarray] = field(default_factory=dict, repr=False)
+
+    def tokens(self, k: int = 0) -> list[str]:
+        """Every token of transcription k, markers included, `[N]`."""
+        return self.vocabulary.decode(self.transcriptions[k].ids)
+
+    def posterior(self, k: int = 0) -> np.ndarray:
+        """The laws of transcription k at temperature 1, `[N − 1, V]`."""
+        return self.trace(k, "probs")
+
+    def trace(self, k: int, site: str) -> np.ndarray:
+        """One stream of transcription k, `[N − 1, units]`. Raises Refusal for a site that the model lacks."""
+        return self.traces(k, [site])[site]
+
+    def traces(self, k: int, sites: Iterable[str]) -> dict[str, np.ndarray]:
+        """Several streams of transcription k, each `[N − 1, units]`; patterns such as `l*.h` are spelled out."""
+        names = [str(site) for site in grammar.parse(sites, self.model.sites)]
+        missing = [name for name in names if (k, name) not in self._kept]
+        if missing:
+            ids = torch.from_numpy(self.transcriptions[k].ids[:-1]).to(self.model.device)
+            for name, value in self.model.trace(ids, missing).items():
+                self._kept[k, name] = value.cpu().numpy()
+        return {name: self._kept[k, name] for name in names}
+
+
+def check_size(model: FolkRNN, transcriptions: Sequence[Transcription], sites: Iterable[str], limit: float) -> float:
+    """Returns the bytes that keeping `sites` of all transcriptions takes; raises Refusal above `limit` bytes."""
+    rows = sum(len(t.ids) - 1 for t in transcriptions)
+    widths = (len(s.units) if s.units is not None else model.sites[s.name] for s in grammar.parse(sites, model.sites))
+    size = 4.0 * rows * sum(widths)
+    if size > limit:
+        raise Refusal(
+            f"keeping {', '.join(sites)} of {len(transcriptions)} tunes takes {size / 2**30:.1f} GiB, more than "
+            f"observation.limit_gib={limit / 2**30:g}; observe fewer tunes or sites, or raise the limit"
+        )
+    return size
