@@ -12,8 +12,13 @@ from folkrnn.notation.rejection import Unfit
 
 _FIELD = re.compile(r"[ \t]*([A-Za-z+]):[ \t]*(.*)")
 _BODY_FIELD = re.compile(r"(?![A-Ga-gz]:[ \t]*[|:\]])([A-Za-z]):(?![|:])[ \t]*(.*)")
-_TUNE = re.compile(r"^[ \t]*X[ \t]*:", re.MULTILINE)
+_TUNE = re.compile(r"^[ \t]*X[ \t]*:|(?<=[|\]])X:(?=[ \t]*\d)", re.MULTILINE)
 _NUMBER = re.compile(r"\d{1,9}")
+
+# Tunes that came by mail as quoted-printable: "=" at line ends, and codes such as =20. "=E2" would be a note, so that
+# only the codes of printable ASCII are undone; those are never music.
+_MAILED = re.compile(r"=(?:\n|([2-7][0-9A-F]))")
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,8 @@ class AbcTune:
 
     `meter` and `key` are the header's own words ("C|", "D Major"); `unit` is the unit note length as a share of a whole
     note, by ABC's rule where no L: gives it, and 0 where L: cannot be read; `body` is the music code with its line
-    breaks, field lines and comments; `fields` has every field by its letter, in order, and comments under "%";
-    `source` is the file it came from and `number` its X:, or its place there.
+    breaks, field lines and comments; `fields` has every field by its letter, in order, comments under "%" and remarks
+    that stand after the tune under "text"; `source` is the file it came from, `number` its X: or its place there.
     """
 
     title: str
@@ -44,6 +49,7 @@ def read_abc(text: str, source: str = "") -> Iterator[AbcTune]:
     that it can be counted. Source: the ABC 2.1 standard, sections 2 and 3, read leniently.
     """
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = _MAILED.sub(lambda code: chr(int(code[1], 16)) if code[1] else "", text)
     starts = [match.start() for match in _TUNE.finditer(text)]
     if not starts:
         if re.search(r"^[ \t]*K:", text, re.MULTILINE):
@@ -51,15 +57,18 @@ def read_abc(text: str, source: str = "") -> Iterator[AbcTune]:
         return
     common, _ = _read_header(text[: starts[0]].split("\n"))
     for place, (start, stop) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True), 1):
-        yield _read_tune(text[start:stop], common, source, place)
+        if text[start:stop].strip().count("\n"):  # an X: with nothing after it is a slip of the file
+            yield _read_tune(text[start:stop], common, source, place)
 
 
 def _read_tune(text: str, common: dict[str, list[str]], source: str, place: int) -> AbcTune:
     lines = text.strip("\n").split("\n")
     header, length = _read_header(lines)
     fields = {name: [*common.get(name, ()), *header.get(name, ())] for name in {**common, **header}}
-    body = lines[length:]
-    _add_body_fields(fields, body)
+    body, remarks = _split_remarks("\n".join(lines[length:]))
+    _add_body_fields(fields, body.split("\n"))
+    if remarks:
+        fields["text"] = remarks
     own = {**{name: values[-1] for name, values in common.items()}, **{n: v[0] for n, v in header.items()}}
     number = _NUMBER.match(own.get("X", ""))
     return AbcTune(
@@ -67,7 +76,7 @@ def _read_tune(text: str, common: dict[str, list[str]], source: str, place: int)
         meter=header.get("M", common.get("M", [""]))[-1],
         unit=_unit(header.get("L", common.get("L", [""]))[-1], header.get("M", common.get("M", [""]))[-1]),
         key=header.get("K", common.get("K", [""]))[-1],
-        body="\n".join(body),
+        body=body,
         fields=fields,
         source=source,
         number=int(number[0]) if number else place,
@@ -101,6 +110,13 @@ def _read_header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
         if name == "K":
             return fields, count
     return fields, len(lines)
+
+
+def _split_remarks(body: str) -> tuple[str, list[str]]:
+    """The music, and the paragraphs after a blank line that have no bar in them: remarks on the tune, not the tune."""
+    first, *others = _PARAGRAPH.split(body.strip("\n"))
+    music = [first, *(paragraph for paragraph in others if "|" in paragraph)]
+    return "\n".join(music), [paragraph.strip() for paragraph in others if "|" not in paragraph and paragraph.strip()]
 
 
 def _add_body_fields(fields: dict[str, list[str]], lines: list[str]) -> None:

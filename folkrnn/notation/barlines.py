@@ -45,11 +45,9 @@ def measure_tokens(sign: str) -> tuple[str, ...]:
     if bare == ":":
         return (LONE_COLON,)
     opens, closes = bare[-1] == ":", bare[0] == ":"
-    if opens == closes:  # "::" or ":|:"; also "|::|" and its like, where the bars are outside
-        return (":|", "|:") if len(colons) > 1 else ("|:",)
-    if set(colons) == {":"}:  # "::|", three times through, has no token of its own
-        return ("|:",) if opens else (":|",)
-    return (":|", "|:")
+    if opens == closes:  # "::", ":||:" and, with bars outside, "|::|"; but "|:|" is a closing sign
+        return (":|", "|:") if len(colons) > 1 else (":|",)
+    return ("|:",) if opens else (":|",)
 
 
 def ending_token(number: str) -> str:

@@ -23,8 +23,9 @@ _SCALE = "CDEFGAB"
 
 _TONIC = re.compile(r"([A-Ga-g])([#b♯♭]?)[ \t]*(.*)", re.DOTALL)
 _MODE_WORD = re.compile(r"\(?([A-Za-z]+)\)?(?![\w=])")
+_LONGEST = 200  # characters of a K: field that are read; the expressions below need a bound
 _CLEF = re.compile(
-    r"(?:clef|middle|m|transpose|octave|t|stafflines|staffscale|style|name|nm|score|sound|shift|cue|stem)\s*=\S*"
+    r"(?:clef|middle|transpose|octave|stafflines|staffscale|style|name|nm|score|sound|shift|cue|stem)\s*=\S*"
     r"|(?:treble|bass|tenor|alto|baritone|soprano|mezzosoprano|mezzo|perc|none)\d?(?:[+-]8)?\b",
     re.IGNORECASE,
 )
@@ -60,7 +61,7 @@ def read_key(text: str) -> Key:
 
     Raises Unfit (no_key, key, mode, key_accidentals, bagpipes) for what has no mode token.
     """
-    name = text.partition("%")[0].strip()
+    name = text.partition("%")[0].strip()[:_LONGEST]
     if name in ("HP", "Hp"):
         raise Unfit("bagpipes", f"K:{name}")
     if not name or name.lower() == "none":
@@ -75,13 +76,15 @@ def read_key(text: str) -> Key:
 
 def _mode(rest: str, name: str) -> str:
     """The mode in what follows the tonic; clef words are of no consequence."""
+    rest = _CLEF.sub("", rest).strip()
     if _ACCIDENTALS.search(rest):
         raise Unfit("key_accidentals", f"K:{name[:40]}")
-    rest = _CLEF.sub("", rest).strip()
     if not rest:
         return "maj"
     word = _MODE_WORD.fullmatch(rest.split()[0])
     short = word[1].lower()[:3] if word else ""
+    if rest.startswith("(") and short not in (*MODES, *_UNSUPPORTED):
+        return "maj"  # a remark, such as "K:G (part A again)"
     if short in _UNSUPPORTED:
         raise Unfit("mode", f"K:{name[:40]}")
     if short not in MODES:

@@ -18,7 +18,7 @@ _ALTERNATIVES = {
     ),
     "invisible": r"x[,']*+[ \t]*+[\d/]*+",  # takes its length along
     "space": r"[ \t\n\r\f\v`]++",
-    "measure": r"(?P<sign>(?:\[?[|:]++\]?+)++)(?:\s*+\[?[ \t]*+(?P<number>\d[\d,.\-]*+))?",
+    "measure": r"(?P<sign>(?:\[?[|:]++\]?+)++)(?:[\s\\]*+\[?[ \t]*+(?P<number>\d[\d,.\-]*+))?",
     "inline": r"\[(?P<inline_name>[A-Za-z]):(?P<inline_value>[^\[\]\n]*)\]",
     "ending": r"\[[ \t]*+(?P<ending_number>\d[\d,.\-]*+)",
     "tuplet": r"\([ \t]*+(?P<tuplet_number>\d++)(?::\d*+){0,2}",
@@ -38,5 +38,7 @@ _ALTERNATIVES = {
     "other": r"[\s\S]",
 }
 
-LEXEMES = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _ALTERNATIVES.items()), re.MULTILINE)
+LEXEMES = re.compile(
+    "|".join(f"(?P<{name}>{pattern})" for name, pattern in _ALTERNATIVES.items()), re.MULTILINE | re.ASCII
+)
 """`LEXEMES.finditer(text)` covers the text without gaps; `lastgroup` names the kind of each lexeme."""

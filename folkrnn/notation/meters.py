@@ -13,8 +13,8 @@ METERS = ("4/4", "6/8", "2/4", "3/4", "9/8", "12/8", "3/2")
 # Common and cut time fill a bar of eight eighths; cut time and 2/2 are one meter in two spellings.
 _COMMON = {"C": "4/4", "C|": "4/4", "2/2": "4/4"}
 _FREE = ("", "none", "free")
-_RATIO = re.compile(r"(\d{1,3})\s*/\s*(\d{1,3})")
-_LENGTH = re.compile(r"(\d{0,4})((?:/\d{0,4}){0,6})")
+_RATIO = re.compile(r"(\d{1,3})\s*/\s*(\d{1,3})", re.ASCII)
+_LENGTH = re.compile(r"(\d{0,4})((?:/\d{0,4}){0,6})", re.ASCII)
 
 
 def read_meter(text: str) -> str:

@@ -5,15 +5,35 @@ The rules are those of facts sheet section 4.4b, which reproduce the published t
 
 from __future__ import annotations
 
-from folkrnn.notation.abc import AbcTune
-from folkrnn.notation.barlines import LONE_COLON
-from folkrnn.notation.keys import read_key
-from folkrnn.notation.meters import read_meter
-from folkrnn.notation.rejection import REASONS, Rejection, Unfit
-from folkrnn.notation.transcribe import Transcription, transcribe
-from folkrnn.vocabulary import V2, Vocabulary, token_type
+import re
+from fractions import Fraction
 
-__all__ = ["REASONS", "Rejection", "tokenise"]
+from folkrnn.notation.abc import AbcTune, read_abc
+from folkrnn.notation.barlines import LONE_COLON
+from folkrnn.notation.keys import Key, read_key
+from folkrnn.notation.meters import read_meter, read_unit
+from folkrnn.notation.rejection import REASONS, Rejection, Unfit
+from folkrnn.notation.transcribe import Transcription, transcribe, write_chord
+from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.vocabulary import END, START, V2, Vocabulary, token_type
+
+__all__ = ["REASONS", "Rejection", "prime_tokens", "tokenise"]
+
+_ON_C = Key("C", 0, "maj")
+_HOW = "give tokens separated by spaces (M:6/8 K:Cdor G, C C 2) or plain ABC (M:6/8 K:Ador A2 B cde)"
+_WHOLE_TUNE = re.compile(r"^[ \t]*[XT]:", re.MULTILINE)
+_MODE_WORD = (
+    r"(?i:m|maj(?:or)?|min(?:or)?|ion(?:ian)?|aeo(?:lian)?|dor(?:ian)?|mix(?:olydian)?"
+    r"|phr(?:ygian)?|lyd(?:ian)?|loc(?:rian)?)"
+)
+_HEAD = re.compile(
+    r"\s*(?:\[(?P<inline>[A-Za-z]):(?P<inside>[^\[\]\n]*)\]"
+    rf"|K:[ \t]*(?P<key>\S+(?:[ \t]+{_MODE_WORD}(?!\S))?)"
+    r"|(?P<name>[A-Za-z]):(?![|:])[ \t]*(?P<value>\S+))"
+)
+# In a prime a letter that is neither a note nor one of the usual decorations before a note is a slip, nothing to drop.
+_SLIP = re.compile(r"[IKNQUVWYhijl-twy]|[HLMOPSTJRkuv]+(?!\S)")
+_QUOTED = re.compile(r'"[^"\n]*"|![^!|\s]{1,30}!|\{[^{}\n]*\}|%[^\n]*|\[[A-Za-z]:[^\[\]\n]*\]')
 
 
 def tokenise(tune: AbcTune, vocabulary: Vocabulary = V2) -> list[str] | Rejection:
@@ -37,12 +57,98 @@ def _tokenise(tune: AbcTune, vocabulary: Vocabulary) -> list[str]:
     transcribe(tune.body, state)
     if state.chord is not None:
         raise Unfit("chord", "[ without ]")
-    if LONE_COLON in state.tokens:
-        raise Unfit("sign", "a colon without its bar")
-    if not any(token_type(token) == "pitch" and token != "z" for token in state.tokens):
+    if not any(token_type(pitch) == "pitch" and pitch != "z" for pitch in state.pitches.values()):
         raise Unfit("no_notes", tune.title[:40])
-    header = [state.meter, state.key.token]
-    missing = [token for token in (*header, *state.tokens) if token not in vocabulary.index]
-    if missing:
-        raise Unfit("meter" if missing[0].startswith("M:") else "sign", missing[0])
-    return header + state.tokens
+    return _checked([state.meter, state.key.token, *state.tokens], vocabulary)
+
+
+def _checked(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
+    """`tokens`, all of them in the vocabulary (one without, say, brackets is possible)."""
+    missing = next((token for token in tokens if token not in vocabulary.index), None)
+    if missing is None:
+        return tokens
+    if missing == LONE_COLON:
+        raise Unfit("sign", "a colon without its bar")
+    raise Unfit("meter" if missing.startswith("M:") else "sign", missing)
+
+
+def prime_tokens(text: str, vocabulary: Vocabulary = V2) -> list[str]:
+    """Returns the tokens with which a generated tune is to begin, without `<s>`; none for empty text.
+
+    `text` is tokens separated by spaces, or plain ABC: a whole tune with its X:, or a fragment that may break off
+    anywhere and may begin with M:, L: and K: ("M:6/8 K:Ador A2 B cde", "[M:6/8][K:Dmaj] d2A"). A fragment is moved to C
+    from its K:, is taken to stand on C where it has none, and counts in eighths where it has no L:, like the tokens.
+    Raises Refusal naming the piece that is neither.
+    """
+    words = text.split()
+    for mark in (START, END):
+        if mark in words:
+            raise Refusal(f"prime: {mark} marks where tunes begin and end and is set by the sampler; leave it out")
+    if all(word in vocabulary.index for word in words):
+        return words
+    try:
+        if _WHOLE_TUNE.search(text):
+            return _whole_tune(text, vocabulary)
+        return _fragment(text, vocabulary)
+    except Unfit as unfit:
+        piece = _culprit(words, vocabulary) or unfit.rejection.detail
+        raise Refusal(
+            f"prime: {piece!r} has no token{did_you_mean(piece, vocabulary.tokens)}: {REASONS[unfit.rejection.reason]}"
+            f" ({unfit.rejection.detail}); {_HOW}"
+        ) from unfit
+
+
+def _whole_tune(text: str, vocabulary: Vocabulary) -> list[str]:
+    tunes = list(read_abc(text, "prime"))
+    if len(tunes) != 1:
+        raise Refusal(f"prime: {len(tunes)} tunes with a key; {_HOW}")
+    return _tokenise(tunes[0], vocabulary)
+
+
+def _fragment(text: str, vocabulary: Vocabulary) -> list[str]:
+    state = Transcription(vocabulary, _ON_C, "", Fraction(1, 8))
+    header = {}
+    start = 0
+    while match := _HEAD.match(text, start):
+        name, value = _head_field(match)
+        header[name] = value
+        start = match.end()
+    if "L" in header:
+        state.unit = read_unit(header["L"])
+    if "M" in header:
+        state.meter = read_meter(header["M"])
+    if "K" in header:
+        state.key = read_key(header["K"])
+    slip = _SLIP.search(_QUOTED.sub(" ", text[start:]))
+    if slip:
+        raise Unfit("sign", slip[0])
+    transcribe(text[start:], state)
+    if state.chord is not None:
+        write_chord(state, closing="")
+    tokens = [state.meter] * bool(state.meter) + [state.key.token] * ("K" in header) + state.tokens
+    if not tokens:
+        raise Unfit("no_notes", text.strip()[:40])
+    return _checked(tokens, vocabulary)
+
+
+def _head_field(match: re.Match[str]) -> tuple[str, str]:
+    """Name and value of a field at the head of a fragment."""
+    if match["key"]:
+        return "K", match["key"]
+    name = match["inline"] or match["name"]
+    value = match["inside"] if match["inline"] else match["value"]
+    if name not in "MLKQR":
+        raise Unfit("sign", f"{name}:{value}"[:20])
+    return name, value
+
+
+def _culprit(words: list[str], vocabulary: Vocabulary) -> str | None:
+    """The first word that is no token and no ABC on its own either; None where words are not to blame one by one."""
+    for word in words:
+        if word in vocabulary.index:
+            continue
+        try:
+            _fragment(word, vocabulary)
+        except Unfit:
+            return word[:40]
+    return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeVar
 
 from folkrnn.notation.barlines import ending_token, measure_tokens, write_measure
 from folkrnn.notation.keys import Key, in_c, read_key
@@ -13,8 +15,11 @@ from folkrnn.notation.meters import length_token, read_length, read_meter, read_
 from folkrnn.notation.rejection import Unfit
 from folkrnn.vocabulary import Vocabulary
 
+_EIGHTH = Fraction(1, 8)
 _DYNAMICS = frozenset(("f", "ff", "fff", "ffff"))
-_NOTES = re.compile(r"(?:[_^=]{0,3}[A-Ga-gz][,']*[\d/]*)+[<>]*")
+_NOTES = re.compile(r"(?:[_^=]{0,3}[A-Ga-gz][,']*+[\d/]*+[<>]*+)+")
+
+_Read = TypeVar("_Read")
 
 
 @dataclass
@@ -22,104 +27,82 @@ class Transcription:
     """What has been written so far, and what the fields met on the way say."""
 
     vocabulary: Vocabulary
-    key: Key | None
+    key: Key
     meter: str
     unit: Fraction
     tokens: list[str] = field(default_factory=list)
     voices: set[str] = field(default_factory=set)
     chord: list[tuple[str, Fraction]] | None = None
+    """Notes of the chord whose bracket is open, with their lengths in units."""
     pitches: dict[str, str] = field(default_factory=dict)
+    """Written pitch to token, as met so far: a tune has few."""
     lengths: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """Written length and broken rhythm to tokens, in the present unit."""
 
     @property
     def begun(self) -> bool:
-        """Whether a note has been written: fields before it are header, after it changes."""
+        """Whether a note has been met: a field before it belongs to the header, after it is a change."""
         return bool(self.pitches)
 
 
 def transcribe(body: str, state: Transcription) -> Transcription:
-    """Writes the tokens of `body` to `state` and returns it.
+    """Writes the tokens of `body` to `state` and returns it; a chord left open stays in `state.chord`.
 
-    Raises Unfit at the first thing that has no token. A chord left open stays in `state.chord`.
+    Raises Unfit at the first thing that has no token.
     """
-    write = {
-        "measure": _measure,
-        "ending": _ending,
-        "tuplet": _tuplet,
-        "rhythm": _rhythm,
-        "factor": _factor,
-        "open": _open,
-        "close": _close,
-        "line": _line,
-        "inline": _inline,
-        "decoration": _decoration,
-        "plus": _plus,
-        "rests": _rests,
-        "overlay": _overlay,
-        "other": _other,
-    }
     for match in LEXEMES.finditer(body):
-        kind = match.lastgroup
-        if kind == "note":
-            _note(match, state)
-        elif kind in write:
-            write[kind](match, state)
+        write = _WRITERS.get(match.lastgroup or "")
+        if write is not None:
+            write(match, state)
     return state
 
 
 def _note(match: re.Match[str], state: Transcription) -> None:
-    written = match["pitch"]
+    written, length, broken = match.group("pitch", "length", "broken")
     pitch = state.pitches.get(written) or _pitch(match, state)
     if state.chord is not None:
-        if match["broken"]:
-            raise Unfit("chord", match[0])
-        state.chord.append((pitch, read_length(match["length"])))
+        if broken:
+            raise Unfit("chord", f"{match[0][:20]} inside [ ]")
+        state.chord.append((pitch, read_length(length)))
         return
     state.tokens.append(pitch)
-    length = match["length"], match["broken"]
-    if length != ("", ""):
-        known = state.lengths.get(length)
-        state.tokens.extend(_length(*length, state) if known is None else known)
-    elif state.unit != Fraction(1, 8):
-        state.tokens.extend(_length("", "", state))
+    known = state.lengths.get((length, broken))
+    state.tokens.extend(_length(length, broken, state) if known is None else known)
 
 
 def _pitch(match: re.Match[str], state: Transcription) -> str:
     """The token of a written pitch, remembered."""
-    written, letter = match["pitch"], match["letter"]
+    written, accidental, letter, octave = match.group("pitch", "accidental", "letter", "octave")
     if len(written) > 8:
         raise Unfit("pitch", written[:20])
-    if letter == "z":
-        token = "z"
-    elif state.key is None:
-        raise Unfit("no_key", "a note before any K:")
-    else:
-        token = in_c(match["accidental"], letter, match["octave"], state.key)
+    token = "z" if letter == "z" else in_c(accidental, letter, octave, state.key)
     if token not in state.vocabulary.index:
-        raise Unfit("pitch", f"{written}, on C {token}")
+        raise Unfit("pitch", f"{written} is {token} on C")
     state.pitches[written] = token
     return token
 
 
 def _length(written: str, broken: str, state: Transcription) -> tuple[str, ...]:
     """The tokens of a written length and the broken rhythm that stands at it, remembered."""
-    tokens = _length_tokens(read_length(written) * state.unit * 8, broken, written, state)
-    if len(written) < 8:
-        state.lengths[written, broken] = tokens
+    tokens = _length_tokens(read_length(written) * state.unit * 8, broken, state)
+    state.lengths[written, broken] = tokens
     return tokens
 
 
-def _length_tokens(eighths: Fraction, broken: str, written: str, state: Transcription) -> tuple[str, ...]:
+def _length_tokens(eighths: Fraction, broken: str, state: Transcription) -> tuple[str, ...]:
     if len(broken) > 1:
-        raise Unfit("broken_rhythm", f"{written}{broken[:8]}")
+        raise Unfit("broken_rhythm", broken[:8])
     number = length_token(eighths)
-    if number + broken in state.vocabulary.index:
-        return (number + broken,)
-    missing = [token for token in (number, broken) if token and token not in state.vocabulary.index]
-    if missing:
-        raise Unfit("duration", f"{eighths} eighths, written {written or '1'} of {state.unit}")
+    merged = number + broken
+    if not merged:
+        return ()
+    if merged in state.vocabulary.index:
+        return (merged,)
     # "3>" has no token; "3 >" says the same in two, as folk-rnn's own data do here and there.
-    return tuple(token for token in (number, broken) if token)
+    parts = tuple(token for token in (number, broken) if token)
+    if any(token not in state.vocabulary.index for token in parts):
+        raise Unfit("duration", f"a length of {eighths} eighths")
+    return parts
 
 
 def _measure(match: re.Match[str], state: Transcription) -> None:
@@ -137,7 +120,7 @@ def _ending(match: re.Match[str], state: Transcription) -> None:
 
 def _tuplet(match: re.Match[str], state: Transcription) -> None:
     _outside_chord(match, state)
-    token = f"({match['tuplet_number'][:4]}"
+    token = f"({match['tuplet_number']}"
     if token not in state.vocabulary.index:
         raise Unfit("tuplet", match[0][:20])
     state.tokens.append(token)
@@ -161,23 +144,26 @@ def _open(match: re.Match[str], state: Transcription) -> None:
 
 def _close(match: re.Match[str], state: Transcription) -> None:
     if not state.chord:
-        raise Unfit("chord", "[]" if state.chord is not None else "] without [")
-    outer = read_length(match["chord_length"].strip())
-    write_chord(state, outer, match["chord_broken"])
+        raise Unfit("chord", "] without [" if state.chord is None else "[]")
+    write_chord(state, read_length(match["chord_length"].strip()), match["chord_broken"])
 
 
-def write_chord(state: Transcription, outer: Fraction, broken: str, closing: str = "]") -> None:
-    """Writes the notes of the chord in hand. Lengths stay where they were written, inside or after the brackets; a unit
-    other than an eighth goes to the place where a length is written, or after the brackets where there is none."""
-    inside = any(length != 1 for _, length in state.chord or ())
-    unit = state.unit * 8
+def write_chord(state: Transcription, outer: Fraction = Fraction(1), broken: str = "", closing: str = "]") -> None:
+    """Writes the chord in hand, `outer` the length behind its bracket; `closing` empty leaves it open.
+
+    Lengths stay where they were written, inside or behind the brackets. What the unit makes of them is said inside
+    where a length was written inside, else behind.
+    """
+    notes = state.chord or []
+    unit = state.unit / _EIGHTH
+    inside = any(length != 1 for _, length in notes)
     state.tokens.append("[")
-    for pitch, length in state.chord or ():
+    for pitch, length in notes:
         state.tokens.append(pitch)
-        state.tokens.extend(_length_tokens(length * unit if inside else length, "", str(length), state))
+        state.tokens.extend(_length_tokens(length * unit if inside else length, "", state))
     if closing:
         state.tokens.append(closing)
-        state.tokens.extend(_length_tokens(outer if inside else outer * unit, broken, str(outer), state))
+        state.tokens.extend(_length_tokens(outer if inside else outer * unit, broken, state))
     state.chord = None
 
 
@@ -195,35 +181,38 @@ def _field(name: str, value: str, state: Transcription) -> None:
         state.unit = read_unit(value)
         state.lengths.clear()
     elif name == "K":
-        key = read_key(value)
-        if state.begun and key != state.key:
-            raise Unfit("several_keys", f"K:{value.strip()[:40]}")
-        state.key = key
+        state.key = _same(read_key, value, state.key, "several_keys") if state.begun else read_key(value)
     elif name == "M":
-        meter = read_meter(value)
-        if state.begun and meter != state.meter:
-            raise Unfit("several_meters", f"M:{value.strip()[:20]}")
-        state.meter = meter
+        state.meter = _same(read_meter, value, state.meter, "several_meters") if state.begun else read_meter(value)
     elif name == "V":
         state.voices.add(value.split()[0] if value.strip() else "")
         if len(state.voices) > 1:
             raise Unfit("several_voices", " and ".join(sorted(state.voices))[:40])
 
 
+def _same(read: Callable[[str], _Read], value: str, before: _Read, reason: str) -> _Read:
+    """`before`, if that is what a field after the first note says again."""
+    try:
+        now = read(value)
+    except Unfit as unfit:
+        raise Unfit(reason, unfit.rejection.detail) from unfit
+    if now != before:
+        raise Unfit(reason, value.strip()[:40])
+    return before
+
+
 def _decoration(match: re.Match[str], state: Transcription) -> None:
     """`!trill!` is dropped; where `!` is an old line break, what stands between two of them is music."""
     name = match["decoration_name"]
-    if name in _DYNAMICS or not _NOTES.fullmatch(name):
-        return
-    transcribe(name, state)
+    if name not in _DYNAMICS and _NOTES.fullmatch(name):
+        transcribe(name, state)
 
 
 def _plus(match: re.Match[str], state: Transcription) -> None:
     """`+trill+` is dropped; `+CEG+` is how the first ABC wrote a chord."""
     name = match["plus_name"]
-    if name in _DYNAMICS or not _NOTES.fullmatch(name):
-        return
-    transcribe(f"[{name}]", state)
+    if name not in _DYNAMICS and _NOTES.fullmatch(name):
+        transcribe(f"[{name}]", state)
 
 
 def _rests(match: re.Match[str], state: Transcription) -> None:
@@ -241,3 +230,22 @@ def _other(match: re.Match[str], state: Transcription) -> None:
 def _outside_chord(match: re.Match[str], state: Transcription) -> None:
     if state.chord is not None:
         raise Unfit("chord", f"{match[0][:20]} inside [ ]")
+
+
+_WRITERS: dict[str, Callable[[re.Match[str], Transcription], None]] = {
+    "note": _note,
+    "measure": _measure,
+    "ending": _ending,
+    "tuplet": _tuplet,
+    "rhythm": _rhythm,
+    "factor": _factor,
+    "open": _open,
+    "close": _close,
+    "line": _line,
+    "inline": _inline,
+    "decoration": _decoration,
+    "plus": _plus,
+    "rests": _rests,
+    "overlay": _overlay,
+    "other": _other,
+}
