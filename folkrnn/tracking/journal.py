@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections import deque
 from pathlib import Path
@@ -29,67 +30,70 @@ _METRICS_AT_ONCE = 1000
 
 
 class Journal:
-    """The entries of one run, on disk."""
+    """The entries of one run, on disk; each is numbered, from 1."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the journal in the results folder `folder`, or begins one; drops a line that a crash cut short."""
+        """Opens the journal in the results folder `folder`, or an empty one; drops a line that a crash cut short."""
         self.folder = folder
         self._inside = folder / ".tracking"
         self._inside.mkdir(parents=True, exist_ok=True)
-        lines = self._lines()
-        sent = self._inside / "sent"
-        self.sent = min(int(sent.read_text() or 0), len(lines)) if sent.exists() else 0
-        entries = [json.loads(line) for line in lines]
-        self.pending: deque[Entry] = deque(entries[self.sent :])
-        self.params: dict[str, str] = {}
-        for entry in entries:
-            self.params |= entry.get("params", {})
-
-    @property
-    def about(self) -> dict[str, str]:
+        about, sent = self._inside / "run.json", self._inside / "sent"
+        self.about: dict[str, str] = json.loads(about.read_text()) if about.exists() else {}
         """The run: `uri`, `experiment`, `root` (repository), `run_id`, `name`; empty where none was begun."""
-        path = self._inside / "run.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        self.sent = int(sent.read_text() or 0) if sent.exists() else 0
+        self.written = 0
+        self.pending: deque[Entry] = deque()
+        """What the store lacks, in order."""
+        self.params: dict[str, str] = {}
+        """The parameters logged so far; MLflow lets nobody change them."""
+        for line in self._lines():
+            self._remember(json.loads(line))
 
     def begin(self, **about: str) -> None:
-        """Empties the journal for a new run."""
-        for name in ("entries.jsonl", "sent"):
-            (self._inside / name).unlink(missing_ok=True)
-        (self.folder / MARKER).unlink(missing_ok=True)
-        self.sent, self.pending, self.params = 0, deque(), {}
+        """Writes down which run this is the journal of."""
         write_whole(self._inside / "run.json", json.dumps(about, indent=1).encode())
+        self.about = about
 
     def add(self, entry: Entry) -> None:
-        with (self._inside / "entries.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        self.pending.append(entry)
+        """Adds an entry. Raises Refusal where there is no room for it."""
+        path = self._inside / "entries.jsonl"
+        entry = {"number": self.written + 1, **entry}
+        before = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("ab") as file:
+                file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+        except OSError as error:
+            os.truncate(path, before)
+            raise _no_room(path, error) from error
+        self._remember(entry)
+
+    def _remember(self, entry: Entry) -> None:
+        self.written = entry["number"]
         self.params |= entry.get("params", {})
+        if entry["number"] > self.sent:
+            self.pending.append(entry)
 
     def send(self, client: MlflowClient) -> None:
         """Sends what was not sent yet, in order; errors of the store end it, what was sent before them stays sent."""
-        run_id = self.about["run_id"]
         while self.pending:
             try:
-                perform(client, run_id, self.folder, self.pending[0])
+                perform(client, self.about["run_id"], self.folder, self.pending[0])
             except Exception as error:
-                if not is_rejection(error):
-                    raise
-                self._mark_sent()  # the store will never take it: it must not stand in the way of the rest
+                if is_rejection(error):
+                    self._mark_sent()  # the store will never take it: it must not stand in the way of the rest
                 raise
             self._mark_sent()
 
     def _mark_sent(self) -> None:
-        self.sent += 1
-        self.pending.popleft()
-        with (self._inside / "sent").open("w") as file:
-            file.write(str(self.sent))
+        self.sent = self.pending.popleft()["number"]
+        (self._inside / "sent").write_text(str(self.sent))
 
     def mark_pending(self, reason: str) -> None:
         text = (
-            f"{len(self.pending)} of {self.sent + len(self.pending)} entries of this run are not in the tracking store "
+            f"{len(self.pending)} of {self.written} entries of this run are not in the tracking store "
             f"{self.about['uri']} yet.\nReason: {reason}\n"
             "Nothing is lost: the files are here. Send the rest with\n\n"
-            f"    python -m folkrnn.tracking upload '{self.folder}'\n"
+            f"    python -m folkrnn.tracking upload {shlex.quote(str(self.folder))}\n"
         )
         write_whole(self.folder / MARKER, text.encode())
 
@@ -104,7 +108,7 @@ class Journal:
         kept = whole[: whole.rfind(b"\n") + 1]
         if len(kept) < len(whole):
             write_whole(path, kept)
-        return kept.decode().splitlines()
+        return kept.decode().split("\n")[:-1]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -116,14 +120,22 @@ def write_whole(path: Path, content: bytes) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise Refusal(
-            f"cannot write {path} ({error.strerror}): free some space there or choose another folder"
-        ) from error
+        raise _no_room(path, error) from error
+
+
+def _no_room(path: Path, error: OSError) -> Refusal:
+    return Refusal(f"cannot write {path} ({error.strerror}): free some space there, or choose another folder")
 
 
 def now() -> int:
     """Milliseconds since 1970, as MLflow counts."""
     return time.time_ns() // 1_000_000
+
+
+def in_one_line(error: BaseException) -> str:
+    """Returns the kind of the error and the first line of what it says."""
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text}"[:500]
 
 
 def is_rejection(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import traceback
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.journal import Journal, now
+from folkrnn.tracking.journal import Journal, in_one_line, now
 from folkrnn.tracking.process import is_gone, process_tags
 from folkrnn.tracking.provenance import provenance_tags
-from folkrnn.tracking.run import TrackedRun, in_one_line
-from folkrnn.tracking.store import Store
+from folkrnn.tracking.run import TrackedRun
+from folkrnn.tracking.store import Store, create
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -29,30 +32,41 @@ def start_run(
     parent: str | None = None,
     device: str = "cpu",
     resume: bool = False,
-    with_svg: bool = False,
-    with_csv: bool = False,
+    vector: bool = False,
 ) -> Iterator[TrackedRun]:
     """Runs the block as the run `name`, with its results in `folder`; the final status is always written.
 
     FINISHED; FAILED after an exception (its traceback becomes `traceback.txt`) or if a part was reported with
     `log_failure`; KILLED after Ctrl-C or SIGTERM. Exceptions go on to the caller. `parent` is the run id of a sweep.
-    With `resume`, the run begun in `folder` is continued under its id. Raises Refusal where `folder` holds a run
-    already and is not to be resumed, where that run still runs, or where the store takes no run.
+    With `vector`, figures are also written as `.svg`, with the data behind them as `.csv`. With `resume`, the run
+    begun in `folder` is continued under its id. Raises Refusal where `folder` holds a run already and is not to be
+    resumed, where that run still runs, or where the store takes no run.
     """
-    run = _begin(store, name, Path(folder).absolute(), parent, resume, with_svg, with_csv)
-    run.set_tags({**process_tags(), **provenance_tags(store.folder, overrides, device), **(tags or {})})
+    every = {**process_tags(), **provenance_tags(store.folder, overrides, device), **(tags or {})}
+    run = _begin(store, name, Path(folder).absolute(), parent, every, resume)
+    run.vector = vector
     try:
         with _sigterm_as_exception():
             yield run
     except BaseException as error:
         status, reason = ending(error)
         with _undisturbed():
-            if status == "FAILED":
-                run.log_text(traceback.format_exc(), "traceback.txt")
-            run.finish(status, reason)
+            _finish_after(run, status, reason)
         raise
     with _undisturbed():
         run.finish("FAILED" if run.failures else "FINISHED", "; ".join(run.failures))
+
+
+def _finish_after(run: TrackedRun, status: str, reason: str) -> None:
+    """Ends a run whose exception is being handled: that one matters more than another on the way out."""
+    try:
+        try:
+            if status == "FAILED":
+                run.log_text(traceback.format_exc(), "traceback.txt")
+        finally:
+            run.finish(status, reason)
+    except Refusal as refusal:
+        log.error("%s", refusal)
 
 
 def ending(error: BaseException) -> tuple[str, str]:
@@ -71,7 +85,7 @@ def ending(error: BaseException) -> tuple[str, str]:
 
 
 def _begin(
-    store: Store, name: str, folder: Path, parent: str | None, resume: bool, with_svg: bool, with_csv: bool
+    store: Store, name: str, folder: Path, parent: str | None, tags: Mapping[str, Any], resume: bool
 ) -> TrackedRun:
     from mlflow.exceptions import MlflowException
 
@@ -80,21 +94,21 @@ def _begin(
         journal = Journal(folder)
     except OSError as error:
         raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
-    begun = journal.about
+    if journal.about and not resume:
+        raise Refusal(f"{folder} holds the run {journal.about['name']!r} already: resume it, or choose another folder")
     try:
-        if begun and resume:
-            run_id = begun["run_id"]
-            _check_not_running(store, run_id, folder)
+        if journal.about:
+            _check_not_running(store, journal.about["run_id"], folder)
+            run = TrackedRun(store, journal.about["run_id"], name, folder, journal)
             journal.add({"kind": "status", "status": "RUNNING", "time": now()})
-        elif begun:
-            raise Refusal(f"{folder} holds the run {begun['name']!r} already: resume it, or choose another folder")
-        else:
-            tags = {"mlflow.parentRunId": parent} if parent else {}
-            run_id = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
-            journal.begin(uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name)
+            run.set_tags(tags)
+            return run
     except MlflowException as error:
-        raise Refusal(f"the tracking store {store.uri} takes no run: {in_one_line(error)}") from error
-    return TrackedRun(store, run_id, name, folder, journal, with_svg, with_csv)
+        raise Refusal(f"the tracking store {store.uri} cannot continue the run: {in_one_line(error)}") from error
+    family = {"mlflow.parentRunId": parent} if parent else {}
+    run_id = create(store, name, {**family, **tags})
+    journal.begin(uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name)
+    return TrackedRun(store, run_id, name, folder, journal)
 
 
 def _check_not_running(store: Store, run_id: str, folder: Path) -> None:
@@ -135,4 +149,4 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

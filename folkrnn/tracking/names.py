@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PARAM_LENGTH = 6000
+TAG_LENGTH = 5000
 NAME_LENGTH = 250
 
 
@@ -37,12 +38,14 @@ def allowed_name(name: str) -> str:
     """Returns `name` as MLflow takes it for a metric, parameter or image.
 
     Letters, digits and `/ . - _ :` and blanks stay. Closed brackets become a dot, `l3.h[60]` → `l3.h.60`; any other
-    character becomes its number, `^c` → `_x5E_c`, so that different tokens keep different names. Empty path parts go.
+    character becomes its number, `^c` → `_x5E_c`, and so does a slash that divides nothing, so that different tokens
+    keep different names.
     """
     name = re.sub(r"[\[(]([^\[\]()]*)[\])]", r".\1", name)
     name = re.sub(r"[^\w/.\- :]", lambda match: f"_x{ord(match[0]):X}_", name)
-    parts = [part for part in name.split("/") if part.strip(". ")]
-    return "/".join(parts)[:NAME_LENGTH] or "_"
+    name = re.sub(r"/$", "_x2F_", re.sub(r"(^|/)/", r"\1_x2F_", name))
+    parts = ["_x2E_" * len(part) if part in (".", "..") else part for part in name.split("/")]
+    return "/".join(parts)[:NAME_LENGTH].rstrip("/") or "_"
 
 
 def file_name(name: str) -> str:

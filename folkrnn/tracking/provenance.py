@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 import importlib.metadata
 import platform
+import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def provenance_tags(folder: Path, overrides: Sequence[str] = (), device: str = "
     """
     commit, dirty = git_state(folder)
     tags = {
-        "command": " ".join(["python run.py", *map(_quoted, overrides)])[:5000],
+        "command": shlex.join(["python", "run.py", *overrides]),
         "git.commit": commit,
         "git.dirty": dirty,
         "device": device_name(device),
@@ -58,7 +58,11 @@ def device_name(device: str) -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     answer = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ["git", "--no-optional-locks", "-C", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
     )
     return answer.stdout.strip()
 
@@ -75,9 +79,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a user id without a name, as in some containers
         return "unknown"
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word) if sys.platform != "win32" else word

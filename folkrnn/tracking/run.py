@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.refusal import Refusal
 from folkrnn.tracking import journal as journals
 from folkrnn.tracking.figures import drawn_data, png, svg
-from folkrnn.tracking.journal import Entry, Journal, now, write_whole
-from folkrnn.tracking.names import allowed_name, file_name, flatten
+from folkrnn.tracking.journal import Entry, Journal, in_one_line, now, write_whole
+from folkrnn.tracking.names import TAG_LENGTH, allowed_name, file_name, flatten
 from folkrnn.tracking.store import DEFAULT_URI, Store, absolute_uri, answers
 
 if TYPE_CHECKING:
     from folkrnn.findings import Findings
 
 _SECONDS_BETWEEN_TRIES = 60.0
-_TAG_LENGTH = 5000
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ class TrackedRun:
     name: str
     folder: Path
     journal: Journal
-    with_svg: bool = False
-    with_csv: bool = False
+    vector: bool = False
+    """Whether figures are also written as `.svg`, with the numbers drawn in them as `.csv`."""
     metrics: dict[str, float] = field(default_factory=dict)
     """The last finite value of each metric, under its name in MLflow."""
     failures: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ class TrackedRun:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Sets tags; values are cut at 5000 characters."""
-        self._record({"kind": "tags", "tags": {allowed_name(key): str(tags[key])[:_TAG_LENGTH] for key in tags}})
+        self._record({"kind": "tags", "tags": {allowed_name(key): str(tags[key])[:TAG_LENGTH] for key in tags}})
 
     def describe(self, markdown: str) -> None:
         """Sets the description that heads the page of the run."""
@@ -110,8 +110,8 @@ class TrackedRun:
     def log_findings(self, name: str, findings: Findings, step: int | None = None) -> None:
         """Files what the analysis `name` found.
 
-        Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (and `.svg`, and `.csv` with the
-        numbers drawn, if the run was started so); tables `tables/<name>_<table>.csv`; arrays
+        Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (and, if `vector` is set, `.svg` and
+        `.csv`); tables `tables/<name>_<table>.csv`; arrays
         `arrays/<name>_<array>.npz`. The first figure is also an image `<name>`, which the compare view shows side by
         side and, with steps, as a series. With a `step`, files carry it in their names.
         """
@@ -133,9 +133,8 @@ class TrackedRun:
 
     def _log_figure(self, stem: str, drawing: Any, caption: str) -> None:
         self.log_bytes(png(drawing, caption), f"{stem}.png")
-        if self.with_svg:
+        if self.vector:
             self.log_bytes(svg(drawing, caption), f"{stem}.svg")
-        if self.with_csv:
             self.log_text(drawn_data(drawing).to_csv(index=False), f"{stem}.csv")
         if caption:
             self._captions[Path(stem).name] = caption
@@ -181,11 +180,27 @@ class TrackedRun:
         self.failures.append(f"{name}: {in_one_line(error)}")
 
     def finish(self, status: str, reason: str = "") -> None:
-        """Writes the final status (FINISHED, FAILED or KILLED) and sends what is left; then says what could not be."""
-        if reason:
-            self.set_tags({"ended": reason})
-        write_whole(self.folder / "metrics.json", _json(self.metrics))
-        self._record({"kind": "status", "status": status, "time": now()}, last=True)
+        """Writes the final status (FINISHED, FAILED or KILLED) and sends what is left; then says what could not be.
+
+        Raises Refusal where the results folder has no room left, after telling the store all the same.
+        """
+        try:
+            if reason:
+                self.set_tags({"ended": reason})
+            write_whole(self.folder / "metrics.json", _json(self.metrics))
+        finally:
+            self._end(status)
+
+    def _end(self, status: str) -> None:
+        entry = {"kind": "status", "status": status, "time": now()}
+        try:
+            self._record(entry, last=True)
+        except Refusal:
+            try:
+                journals.perform(self.store.client, self.run_id, self.folder, entry)
+            except Exception as error:
+                log.error("the status %s could not be written either: %s", status, in_one_line(error))
+            raise
         if self._last_try is not None:
             log.warning("the tracking store lacks part of this run; see %s", self.folder / journals.MARKER)
 
@@ -225,11 +240,6 @@ class TrackedRun:
             )  # fmt: skip
         self._last_try = time.monotonic()
         self.journal.mark_pending(in_one_line(error))
-
-
-def in_one_line(error: BaseException) -> str:
-    text = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {text}"[:500]
 
 
 def _npz(arrays: Mapping[str, Any]) -> bytes:

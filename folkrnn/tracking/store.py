@@ -10,13 +10,14 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
+from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone
 
 if TYPE_CHECKING:
@@ -79,6 +80,17 @@ def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path
     return Store(uri, experiment, experiment_id, folder, client)
 
 
+def create(store: Store, name: str, tags: Mapping[str, Any]) -> str:
+    """Returns the id of a new run in the store; raises Refusal where it takes none."""
+    from mlflow.exceptions import MlflowException
+
+    text = {key: str(value)[:TAG_LENGTH] for key, value in tags.items()}
+    try:
+        return store.client.create_run(store.experiment_id, tags=text, run_name=name).info.run_id
+    except MlflowException as error:
+        raise Refusal(f"the tracking store {store.uri} takes no run: {_first_line(error)}") from error
+
+
 def absolute_uri(uri: str, folder: Path) -> str:
     """Returns `uri` with a relative SQLite path made absolute from `folder`; raises Refusal for other kinds."""
     if _is_server(uri):
@@ -89,9 +101,10 @@ def absolute_uri(uri: str, folder: Path) -> str:
             reason = "start an MLflow server in front of it and name the server"
         raise Refusal(f"tracking.uri={uri} cannot be used: {reason}; {_ALLOWED}")
     path = uri.removeprefix(_SQLITE)
-    if not uri.startswith(_SQLITE) or not path or ":memory:" in path or "?" in path:
-        raise Refusal(f"tracking.uri={uri} names no file that would outlive this run; {_ALLOWED}")
-    return _SQLITE + str((folder / path).absolute())
+    place = str((folder / path).absolute())
+    if not uri.startswith(_SQLITE) or not path or ":memory:" in path or "?" in place:
+        raise Refusal(f"tracking.uri={uri} names no file ({place}) that could hold runs; {_ALLOWED}")
+    return _SQLITE + place
 
 
 def _is_server(uri: str) -> bool:
@@ -196,13 +209,14 @@ def _check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"\0" * 4096)
+        probe.unlink()
     except OSError as error:
+        with suppress(OSError):
+            probe.unlink()
         raise Refusal(
             f"cannot write to {folder} ({error.strerror}): choose a folder with room and write permission, "
             f"for instance with tracking.uri={_SQLITE}/absolute/path/mlflow.db"
         ) from error
-    finally:
-        probe.unlink(missing_ok=True)
 
 
 def _make(path: Path) -> None:

@@ -1,0 +1,48 @@
+import subprocess
+
+from folkrnn.tracking.provenance import NO_CHECKOUT, git_state, provenance_tags
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    answer = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return answer.stdout.strip()
+
+
+def test_the_commit_of_a_checkout_is_told_and_whether_files_differ_from_it(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "a.py").write_text("1")
+    git(tmp_path, "add", "a.py")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert git_state(tmp_path) == (commit, "clean")
+    (tmp_path / "a.py").write_text("2")
+    assert git_state(tmp_path) == (commit, "1 file")
+    (tmp_path / "b.py").write_text("3")
+    assert git_state(tmp_path) == (commit, "2 files")
+    assert provenance_tags(tmp_path)["mlflow.source.git.commit"] == commit
+
+
+def test_a_folder_that_is_no_checkout_says_so(tmp_path, monkeypatch):
+    assert git_state(tmp_path)[0] == NO_CHECKOUT == "not a git checkout"
+    assert "mlflow.source.git.commit" not in provenance_tags(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git program at all
+    assert git_state(tmp_path)[0] == NO_CHECKOUT
+
+
+def test_the_command_can_be_pasted_into_a_shell(tmp_path):
+    overrides = ["seed=1", "sampling.prime=M:6/8 K:Cdor =B c'"]
+    command = provenance_tags(tmp_path, overrides)["command"]
+    words = subprocess.run(
+        ["sh", "-c", command.replace("python run.py", "printf '%s\\n'")], capture_output=True, text=True, check=True
+    )
+    assert words.stdout.splitlines() == overrides
+
+
+def test_versions_and_device_are_told(tmp_path):
+    tags = provenance_tags(tmp_path, device="cpu")
+    assert tags["device"] == "cpu"
+    assert {tag for tag in tags if tag.startswith("version.")} >= {
+        "version.python", "version.torch", "version.pytorch-lightning", "version.hydra-core", "version.mlflow",
+    }  # fmt: skip
+    assert all(tags.values())
