@@ -16,7 +16,7 @@ _ALTERNATIVES = {
         r"(?P<pitch>(?P<accidental>[_^=]{0,3})(?P<letter>[A-Ga-gz])(?P<octave>[,']*+))"
         r"[ \t]*+(?P<length>[\d/]*+)(?P<broken>[<>]*+)"
     ),
-    "invisible": r"x[,']*+[ \t]*+[\d/]*+",  # takes its length along
+    "invisible": r"[xy][,']*+[ \t]*+[\d/]*+",  # rests and spacers that nobody sees, with their lengths
     "space": r"[ \t\n\r\f\v`]++",
     "measure": r"(?P<sign>(?:\[?[|:]++\]?+)++)(?:[\s\\]*+\[?[ \t]*+(?P<number>\d[\d,.\-]*+))?",
     "inline": r"\[(?P<inline_name>[A-Za-z]):(?P<inline_value>[^\[\]\n]*)\]",
@@ -34,7 +34,7 @@ _ALTERNATIVES = {
     "rests": r"[ZX]\d*+",
     "overlay": r"&",
     # Ties, slurs, ornaments, spacers and line breaks: said by no token.
-    "dropped": r"[-().~*\\$!;H-WYh-wy]",
+    "dropped": r"[-().~*\\$!;H-WYh-w]",
     "other": r"[\s\S]",
 }
 

@@ -58,7 +58,7 @@ def _tokenise(tune: AbcTune, vocabulary: Vocabulary) -> list[str]:
     if state.chord is not None:
         raise Unfit("chord", "[ without ]")
     if not any(token_type(pitch) == "pitch" and pitch != "z" for pitch in state.pitches.values()):
-        raise Unfit("no_notes", tune.title[:40])
+        raise Unfit("no_notes", "nothing but rests" if state.tokens else "nothing after the key")
     return _checked([state.meter, state.key.token, *state.tokens], vocabulary)
 
 
