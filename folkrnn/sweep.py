@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.experimental.callback import Callback
 
-from folkrnn.build import check
 from folkrnn.refusal import Refusal
+from folkrnn.settings import check, folders, known_keys
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from folkrnn.tracking import Store
+
+_VARIABLE = "FOLKRNN_PARENT_RUN"
+_INTERRUPTED = (130, 143)
 
 
 class Unignored(BaseException):
@@ -26,8 +33,10 @@ class Unignored(BaseException):
 
 @dataclass
 class Sweep:
-    """The sweep that is running: how many jobs it has and how many were started."""
+    """The sweep that is running: its MLflow run, how many jobs it has and how many were started."""
 
+    store: Store
+    run: str
     jobs: int
     started: int = 0
 
@@ -38,22 +47,46 @@ _running: Sweep | None = None
 class Parent(Callback):
     """Hydra calls it when a sweep starts, in the process that launches the jobs."""
 
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         try:
-            _open(config)
+            _open(config, self.folder)
         except Exception as error:
             raise Unignored(error) from error
 
 
-def _open(config: DictConfig) -> None:
+def parent() -> str | None:
+    """Returns the id of the MLflow run that this process's runs hang under; None outside a sweep."""
+    return os.environ.get(_VARIABLE)
+
+
+def _open(config: DictConfig, folder: Path) -> None:
     global _running  # noqa: PLW0603 — there is one sweep in a process, and Hydra makes the callback
     jobs = _jobs(config)
+    known = known_keys(folders(config.hydra))
     for number, (overrides, job) in enumerate(jobs, start=1):
         try:
-            check(job)
+            check(job, known)
         except Refusal as error:
             raise Refusal(f"job {number} of {len(jobs)} ({shlex.join(overrides)}): {error}") from error
-    _running = Sweep(len(jobs))
+    from folkrnn.tracking import open_store, start_parent
+
+    typed = _typed(config)
+    store = open_store(config.tracking.uri, config.tracking.experiment, folder)
+    run = start_parent(store, " ".join(typed) or "sweep", overrides=typed)
+    _running = Sweep(store, run, len(jobs))
+    os.environ[_VARIABLE] = run
+
+
+def _typed(config: DictConfig) -> list[str]:
+    """Returns the overrides of the whole sweep, in Hydra's quotes."""
+    from omegaconf import OmegaConf
+
+    params = OmegaConf.to_container(config.hydra.sweeper, resolve=False).get("params") or {}
+    overrides = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    return [f"{key}={value}" for key, value in params.items()] + overrides
 
 
 def _jobs(config: DictConfig) -> list[tuple[list[str], DictConfig]]:
@@ -61,13 +94,10 @@ def _jobs(config: DictConfig) -> list[tuple[list[str], DictConfig]]:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import open_dict
 
     loader = GlobalHydra.instance().config_loader()
-    params = OmegaConf.to_container(config.hydra.sweeper, resolve=False).get("params") or {}
-    typed = [f"{key}={value}" for key, value in params.items()]
-    typed += OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(typed)
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(_typed(config))
     found = []
     for overrides in BasicSweeper.split_arguments(parsed, None)[0]:
         job = loader.load_sweep_config(config, list(overrides))
@@ -94,5 +124,11 @@ def summarise(statuses: list[int]) -> None:
 
 def close(status: int) -> None:
     """Closes the sweep's MLflow run: FINISHED for status 0, KILLED after a signal, else FAILED."""
-    global _running  # noqa: PLW0603
-    _running = None
+    global _running
+    if _running is None:
+        return
+    from folkrnn.tracking import finish_parent
+
+    ended, _running = _running, None
+    os.environ.pop(_VARIABLE, None)
+    finish_parent(ended.store, ended.run, "KILLED" if status in _INTERRUPTED else "FAILED" if status else "FINISHED")

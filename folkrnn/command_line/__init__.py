@@ -39,7 +39,10 @@ def main(arguments: list[str], conf: Path, study: Study) -> int:
         if received:
             status = 128 + received[0]
             print("interrupted", file=sys.stderr)
-        sweep.close(status)
+        try:
+            sweep.close(status)
+        except Exception as error:
+            status = status or errors.expose(error)
     return status
 
 
@@ -47,11 +50,8 @@ def _guarded(arguments: list[str], conf: Path, study: Study) -> int:
     """Returns the exit status, having said on standard error what went wrong, if anything did."""
     from folkrnn.sweep import Unignored
 
-    overrides: list[str] = []
     try:
-        words = quoted(arguments)
-        overrides = [word for word in words if "=" in word and not word.startswith("-")]
-        return _composed(words, conf, study)
+        return _composed(quoted(arguments), conf, study)
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     except KeyboardInterrupt:
@@ -59,13 +59,13 @@ def _guarded(arguments: list[str], conf: Path, study: Study) -> int:
     except BrokenPipeError:
         return errors.silence()
     except Unignored as stop:
-        return _told(stop.error, overrides, conf)
+        return _told(stop.error, conf)
     except Exception as error:
-        return _told(error, overrides, conf)
+        return _told(error, conf)
 
 
-def _told(error: Exception, overrides: list[str], conf: Path) -> int:
-    line = errors.explained(error, overrides, conf)
+def _told(error: Exception, conf: Path) -> int:
+    line = errors.explained(error, conf)
     return errors.expose(error) if line is None else errors.refuse(line, error)
 
 
@@ -101,14 +101,15 @@ def _job(config: DictConfig, study: Study) -> int:
     from omegaconf import OmegaConf
 
     from folkrnn import sweep
-    from folkrnn.build import check
+    from folkrnn.settings import check, folders, known_keys
 
+    hydra = HydraConfig.get()
     # unresolved: what was typed may contain an interpolation
-    typed = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    typed = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     overrides = [unquoted(str(override)) for override in typed]
     sweep.announce(overrides)
     try:
-        check(config)
+        check(config, known_keys(folders(hydra)))
         return study(config, overrides)
     except Refusal as error:
         return errors.refuse(str(error), error)

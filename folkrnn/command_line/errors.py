@@ -17,6 +17,7 @@ from types import FrameType
 
 from folkrnn.command_line.help import options
 from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.settings import known_keys, no_such_key
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -86,11 +87,8 @@ def interruptions() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def explained(error: Exception, overrides: list[str], conf: Path) -> str | None:
-    """Returns one line for an error met while composing the configuration, or None if it is a bug of ours.
-
-    `overrides` are those that were typed; they tell which keys there could have been.
-    """
+def explained(error: Exception, conf: Path) -> str | None:
+    """Returns one line for an error met while composing the configuration in `conf`, or None if it is a bug of ours."""
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -107,7 +105,7 @@ def explained(error: Exception, overrides: list[str], conf: Path) -> str | None:
         several = f"{key}={values} names several values"
         return f"{several}: add -m to run one after the other, or write {key}=[{values}] for a list"
     if match := re.match(r"Could not override '([^']+)'\.", text):
-        return _unknown_key(match[1], overrides, conf)
+        return _unknown_key(match[1], conf)
     if match := re.match(r"Config group override must be a string or a list", text):
         return (
             "a choice takes the name of an option (or a list of names, for analysis and intervention); none is a name"
@@ -140,49 +138,17 @@ def _unreadable(override: str) -> str:
     )
 
 
-def _unknown_key(key: str, overrides: list[str], conf: Path) -> str:
+def _unknown_key(key: str, conf: Path) -> str:
     group, _, rest = key.partition(".")
     if group == "hydra":
         return f"{key}: Hydra has no such key; --cfg hydra shows those that it has"
+    known = known_keys([conf])
+    if key not in known:
+        return no_such_key(key, known)
     option = rest.partition(".")[0]
-    keys = _keys(overrides, conf)
-    if option in options(conf, group) and f"{group}.{option}" not in keys:
-        return f"{key}: {group} {option} is not part of this run; add it with {group}={option}"
-    section = key.rpartition(".")[0]
-    while section and section not in keys:
-        section = section.rpartition(".")[0]
-    start = f"{section}." if section else ""
-    siblings = [known for known in keys if known.startswith(start) and "." not in known[len(start) :]]
-    suggestion = did_you_mean(key, siblings) or did_you_mean(key, keys)
-    owner = section or "the configuration"
-    return f"{key}: no such key{suggestion}; {owner} has {', '.join(name[len(start) :] for name in siblings) or 'none'}"
-
-
-def _keys(overrides: list[str], conf: Path) -> list[str]:
-    """Returns every key that the configuration would have with the choices among `overrides`, sections included."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    choices = [
-        override.input_line or ""
-        for override in parsed
-        if not override.is_sweep_override() and (conf / override.key_or_group).is_dir()
-    ]
-    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
-        config = compose("config", overrides=choices)
-    found: list[str] = []
-
-    def walk(node: object, prefix: str) -> None:
-        from omegaconf import DictConfig
-
-        if isinstance(node, DictConfig) and not node._is_missing() and not node._is_none():
-            for name in node:
-                found.append(f"{prefix}{name}")
-                walk(node._get_node(name), f"{prefix}{name}.")
-
-    walk(config, "")
-    return found
+    if option in options(conf, group):
+        return f"{key}: {option} is not part of this run; add it with {group}={option}"
+    return f"{key}: the option chosen with {group}= has no such setting, others have"
 
 
 def _one_line(text: str) -> str:

@@ -1,0 +1,185 @@
+"""Which settings there are, and what they may be: read before anything is built or started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from folkrnn.refusal import Refusal, did_you_mean
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be: in words, and as a question."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _whole(least: int) -> Rule:
+    return Rule(
+        f"a whole number from {least}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
+    )
+
+
+def _one_of(*words: str) -> Rule:
+    return Rule(f"one of {', '.join(words)}", lambda value: value in words)
+
+
+def _or_null(rule: Rule) -> Rule:
+    return Rule(f"{rule.words}, or null", lambda value: value is None or rule.holds(value))
+
+
+_POSITIVE = Rule("a number above 0", lambda value: _is_number(value) and 0 < value < float("inf"))
+_SHARE = Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+_FLAG = Rule("true or false", lambda value: isinstance(value, bool))
+_TEXT = Rule("text", lambda value: isinstance(value, str) and value != "")
+_SITES = Rule("a list of sites such as [l*.h]", lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)))
+
+RULES: dict[str, Rule] = {
+    "seed": Rule("a whole number from 0 to 2**32 - 1", lambda value: _whole(0).holds(value) and value < 2**32),
+    "sampling.tunes": _whole(1),
+    "sampling.temperature": _POSITIVE,
+    "sampling.prime": _or_null(_TEXT),
+    "sampling.max_tokens": _whole(3),
+    "sampling.rng": _one_of("per_tune", "legacy", "legacy_webapp"),
+    "sampling.live": _whole(1),
+    "sampling.replay": _or_null(_TEXT),
+    "transcription": _or_null(_TEXT),
+    "cut.fraction": _or_null(_SHARE),
+    "rerun": _FLAG,
+    "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
+    "trainer.devices": Rule(
+        "a number of devices, -1 for all, auto, or a list of indices",
+        lambda value: (
+            value == "auto"
+            or (_whole(-1).holds(value) and value != 0)
+            or (isinstance(value, list) and len(value) > 0 and all(map(_whole(0).holds, value)))
+        ),
+    ),
+    "trainer.strategy": _TEXT,
+    "trainer.precision": _TEXT,
+    "trainer.max_epochs": _whole(1),
+    "trainer.resume": _FLAG,
+    "trainer.workers": _whole(0),
+    "observation.sites": _SITES,
+    "observation.keep": _SITES,
+    "tracking.uri": _or_null(_TEXT),
+    "tracking.experiment": _TEXT,
+    "tracking.vector": _FLAG,
+    "weights.path": _or_null(_TEXT),
+    "dataset.path": _or_null(_TEXT),
+}
+"""What the settings that every run has must be. A setting without a rule is checked by what is built from it."""
+
+
+def check(config: DictConfig, known: Collection[str] | None = None) -> None:
+    """Raises Refusal for the first setting that is missing, has a value that its rule does not allow, or is unknown.
+
+    Unknown is what is not in `known` (see `known_keys`; None: everything is known). The parameters of a node with a
+    `_target_` are left to `build`, which asks the target.
+    """
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        plain = OmegaConf.to_container(config, resolve=not missing)
+    except OmegaConfBaseException as error:
+        raise Refusal(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+    if missing:
+        raise Refusal(_missing(missing[0], config))
+    for key, value in _settings(plain):
+        if known is not None:
+            _check_name(key, value, known)
+        if key in RULES and not RULES[key].holds(value):
+            raise Refusal(f"{key}={_shown(value)}: must be {RULES[key].words}")
+
+
+def _check_name(key: str, value: Any, known: Collection[str]) -> None:
+    if key not in known:
+        raise Refusal(no_such_key(key, known))
+    if not isinstance(value, dict) and (names := _inside(key, known)):
+        raise Refusal(f"{key}={_shown(value)}: {key} is a section; set {key}.{f', {key}.'.join(names)}")
+
+
+def no_such_key(key: str, known: Collection[str]) -> str:
+    """Returns the line that says so and what there is instead, in the section that exists."""
+    section, _, name = key.rpartition(".")
+    while section and section not in known:
+        section, _, name = section.rpartition(".")
+    names = _inside(section, known)
+    start = f"{section}." if section else ""
+    # `tunes=8` means sampling.tunes
+    elsewhere = [other for other in known if other.endswith(f".{name}")]
+    meant = did_you_mean(name, names).replace("mean ", f"mean {start}")
+    if not meant and elsewhere:
+        meant = f" (did you mean {elsewhere[0]}?)"
+    return f"{key}: no such key{meant}; {section or 'the configuration'} has {', '.join(names) or 'none'}"
+
+
+def _inside(section: str, known: Collection[str]) -> list[str]:
+    start = f"{section}." if section else ""
+    names = [name[len(start) :] for name in known if name.startswith(start)]
+    return [name for name in names if "." not in name and not name.startswith("_")]
+
+
+def folders(hydra: DictConfig) -> list[Path]:
+    """Returns the folders that a composed configuration was read from, given its `hydra` node."""
+    return [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+
+
+def known_keys(folders: Iterable[Path]) -> list[str]:
+    """Returns every setting and section that the configuration files in `folders` name, experiments left out."""
+    found: list[str] = []
+    for folder in folders:
+        for path in [*folder.glob("*.yaml"), *sorted(folder.glob("*/*.yaml"))]:
+            group = "" if path.parent == folder else path.parent.name
+            if group in ("hydra", "experiment"):
+                continue
+            text = path.read_text(encoding="utf-8")
+            package = "" if "# @package _global_" in text else group
+            found += [group] if group else []
+            found += _names(OmegaConf.create(text), f"{package}." if package else "")
+    return list(dict.fromkeys(found))
+
+
+def _names(node: Any, prefix: str) -> Iterator[str]:
+    for key in node:
+        if key in ("defaults", "hydra"):
+            continue
+        yield f"{prefix}{key}"
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+            yield from _names(child, f"{prefix}{key}.")
+
+
+def _settings(plain: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields each section and setting with its value, but of a node with a `_target_` only what has a rule."""
+    for key, value in plain.items():
+        full = f"{prefix}{key}"
+        yield full, value
+        if not isinstance(value, dict) or full in RULES:
+            continue
+        if "_target_" in value:
+            yield from ((f"{full}.{name}", value[name]) for name in value if f"{full}.{name}" in RULES)
+        else:
+            yield from _settings(value, f"{full}.")
+
+
+def _missing(key: str, config: DictConfig) -> str:
+    section, _, name = key.rpartition(".")
+    chosen = OmegaConf.select(config, f"{section}.name") if section else None
+    by = f": {section}={chosen} needs it" if chosen else ""
+    return f"{key} is not given{by}; add {key}={name.upper()}"
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

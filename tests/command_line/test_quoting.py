@@ -1,0 +1,118 @@
+"""ABC and tokens reach the configuration as they were typed, through a real shell too."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from folkrnn.command_line import quoted, unquoted
+from folkrnn.refusal import Refusal
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = "G, C C 2 ^F (3 C D E =B c'"
+
+SPEAKING = """
+import sys
+from pathlib import Path
+from folkrnn.command_line import main
+
+def study(config, overrides):
+    print(config.seed, config.sampling.prime, overrides[0], sep="|")
+    return 0
+
+sys.exit(main(sys.argv[1:], Path({conf!r}), study))
+"""
+
+
+def shell(line: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("key", ["sampling.prime", "transcription"])
+def test_abc_passes_a_real_shell_unharmed(key: str) -> None:
+    done = shell(f'{sys.executable} run.py {key}="{HOSTILE}" --cfg job -p {key}')
+    assert (done.stdout, done.stderr, done.returncode) == (f"{HOSTILE}\n", "", 0)
+
+
+def test_abc_passes_a_real_shell_unharmed_in_a_sweep_as_one_value(tmp_path: Path) -> None:
+    script = tmp_path / "listen.py"
+    script.write_text(SPEAKING.format(conf=str(ROOT / "conf")))
+    there = f"hydra.sweep.dir={tmp_path} hydra.callbacks.sweep.folder={tmp_path}"
+    done = shell(f'{sys.executable} {script} -m {there} sampling.prime="{HOSTILE}" seed=1,2', tmp_path)
+    said = [line for line in done.stdout.splitlines() if line]
+    assert said == [f"{seed}|{HOSTILE}|sampling.prime={HOSTILE}" for seed in (1, 2)]
+    assert done.returncode == 0
+
+
+TEXT = st.text(
+    st.sampled_from("ABCDEFGabcdefg^_=,'\"/|:[](){}23456789 \\#%!\n-@$") | st.characters(codec="utf-8")
+).filter(
+    lambda text: (
+        text.strip() and "${" not in text and text[0] not in "@-" and not re.fullmatch(r"(?s)(['\"]).*\1", text)
+    )
+)
+
+
+@given(TEXT)
+def test_any_text_reaches_the_configuration_as_typed(text: str) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    [line] = quoted([f"sampling.prime={text}"])
+    if text == "null":
+        return
+    override = OverridesParser.create().parse_override(line)
+    assert override.value() == text
+    assert not override.is_sweep_override()
+    assert unquoted(f"sampling.prime={override.get_value_element_as_str()}") == f"sampling.prime={text}"
+
+
+@given(TEXT)
+def test_quoting_twice_is_quoting_once(text: str) -> None:
+    # a process that Lightning starts gets the quoted arguments and quotes them again
+    once = quoted([f"transcription={text}"])
+    assert quoted(once) == once
+
+
+def test_tokens_of_an_intervention_are_raw_text_too() -> None:
+    assert quoted(["intervention.suppress_tokens.tokens=^F (3 |:"]) == [
+        "intervention.suppress_tokens.tokens='^F (3 |:'"
+    ]
+
+
+def test_other_values_stay_as_they_are() -> None:
+    words = ["seed=1,2", "analysis=[posterior,none]", "sampling.prime=null", "sampling.max_tokens=9", "~dataset"]
+    assert quoted(words) == words
+
+
+def test_flags_may_stand_between_overrides() -> None:
+    assert quoted(["seed=1,2", "-m", "rerun=true"]) == ["-m", "seed=1,2", "rerun=true"]
+
+
+def test_text_comes_from_a_file_or_from_standard_input(tmp_path: Path) -> None:
+    tune = "X:1\nM:6/8\nK:Dmin\n|: ^F3 (3GAB c' :|"
+    (tmp_path / "tune.abc").write_text(tune + "\n")
+    for typed in ("transcription=@tune.abc", "transcription=tune.abc", "transcription=- <tune.abc"):
+        done = shell(f"{sys.executable} {ROOT}/run.py --cfg job -p transcription {typed}", tmp_path)
+        assert (done.stdout, done.returncode) == (tune + "\n", 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file"), (b"", "is empty"), (b"\xff\xfe\x00", "no text in UTF-8")]
+)
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "tune.abc"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(Refusal, match=reason):
+        quoted([f"sampling.prime=@{path}"])
+
+
+def test_standard_input_serves_one_value() -> None:
+    with pytest.raises(Refusal, match="read once"):
+        quoted(["sampling.prime=-", "transcription=-"])

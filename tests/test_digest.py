@@ -1,0 +1,57 @@
+"""Equal results, equal names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from folkrnn.digest import digest
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def of(*overrides: str, **also: str) -> str:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return digest(compose("config", overrides=list(overrides)), **also)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.resume=true",
+        "trainer.devices=2",
+        "trainer.workers=4",
+        "trainer=cpu",
+        "sampling.live=7",
+        "tracking.uri=http://host:5000",
+        "tracking.experiment=other",
+        "rerun=true",
+    ],
+)
+def test_where_and_how_a_run_is_made_does_not_change_its_name(override: str) -> None:
+    assert of(override) == of()
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=2", "sampling.tunes=8", "model=folkrnn_small", "trainer.max_epochs=3", "analysis=none", "weights=scratch"],
+)
+def test_what_determines_the_result_changes_its_name(override: str) -> None:
+    assert of(override) != of()
+
+
+def test_the_order_of_typing_does_not_count() -> None:
+    assert of("seed=2", "sampling.tunes=8") == of("sampling.tunes=8", "seed=2")
+    assert of("analysis=[posterior,activations]") == of("analysis=[activations,posterior]")
+
+
+def test_the_order_of_interventions_counts() -> None:
+    first, second = "+intervention.cut.fraction=0.1", "+intervention.noise.scale=1"
+    assert of(first, second) != of(second, first)
+
+
+def test_the_digest_of_the_weights_counts() -> None:
+    assert of(weights="a") != of(weights="b")
+    assert len(of()) == 12

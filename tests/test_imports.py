@@ -1,0 +1,123 @@
+"""Data goes forward only, and so do imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+ORDER = (
+    "refusal",
+    "vocabulary",
+    "published",
+    "notation",
+    "melodies",
+    "sites",
+    "style",
+    "datasets",
+    "models",
+    "weights",
+    "interventions",
+    "sampling",
+    "observation",
+    "findings",
+    "analyses",
+    "training",
+    "tracking",
+    "build",
+    "filing",
+    "settings",
+    "digest",
+    "sweep",
+    "study",
+    "command_line",
+    "run",
+)
+"""Each may import what stands before it."""
+
+FORBIDDEN = {"analyses": ("mlflow", "hydra", "omegaconf", "pytorch_lightning", "lightning")}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of ours by its dotted name."""
+    files = [*ROOT.glob("folkrnn/**/*.py"), *ROOT.glob("analyses/**/*.py"), ROOT / "run.py"]
+    names = {path: list(path.relative_to(ROOT).with_suffix("").parts) for path in files}
+    return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for path, parts in names.items()}
+
+
+def layer(module: str) -> str:
+    """The name in ORDER that a module belongs to: the package below folkrnn, or analyses, or run."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "folkrnn" and len(parts) > 1 else parts[0]
+
+
+def imported(source: str, module: str, known: set[str]) -> Iterator[str]:
+    """Yields what a source imports, at its top, inside functions and for types: modules of ours as such, else names."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".")[: -node.level] if module in known else []
+                base = ".".join([*package, base]).strip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield full if full in known else base
+
+
+def back_edges(source: str, module: str, known: set[str]) -> list[str]:
+    """The modules of ours that `module` must not import, yet does."""
+    here = ORDER.index(layer(module))
+    ours = [name for name in imported(source, module, known) if name.split(".")[0] in ("folkrnn", "analyses", "run")]
+    return [name for name in ours if name != "folkrnn" and ORDER.index(layer(name)) > here]
+
+
+MODULES = modules()
+
+
+def test_every_module_has_its_place() -> None:
+    assert {layer(module) for module in MODULES} - {"folkrnn"} <= set(ORDER)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "folkrnn"])
+def test_imports_go_forward_only(module: str) -> None:
+    assert back_edges(MODULES[module].read_text(), module, set(MODULES)) == []
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if layer(module) != "tracking"])
+def test_tracking_alone_imports_mlflow(module: str) -> None:
+    names = imported(MODULES[module].read_text(), module, set(MODULES))
+    assert [name for name in names if name.split(".")[0] == "mlflow"] == []
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if layer(module) == "analyses"])
+def test_analyses_know_neither_mlflow_nor_hydra_nor_lightning(module: str) -> None:
+    names = imported(MODULES[module].read_text(), module, set(MODULES))
+    assert [name for name in names if name.split(".")[0] in FORBIDDEN["analyses"]] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from folkrnn.tracking import open_store",
+        "import folkrnn.study",
+        "from folkrnn import sampling",
+        "def late():\n    from analyses.posterior import Posterior",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from folkrnn.training import x",
+    ],
+)
+def test_a_back_edge_would_be_found(source: str) -> None:
+    assert back_edges(source, "folkrnn.models.folkrnn", set(MODULES) | {"folkrnn.sampling"}) != []
+
+
+def test_the_package_itself_imports_nothing_of_ours_at_its_top() -> None:
+    # else `import folkrnn.command_line` would load all of it, and --help with it
+    top = [
+        node for node in ast.parse((ROOT / "folkrnn/__init__.py").read_text()).body if isinstance(node, ast.ImportFrom)
+    ]
+    assert [node.module for node in top if (node.module or "").startswith(("folkrnn", "analyses"))] == []
