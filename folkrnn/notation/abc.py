@@ -66,9 +66,8 @@ def _read_tune(text: str, common: dict[str, list[str]], source: str, place: int)
     header, length = _read_header(lines)
     fields = {name: [*common.get(name, ()), *header.get(name, ())] for name in {**common, **header}}
     body, remarks = _split_remarks("\n".join(lines[length:]))
-    _add_body_fields(fields, body.split("\n"))
-    if remarks:
-        fields["text"] = remarks
+    _add_fields(fields, body.split("\n"))
+    _add_fields(fields, remarks, "text")
     own = {**{name: values[-1] for name, values in common.items()}, **{n: v[0] for n, v in header.items()}}
     number = _NUMBER.match(own.get("X", ""))
     return AbcTune(
@@ -93,38 +92,62 @@ def _unit(unit: str, meter: str) -> Fraction:
 
 
 def _read_header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
-    """The fields up to K:, comments under "%", and how many lines they are; a field without K: ends nowhere."""
+    """The fields up to K:, comments under "%", and how many lines they are; a header without K: ends nowhere."""
     fields: dict[str, list[str]] = {}
+    last = "text"
     for count, line in enumerate(lines, 1):
-        if line.lstrip().startswith("%"):
-            fields.setdefault("%", []).append(line.strip().lstrip("%").strip())
-            continue
         match = _FIELD.match(line)
-        if match is None:
-            continue
-        name, value = match[1], match[2]
-        value, _, comment = value.partition("%") if name in "KLMQX" else (value, "", "")
-        fields.setdefault(name, []).append(value.strip())
-        if comment:
-            fields.setdefault("%", []).append(comment.strip())
-        if name == "K":
-            return fields, count
+        if _is_comment(line):
+            fields.setdefault("%", []).append(line.strip().lstrip("%").strip())
+        elif match is None:
+            _continue(fields, last, line.strip())
+        else:
+            last, (value, _, comment) = match[1], _parted(match[1], match[2])
+            fields.setdefault(last, []).append(value.strip())
+            if comment:
+                fields.setdefault("%", []).append(comment.strip())
+            if last == "K":
+                return fields, count
     return fields, len(lines)
 
 
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("%")
+
+
+def _parted(name: str, value: str) -> tuple[str, str, str]:
+    """A value and its comment; in fields of prose a percent sign is prose."""
+    return value.partition("%") if name in "KLMQX" else (value, "", "")
+
+
+def _continue(fields: dict[str, list[str]], name: str, line: str) -> None:
+    """Files a header line that is no field: prose goes on over line ends, such as a note on the source."""
+    if not line:
+        return
+    if name in fields and name not in "KLMQX":
+        fields[name][-1] += f"\n{line}"
+    else:
+        fields.setdefault("text", []).append(line)
+
+
 def _split_remarks(body: str) -> tuple[str, list[str]]:
-    """The music, and the paragraphs after a blank line that have no bar in them: remarks on the tune, not the tune."""
+    """The music, and the lines of paragraphs after a blank line that have no bar in them: remarks on the tune."""
     first, *others = _PARAGRAPH.split(body.strip("\n"))
     music = [first, *(paragraph for paragraph in others if "|" in paragraph)]
-    return "\n".join(music), [paragraph.strip() for paragraph in others if "|" not in paragraph and paragraph.strip()]
+    remarks = [line.strip() for paragraph in others if "|" not in paragraph for line in paragraph.split("\n")]
+    return "\n".join(music), [line for line in remarks if line]
 
 
-def _add_body_fields(fields: dict[str, list[str]], lines: list[str]) -> None:
-    """Files what the lines after K: hold besides music; M:, L: and K: there are changes, which the tokeniser reads."""
+def _add_fields(fields: dict[str, list[str]], lines: list[str], prose: str = "") -> None:
+    """Files the fields and comments among `lines`, and where `prose` names a field, everything else under that.
+
+    M:, L: and K: among the music are changes, which the tokeniser reads.
+    """
     for line in lines:
-        if line.startswith("%"):
-            fields.setdefault("%", []).append(line.lstrip("%").strip())
-            continue
         match = _BODY_FIELD.match(line)
-        if match and match[1] not in "MLK":
+        if _is_comment(line):
+            fields.setdefault("%", []).append(line.strip().lstrip("%").strip())
+        elif match and match[1] not in "MLK":
             fields.setdefault(match[1], []).append(match[2].strip())
+        elif prose:
+            fields.setdefault(prose, []).append(line)

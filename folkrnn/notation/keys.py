@@ -66,12 +66,20 @@ def read_key(text: str) -> Key:
         raise Unfit("bagpipes", f"K:{name}")
     if not name or name.lower() == "none":
         raise Unfit("no_key", f"K:{name}")
+    if only_clef(name):
+        raise Unfit("no_key", f"K:{name[:40]}")
     match = _TONIC.fullmatch(name)
-    if match is None or _CLEF.fullmatch(name):
-        raise Unfit("no_key" if _CLEF.match(name) else "key", f"K:{name[:40]}")
+    if match is None:
+        raise Unfit("key", f"K:{name[:40]}")
     letter, sign, rest = match.groups()
     alteration = {"#": 1, "♯": 1, "b": -1, "♭": -1, "": 0}[sign]
     return Key(letter.upper(), alteration, _mode(rest, name))
+
+
+def only_clef(text: str) -> bool:
+    """Returns whether a K: field names clefs and the like and no tonic: it leaves the key as it is."""
+    name = text.strip()[:_LONGEST]
+    return bool(name) and name.lower() != "none" and not _CLEF.sub("", name).strip()
 
 
 def _mode(rest: str, name: str) -> str:

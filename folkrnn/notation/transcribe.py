@@ -9,14 +9,14 @@ from fractions import Fraction
 from typing import TypeVar
 
 from folkrnn.notation.barlines import ending_token, measure_tokens, write_measure
-from folkrnn.notation.keys import Key, in_c, read_key
+from folkrnn.notation.keys import Key, in_c, only_clef, read_key
 from folkrnn.notation.lexer import LEXEMES
 from folkrnn.notation.meters import length_token, read_length, read_meter, read_unit
 from folkrnn.notation.rejection import Unfit
 from folkrnn.vocabulary import Vocabulary
 
 _EIGHTH = Fraction(1, 8)
-_DYNAMICS = frozenset(("f", "ff", "fff", "ffff"))
+_SPELT_LIKE_NOTES = frozenset(("f", "ff", "fff", "ffff", "DC"))  # dynamics, da capo
 _NOTES = re.compile(r"(?:[_^=]{0,3}[A-Ga-gz][,']*+[\d/]*+[<>]*+)+")
 
 _Read = TypeVar("_Read")
@@ -180,7 +180,7 @@ def _field(name: str, value: str, state: Transcription) -> None:
     if name == "L":
         state.unit = read_unit(value)
         state.lengths.clear()
-    elif name == "K":
+    elif name == "K" and not only_clef(value):
         state.key = _same(read_key, value, state.key, "several_keys") if state.begun else read_key(value)
     elif name == "M":
         state.meter = _same(read_meter, value, state.meter, "several_meters") if state.begun else read_meter(value)
@@ -204,14 +204,14 @@ def _same(read: Callable[[str], _Read], value: str, before: _Read, reason: str) 
 def _decoration(match: re.Match[str], state: Transcription) -> None:
     """`!trill!` is dropped; where `!` is an old line break, what stands between two of them is music."""
     name = match["decoration_name"]
-    if name not in _DYNAMICS and _NOTES.fullmatch(name):
+    if name not in _SPELT_LIKE_NOTES and _NOTES.fullmatch(name):
         transcribe(name, state)
 
 
 def _plus(match: re.Match[str], state: Transcription) -> None:
     """`+trill+` is dropped; `+CEG+` is how the first ABC wrote a chord."""
     name = match["plus_name"]
-    if name not in _DYNAMICS and _NOTES.fullmatch(name):
+    if name not in _SPELT_LIKE_NOTES and _NOTES.fullmatch(name):
         transcribe(f"[{name}]", state)
 
 

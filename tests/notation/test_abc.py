@@ -104,9 +104,17 @@ def test_line_ends_and_byte_order_mark_do_not_matter():
 
 
 def test_a_remark_after_a_blank_line_is_no_music_but_a_second_part_is():
-    tune = one("X:1\nM:6/8\nK:G\nGAB cde|\n\ndef gab|\n\nThis jig is said to be old.\nIt was copied with leave.\n")
+    tune = one("X:1\nM:6/8\nK:G\nGAB cde|\n\ndef gab|\n\nThis jig is old.\nN:copied with leave\n% of the owner\n")
     assert tune.body == "GAB cde|\ndef gab|"
-    assert tune.fields["text"] == ["This jig is said to be old.\nIt was copied with leave."]
+    assert tune.fields["text"] == ["This jig is old."]
+    assert tune.fields["N"] == ["copied with leave"]
+    assert tune.fields["%"] == ["of the owner"]
+
+
+def test_a_note_in_the_header_may_go_on_over_line_ends():
+    tune = one("X:1\nT:Jig\nN:found in a book\nthat nobody may copy.\nM:6/8\nK:G\nGAB|")
+    assert tune.fields["N"] == ["found in a book\nthat nobody may copy."]
+    assert (tune.meter, tune.key) == ("6/8", "G")
 
 
 def test_an_x_after_the_last_bar_starts_a_tune_too():
