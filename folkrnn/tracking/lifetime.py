@@ -46,12 +46,14 @@ def start_run(
     run = _begin(store, name, Path(folder).absolute(), parent, every, resume)
     run.vector = vector
     try:
-        with _sigterm_as_exception():
+        with _signals_as_exceptions():
             yield run
     except BaseException as error:
         status, reason = ending(error)
         with _undisturbed():
             _finish_after(run, status, reason)
+        if status == "KILLED" and isinstance(error, SystemExit):
+            raise _as_signalled(reason) from error
         raise
     with _undisturbed():
         run.finish("FAILED" if run.failures else "FINISHED", "; ".join(run.failures))
@@ -69,19 +71,28 @@ def _finish_after(run: TrackedRun, status: str, reason: str) -> None:
         log.error("%s", refusal)
 
 
+_CTRL_C = "interrupted (Ctrl-C)"
+_SIGTERM = "terminated (SIGTERM)"
+
+
 def ending(error: BaseException) -> tuple[str, str]:
     """Returns the final status of a run that ends with `error`, and the reason in one line."""
     if isinstance(error, KeyboardInterrupt):
-        return "KILLED", "interrupted (Ctrl-C)"
+        return "KILLED", _CTRL_C
     if not isinstance(error, SystemExit):
         return "FAILED", in_one_line(error)
     if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
-        return "KILLED", "interrupted (Ctrl-C)"
+        return "KILLED", _CTRL_C
     if type(error) is not SystemExit or (isinstance(error.code, int) and error.code > 128):
-        return "KILLED", "terminated (SIGTERM)"  # Lightning's SIGTERMException carries no code
+        return "KILLED", _SIGTERM  # Lightning's SIGTERMException carries no code
     if error.code in (None, 0):
         return "FINISHED", ""
     return "FAILED", f"exit code {error.code}"
+
+
+def _as_signalled(reason: str) -> BaseException:
+    """What a signal leaves a run with, whatever library caught it first: exit codes tell sweeps why a job ended."""
+    return KeyboardInterrupt() if reason == _CTRL_C else SystemExit(128 + signal.SIGTERM)
 
 
 def _begin(
@@ -118,24 +129,26 @@ def _check_not_running(store: Store, run_id: str, folder: Path) -> None:
 
 
 @contextmanager
-def _sigterm_as_exception() -> Iterator[None]:
-    """SIGTERM ends the block with SystemExit(143), so that the status can be written.
+def _signals_as_exceptions() -> Iterator[None]:
+    """SIGTERM ends the block with SystemExit(143), so that the status can be written; afterwards all is as before.
 
     Whoever puts a handler in front of this one decides: Lightning stops at the end of the batch.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(signum: int, frame: object) -> None:
         if signal.getsignal(signal.SIGTERM) is stop:
             raise SystemExit(128 + signum)
 
-    signal.signal(signal.SIGTERM, stop)
+    if before[signal.SIGTERM] == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _restore(before)
 
 
 @contextmanager
@@ -148,5 +161,10 @@ def _undisturbed() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        _restore(before)
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None:  # None: set by a library in C, out of reach
+            signal.signal(number, handler)
