@@ -113,9 +113,8 @@ class Vocabulary:
         words = tokens.split() if isinstance(tokens, str) else list(tokens)
         for place, word in enumerate(words):
             if word not in self.index:
-                raise Refusal(
-                    f"token {word!r} (number {place}) is not in the vocabulary of {len(self)}{did_you_mean(word, self.tokens)}"
-                )
+                hint = did_you_mean(word, self.tokens)
+                raise Refusal(f"token {word!r} (number {place}) is not in the vocabulary of {len(self)}{hint}")
         return [self.index[word] for word in words]
 
     def decode(self, ids: Iterable[int]) -> list[str]:

@@ -22,9 +22,9 @@ _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 def quoted(arguments: list[str]) -> list[str]:
     """Returns the arguments for Hydra: flags first, then the overrides, raw values read and quoted.
 
-    A raw value `@FILE` stands for the text of that file and `-` for that of standard input; `transcription` may name
-    its file without `@`. `null` stays null, and a value already quoted for Hydra stays as it is. Raises Refusal for a
-    file that cannot be read and for two values from standard input.
+    A raw value `@FILE` stands for the text of that file and `-` for that of standard input. `null` stays null, and a
+    value already quoted for Hydra stays as it is. Raises Refusal for a file that cannot be read (also for one that
+    `transcription` names without `@`) and for two values from standard input.
     """
     overrides = [argument for argument in arguments if _is_override(argument)]
     if sum(_is_raw(override) and override.endswith("=-") for override in overrides) > 1:
@@ -68,24 +68,28 @@ def _quote(override: str) -> str:
 
 
 def _text(key: str, value: str) -> str:
-    """Returns what the value stands for: standard input, a file, or itself."""
+    """Returns what the value stands for: standard input, the content of a file, or itself."""
     if value == "-":
         return sys.stdin.read().strip()
     if value.startswith("@"):
         return _read(key, Path(value[1:]))
-    # a tune is never a single word that ends so, a forgotten @ is
-    if key == "transcription" and value.lower().endswith((".abc", ".txt")) and "\n" not in value:
-        return _read(key, Path(value))
+    # a tune never ends so, a file that is not there does
+    if key == "transcription" and re.fullmatch(r".*\.(abc|txt)", value, re.IGNORECASE):
+        _read(key, Path(value))
     return value
 
 
 def _read(key: str, path: Path) -> str:
     try:
-        text = path.expanduser().read_text(encoding="utf-8").strip()
-    except UnicodeDecodeError:
-        raise Refusal(f"{key}: {path} is no text in UTF-8") from None
+        content = path.expanduser().read_bytes()
     except OSError as error:
         raise Refusal(f"{key}: cannot read {path}: {error.strerror or error}") from None
+    if b"\0" in content:
+        raise Refusal(f"{key}: {path} is a binary file, no text")
+    try:
+        text = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1").strip()  # the encoding of ABC before version 2.1
     if not text:
         raise Refusal(f"{key}: {path} is empty")
     return text

@@ -18,6 +18,9 @@ import numpy as np
 from folkrnn.datasets.corpus import Tune
 from folkrnn.vocabulary import token_type
 
+VALIDATION_SHARE = 0.05
+"""Share of the families that are held out: fixed, so that numbers of different runs mean the same tunes."""
+
 RUN = 8
 """Pitches in a run that two settings are compared by."""
 
@@ -59,7 +62,7 @@ def families(tunes: Sequence[Tune]) -> np.ndarray:
     return np.array([root(i) for i in range(len(tunes))])
 
 
-def split(tunes: Sequence[Tune], validation_share: float) -> tuple[list[int], list[int]]:
+def split(tunes: Sequence[Tune], validation_share: float = VALIDATION_SHARE) -> tuple[list[int], list[int]]:
     """Returns indices of training and validation tunes; whole families only, fixed by the tunes themselves."""
     members: dict[int, list[int]] = defaultdict(list)
     for i, family in enumerate(families(tunes)):

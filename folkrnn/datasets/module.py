@@ -33,14 +33,13 @@ class PaddedTunes(Dataset[tuple[Tensor, Tensor]]):
 class TuneBatches(pl.LightningDataModule):
     """Length-bucketed batches; the validation side never shares a tune family with the training side."""
 
-    def __init__(self, corpus: Corpus, batch_size: int, seed: int, validation_share: float = 0.05) -> None:
+    def __init__(self, corpus: Corpus, batch_size: int, seed: int) -> None:
         super().__init__()
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
-        self.training, self.validation = split(corpus.tunes, validation_share)
+        self.training, self.validation = split(corpus.tunes)
         if not self.training or not self.validation:
             raise Refusal(
-                f"dataset {corpus.name} has {len(corpus)} tunes: too few families for a training and a validation side "
-                f"at dataset.validation_share={validation_share}"
+                f"dataset {corpus.name} has {len(corpus)} tunes: too few families for a training and a validation side"
             )
 
     def train_dataloader(self) -> DataLoader:

@@ -89,6 +89,12 @@ class FolkRNN(nn.Module):
         inner = {f"l{k + 1}.{stream}": self.units for k in range(len(self.layers)) for stream in STREAMS[self.cell]}
         return {"x": self.vocabulary_size} | inner | {"logits": self.vocabulary_size, "probs": self.vocabulary_size}
 
+    @property
+    def shape(self) -> str:
+        """What kind of network this is, in a few words; two models with the same shape can hold the same weights."""
+        start = "" if self.initial is None else ", learned initial state"
+        return f"{self.cell.upper()} {len(self.layers)} × {self.units} over {self.vocabulary_size} tokens{start}"
+
     def parameter_counts(self) -> dict[str, int]:
         """Returns the numbers of the facts sheet, section 1.3: weights, initial states, and Lasagne's total.
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from folkrnn import sites as grammar
+from folkrnn.datasets.batches import pad
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription
 from folkrnn.vocabulary import Vocabulary
+
+BATCH = 32
+"""Transcriptions traced at once where all are."""
 
 
 @dataclass
@@ -44,6 +48,21 @@ class Observation:
     def trace(self, k: int, site: str) -> np.ndarray:
         """One stream of transcription k, `[N − 1, units]`. Raises Refusal for a site that the model lacks."""
         return self.traces(k, [site])[site]
+
+    def each(self, sites: Iterable[str]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Yields (k, streams `[N − 1, units]`) for every transcription, traced in batches and not kept.
+
+        Memory does not grow with the number of transcriptions; the order is by length, longest first.
+        """
+        names = [str(site) for site in grammar.parse(sites, self.model.sites)]
+        order = sorted(range(len(self.transcriptions)), key=lambda k: len(self.transcriptions[k].ids), reverse=True)
+        for start in range(0, len(order), BATCH):
+            some = order[start : start + BATCH]
+            inputs, _ = pad([self.transcriptions[k].ids for k in some], self.vocabulary.end)
+            traced = self.model.trace(inputs.to(self.model.device), names)
+            streams = {name: value.cpu().numpy() for name, value in traced.items()}
+            for row, k in enumerate(some):
+                yield k, {name: value[row, : len(self.transcriptions[k].ids) - 1] for name, value in streams.items()}
 
     def traces(self, k: int, sites: Iterable[str]) -> dict[str, np.ndarray]:
         """Several streams of transcription k, each `[N − 1, units]`; patterns such as `l*.h` are spelled out."""

@@ -56,7 +56,6 @@ def fit(
     folder: Path,
     logger: Logger | None = None,
     callbacks: Sequence[Callback] = (),
-    validation_share: float = 0.05,
 ) -> Fitted:
     """Returns `model` trained on the corpus, with the parameters of its best validation epoch.
 
@@ -93,7 +92,7 @@ def fit(
         default_root_dir=folder,
     )
     training = LanguageModelTraining(model, recipe)
-    batches = TuneBatches(corpus, recipe.batch_size, seed, validation_share)
+    batches = TuneBatches(corpus, recipe.batch_size, seed)
     trainer.fit(training, batches, ckpt_path=last if settings.resume else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt

@@ -76,7 +76,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary) -> FolkRNN:
-    """Returns a FolkRNN of the sizes that `tensors` have, holding them. Raises Refusal if they are of something else."""
+    """Returns a FolkRNN of the sizes that `tensors` have, holding them. Raises Refusal for anything else."""
     try:
         size, units = tensors["softmax_weight"].shape
         layers = sum(name.endswith(".weight_hh") for name in tensors)

@@ -97,13 +97,26 @@ def test_flags_may_stand_between_overrides() -> None:
 def test_text_comes_from_a_file_or_from_standard_input(tmp_path: Path) -> None:
     tune = "X:1\nM:6/8\nK:Dmin\n|: ^F3 (3GAB c' :|"
     (tmp_path / "tune.abc").write_text(tune + "\n")
-    for typed in ("transcription=@tune.abc", "transcription=tune.abc", "transcription=- <tune.abc"):
+    for typed in ("transcription=@tune.abc", "transcription=- <tune.abc"):
         done = shell(f"{sys.executable} {ROOT}/run.py --cfg job -p transcription {typed}", tmp_path)
         assert (done.stdout, done.returncode) == (tune + "\n", 0), done.stderr
 
 
+def test_a_transcription_may_name_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "tune.abc"
+    with pytest.raises(Refusal, match="No such file"):
+        quoted([f"transcription={path}"])
+    path.write_text("K:C\nG A B")
+    assert quoted([f"transcription={path}"]) == [f"transcription='{path}'"]
+
+
+def test_a_file_of_older_abc_is_read_in_its_encoding(tmp_path: Path) -> None:
+    (tmp_path / "tune.abc").write_bytes("T:Påls polska\nK:C".encode("latin-1"))
+    assert quoted([f"sampling.prime=@{tmp_path}/tune.abc"]) == ["sampling.prime='T:Påls polska\nK:C'"]
+
+
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "No such file"), (b"", "is empty"), (b"\xff\xfe\x00", "no text in UTF-8")]
+    ("content", "reason"), [(None, "No such file"), (b"", "is empty"), (b"\x7fELF\x00", "is a binary file")]
 )
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "tune.abc"

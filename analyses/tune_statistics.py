@@ -1,0 +1,203 @@
+"""Do the tunes count, and are they built, as the data are?
+
+Definitions: a bar is full if its notes last exactly as long as the meter says; pickups and half bars count as misses
+(facts sheet section 4.2: 88.5 % of v2's training bars are full). The form of a tune is its sequence of measure tokens;
+a part is what a repeat sign repeats, its length in bars counts pickups. Intervals are 95 % bootstrap intervals over tunes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from folkrnn import style
+from folkrnn.findings import Figure, Findings
+from folkrnn.notation.bars import Bar, bars, flaws
+from folkrnn.observation.observation import Observation
+from folkrnn.vocabulary import token_type
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+METERS = ("4/4", "6/8", "2/4", "3/4", "9/8", "12/8", "3/2")
+MODES = ("Cmaj", "Cmin", "Cdor", "Cmix")
+
+
+@dataclass(frozen=True)
+class TuneStatistics:
+    """Bar counting, form, length, meter and mode of the observed tunes beside those of the data."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    resamples: int = 1000
+    top_forms: int = 15
+
+    def __call__(self, observation: Observation) -> Findings:
+        tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions]
+        seen = table_of(tunes)
+        seen["ended"] = [t.ended for t in observation.transcriptions]
+        data = table_of([list(tune.tokens) for tune in observation.data.tunes]) if observation.data else None
+        rng = np.random.default_rng(observation.seed)
+        metrics = self.metrics(seen, rng)
+        if data is not None:
+            reference = self.metrics(data, rng)
+            metrics |= {
+                f"data_{name}": value for name, value in reference.items() if not name.endswith(("low", "high"))
+            }
+            metrics["full_bars_ratio"] = metrics["full_bars"] / metrics["data_full_bars"]
+        tables = {"tunes": seen, "forms": self.forms(seen, data)}
+        figures = {"counting": Figure(self.draw(seen, data, rng), self.caption(seen, metrics))}
+        return Findings(metrics, figures, tables)
+
+    def metrics(self, table: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+        """Returns the population numbers of a table of tunes; `low` and `high` are the ends of the interval."""
+        low, high = interval(table, self.resamples, rng)
+        forms = Counter(table["form"])
+        top = sum(count for _, count in forms.most_common(self.top_forms))
+        found = {
+            "full_bars": share_of_full(table),
+            "full_bars_low": low,
+            "full_bars_high": high,
+            "flawless_share": float((table["flaws"] == 0).mean()),
+            "two_repeated_8_bar_parts": float(table["two_by_eight"].mean()),
+            "length_median": float(table["length"].median()),
+            "distinct_forms_share": len(forms) / len(table),
+            "top_forms_share": top / len(table),
+        }
+        return found | ({"ended_share": float(table["ended"].mean())} if "ended" in table else {})
+
+    def forms(self, seen: pd.DataFrame, data: pd.DataFrame | None) -> pd.DataFrame:
+        """Returns the most frequent measure-token sequences with their share here and in the data."""
+        here, there = Counter(seen["form"]), Counter(data["form"] if data is not None else [])
+        names = list(
+            dict.fromkeys([f for f, _ in here.most_common(self.top_forms)] + [f for f, _ in there.most_common(5)])
+        )
+        rows = [
+            {
+                "form": name,
+                "tunes": here[name],
+                "share": here[name] / len(seen),
+                "data_share": there[name] / len(data) if data is not None else float("nan"),
+            }
+            for name in names
+        ]
+        return pd.DataFrame(rows)
+
+    def draw(self, seen: pd.DataFrame, data: pd.DataFrame | None, rng: np.random.Generator) -> matplotlib.figure.Figure:
+        figure = style.figure(width=10.0, height=6.0)
+        (counting, meters), (lengths, modes) = figure.subplots(2, 2)
+        sides = [("observed", seen, style.ACCENT)] + ([("data", data, style.INK)] if data is not None else [])
+        self._draw_counting(counting, sides, rng)
+        for axes, column, names in ((meters, "meter", METERS), (modes, "mode", MODES)):
+            for side, (label, table, colour) in enumerate(sides):
+                share = [float((table[column] == name).mean()) for name in names]
+                axes.bar(np.arange(len(names)) + 0.4 * side, share, 0.38, color=colour, label=label)
+            axes.set_xticks(np.arange(len(names)) + 0.2 * (len(sides) - 1), names)
+            axes.set_xlabel(column)
+            axes.set_ylabel("share of tunes")
+        bins = np.linspace(0, max(400.0, float(seen["length"].quantile(0.99))), 41)
+        for label, table, colour in sides:
+            lengths.hist(table["length"], bins, density=True, color=colour, label=label, histtype="step", linewidth=1.4)
+        lengths.set_xlabel("tokens in a tune")
+        lengths.set_ylabel("density")
+        lengths.legend(frameon=False)
+        return figure
+
+    def _draw_counting(
+        self, axes: object, sides: list[tuple[str, pd.DataFrame, str]], rng: np.random.Generator
+    ) -> None:
+        names = ["all", *[name for name in METERS if (sides[0][1]["meter"] == name).any()]]
+        for side, (label, table, colour) in enumerate(sides):
+            for place, name in enumerate(names):
+                part = table if name == "all" else table[table["meter"] == name]
+                if not part["bars"].sum():
+                    continue
+                share = share_of_full(part)
+                low, high = interval(part, self.resamples, rng)
+                error = [[max(0.0, share - low)], [max(0.0, high - share)]]
+                axes.errorbar(
+                    place + 0.2 * side,
+                    share,
+                    error,
+                    fmt="o",
+                    color=colour,
+                    capsize=2.5,
+                    label=label if place == 0 else None,
+                )
+        axes.set_xticks(np.arange(len(names)) + 0.1 * (len(sides) - 1), names)
+        axes.set_ylim(None, 1.02)
+        axes.set_xlabel("meter")
+        axes.set_ylabel("share of full bars")
+        axes.legend(frameon=False, loc="lower left")
+
+    def caption(self, seen: pd.DataFrame, metrics: dict[str, float]) -> str:
+        against = f", against {metrics['data_full_bars']:.1%} in the data" if "data_full_bars" in metrics else ""
+        return (
+            f"{len(seen)} tunes: {metrics['full_bars']:.1%} of the bars are full (95 % interval "
+            f"{metrics['full_bars_low']:.1%} to {metrics['full_bars_high']:.1%}){against}. Bars: 95 % bootstrap intervals "
+            "over tunes. Meter, mode and length beside those of the data."
+        )
+
+
+def table_of(tunes: Sequence[list[str]]) -> pd.DataFrame:
+    """Returns one row per tune (tokens without markers): meter, mode, length, bars, full bars, flaws, form, parts."""
+    return pd.DataFrame([{"tune": k} | statistics(tokens) for k, tokens in enumerate(tunes)])
+
+
+def statistics(tokens: list[str]) -> dict[str, object]:
+    """Returns the row of `table_of` for one tune."""
+    found = bars(tokens)
+    lengths = [length for repeated, length in parts(found) if repeated]
+    header = {token_type(token): token.split(":", 1)[1].strip("]") for token in tokens[:2] if token[:2] in ("M:", "K:")}
+    return {
+        "meter": header.get("meter", ""),
+        "mode": header.get("mode", ""),
+        "length": len(tokens) + 2,
+        "bars": len(found),
+        "full": sum(bar.full for bar in found),
+        "flaws": len(flaws(tokens)),
+        "form": " ".join(token for token in tokens if token_type(token) == "measure"),
+        "parts": " ".join(f"{float(length):g}{':' * repeated}" for repeated, length in parts(found)),
+        "two_by_eight": lengths == [8, 8] and len(parts(found)) == 2,
+    }
+
+
+def parts(found: Sequence[Bar]) -> list[tuple[bool, Fraction]]:
+    """Returns (repeated, length in bars) of each part. A second ending belongs to no part: it replaces the first."""
+    result: list[tuple[bool, Fraction]] = []
+    length, second = Fraction(0), False
+    for bar in found:
+        if "|:" in bar.opening:
+            if length:
+                result.append((False, length))
+            length, second = Fraction(0), False
+        second = second or "|2" in bar.opening
+        if not second:
+            length += bar.duration / bar.nominal
+        if ":|" in bar.closing or (second and "|2" not in bar.opening and "|" in bar.closing):
+            if not second:
+                result.append((True, length))
+            length, second = Fraction(0), False
+    return [*result, (False, length)] if length else result
+
+
+def share_of_full(table: pd.DataFrame) -> float:
+    """Returns full bars over bars; NaN where there is no bar."""
+    total = table["bars"].sum()
+    return float(table["full"].sum() / total) if total else float("nan")
+
+
+def interval(table: pd.DataFrame, resamples: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Returns the 2.5 and 97.5 % quantiles of the share of full bars over bootstrap samples of tunes."""
+    full, total = table["full"].to_numpy(), table["bars"].to_numpy()
+    picks = rng.integers(0, len(table), (resamples, len(table)))
+    with np.errstate(invalid="ignore"):
+        values = full[picks].sum(1) / total[picks].sum(1)
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return float(low), float(high)

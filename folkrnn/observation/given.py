@@ -1,0 +1,53 @@
+"""`transcription=…`: tunes to observe that the model did not write, as tokens, ABC text, or a file of either."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from folkrnn.notation.abc import read_abc
+from folkrnn.notation.tokenise import Rejection, prime_tokens, tokenise
+from folkrnn.published import TUNES
+from folkrnn.refusal import Refusal
+from folkrnn.sampling import Transcription, given
+from folkrnn.vocabulary import Vocabulary
+
+LONGEST_NAME = 255
+
+
+def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription]:
+    """Returns the tunes that `text` names: a published tune, a file, folk-rnn tokens, or ABC (several tunes if many).
+
+    Raises Refusal where it holds none, or where a tune has no expression in the vocabulary (with the reason).
+    """
+    if text in TUNES:
+        return [given(vocabulary.encode(TUNES[text]), vocabulary, text)]
+    text = _content(text)
+    tunes = list(read_abc(text))
+    if len(tunes) < 2 and not any(line.startswith("X:") for line in text.splitlines()):
+        tokens = prime_tokens(text, vocabulary)
+        if not tokens:
+            raise Refusal("transcription= is empty; give ABC, tokens or a file")
+        return [given(vocabulary.encode(tokens), vocabulary)]
+    found = []
+    for tune in tunes:
+        tokens = tokenise(tune, vocabulary)
+        if isinstance(tokens, Rejection):
+            raise Refusal(f"tune {tune.number} ({tune.title or 'untitled'}) cannot be expressed: {tokens.detail}")
+        found.append(given(vocabulary.encode(tokens), vocabulary, tune.title))
+    return found
+
+
+def _content(text: str) -> str:
+    """The content of the file that `text` names, or `text` itself."""
+    if "\n" in text or len(text) > LONGEST_NAME or not Path(text).expanduser().is_file():
+        return text
+    file = Path(text).expanduser()
+    data = file.read_bytes()
+    if b"\0" in data:
+        raise Refusal(f"transcription={text} is a binary file, not ABC or tokens")
+    if not data.strip():
+        raise Refusal(f"transcription={text} is an empty file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
