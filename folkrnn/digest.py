@@ -14,6 +14,7 @@ WITHOUT_EFFECT = {
     "tracking",
     "hydra",
     "sampling.live",
+    "observation.limit_gib",
     "trainer.resume",
     "trainer.accelerator",
     "trainer.devices",
@@ -21,6 +22,9 @@ WITHOUT_EFFECT = {
     "trainer.workers",
 }
 """Keys that say where and how a run is made and filed, not what comes out."""
+
+OF_TRAINING = {"recipe", "trainer"}
+"""Sections that count only where `weights=scratch`."""
 
 
 def digest(config: DictConfig, **also: str) -> str:
@@ -31,6 +35,8 @@ def digest(config: DictConfig, **also: str) -> str:
     """
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
+    if plain["weights"]["name"] != "scratch":
+        plain = {key: value for key, value in plain.items() if key not in OF_TRAINING}
     kept = _kept(plain)
     interventions = list(kept.pop("intervention", {}).items())
     text = json.dumps([kept, interventions, also], sort_keys=True, ensure_ascii=False)

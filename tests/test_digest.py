@@ -28,15 +28,21 @@ def of(*overrides: str, **also: str) -> str:
         "tracking.uri=http://host:5000",
         "tracking.experiment=other",
         "rerun=true",
+        "observation.limit_gib=2",
     ],
 )
 def test_where_and_how_a_run_is_made_does_not_change_its_name(override: str) -> None:
     assert of(override) == of()
 
 
+@pytest.mark.parametrize("override", ["trainer.max_epochs=3", "recipe.learning_rate=0.1", "trainer.precision=64-true"])
+def test_settings_of_training_count_only_where_there_is_a_training(override: str) -> None:
+    assert of(override) == of()
+    assert of("weights=scratch", override) != of("weights=scratch")
+
+
 @pytest.mark.parametrize(
-    "override",
-    ["seed=2", "sampling.tunes=8", "model=folkrnn_small", "trainer.max_epochs=3", "analysis=none", "weights=scratch"],
+    "override", ["seed=2", "sampling.tunes=8", "model=folkrnn_small", "analysis=none", "weights=scratch"]
 )
 def test_what_determines_the_result_changes_its_name(override: str) -> None:
     assert of(override) != of()
