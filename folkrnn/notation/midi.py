@@ -53,7 +53,7 @@ def tempo(tokens: Sequence[str]) -> float:
 
 
 def grid(played: list[Note]) -> int:
-    """Returns ticks per quarter, 480 or more, on which all onsets and lengths are whole; 30240 where none is so fine."""
+    """Returns ticks per quarter, at least 480, that make all onsets and lengths whole; 30240 where none are so fine."""
     denominators = {time.denominator for note in played for time in (note.onset, note.duration)}
     ticks = math.lcm(_SHORTEST_GRID, 2 * math.lcm(*denominators))
     return ticks if ticks < 2**15 else _FINEST_GRID

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from folkrnn.notation.bars import Bar, bars_of
+from folkrnn.notation.bars import bars_of
 from folkrnn.notation.events import Reading, read
+from folkrnn.notation.repeats import repeats_of
 from folkrnn.vocabulary import pitch_parts
 
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -45,7 +46,7 @@ def notes(tokens: Sequence[str], unfold: bool = True) -> list[Note]:
     tokens = list(tokens)
     reading = read(tokens)
     found = bars_of(tokens, reading)
-    order = playing_order(tokens, reading, found) if unfold else list(range(len(found)))
+    order = repeats_of(tokens, reading, found).order if unfold else list(range(len(found)))
     altered = alterations(tokens, reading)
     played: list[Note] = []
     now = Fraction(0)
@@ -105,73 +106,3 @@ def alterations(tokens: list[str], reading: Reading) -> dict[int, int]:
                 carried[letter] = _ACCIDENTALS[accidental]
             found[index] = carried.get(letter, key.get(letter, 0))
     return found
-
-
-def playing_order(tokens: list[str], reading: Reading, found: list[Bar]) -> list[int]:
-    """Returns the numbers of the bars in the order in which they are played; no bar comes more than twice.
-
-    Broken forms are played as a musician would: `:|` without `|:` goes back to the end of the last part, a second
-    ending is as long as the first one, `|2` after `|1` repeats even where `:|` is missing, and a lone `|2` is no sign.
-    """
-    walk = _Walk([], [])
-    previous = reading.body
-    for number, bar in enumerate(found):
-        for place in range(previous, bar.start):
-            if reading.kinds[place] == "measure":
-                walk.sign(tokens[place])
-        walk.bar(number)
-        previous = bar.stop
-    for place in range(previous, len(tokens)):
-        if reading.kinds[place] == "measure":
-            walk.sign(tokens[place])
-    return walk.order
-
-
-@dataclass
-class _Walk:
-    """Where a player stands between two bars."""
-
-    order: list[int]
-    common: list[int]
-    """The bars since the part began, up to its first ending."""
-    ending: str = ""
-    """`first` while in the first ending, `between` after its `:|`, `second` in the second."""
-    length: int = 0
-    """Bars of the first ending; in the second, what is left of as many."""
-
-    def sign(self, sign: str) -> None:
-        if sign.startswith(":"):
-            self.close()
-        if sign.endswith(":") and sign != ":":
-            self.common, self.ending = [], ""
-        elif sign[-1].isdigit():
-            self.enter(sign[-1])
-
-    def close(self) -> None:
-        if self.ending in ("", "first"):
-            self.order += self.common
-        if self.ending == "first":
-            self.ending = "between"
-        else:
-            self.common, self.ending = [], ""
-
-    def enter(self, ending: str) -> None:
-        if self.ending == "first" and self.length:
-            self.order += self.common
-            self.ending = "second"
-        elif self.ending == "between":
-            self.ending = "second"
-        elif ending == "1":
-            self.common = [] if self.ending == "second" else self.common
-            self.ending, self.length = "first", 0
-
-    def bar(self, number: int) -> None:
-        if self.ending == "between" or (self.ending == "second" and self.length <= 0):
-            self.common, self.ending = [], ""
-        self.order.append(number)
-        if self.ending == "first":
-            self.length += 1
-        elif self.ending == "second":
-            self.length -= 1
-        else:
-            self.common.append(number)
