@@ -36,8 +36,9 @@ def _saved(drawing: matplotlib.figure.Figure, kind: str, **options: object) -> b
 def drawn_data(drawing: matplotlib.figure.Figure) -> pd.DataFrame:
     """Returns what was drawn, one row per point: `panel`, `kind`, `series`, `x`, `y`, `value`.
 
-    `kind` is line, bar, points or image; `value` is the height of a bar or the cell of an image (`x` is its column,
-    `y` its row), empty otherwise. Panels count from 1 and are the axes in the order in which they were made.
+    `kind` is line, bar, points, area (the points of its outline) or image; `value` is the height of a bar or the cell
+    of an image (`x` is its column, `y` its row), empty otherwise. Panels count from 1, in the order in which the axes
+    were made; colour bars are left out.
     """
     import pandas as pd
 
@@ -55,7 +56,7 @@ def drawn_data(drawing: matplotlib.figure.Figure) -> pd.DataFrame:
 def _drawn_in(axes: matplotlib.axes.Axes) -> list[pd.DataFrame]:
     import numpy as np
     import pandas as pd
-    from matplotlib.collections import PathCollection, QuadMesh
+    from matplotlib.collections import PathCollection, PolyCollection, QuadMesh
     from matplotlib.container import BarContainer
 
     frames = []
@@ -70,6 +71,10 @@ def _drawn_in(axes: matplotlib.axes.Axes) -> list[pd.DataFrame]:
     for points in (collection for collection in axes.collections if isinstance(collection, PathCollection)):
         frame = pd.DataFrame(np.ma.getdata(points.get_offsets()), columns=["x", "y"])
         frames.append(frame.assign(kind="points", series=_label(points), value=points.get_array()))
+    for area in (collection for collection in axes.collections if isinstance(collection, PolyCollection)):
+        outline = np.concatenate([path.vertices for path in area.get_paths()])
+        frame = pd.DataFrame(outline, columns=["x", "y"]).drop_duplicates()
+        frames.append(frame.assign(kind="area", series=_label(area), value=None))
     meshes = [collection for collection in axes.collections if isinstance(collection, QuadMesh)]
     for image in [*axes.images, *meshes]:
         cells = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)

@@ -236,7 +236,7 @@ class TrackedRun:
         if self._last_try is None:
             log.warning(
                 "the tracking store %s does not take what is sent (%s); the run goes on, results are kept in %s",
-                self.store.uri, in_one_line(error), self.folder,
+                self.store.uri, in_one_line(error)[:160], self.folder,
             )  # fmt: skip
         self._last_try = time.monotonic()
         self.journal.mark_pending(in_one_line(error))

@@ -1,0 +1,198 @@
+"""The one look of all figures: sizes, colours, and axes labelled with tokens.
+
+`figure()` returns a `matplotlib.figure.Figure` that draws in this style whatever the user's own matplotlib settings,
+and touches neither these nor pyplot. Sizes are inches; a figure PAGE wide goes into a paper without scaling, and no
+text in it is smaller than 5 points unless a token axis holds more labels than fit.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from folkrnn.vocabulary import token_type
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+PAGE = 7.0
+"""Text width of a page, in inches."""
+COLUMN = 3.4
+"""Width of one of two columns, in inches."""
+
+INK = "#222222"
+"""Text, axes, and the data where there is one series."""
+SOFT = "#B8BEC6"
+"""What should stand back: bar lines, single runs behind their mean, ranges."""
+ACCENT = "#D55E00"
+"""What the figure is about; readable on viridis too."""
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222", "#F0E442")
+"""Series in this order; the colours of Okabe and Ito (2008), which colour-blind readers can tell apart."""
+
+TYPE_COLOURS = {
+    "transcription": "#222222",
+    "meter": "#E69F00",
+    "mode": "#CC79A7",
+    "measure": "#D55E00",
+    "pitch": "#0072B2",
+    "grouping": "#009E73",
+    "duration": "#56B4E9",
+}
+"""The seven token types, the same colour in every figure."""
+
+SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+"""Colour maps for magnitudes and for signed values (white is zero)."""
+
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "figure.titlesize": 10.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "patch.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "legend.frameon": False,
+    "image.cmap": SEQUENTIAL,
+    "image.interpolation": "nearest",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.bbox": None,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+}
+"""What differs from matplotlib's defaults."""
+
+_TOKEN_SIZES = (3.5, 7.5)
+_SHARE_OF_FIGURE = 0.85
+
+_DRAWING = """
+    annotate axhline axhspan axvline axvspan bar bar_label barh boxplot clabel contour contourf errorbar eventplot fill
+    fill_between hexbin hist hist2d hlines imshow legend loglog matshow pcolormesh plot scatter semilogx semilogy
+    set_title set_xlabel set_ylabel stackplot stairs stem step text tick_params twinx twiny violinplot vlines
+"""
+_COMPOSING = """
+    add_axes add_subplot align_labels colorbar draw legend savefig subplots subplot_mosaic suptitle supxlabel supylabel
+    text
+"""
+
+
+def figure(width: float = PAGE, height: float | None = None) -> matplotlib.figure.Figure:
+    """Returns an empty figure of `width` × `height` inches (default: golden section) that draws in this style."""
+    with _in_style():
+        return _figure_class()(figsize=(width, height or width / 1.618), layout="constrained")
+
+
+def token_axis(
+    axes: matplotlib.axes.Axes, tokens: Sequence[str], axis: Literal["x", "y"] = "x", every: int | None = None
+) -> None:
+    """Labels positions 0, 1, 2, … of an axis with `tokens`, in the colours of their types, and fits its limits to them.
+
+    `every` labels each so many-th token; by default as many as can be read.
+    """
+    room = 72 * _SHARE_OF_FIGURE * _inches(axes, axis) / max(1, len(tokens))
+    smallest, largest = _TOKEN_SIZES
+    every = every or max(1, round(1.15 * smallest / room + 0.5))
+    places = range(0, len(tokens), every)
+    size = min(largest, max(smallest, every * room / 1.15))
+    label = axes.set_xticks if axis == "x" else axes.set_yticks
+    label(places, [tokens[i] for i in places], fontsize=size, family="DejaVu Sans Mono", parse_math=False)
+    axes.tick_params(axis=axis, length=1.5, pad=1.5, labelrotation=90 if axis == "x" else 0)
+    texts = axes.get_xticklabels() if axis == "x" else axes.get_yticklabels()
+    for text, place in zip(texts, places, strict=True):
+        text.set_color(_for_text(TYPE_COLOURS[token_type(tokens[place])]))
+    ends = (-0.5, len(tokens) - 0.5)
+    if axis == "x":
+        axes.set_xlim(*(ends[::-1] if axes.xaxis_inverted() else ends))
+    else:
+        axes.set_ylim(*(ends[::-1] if axes.yaxis_inverted() else ends))
+
+
+def bar_lines(axes: matplotlib.axes.Axes, tokens: Sequence[str], axis: Literal["x", "y"] = "x") -> None:
+    """Draws a thin line behind the data at each measure token; repeats and endings are drawn stronger."""
+    line = axes.axvline if axis == "x" else axes.axhline
+    for place, token in enumerate(tokens):
+        if token_type(token) == "measure":
+            line(place, color=SOFT, linewidth=0.5 if token == "|" else 1.1, zorder=0.5)
+
+
+def _for_text(colour: str) -> tuple[float, ...]:
+    """A darker shade, since small letters on white need more contrast than areas."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(0.72 * part for part in to_rgb(colour))
+
+
+def _inches(axes: matplotlib.axes.Axes, axis: str) -> float:
+    """How long the axis will be about: its share of the grid of panels, of the figure's size."""
+    width, height = axes.get_figure(root=True).get_size_inches()
+    spec = axes.get_subplotspec()
+    if spec is None:
+        return float(width if axis == "x" else height)
+    grid = spec.get_gridspec()
+    if axis == "x":
+        shares, span = grid.get_width_ratios(), spec.colspan
+    else:
+        shares, span = grid.get_height_ratios(), spec.rowspan
+    return float((width if axis == "x" else height) * sum(shares[span.start : span.stop]) / sum(shares))
+
+
+def _in_style() -> Any:
+    import matplotlib
+    from cycler import cycler
+
+    return matplotlib.rc_context({**STYLE, "axes.prop_cycle": cycler(color=PALETTE)})
+
+
+def _styled(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The same method, run within the style: matplotlib reads its settings whenever it makes an artist."""
+
+    @functools.wraps(method)
+    def inside(*arguments: Any, **options: Any) -> Any:
+        with _in_style():
+            return method(*arguments, **options)
+
+    return inside
+
+
+@functools.cache
+def _figure_class() -> type[matplotlib.figure.Figure]:
+    """A figure whose panels are in the style, made here because importing matplotlib takes half a second."""
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    class StyledAxes(Axes):
+        """Axes whose drawing methods run within the style."""
+
+    class StyledFigure(Figure):
+        """A figure whose methods run within the style."""
+
+        def add_subplot(self, *arguments: Any, **options: Any) -> Any:
+            if not options.keys() & {"projection", "polar", "axes_class"}:
+                options["axes_class"] = StyledAxes
+            return super().add_subplot(*arguments, **options)
+
+    for name in _DRAWING.split():
+        setattr(StyledAxes, name, _styled(getattr(Axes, name)))
+    for name in _COMPOSING.split():
+        setattr(StyledFigure, name, _styled(getattr(StyledFigure, name)))
+    return StyledFigure

@@ -1,0 +1,40 @@
+import numpy as np
+
+from folkrnn import style
+from folkrnn.tracking.figures import drawn_data
+
+
+def test_the_numbers_of_lines_bars_points_and_images_are_found():
+    figure = style.figure()
+    first, second = figure.subplots(1, 2)
+    first.plot([0, 1, 2], [5.0, 6.0, 7.0], label="mean")
+    first.axvline(1.0)
+    first.bar(["a", "b"], [3.0, 4.0], label="count")
+    first.legend()
+    second.scatter([1.0, 2.0], [8.0, 9.0])
+    shown = second.imshow(np.arange(6.0).reshape(2, 3))
+    figure.colorbar(shown)
+    drawn = drawn_data(figure)
+    assert list(drawn.columns) == ["panel", "kind", "series", "x", "y", "value"]
+    line = drawn.query("kind == 'line'")
+    assert line["y"].tolist() == [5.0, 6.0, 7.0]
+    assert set(line["series"]) == {"mean"}
+    assert drawn.query("kind == 'bar'")["value"].tolist() == [3.0, 4.0]
+    assert drawn.query("kind == 'points'")["y"].tolist() == [8.0, 9.0]
+    image = drawn.query("kind == 'image'")
+    assert image["value"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert image["x"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert set(image["panel"]) == {2}
+
+
+def test_areas_between_curves_give_both_their_edges():
+    figure = style.figure()
+    axes = figure.subplots()
+    axes.fill_between([0, 1], [1.0, 2.0], [3.0, 4.0], label="range")
+    drawn = drawn_data(figure).query("kind == 'area'")
+    assert set(drawn["series"]) == {"range"}
+    assert {(x, y) for x, y in zip(drawn["x"], drawn["y"], strict=True)} == {(0, 1), (1, 2), (0, 3), (1, 4)}
+
+
+def test_an_empty_figure_has_no_numbers():
+    assert drawn_data(style.figure()).empty
