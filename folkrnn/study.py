@@ -70,8 +70,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         parent=parent(),
         device=str(device(config)),
         resume=config.trainer.resume,
-        with_svg=config.tracking.vector,
-        with_csv=config.tracking.vector,
+        vector=config.tracking.vector,
     ) as tracked:
         filing.file_inputs(tracked, config, plan.corpus)
         weights = train(plan, tracked) if plan.to_train else plan.weights
