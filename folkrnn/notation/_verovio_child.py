@@ -21,6 +21,7 @@ _OPTIONS = {
     "pageMarginBottom": 30,
     "scale": 40,
     "breaks": "smart",
+    "breaksSmartSb": 0.4,
     "header": "none",
     "footer": "none",
     "smuflTextFont": "none",
