@@ -1,0 +1,238 @@
+"""One HTML file that holds all of a run that is worth reading: tunes to see and hear, figures, numbers.
+
+It asks the network for nothing: pictures, sound and MIDI are inside, and its content security policy forbids the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import numbers
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from folkrnn.findings import Figure, Findings
+
+if TYPE_CHECKING:
+    import jinja2
+    import pandas as pd
+
+_MOST_ROWS = 25
+_KEY_FIGURES_EACH = 4
+_LARGEST_SVG = 120_000
+"""Bytes of a figure up to which it stays a drawing; a scatter of many thousand points is smaller as a picture."""
+_PICTURE_DPI, _SCREEN_DPI = 160, 96
+
+_SCRIPT = """
+for (const block of document.querySelectorAll(".copied")) {
+  const button = document.createElement("button");
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    const text = block.querySelector("pre");
+    getSelection().selectAllChildren(text);
+    try { await navigator.clipboard.writeText(text.textContent); } catch { document.execCommand("copy"); }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+  block.append(button);
+}
+"""
+"""Adds the buttons that copy; without it the text can still be selected."""
+
+
+@dataclass(frozen=True)
+class Tune:
+    """A tune to show. What is empty is left out."""
+
+    title: str
+    tokens: Sequence[str]
+    abc: str = ""
+    svg: str = ""
+    """The engraved score, one SVG element."""
+    mp3: bytes = b""
+    midi: bytes = b""
+    notes: Sequence[str] = ()
+    """What a reader should know: flaws, a recording that was cut."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one analysis found."""
+
+    name: str
+    findings: Findings
+    text: str = ""
+    """A sentence or two that come before the numbers."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that goes into `report.html`, in the order in which it is shown."""
+
+    title: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Model, weights, dataset, seed, commit and the like."""
+    tunes: Sequence[Tune] = ()
+    sections: Sequence[Section] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The key figures; where none are given, the first of each section."""
+    command: str = ""
+    """The command line that makes this run again."""
+    warnings: Sequence[str] = ()
+    """Shown at the top: an analysis that failed, a run that was cut short."""
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Writes `report` as one HTML file at `path`, all of it or nothing. Raises OSError where that cannot be written."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(render(report), encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def render(report: Report) -> str:
+    """Returns the HTML. The same report gives the same text."""
+    numbering = {"figure": 0, "table": 0}
+    sections = [_section(section, numbering) for section in report.sections]
+    return _template().render(
+        report=report,
+        tunes=[_tune(number, tune) for number, tune in enumerate(report.tunes, 1)],
+        sections=sections,
+        key_figures=report.metrics or _key_figures(report.sections),
+        script=_raw(_SCRIPT),
+        script_digest=f"sha256-{base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()}",
+    )
+
+
+def number(value: Any) -> str:
+    """Returns a value as a reader likes it: 4 significant digits, thousands apart, `n/a` for what is missing.
+
+    Whole numbers stay whole; very large and very small ones are powers of ten. What is no number is returned as text.
+    """
+    kind = type(value).__name__
+    if value is None or kind in ("NAType", "NaTType") or (isinstance(value, numbers.Real) and math.isnan(value)):
+        return "n/a"
+    if kind in ("bool", "bool_"):
+        return "yes" if value else "no"
+    if not isinstance(value, numbers.Real):
+        return str(value)
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == int(value) and abs(value) < 1e15:
+        text = f"{int(value):,}"
+    elif 1e-4 <= abs(value) < 1e15:
+        digits = max(3 - math.floor(math.log10(abs(value))), 0)
+        text = f"{value:,.{digits}f}"
+    else:
+        mantissa, exponent = f"{value:.3e}".split("e")
+        text = f"{mantissa}·10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return text.replace("-", "−")
+
+
+@cache
+def _template() -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["number"] = number
+    return environment.from_string(resources.files("folkrnn.tracking").joinpath("report.html.jinja").read_text("utf-8"))
+
+
+def _raw(markup: str) -> Any:
+    """Text that is not to be escaped: our own script, scores of our own engraver."""
+    import markupsafe
+
+    return markupsafe.Markup(markup)
+
+
+def _tune(place: int, tune: Tune) -> dict[str, Any]:
+    header = [token.strip("[]") for token in tune.tokens[:2] if token.strip("[]").startswith(("M:", "K:"))]
+    return {
+        "title": tune.title,
+        "header": " · ".join(field.replace("M:", "").replace("K:", "") for field in header),
+        "tokens": list(tune.tokens),
+        "abc": tune.abc,
+        "abc_data": _base64(tune.abc.encode()),
+        "svg": _raw(tune.svg),
+        "mp3": _base64(tune.mp3),
+        "midi": _base64(tune.midi),
+        "notes": list(tune.notes),
+        "file": f"{place:02d} {re.sub(r'[^A-Za-z0-9]+', ' ', tune.title).strip()[:60] or 'tune'}",
+    }
+
+
+def _key_figures(sections: Sequence[Section]) -> dict[str, float]:
+    return {
+        f"{section.name}/{name}": value
+        for section in sections
+        for name, value in list(section.findings.metrics.items())[:_KEY_FIGURES_EACH]
+    }
+
+
+def _section(section: Section, numbering: dict[str, int]) -> dict[str, Any]:
+    found = section.findings
+    figures = []
+    for name, figure in found.figures.items():
+        numbering["figure"] += 1
+        figures.append({"name": name, "number": numbering["figure"], "caption": figure.caption, **_picture(figure)})
+    tables = []
+    for name, table in found.tables.items():
+        numbering["table"] += 1
+        tables.append({"name": name.replace("_", " "), "number": numbering["table"], **_table(table)})
+    return {
+        "anchor": "section-" + re.sub(r"[^A-Za-z0-9]+", "-", section.name),
+        "title": section.name.replace("_", " ").capitalize(),
+        "text": section.text,
+        "metrics": found.metrics,
+        "figures": figures,
+        "tables": tables,
+        "arrays": [f"arrays/{section.name}/{name}.npz" for name in found.arrays],
+    }
+
+
+def _picture(figure: Figure) -> dict[str, Any]:
+    """A data address of the drawing, and its width on a screen."""
+    import matplotlib as mpl
+
+    width = round(figure.drawing.get_size_inches()[0] * _SCREEN_DPI)
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "report"}):
+        figure.drawing.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    if buffer.tell() <= _LARGEST_SVG:
+        return {"width": width, "data": f"data:image/svg+xml;base64,{_base64(buffer.getvalue())}"}
+    buffer = io.BytesIO()
+    figure.drawing.savefig(buffer, format="png", dpi=_PICTURE_DPI, metadata={"Software": None})
+    return {"width": width, "data": f"data:image/png;base64,{_base64(buffer.getvalue())}"}
+
+
+def _table(table: pd.DataFrame) -> dict[str, Any]:
+    """The first rows of a table; its index comes along where it says more than the number of the row."""
+    import pandas as pd
+
+    shown = table.head(_MOST_ROWS)
+    if not isinstance(table.index, pd.RangeIndex):
+        shown = shown.reset_index(names=None if table.index.names[0] else "")
+    types = [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in shown.dtypes]
+    return {
+        "columns": [str(column) for column in shown.columns],
+        "numeric": {i for i, numeric in enumerate(types) if numeric},
+        "rows": [list(row) for row in shown.itertuples(index=False, name=None)],
+        "total": len(table),
+        "left_out": len(table) > _MOST_ROWS,
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

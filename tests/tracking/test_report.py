@@ -1,0 +1,240 @@
+"""The report: one file that holds everything and asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from folkrnn import style
+from folkrnn.findings import Figure, Findings
+from folkrnn.notation.audio import to_mp3
+from folkrnn.notation.bars import flaws
+from folkrnn.notation.midi import to_midi
+from folkrnn.notation.score import engrave, to_abc
+from folkrnn.tracking.report import Report, Section, Tune, number, render, write_report
+
+TOKENS = "M:6/8 K:Cdor |: C E G c B G | ^F 3 ] C 3 :|".split()
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+def drawing(points: int) -> Figure:
+    figure = style.figure(style.COLUMN, 2.0)
+    random = np.random.default_rng(0)
+    figure.subplots().scatter(random.random(points), random.random(points))
+    return Figure(figure, f"{points} points, <none> special")
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    tunes = [
+        Tune(title, TOKENS, to_abc(TOKENS, title), score.svg, to_mp3(TOKENS), to_midi(TOKENS), [str(flaws(TOKENS)[0])])
+        for title, score in zip(("First & <b>last</b>", ""), engrave([TOKENS, TOKENS]), strict=True)
+    ]
+    units = pd.DataFrame({"unit": range(512), "share": np.linspace(0, 1, 512), "token": ["</s>"] * 512})
+    by_meter = pd.DataFrame({"bars": [102064, 5]}, index=pd.Index(["4/4", "6/8"], name="meter"))
+    sections = [
+        Section(
+            "posterior", Findings({"entropy": 1.23456}, {"few": drawing(30), "many": drawing(5000)}, {"units": units})
+        ),
+        Section("tune_statistics", Findings({"bars": 12345.0, "missing": float("nan")}, tables={"by_meter": by_meter})),
+    ]
+    facts = {"model": "folkrnn <3 × 512>", "seed": "42"}
+    return Report("A run", facts, tunes, sections, command="python run.py seed=42", warnings=["one thing failed"])
+
+
+@pytest.fixture(scope="module")
+def html(report: Report) -> str:
+    return render(report)
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, the text outside scripts, and whether every element is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def test_every_element_is_closed(html: str):
+    assert Page(html).open == []
+
+
+def test_nothing_is_asked_of_the_network(html: str):
+    page = Page(html)
+    addresses = [
+        value
+        for _, attributes in page.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "srcset", "action", "poster", "data") and value
+    ]
+    assert len(addresses) > 10
+    assert {address[0] for address in addresses} <= {"#", "d"}
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert "@import" not in html
+    assert "url(" not in re.sub(r"url\(#", "", html)
+
+
+def test_the_policy_forbids_the_network_and_allows_our_own_script(html: str):
+    (policy,) = (m["content"] for m in Page(html).all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    assert "http" not in policy
+    script = html[html.index("<script>") + 8 : html.index("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_titles_and_facts_are_text_not_markup(html: str):
+    assert "First &amp; &lt;b&gt;last&lt;/b&gt;" in html
+    assert "<b>last" not in html
+    assert "folkrnn &lt;3 × 512&gt;" in html
+
+
+def test_sound_and_midi_are_inside(html: str, report: Report):
+    page = Page(html)
+    sounds = [audio["src"] for audio in page.all("audio")]
+    assert sounds == [f"data:audio/mpeg;base64,{base64.b64encode(tune.mp3).decode()}" for tune in report.tunes]
+    downloads = {a["download"]: a["href"] for a in page.all("a") if "download" in a}
+    assert set(downloads) == {"01 First b last b.mid", "01 First b last b.abc", "02 tune.mid", "02 tune.abc"}
+    midi = downloads["01 First b last b.mid"]
+    assert midi is not None
+    assert base64.b64decode(midi.partition(",")[2]) == report.tunes[0].midi
+
+
+def test_scores_and_text_of_tunes_are_shown(html: str, report: Report):
+    page = Page(html)
+    assert all(tune.svg in html for tune in report.tunes)
+    assert len([a for a in page.all("svg") if a.get("viewbox")]) >= 2
+    assert "6/8 · Cdor · 16 tokens" in page.text
+    assert "unmatched ] (token 12)" in page.text
+    assert " ".join(TOKENS) in page.text
+    assert "CEG cBG | ^F3 ] C3 :|" in page.text
+    assert "Tune 2" in page.text
+
+
+def test_ids_are_unique(html: str):
+    ids = [attributes["id"] for _, attributes in Page(html).elements if "id" in attributes]
+    own = [
+        name for name in ids if name and not re.match(r"E[0-9A-F]{3}-", name)
+    ]  # glyphs are the same wherever defined
+    assert len(own) == len(set(own))
+
+
+def test_few_points_stay_a_drawing_and_many_become_a_picture(html: str):
+    images = [image["src"] or "" for image in Page(html).all("img")]
+    assert [image.partition(";")[0] for image in images] == ["data:image/svg+xml", "data:image/png"]
+    assert len(images[1]) < 200_000
+
+
+def test_figures_and_tables_are_numbered_through_with_captions(html: str):
+    text = Page(html).text
+    assert "Figure 1. 30 points, <none> special" in text
+    assert "Figure 2. 5000 points, <none> special" in text
+    assert "Table 1. units: the first 25 of 512 rows" in text
+    assert "Table 2. by meter" in text
+
+
+def test_long_tables_are_cut_and_indices_that_say_something_are_kept(html: str):
+    assert html.count("<td>&lt;/s&gt;</td>") == 25
+    assert '<th scope="col">meter</th><th scope="col" class="number">bars</th>' in html
+    assert '<td>4/4</td><td class="number">102,064</td>' in html
+
+
+def test_key_figures_are_the_first_of_each_section_where_none_are_given(html: str, report: Report):
+    text = Page(html).text
+    assert "posterior/entropy 1.235" in text
+    assert "tune_statistics/bars 12,345" in text
+    given = Report("A run", sections=report.sections[1:], metrics={"answer": 42.0})
+    assert "answer 42" in Page(render(given)).text
+    assert "tune_statistics/bars" not in Page(render(given)).text
+
+
+def test_command_and_warnings_are_shown(html: str):
+    text = Page(html).text
+    assert "python run.py seed=42" in text
+    assert "one thing failed" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (5599881, "5,599,881"),
+        (24.0, "24"),
+        (np.int64(7), "7"),
+        (np.float32(0.5), "0.5000"),
+        (0.88712, "0.8871"),
+        (-1.5, "−1.500"),
+        (123456.7, "123,457"),
+        (0.00012345, "0.0001234"),
+        (3.1e-7, "3.100·10⁻⁷"),
+        (1e20, "1.000·10²⁰"),
+        (float("nan"), "n/a"),
+        (None, "n/a"),
+        (float("-inf"), "−∞"),
+        (True, "yes"),
+        (np.bool_(False), "no"),
+        ("K:Cmaj", "K:Cmaj"),
+        (pd.NA, "n/a"),
+    ],
+)
+def test_numbers_are_shown_as_readers_like_them(value: object, shown: str):
+    assert number(value) == shown
+
+
+def test_an_empty_report_is_a_page(tmp_path: Path):
+    write_report(tmp_path / "report.html", Report("Nothing"))
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    assert "Nothing" in page.text
+
+
+def test_the_same_report_gives_the_same_page(report: Report, html: str):
+    assert render(report) == html
+
+
+def test_a_report_that_cannot_be_made_leaves_the_old_one(tmp_path: Path):
+    path = tmp_path / "report.html"
+    write_report(path, Report("Old"))
+    old = path.read_text()
+    with pytest.raises(AttributeError):
+        write_report(path, Report("New", sections=[Section("broken", Findings(tables={"no table": 3}))]))  # type: ignore[dict-item]
+    assert path.read_text() == old
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path):
+    with pytest.raises(OSError, match="nowhere"):
+        write_report(tmp_path / "nowhere" / "report.html", Report("A run"))
