@@ -12,7 +12,7 @@ import re
 import sys
 
 _OPTIONS = {
-    "pageWidth": 2100,
+    "pageWidth": 2400,
     "pageHeight": 60000,
     "adjustPageHeight": True,
     "pageMarginLeft": 30,
@@ -20,8 +20,7 @@ _OPTIONS = {
     "pageMarginTop": 30,
     "pageMarginBottom": 30,
     "scale": 40,
-    "breaks": "smart",
-    "breaksSmartSb": 0.4,
+    "breaks": "encoded",
     "header": "none",
     "footer": "none",
     "smuflTextFont": "none",

@@ -43,6 +43,9 @@ class Flaw:
     reason: str
     detail: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.reason} (token {self.index}{f': {self.detail}' if self.detail else ''})"
+
 
 @dataclass
 class Event:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from folkrnn.notation.bars import Bar, bars_of
 from folkrnn.notation.events import Reading, read
@@ -45,19 +46,34 @@ def repeats_of(tokens: list[str], reading: Reading, found: list[Bar]) -> Repeats
 
 
 def line_starts(found: list[Bar], form: Repeats) -> set[int]:
-    """Returns the numbers of the bars that begin a line: every four bars, and with each new part.
+    """Returns the numbers of the bars that begin a line: each new part, and inside it lines of about four bars.
 
-    Short bars do not count, and an ending stays on the line of the bars before it.
+    The lines of a part are as long as one another: ten bars are five and five. Short bars do not count, and an ending
+    stays on the line of the bars before it.
     """
+    counted = [bar.duration * 2 > bar.nominal for bar in found]
     starts: set[int] = set()
-    on_line = 0
-    for number, bar in enumerate(found):
-        new_part = on_line > 0 and (":|" in bar.opening or "|:" in bar.opening)
-        if number == 0 or ((new_part or on_line >= _BARS_A_LINE) and not form.endings[number]):
-            starts.add(number)
-            on_line = 0
-        on_line += bar.duration * 2 > bar.nominal
+    for start, stop in _parts(found, form, counted):
+        bars_here = sum(counted[i] and form.endings[i] != "2" for i in range(start, stop))
+        a_line = -(-bars_here // max(round(bars_here / _BARS_A_LINE), 1))
+        on_line = 0
+        for number in range(start, stop):
+            if number == start or (on_line >= a_line and not form.endings[number]):
+                starts.add(number)
+                on_line = 0
+            on_line += counted[number]
     return starts
+
+
+def _parts(found: list[Bar], form: Repeats, counted: list[bool]) -> list[tuple[int, int]]:
+    """Start and stop of what repeat signs and second endings set apart; a lone pickup belongs to what follows it."""
+    edges = [0]
+    for number in range(1, len(found)):
+        signs, ending, before = found[number].opening, form.endings[number], form.endings[number - 1]
+        is_edge = (before == "2" or ":|" in signs or "|:" in signs) and not ending
+        if is_edge and any(counted[edges[-1] : number]):
+            edges.append(number)
+    return list(pairwise([*edges, len(found)])) if found else []
 
 
 @dataclass

@@ -49,7 +49,7 @@ def engrave(tunes: Sequence[Sequence[str]], seconds: float = 20.0) -> list[Score
 
 def describe_flaws(found: list[Flaw]) -> str:
     """Returns one line for a reader: "unmatched ] (token 12), bar too long (token 30: 9 of 8 eighths)"."""
-    named = [f"{flaw.reason} (token {flaw.index}{f': {flaw.detail}' if flaw.detail else ''})" for flaw in found]
+    named = [str(flaw) for flaw in found]
     more = len(named) - _FLAWS_NAMED
     return ", ".join([*named[:_FLAWS_NAMED], f"{more} more"] if more > 0 else named)
 

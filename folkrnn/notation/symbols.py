@@ -19,6 +19,8 @@ from folkrnn.vocabulary import pitch_parts
 _BREVE, _SHORTEST = Fraction(16), Fraction(1, 128)  # of an eighth: the note values that have names
 _DOTS = {Fraction(1): 0, Fraction(3, 2): 1, Fraction(7, 4): 2}
 _MOST_TIED = 16
+_BAR_WEIGHT, _LINE_WEIGHT = 2, 60
+"""How many symbols' room a bar line takes, and how many fit on a line."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,21 @@ def lay_out(tokens: Sequence[str]) -> Sheet:
         for token in drawn.header:
             spelling.hear_header(token)
         sheet.bars += _pieces(drawn, bar, spelling)
+    _break_full_lines(sheet.bars)
     return sheet
+
+
+def _break_full_lines(bars: list[DrawnBar]) -> None:
+    """Divides each line that holds too many symbols for the width of a page into lines that hold about as many each."""
+    starts = [0, *(i for i, bar in enumerate(bars) if bar.new_line and i), len(bars)]
+    for start, stop in pairwise(starts):
+        weights = [_BAR_WEIGHT + len(bar.symbols) for bar in bars[start:stop]]
+        lines = -(-sum(weights) // _LINE_WEIGHT)
+        filled = 0
+        for bar, weight in zip(bars[start:stop], weights, strict=True):
+            if filled and filled + weight / 2 > sum(weights) / lines:
+                bar.new_line, filled = True, 0
+            filled += weight
 
 
 def _signs(tokens: list[str], reading: Reading, found: list[Bar], form: Repeats, place: int) -> DrawnBar:
