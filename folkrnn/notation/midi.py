@@ -1,7 +1,7 @@
 """Any string of tokens as a standard MIDI file, exact to the tick.
 
-Written by ourselves from `notes` rather than by verovio: it must take tunes that no engraver reads, and verovio 6.4
-loses the length of chords and of tuplets of nine. The tests compare it with abc2midi.
+Written by ourselves from `notes` rather than by verovio: verovio 6.4 dies of some tunes when it plays repeats out, and
+from ABC it loses the lengths of chords and of tuplets of nine. The tests hold `notes` against abc2midi and music21.
 """
 
 from __future__ import annotations
