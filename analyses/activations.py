@@ -85,7 +85,7 @@ class Activations:
         shown = axes.imshow(
             values, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
         )
-        style.token_axis(axes, tokens, axis="y", every=max(1, len(tokens) // 45))
+        style.token_axis(axes, tokens, axis="y")
         axes.set_xlabel(f"unit of {self.site}")
         axes.set_ylabel("step (the token just read)")
         figure.colorbar(shown, ax=axes, label=self.site, fraction=0.03, pad=0.01)

@@ -1,8 +1,8 @@
 """What does the softmax say at each step? (Part 5 of the blog.)
 
-Definitions: row t is the law of token t + 1 given all before it, at temperature 1. Entropy is in nats; a uniform law
-over 137 tokens has 4.92. The spacing of the measure spikes is the most frequent distance between successive steps at which
-the measure tokens together hold more than half of the probability.
+Definitions: row t is the law of token t + 1 given all before it, at temperature 1. Entropy is in nats (a uniform law
+over 137 tokens has 4.92). The spacing of the measure spikes is the most frequent distance between successive steps at
+which the measure tokens together hold more than half of the probability.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Posterior:
             image = np.ma.masked_less(np.log10(law[:, order]), self.floor)
         shown = axes.imshow(image, aspect="auto", origin="lower", cmap="viridis", vmin=self.floor, vmax=0)
         style.token_axis(axes, vocabulary.decode(order), axis="x")
-        style.token_axis(axes, tokens[1:], axis="y", every=max(1, len(law) // 60))
+        style.token_axis(axes, tokens[1:], axis="y")
         drawn = [order.index(i) for i in observation.transcriptions[k].ids[1:]]
         axes.plot(drawn, range(len(drawn)), ".", markersize=2.5, color=style.ACCENT, label="token that followed")
         axes.set_ylabel("step (the token that followed)")
@@ -112,7 +112,7 @@ class Posterior:
         lower.set_xlim(-0.5, len(law) - 0.5)
         for axes in (upper, lower):
             style.bar_lines(axes, tokens)
-        style.token_axis(lower, tokens, axis="x", every=max(1, len(tokens) // 80))
+        style.token_axis(lower, tokens, axis="x")
         lower.set_xlabel("step (the token that followed)")
         return figure
 

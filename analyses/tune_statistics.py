@@ -2,7 +2,8 @@
 
 Definitions: a bar is full if its notes last exactly as long as the meter says; pickups and half bars count as misses
 (facts sheet section 4.2: 88.5 % of v2's training bars are full). The form of a tune is its sequence of measure tokens;
-a part is what a repeat sign repeats, its length in bars counts pickups. Intervals are 95 % bootstrap intervals over tunes.
+a part is what a repeat sign repeats, its length in bars counts pickups. Intervals are 95 % bootstrap intervals over
+tunes.
 """
 
 from __future__ import annotations
@@ -140,8 +141,8 @@ class TuneStatistics:
         against = f", against {metrics['data_full_bars']:.1%} in the data" if "data_full_bars" in metrics else ""
         return (
             f"{len(seen)} tunes: {metrics['full_bars']:.1%} of the bars are full (95 % interval "
-            f"{metrics['full_bars_low']:.1%} to {metrics['full_bars_high']:.1%}){against}. Bars: 95 % bootstrap intervals "
-            "over tunes. Meter, mode and length beside those of the data."
+            f"{metrics['full_bars_low']:.1%} to {metrics['full_bars_high']:.1%}){against}. Error bars: 95 % bootstrap "
+            "intervals over tunes. Meter, mode and length beside those of the data."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import pandas as pd
 from folkrnn import style
 from folkrnn.datasets.corpus import Corpus, shares
 from folkrnn.findings import Figure, Findings
-from folkrnn.notation.audio import to_mp3
+from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws, share_of_full_bars
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import Score, engrave, to_abc
@@ -38,7 +39,7 @@ NAME_LENGTH = 120
 
 def run_name(overrides: Sequence[str]) -> str:
     """Returns the name of a run: what was typed, or "default"."""
-    return " ".join(overrides)[:NAME_LENGTH] or "default"
+    return " ".join(" ".join(overrides).split())[:NAME_LENGTH] or "default"
 
 
 def results_folder(runs: Path, digest: str, resume: bool) -> Path:
@@ -76,6 +77,7 @@ def file_inputs(tracked: TrackedRun, config: DictConfig, corpus: Corpus) -> None
 def dataset_card(corpus: Corpus) -> str:
     """Returns the dataset card in Markdown: sizes, meters, modes, share of full bars, what was left out, terms."""
     profile = corpus.profile()
+    quantiles = {name.removeprefix("length_q"): value for name, value in profile.items() if name.startswith("length_q")}
     full = share_of_full_bars([list(tune.tokens) for tune in corpus.tunes])
     lines = [
         f"# Dataset {corpus.name}",
@@ -91,7 +93,7 @@ def dataset_card(corpus: Corpus) -> str:
         "| meter | share of tunes | share of full bars |",
         "|---|---|---|",
         *(
-            f"| {meter} | {share:.1%} | {full[meter].share:.1%} |"
+            f"| {meter} | {share:.1%} | {full['M:' + meter].share:.1%} |"
             for meter, share in shares([tune.meter for tune in corpus.tunes]).items()
         ),
         f"| all | 100 % | {full['all'].share:.1%} |",
@@ -220,36 +222,35 @@ def shown_tunes(observation: Observation) -> list[tuple[str, list[str], Score]]:
     return list(zip(titles_of(observation), tunes, engrave(tunes), strict=False))
 
 
-def file_report(tracked: TrackedRun, weights: Weights, observation: Observation, findings: dict[str, Findings]) -> None:
+def file_report(
+    tracked: TrackedRun,
+    overrides: Sequence[str],
+    weights: Weights,
+    observation: Observation,
+    findings: dict[str, Findings],
+) -> None:
     """Files the scores, MIDI and audio of the first tunes and `report.html`, which holds everything worth reading."""
     from folkrnn.tracking.report import Report, Section, Tune, write_report
 
     entries = []
     for k, (title, tokens, score) in enumerate(shown_tunes(observation), start=1):
-        midi = to_midi(tokens)
+        midi, recording = to_midi(tokens), record(tokens)
         tracked.log_text(score.svg, f"tunes/{k:02d}.svg")
         tracked.log_bytes(midi, f"tunes/{k:02d}.mid")
-        entries.append(
-            Tune(
-                title,
-                tokens,
-                to_abc(tokens, title, k),
-                score.svg,
-                to_mp3(tokens),
-                midi,
-                [str(f) for f in flaws(tokens)],
-            )
-        )
-    sections = [Section(name, found) for name, found in findings.items()]
+        notes = [*map(str, flaws(tokens)), recording.note, score.note if score.engine == "matplotlib" else ""]
+        abc = to_abc(tokens, title, k)
+        entries.append(Tune(title, tokens, abc, score.svg, recording.mp3, midi, [note for note in notes if note]))
     facts = {
-        "command": tracked.name,
         "model": weights.model.shape,
         "weights": f"{weights.source} ({weights.digest})",
-        "data": observation.data.name if observation.data else "none",
+        "data": f"{observation.data.name} ({observation.data.digest})" if observation.data else "none",
         "seed": str(observation.seed),
         "run": tracked.run_id,
     }
-    write_report(tracked.folder / "report.html", Report(tracked.name, facts, entries, sections))
+    sections = [Section(name, found) for name, found in findings.items()]
+    command = " ".join(["python run.py", *map(shlex.quote, overrides)])
+    report = Report(tracked.name, facts, entries, sections, command=command, warnings=tracked.failures)
+    write_report(tracked.folder / "report.html", report)
     tracked.log_file(tracked.folder / "report.html")
 
 

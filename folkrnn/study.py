@@ -79,7 +79,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         summary = summarise(observation.model, [t.ids for t in observation.transcriptions], config.observation.sites)
         filing.file_observation(tracked, observation, summary, config.observation.keep)
         findings = analyse(plan, observation, tracked)
-        filing.file_report(tracked, weights, observation, findings)
+        filing.file_report(tracked, overrides, weights, observation, findings)
         failed = bool(tracked.failures)
     filing.show(tracked, weights, observation, findings, time.monotonic() - began)
     return int(failed)
@@ -123,7 +123,7 @@ def check_analysis(name: str, analysis: Any, weights: Weights) -> None:
     """Refuses an analysis of another model family or of sites that the model lacks."""
     if weights.model.family not in analysis.families:
         raise Refusal(
-            f"analysis={name} looks into {' and '.join(analysis.families)}, but these weights are of {weights.model.family}"
+            f"analysis={name} looks into {', '.join(analysis.families)}; these weights are of a {weights.model.family}"
         )
     for pattern in getattr(analysis, "sites", ()):
         parse(pattern, weights.model.sites)

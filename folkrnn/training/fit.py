@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,7 @@ def fit(
         raise Refusal(
             f"{folder} holds an unfinished training of this very configuration; go on with trainer.resume=true"
         )
+    _hush_lightning()
     pl.seed_everything(seed, verbose=False)
     if recipe.dropout is not None:
         model.dropout = recipe.dropout
@@ -101,6 +104,13 @@ def fit(
     loss = keep.best_model_score
     assert loss is not None, "a finished training has validated at least once"
     return Fitted(model.eval(), float(loss), trainer.global_step, Path(keep.best_model_path))
+
+
+def _hush_lightning() -> None:
+    """Keeps Lightning's advertisements and remarks about itself out of the terminal; its warnings about us stay."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for remark in (".*LeafSpec.*", ".*exists and is not empty.*", ".*does not have many workers.*"):
+        warnings.filterwarnings("ignore", remark, module="pytorch_lightning")
 
 
 class SaveOnInterrupt(Callback):

@@ -46,7 +46,7 @@ def _lightning(file: Path) -> Weights:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds here, all of which mean the same to the user
-        reason = str(error).splitlines()[0]
+        reason = str(error).split("\n")[0] or type(error).__name__
         raise Refusal(f"{file} is not a whole checkpoint of plain tensors: {reason}") from error
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict):

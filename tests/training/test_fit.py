@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+
+from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.training.fit import TrainerSettings, fit
+from folkrnn.training.language_model import Recipe
+from folkrnn.weights.sources import checkpoint, scratch
+
+
+def bars_of_eight(number):
+    """A corpus with one rule: eight notes, then a bar line; two to five bars."""
+    rng = np.random.default_rng(0)
+    notes = ["C", "D", "E"]
+    tunes = []
+    for _ in range(number):
+        body = " | ".join(" ".join(rng.choice(notes, 8)) for _ in range(rng.integers(2, 6)))
+        tunes.append(Tune(("M:4/4", "K:Cmaj", *body.split(), "|")))
+    return Corpus("bars of eight", tunes)
+
+
+SETTINGS = {"accelerator": "cpu", "progress": False}
+
+
+def trained(folder, epochs=3, **settings):
+    model = scratch(FolkRNN(units=32, layers=1), seed=1).model
+    recipe = Recipe(batch_size=4, warmup_updates=5, dropout=0.0, learning_rate=2e-2)
+    return fit(model, bars_of_eight(160), recipe, TrainerSettings(epochs, **SETTINGS | settings), 1, folder)
+
+
+def test_training_learns_the_rule_and_keeps_best_and_last(tmp_path):
+    fitted = trained(tmp_path, epochs=4)
+    counts = np.bincount(np.concatenate([ids[1:] for ids in bars_of_eight(160).ids]))
+    share = counts[counts > 0] / counts.sum()
+    unigram = -(share * np.log(share)).sum()
+    assert fitted.validation_loss < unigram - 0.2  # it has learned when bar lines come
+    assert {file.name for file in tmp_path.glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+    again = checkpoint(str(tmp_path / "best.ckpt")).model
+    for mine, read in zip(fitted.model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(mine, read)
+
+
+def test_the_same_seed_trains_the_same_model(tmp_path):
+    first, second = trained(tmp_path / "a", 1), trained(tmp_path / "b", 1)
+    assert first.validation_loss == second.validation_loss
+
+
+def test_an_unfinished_training_is_not_overwritten_but_resumed(tmp_path):
+    trained(tmp_path, 1)
+    with pytest.raises(Refusal, match=r"trainer\.resume=true"):
+        trained(tmp_path, 1)
+    assert trained(tmp_path, 2, resume=True).updates > 15
+
+
+def test_there_must_be_something_to_resume(tmp_path):
+    with pytest.raises(Refusal, match="no checkpoint"):
+        trained(tmp_path, 1, resume=True)
+
+
+def test_a_corpus_of_one_tune_is_too_small_to_hold_any_out(tmp_path):
+    model = FolkRNN(units=8)
+    with pytest.raises(Refusal, match="too few families"):
+        fit(model, bars_of_eight(1), Recipe(), TrainerSettings(1, **SETTINGS), 1, tmp_path)

@@ -1,0 +1,88 @@
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from folkrnn.datasets.batches import pad
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.training.language_model import Recipe, learning_rate_at, token_loss
+from folkrnn.vocabulary import V2
+
+
+def tunes(*lengths):
+    rng = np.random.default_rng(0)
+    return [np.array([V2.start, *rng.integers(0, 50, n), V2.end]) for n in lengths]
+
+
+def loss_of(model, some):
+    inputs, targets = pad(some, V2.end)
+    with torch.no_grad():
+        return float(token_loss(model(inputs), targets))
+
+
+def test_the_loss_is_the_mean_of_minus_log_p_over_real_tokens():
+    model = FolkRNN(units=16).eval()
+    some = tunes(5, 9)
+    laws = [model.trace(torch.from_numpy(t[:-1]), "probs")["probs"].numpy() for t in some]
+    picked = np.concatenate([law[np.arange(len(law)), t[1:]] for law, t in zip(laws, some, strict=True)])
+    assert loss_of(model, some) == pytest.approx(-np.log(picked).mean(), rel=1e-5)
+
+
+def test_padding_does_not_change_the_loss():
+    model = FolkRNN(units=16).eval()
+    some = tunes(4, 30)
+    alone = [loss_of(model, [t]) * (len(t) - 1) for t in some]
+    assert loss_of(model, some) == pytest.approx(sum(alone) / sum(len(t) - 1 for t in some), rel=1e-5)
+
+
+def test_a_uniform_law_costs_ln_137_nats_a_token():
+    model = FolkRNN(units=8).eval()
+    with torch.no_grad():
+        model.softmax_weight.zero_()
+    assert loss_of(model, tunes(12)) == pytest.approx(math.log(137), rel=1e-6)
+
+
+def test_the_learning_rate_warms_up_then_falls_along_half_a_cosine():
+    recipe = Recipe(learning_rate=1.0, warmup_updates=10, final_share=0.1)
+    rates = [learning_rate_at(update, 110, recipe) for update in range(111)]
+    assert rates[:10] == pytest.approx([(k + 1) / 10 for k in range(10)])
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[60] == pytest.approx(0.55)
+    assert rates[110] == pytest.approx(0.1)
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+def test_a_recipe_that_cannot_train_is_refused():
+    with pytest.raises(Refusal, match="learning_rate"):
+        Recipe(learning_rate=0)
+
+
+@pytest.mark.slow
+def test_the_full_model_leaves_the_unigram_plateau_within_fifty_updates():
+    from folkrnn.datasets.batches import bucketed
+    from folkrnn.datasets.irish import irish
+
+    corpus = irish()
+    counts = np.bincount(np.concatenate([ids[1:] for ids in corpus.ids]), minlength=137)
+    share = counts[counts > 0] / counts.sum()
+    unigram = -(share * np.log(share)).sum()
+    torch.manual_seed(1)
+    recipe = Recipe()
+    model = FolkRNN(dropout=recipe.dropout)
+    model.reset_parameters(torch.Generator().manual_seed(1))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    batches = bucketed([len(ids) for ids in corpus.ids], 32, np.random.default_rng(0))
+    losses = []
+    for update, batch in enumerate(batches[:60]):
+        optimiser.param_groups[0]["lr"] = learning_rate_at(update, 2000, recipe)
+        inputs, targets = pad([corpus.ids[i] for i in batch], V2.end)
+        loss = token_loss(model(inputs), targets)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+        optimiser.step()
+        losses.append(float(loss))
+    assert np.mean(losses[45:60]) < unigram - 0.15
