@@ -84,11 +84,9 @@ def dataset_card(corpus: Corpus) -> str:
         "",
         f"{len(corpus):,} tunes, {profile['tokens']:,.0f} tokens with `<s>` and `</s>`; digest `{corpus.digest}`.",
         "",
-        "| length in tokens | "
-        + " | ".join(name.removeprefix("length_q") + " %" for name in profile if "_q" in name)
-        + " |",
-        "|---|" + "---|" * sum("_q" in name for name in profile),
-        "| quantile | " + " | ".join(f"{value:g}" for name, value in profile.items() if "_q" in name) + " |",
+        "| quantile | " + " | ".join(f"{name} %" for name in quantiles) + " |",
+        "|---|" + "---|" * len(quantiles),
+        "| length in tokens | " + " | ".join(f"{value:g}" for value in quantiles.values()) + " |",
         "",
         "| meter | share of tunes | share of full bars |",
         "|---|---|---|",
@@ -125,8 +123,8 @@ def keep_weights(tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: 
     """Writes what training arrived at as a weights folder, files it, and returns it."""
     place = tracked.folder / "weights"
     card = (
-        f"# {name}: {fitted.model.shape}\n\nTrained by this run ({tracked.run_id}): {fitted.validation_loss:.4f} nats per "
-        f"token on the validation tunes after {fitted.updates} updates.\n"
+        f"# {name}: {fitted.model.shape}\n\nTrained by the run {tracked.run_id}: {fitted.validation_loss:.4f} nats per token "
+        f"on the validation tunes after {fitted.updates} updates.\n"
     )
     weights_folder.save(place, fitted.model, vocabulary, card, dtype=fitted.model.softmax_weight.dtype)
     for file in sorted(place.iterdir()):
