@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
+from folkrnn.tracking.views import show_side_by_side
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -167,6 +168,8 @@ def perform(client: MlflowClient, run_id: str, folder: Path, entry: Entry) -> No
             _log_image(client, run_id, folder, entry)
         case "dataset":
             _log_dataset(client, run_id, entry)
+        case "view":
+            show_side_by_side(client, client.get_run(run_id).info.experiment_id, entry["images"])
         case "status":
             _set_status(client, run_id, entry)
         case kind:

@@ -42,7 +42,7 @@ def start_run(
     begun in `folder` is continued under its id. Raises Refusal where `folder` holds a run already and is not to be
     resumed, where that run still runs, or where the store takes no run.
     """
-    every = {**process_tags(), **provenance_tags(store.folder, overrides, device), **(tags or {})}
+    every = {**provenance_tags(store.folder, overrides, device), **(tags or {}), **process_tags()}
     run = _begin(store, name, Path(folder).absolute(), parent, every, resume)
     run.vector = vector
     try:

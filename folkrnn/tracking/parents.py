@@ -19,7 +19,7 @@ def start_parent(
 
     Raises Refusal where the store takes no run.
     """
-    every = {**process_tags(), **provenance_tags(store.folder, overrides), "sweep": "parent", **(tags or {})}
+    every = {**provenance_tags(store.folder, overrides), "sweep": "parent", **(tags or {}), **process_tags()}
     return create(store, name, every)
 
 

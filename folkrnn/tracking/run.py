@@ -6,7 +6,6 @@ import io
 import logging
 import math
 import os
-import shlex
 import shutil
 import time
 import traceback
@@ -20,7 +19,7 @@ from folkrnn.tracking import journal as journals
 from folkrnn.tracking.figures import drawn_data, png, svg
 from folkrnn.tracking.journal import Entry, Journal, in_one_line, now, write_whole
 from folkrnn.tracking.names import TAG_LENGTH, allowed_name, file_name, flatten
-from folkrnn.tracking.store import DEFAULT_URI, Store, absolute_uri, answers
+from folkrnn.tracking.store import Store, answers
 
 if TYPE_CHECKING:
     from folkrnn.findings import Findings
@@ -47,20 +46,13 @@ class TrackedRun:
     """What went wrong without ending the run; the run ends as FAILED if there is any."""
     _undefined: dict[str, str] = field(default_factory=dict)
     _captions: dict[str, str] = field(default_factory=dict)
+    _images: set[str] = field(default_factory=set)
     _last_try: float | None = None  # None while the store answers
 
     @property
     def link(self) -> str:
         """The command and the address that show this run."""
-        place = f"#/experiments/{self.store.experiment_id}/runs/{self.run_id}"
-        if self.store.is_server:
-            return f"{self.store.uri}/{place}"
-        command = "mlflow ui"
-        if self.store.uri != absolute_uri(DEFAULT_URI, self.store.folder):
-            command += f" --backend-store-uri {shlex.quote(self.store.uri)}"
-        elif Path.cwd() != self.store.folder:
-            command = f"cd {shlex.quote(str(self.store.folder))} && {command}"
-        return f"{command}   then open http://127.0.0.1:5000/{place}"
+        return self.store.link(self.run_id)
 
     def log_params(self, params: Mapping[str, Any], file: str | None = "config.yaml") -> None:
         """Logs a nested configuration: flat parameters (`model.layers`), and the whole as YAML in `file`.
@@ -110,10 +102,10 @@ class TrackedRun:
     def log_findings(self, name: str, findings: Findings, step: int | None = None) -> None:
         """Files what the analysis `name` found.
 
-        Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (and, if `vector` is set, `.svg` and
-        `.csv`); tables `tables/<name>_<table>.csv`; arrays
-        `arrays/<name>_<array>.npz`. The first figure is also an image `<name>`, which the compare view shows side by
-        side and, with steps, as a series. With a `step`, files carry it in their names.
+        Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (with `vector` also `.svg`, and `.csv`
+        with the numbers drawn); tables `tables/<name>_<table>.csv`; arrays `arrays/<name>_<array>.npz`. The first
+        figure is also the image `<name>/<figure>`, which the charts of several runs show side by side and, with
+        steps, as a series. With a `step`, files carry it in their names.
         """
         self.log_metrics({f"{name}/{quantity}": value for quantity, value in findings.metrics.items()}, step)
         suffix = "" if step is None else f"_step{step:06d}"
@@ -121,10 +113,10 @@ class TrackedRun:
             stem = f"figures/{file_name(f'{name}_{label}')}{suffix}"
             self._log_figure(stem, figure.drawing, figure.caption)
             if i == 0:
-                key = allowed_name(name).replace(":", ".")
-                self._record(
-                    {"kind": "image", "path": f"{stem}.png", "key": key, "step": step or 0, "timestamp": now()}
-                )
+                key = allowed_name(f"{name}/{label}").replace(":", ".")
+                image = {"path": f"{stem}.png", "key": key, "step": step or 0, "timestamp": now()}
+                self._record({"kind": "image", **image})
+                self._images.add(key)
         for label, table in findings.tables.items():
             keep_index = table.index.name is not None or table.index.nlevels > 1
             self.log_text(table.to_csv(index=keep_index), f"tables/{file_name(f'{name}_{label}')}{suffix}.csv")
@@ -187,6 +179,8 @@ class TrackedRun:
         try:
             if reason:
                 self.set_tags({"ended": reason})
+            if self._images:
+                self._record({"kind": "view", "images": sorted(self._images)})
             write_whole(self.folder / "metrics.json", _json(self.metrics))
         finally:
             self._end(status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone
+from folkrnn.tracking.views import VIEW
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +32,8 @@ _MAGIC = b"SQLite format 3\0"
 _SECONDS_TO_ANSWER = 3.0
 _SECONDS_FOR_LOCK = 120.0
 _ALLOWED = f"allowed: {DEFAULT_URI} (the default) or http(s)://host:port of a server"
+
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on chat traces
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,19 @@ class Store:
     @property
     def is_server(self) -> bool:
         return _is_server(self.uri)
+
+    def link(self, run_id: str | None = None) -> str:
+        """The command and the address that show a run, or without one, the figures of all runs side by side."""
+        page = f"runs/{run_id}?" if run_id else f"runs?compareRunsMode=CHART&viewStateShareKey={VIEW}&"
+        place = f"#/experiments/{self.experiment_id}/{page}workflowType=machine_learning"
+        if self.is_server:
+            return f"{self.uri}/{place}"
+        command = "mlflow ui"
+        if self.uri != absolute_uri(DEFAULT_URI, self.folder):
+            command += f" --backend-store-uri {shlex.quote(self.uri)}"
+        elif Path.cwd() != self.folder:
+            command = f"cd {shlex.quote(str(self.folder))} && {command}"
+        return f"{command}   then open http://127.0.0.1:5000/{place}"
 
 
 def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path | str = ".") -> Store:
@@ -242,7 +259,8 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None, uri: st
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return client.create_experiment(name, artifact_location=artifacts.as_uri() if artifacts else None)
+            place = artifacts.as_uri() if artifacts else None
+            return client.create_experiment(name, artifact_location=place, tags=_EXPERIMENT_TAGS)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

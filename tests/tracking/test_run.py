@@ -112,7 +112,7 @@ def test_only_the_main_figure_is_an_image_of_the_compare_view(store, tmp_path, f
         run.log_findings("posterior", findings)
     images = artifacts(store, run.run_id, "images")
     assert [path.rsplit(".", 1)[1] for path in images] == ["webp", "png"] or len(images) == 2
-    assert all(path.startswith("images/posterior+step+0+") for path in images)
+    assert all(path.startswith("images/posterior~heat+step+0+") for path in images)
     assert store.client.get_run(run.run_id).data.tags["mlflow.loggedImages"] == "True"
 
 
@@ -173,7 +173,9 @@ def test_the_description_heads_the_page_of_the_run(store, tmp_path):
 def test_the_link_of_the_default_store_is_a_plain_mlflow_ui(store, lab, tmp_path, monkeypatch):
     monkeypatch.chdir(lab)
     with start_run(store, "a", tmp_path / "r") as run:
-        page = f"http://127.0.0.1:5000/#/experiments/{store.experiment_id}/runs/{run.run_id}"
+        page = (
+            f"http://127.0.0.1:5000/#/experiments/{store.experiment_id}/runs/{run.run_id}?workflowType=machine_learning"
+        )
         assert run.link == f"mlflow ui   then open {page}"
         monkeypatch.chdir(tmp_path)
         assert run.link == f"cd '{lab}' && mlflow ui   then open {page}"

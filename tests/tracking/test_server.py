@@ -56,7 +56,8 @@ def test_a_server_takes_all_that_a_database_takes(server, tmp_path):
     parent = start_parent(store, "sweep")
     with start_run(store, "a", tmp_path / "r", parent=parent) as run:
         log_everything(run)
-        assert run.link == f"{server.uri}/#/experiments/{store.experiment_id}/runs/{run.run_id}"
+        page = f"#/experiments/{store.experiment_id}/runs/{run.run_id}?workflowType=machine_learning"
+        assert run.link == f"{server.uri}/{page}"
     finish_parent(store, parent)
     check_everything(store, run.run_id)
     found = store.client.get_run(run.run_id)
