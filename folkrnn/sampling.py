@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from folkrnn.models.folkrnn import SMALLEST_BATCH, FolkRNN, SiteVisit
+from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities, stream
+from folkrnn.models.folkrnn import FolkRNN, SiteVisit
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import Vocabulary
 
@@ -92,7 +93,7 @@ def given(ids: Sequence[int], vocabulary: Vocabulary, title: str = "") -> Transc
 
 def tune_uniforms(seed: int, length: int) -> Uniforms:
     """Returns the `per_tune` streams: a counter-based generator keyed by (seed, tune)."""
-    return lambda tune: np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, tune]))).random(length)
+    return lambda tune: stream(seed, tune).random(length)
 
 
 @torch.no_grad()
@@ -217,18 +218,6 @@ class _LiveBatch:
         # rows beyond the live ones only keep the products from getting small; any content does
         padded = (kept + [0] * SMALLEST_BATCH)[: max(SMALLEST_BATCH, len(kept))]
         self.state = [tuple(part[padded] for part in layer) for layer in self.state]
-
-
-def probabilities(logits: Tensor, temperature: float) -> Tensor:
-    """Returns softmax(logits / temperature), `[B, V]`, in double precision on the CPU."""
-    return (logits.to("cpu", torch.float64) / temperature).softmax(-1)
-
-
-def draw(law: Tensor, uniform: Tensor) -> Tensor:
-    """Returns for each row of `law [B, V]` the first token whose cumulative probability exceeds its uniform, `[B]`."""
-    cumulative = law.cumsum(-1)
-    threshold = uniform.to(torch.float64).unsqueeze(1) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp_(max=law.shape[1] - 1)
 
 
 @torch.no_grad()

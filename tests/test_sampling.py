@@ -5,10 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import legacy_sampler, softmax
 
+from folkrnn.models.draws import draw, probabilities
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.published import TUNES, ids_of
 from folkrnn.refusal import Refusal
-from folkrnn.sampling import Sampling, draw, generate, probabilities, replay_uniforms
+from folkrnn.sampling import Sampling, generate, replay_uniforms
 from folkrnn.vocabulary import V2
 
 

@@ -16,11 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn import sites as grammar
+from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer, State
 from folkrnn.refusal import Refusal
-
-SMALLEST_BATCH = 16
-"""Rows that a step is padded to: smaller products round differently, and a tune must not depend on its company."""
 
 SiteVisit = Callable[[str, Tensor], Tensor]
 """Called with a site's name (`l2.c`, `x`, `logits`) and value; what it returns takes the value's place."""

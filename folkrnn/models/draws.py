@@ -1,0 +1,31 @@
+"""Drawing one class per row from a law, and the random streams that draws come from.
+
+A draw inverts the cumulative law in double precision: the first class whose cumulative probability exceeds the uniform.
+Each tune or melody has streams of its own, keyed by (seed, number), so that it is the same whatever its company.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SMALLEST_BATCH = 16
+"""Rows that a step is padded to: smaller products round differently, and a tune must not depend on its company."""
+
+
+def stream(seed: int, number: int, purpose: int = 0) -> np.random.Generator:
+    """Returns the counter-based generator of one tune or melody; another `purpose` gives an independent one."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number, purpose])))
+
+
+def probabilities(logits: Tensor, temperature: float) -> Tensor:
+    """Returns softmax(logits / temperature), `[B, V]`, in double precision on the CPU."""
+    return (logits.to("cpu", torch.float64) / temperature).softmax(-1)
+
+
+def draw(law: Tensor, uniform: Tensor) -> Tensor:
+    """Returns for each row of `law [B, V]` the first token whose cumulative probability exceeds its uniform, `[B]`."""
+    cumulative = law.cumsum(-1)
+    threshold = uniform.to(torch.float64).unsqueeze(1) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp_(max=law.shape[1] - 1)
