@@ -1,4 +1,4 @@
-"""`python -m folkrnn.tracking upload FOLDER…`: send to the store what it missed of these runs."""
+"""`python -m folkrnn.tracking upload FOLDER…`: send to the store what it missed of runs, or copy them to another."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m folkrnn.tracking", description=__doc__)
     parser.add_argument("action", choices=["upload"])
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="results folder of a run")
+    parser.add_argument("--to", metavar="URI", help="another store, where the runs are begun anew with all they have")
     options = parser.parse_args(arguments)
     failed = False
     for folder in options.folders:
         try:
-            print(f"{folder}: sent {upload(folder)} entries")
+            print(f"{folder}: sent {upload(folder, options.to)} entries")
         except Refusal as refusal:
             print(refusal, file=sys.stderr)
             failed = True

@@ -34,26 +34,41 @@ class Journal:
     """The entries of one run, on disk; each is numbered, from 1."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the journal in the results folder `folder`, or an empty one; drops a line that a crash cut short."""
+        """Opens the journal in the results folder `folder`, or an empty one; drops a line that a crash cut short.
+
+        Raises Refusal where it is damaged.
+        """
         self.folder = folder
         self._inside = folder / ".tracking"
         self._inside.mkdir(parents=True, exist_ok=True)
-        about, sent = self._inside / "run.json", self._inside / "sent"
-        self.about: dict[str, str] = json.loads(about.read_text()) if about.exists() else {}
+        self.about: dict[str, str] = {}
         """The run: `uri`, `experiment`, `root` (repository), `run_id`, `name`; empty where none was begun."""
-        self.sent = int(sent.read_text() or 0) if sent.exists() else 0
-        self.written = 0
         self.pending: deque[Entry] = deque()
         """What the store lacks, in order."""
         self.params: dict[str, str] = {}
         """The parameters logged so far; MLflow lets nobody change them."""
+        self.written = self.sent = 0
+        try:
+            self._read()
+        except ValueError as error:
+            raise Refusal(f"the journal of a run in {self._inside} is damaged: choose another folder") from error
+
+    def _read(self) -> None:
+        about, sent = self._inside / "run.json", self._inside / "sent"
+        if about.exists():
+            self.about = json.loads(about.read_text())
+        if sent.exists():
+            self.sent = int(sent.read_text() or 0)
+        self.pending.clear()
         for line in self._lines():
             self._remember(json.loads(line))
 
     def begin(self, **about: str) -> None:
-        """Writes down which run this is the journal of."""
+        """Makes this the journal of a run that its store has nothing of yet: entries of before are pending again."""
+        (self._inside / "sent").unlink(missing_ok=True)
         write_whole(self._inside / "run.json", json.dumps(about, indent=1).encode())
-        self.about = about
+        self.sent = 0
+        self._read()
 
     def add(self, entry: Entry) -> None:
         """Adds an entry. Raises Refusal where there is no room for it."""

@@ -16,7 +16,8 @@ from folkrnn.tracking.journal import Journal, in_one_line, now
 from folkrnn.tracking.process import is_gone, process_tags
 from folkrnn.tracking.provenance import provenance_tags
 from folkrnn.tracking.run import TrackedRun
-from folkrnn.tracking.store import Store, create
+from folkrnn.tracking.store import Store
+from folkrnn.tracking.upload import enter
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,9 @@ def start_run(
     FINISHED; FAILED after an exception (its traceback becomes `traceback.txt`) or if a part was reported with
     `log_failure`; KILLED after Ctrl-C or SIGTERM. Exceptions go on to the caller. `parent` is the run id of a sweep.
     With `vector`, figures are also written as `.svg`, with the data behind them as `.csv`. With `resume`, the run
-    begun in `folder` is continued under its id. Raises Refusal where `folder` holds a run already and is not to be
-    resumed, where that run still runs, or where the store takes no run.
+    begun in `folder` is continued under its id, or begun anew with all it had where `store` has not got it. Raises
+    Refusal where `folder` holds a run already and is not to be resumed, where that run still runs, or where the store
+    takes no run.
     """
     every = {**provenance_tags(store.folder, overrides, device), **(tags or {}), **process_tags()}
     run = _begin(store, name, Path(folder).absolute(), parent, every, resume)
@@ -98,8 +100,6 @@ def _as_signalled(reason: str) -> BaseException:
 def _begin(
     store: Store, name: str, folder: Path, parent: str | None, tags: Mapping[str, Any], resume: bool
 ) -> TrackedRun:
-    from mlflow.exceptions import MlflowException
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         journal = Journal(folder)
@@ -107,25 +107,31 @@ def _begin(
         raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
     if journal.about and not resume:
         raise Refusal(f"{folder} holds the run {journal.about['name']!r} already: resume it, or choose another folder")
+    if parent:
+        tags = {**tags, "mlflow.parentRunId": parent}
+    if journal.about and _is_in(store, journal, folder):
+        journal.add({"kind": "status", "status": "RUNNING", "time": now()})
+        run_id = journal.about["run_id"]
+    else:
+        run_id = enter(store, journal, name, tags)
+    run = TrackedRun(store, run_id, name, folder, journal)
+    run.set_tags(tags)
+    return run
+
+
+def _is_in(store: Store, journal: Journal, folder: Path) -> bool:
+    """Whether the store has the run of the journal; raises Refusal if that one still runs."""
+    from mlflow.exceptions import MlflowException
+
     try:
-        if journal.about:
-            _check_not_running(store, journal.about["run_id"], folder)
-            run = TrackedRun(store, journal.about["run_id"], name, folder, journal)
-            journal.add({"kind": "status", "status": "RUNNING", "time": now()})
-            run.set_tags(tags)
-            return run
+        run = store.client.get_run(journal.about["run_id"])
     except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
         raise Refusal(f"the tracking store {store.uri} cannot continue the run: {in_one_line(error)}") from error
-    family = {"mlflow.parentRunId": parent} if parent else {}
-    run_id = create(store, name, {**family, **tags})
-    journal.begin(uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name)
-    return TrackedRun(store, run_id, name, folder, journal)
-
-
-def _check_not_running(store: Store, run_id: str, folder: Path) -> None:
-    run = store.client.get_run(run_id)
     if run.info.status == "RUNNING" and not is_gone(run.data.tags):
         raise Refusal(f"the run in {folder} is still running (process {run.data.tags.get('process.id', '?')}): end it")
+    return run.info.lifecycle_stage == "active"
 
 
 @contextmanager

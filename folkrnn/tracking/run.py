@@ -6,7 +6,6 @@ import io
 import logging
 import math
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Mapping
@@ -150,8 +149,7 @@ class TrackedRun:
             path = file.relative_to(self.folder).as_posix() if file.is_relative_to(self.folder) else file.name
         place = self._inside(path)
         if file != place:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, place)
+            write_whole(place, file.read_bytes())
         self._record({"kind": "file", "path": path})
 
     def log_dataset(

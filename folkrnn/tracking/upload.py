@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.journal import MARKER, Journal, is_rejection, is_trouble
-from folkrnn.tracking.store import Store, open_store
+from folkrnn.tracking.journal import MARKER, Journal, in_one_line, is_rejection, is_trouble
+from folkrnn.tracking.store import Store, absolute_uri, create, open_store
 
 
 def pending(folder: Path | str) -> int:
@@ -14,29 +16,45 @@ def pending(folder: Path | str) -> int:
     return len(_journal(Path(folder)).pending)
 
 
-def upload(folder: Path | str, store: Store | None = None) -> int:
+def upload(folder: Path | str, uri: str | None = None) -> int:
     """Sends what the store lacks of the run in `folder` and returns how many entries that were.
 
-    `store` defaults to the one the run was begun in. Raises Refusal where `folder` holds no run or the store does not
-    take all of it; what was sent stays sent, so it can be called again.
+    With the `uri` of another store, the run is begun anew there, with everything it has. Raises Refusal where `folder`
+    holds no run or the store does not take all of it; what was sent stays sent, so it can be called again.
     """
     journal = _journal(Path(folder))
-    waiting = len(journal.pending)
-    if not waiting:
+    about = journal.about
+    to_other = uri is not None and absolute_uri(uri, Path(about["root"])) != about["uri"]
+    if not journal.pending and not to_other:
         journal.clear_pending()
         return 0
-    store = store or open_store(journal.about["uri"], journal.about["experiment"], journal.about["root"])
+    store = open_store(uri or about["uri"], about["experiment"], about["root"])
+    if to_other:
+        enter(store, journal, about["name"], {})
+    waiting = len(journal.pending)
     try:
         journal.send(store.client)
     except Exception as error:
         if is_rejection(error) or not is_trouble(error):
             raise
-        journal.mark_pending(str(error))
+        journal.mark_pending(in_one_line(error))
         raise Refusal(
-            f"{store.uri} stopped taking entries of {folder} ({len(journal.pending)} are left): {error}; try again"
+            f"{store.uri} stopped taking entries of {folder} ({len(journal.pending)} are left): "
+            f"{in_one_line(error)}; try again"
         ) from error
     journal.clear_pending()
     return waiting
+
+
+def enter(store: Store, journal: Journal, name: str, tags: Mapping[str, Any]) -> str:
+    """Creates a run in the store, makes the journal its journal, and returns its id."""
+    run_id = create(store, name, tags)
+    try:
+        journal.begin(uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name)
+    except Refusal:
+        store.client.set_terminated(run_id, status="FAILED")
+        raise
+    return run_id
 
 
 def _journal(folder: Path) -> Journal:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 
 from folkrnn.findings import Figure, Findings
 from folkrnn.refusal import Refusal
-from folkrnn.tracking import children, finish_parent, start_parent, start_run
+from folkrnn.tracking import children, finish_parent, open_store, start_parent, start_run, upload
 
 
 def drawing(lines=1):
@@ -244,6 +244,56 @@ def test_a_resumed_run_goes_on_under_its_id_and_tells_what_changed(store, tmp_pa
     assert found.data.params == {"epochs": "3", "resume": "false"}
     assert found.data.tags["resumed.changed"] == "resume=true"
     assert [metric.step for metric in store.client.get_metric_history(first.run_id, "loss")] == [1, 2]
+
+
+def test_a_run_resumed_in_another_store_takes_its_history_along(store, tmp_path):
+    with pytest.raises(KeyboardInterrupt), start_run(store, "a", tmp_path / "r") as first:
+        first.log_params({"epochs": 3})
+        first.log_metrics({"loss": 2.0}, step=1)
+        raise KeyboardInterrupt
+    store.client.delete_run(first.run_id)
+    with start_run(store, "a", tmp_path / "r", resume=True) as again:
+        pass
+    assert store.client.get_run(again.run_id).data.metrics == {"loss": 2.0}
+    other = open_store(None, "other", tmp_path)
+    with start_run(other, "a", tmp_path / "r", resume=True) as second:
+        second.log_metrics({"loss": 1.0}, step=2)
+    found = other.client.get_run(second.run_id)
+    assert (found.info.status, found.data.params) == ("FINISHED", {"epochs": "3"})
+    assert [metric.step for metric in other.client.get_metric_history(second.run_id, "loss")] == [1, 2]
+
+
+def test_a_finished_run_can_be_copied_to_another_store(store, tmp_path, findings):
+    with start_run(store, "a", tmp_path / "r", tags={"weights.digest": "abc"}) as run:
+        run.log_findings("posterior", findings)
+    assert upload(tmp_path / "r") == 0
+    assert upload(tmp_path / "r", f"sqlite:///{tmp_path / 'other.db'}") > 5
+    other = open_store(f"sqlite:///{tmp_path / 'other.db'}", store.experiment, tmp_path)
+    (copy,) = other.client.search_runs([other.experiment_id])
+    assert (copy.info.run_name, copy.info.status) == ("a", "FINISHED")
+    assert copy.data.metrics == store.client.get_run(run.run_id).data.metrics
+    assert copy.data.tags["weights.digest"] == "abc"
+
+
+def test_a_place_that_cannot_hold_results_is_refused_and_leaves_no_run(store, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Refusal, match="choose another folder"), start_run(store, "a", tmp_path / "file"):
+        pass
+    (tmp_path / "r" / ".tracking").mkdir(parents=True)
+    (tmp_path / "r" / ".tracking" / "run.json").write_text("{")
+    with pytest.raises(Refusal, match="damaged"), start_run(store, "a", tmp_path / "r", resume=True):
+        pass
+    assert store.client.search_runs([store.experiment_id]) == []
+
+
+def test_a_line_that_a_crash_cut_short_does_not_spoil_the_journal(store, tmp_path):
+    with pytest.raises(KeyboardInterrupt), start_run(store, "a", tmp_path / "r") as run:
+        raise KeyboardInterrupt
+    with (tmp_path / "r" / ".tracking" / "entries.jsonl").open("a") as journal:
+        journal.write('{"number": 9, "kind": "met')
+    with start_run(store, "a", tmp_path / "r", resume=True) as run:
+        run.log_metrics({"loss": 1.0})
+    assert store.client.get_run(run.run_id).data.metrics == {"loss": 1.0}
 
 
 def test_a_sweep_is_a_parent_with_its_children(store, tmp_path):
