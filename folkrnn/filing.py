@@ -22,6 +22,7 @@ from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import Score, engrave, to_abc
 from folkrnn.observation.observation import Observation
 from folkrnn.observation.summary import GATES, Summary
+from folkrnn.refusal import Refusal
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.folder import Weights
@@ -35,6 +36,7 @@ SHOWN = 8
 """Tunes that are engraved, rendered and shown in the report; all are filed as ABC."""
 
 NAME_LENGTH = 120
+REPORT = "report.html"
 
 
 def run_name(overrides: Sequence[str]) -> str:
@@ -43,13 +45,20 @@ def run_name(overrides: Sequence[str]) -> str:
 
 
 def results_folder(runs: Path, digest: str, resume: bool) -> Path:
-    """Returns where a run keeps its results: `runs/<digest>`, or beside it if a run of this digest is there already.
+    """Returns where a run keeps its results: `runs/<digest>`, or beside it if a finished run of this digest is there.
 
-    With `resume` it is the latest one. Whether that one was finished is for the tracker to say.
+    With `resume` it is the latest one, whose training was cut off. Raises Refusal where such a training is there and is
+    not to be resumed, and where there is none to resume.
     """
-    taken = [runs / digest, *(runs / f"{digest}-{n}" for n in range(2, 10_000))]
-    free = next(k for k, place in enumerate(taken) if not place.exists())
-    return taken[max(0, free - 1)] if resume else taken[free]
+    places = [runs / digest, *(runs / f"{digest}-{n}" for n in range(2, 10_000))]
+    free = next(k for k, place in enumerate(places) if not place.exists())
+    latest = places[max(0, free - 1)]
+    unfinished = (latest / "checkpoints" / "last.ckpt").is_file() and not (latest / REPORT).is_file()
+    if resume and not unfinished:
+        raise Refusal(f"trainer.resume=true, but there is no unfinished training of this configuration ({latest})")
+    if unfinished and not resume:
+        raise Refusal(f"{latest} holds an unfinished training of this configuration; go on with trainer.resume=true")
+    return latest if resume else places[free]
 
 
 @contextmanager
@@ -123,8 +132,8 @@ def keep_weights(tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: 
     """Writes what training arrived at as a weights folder, files it, and returns it."""
     place = tracked.folder / "weights"
     card = (
-        f"# {name}: {fitted.model.shape}\n\nTrained by the run {tracked.run_id}: {fitted.validation_loss:.4f} nats per token "
-        f"on the validation tunes after {fitted.updates} updates.\n"
+        f"# {name}: {fitted.model.shape}\n\nTrained by the run {tracked.run_id} in {fitted.updates} updates: "
+        f"{fitted.validation_loss:.4f} nats per token on the validation tunes.\n"
     )
     weights_folder.save(place, fitted.model, vocabulary, card, dtype=fitted.model.softmax_weight.dtype)
     for file in sorted(place.iterdir()):
@@ -248,8 +257,8 @@ def file_report(
     sections = [Section(name, found) for name, found in findings.items()]
     command = " ".join(["python run.py", *map(shlex.quote, overrides)])
     report = Report(tracked.name, facts, entries, sections, command=command, warnings=tracked.failures)
-    write_report(tracked.folder / "report.html", report)
-    tracked.log_file(tracked.folder / "report.html")
+    write_report(tracked.folder / REPORT, report)
+    tracked.log_file(tracked.folder / REPORT)
 
 
 def show(

@@ -75,6 +75,7 @@ RULES: dict[str, Rule] = {
     "observation.sites": _SITES,
     "observation.keep": _SITES,
     "tracking.uri": _or_null(_TEXT),
+    "tracking.folder": _or_null(_TEXT),
     "tracking.experiment": _TEXT,
     "tracking.vector": _FLAG,
     "weights.path": _or_null(_TEXT),

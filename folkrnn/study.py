@@ -58,10 +58,10 @@ def run(config: DictConfig, overrides: list[str]) -> int:
     """Does what `config` describes and files it; returns the exit status (1 if an analysis failed)."""
     began = time.monotonic()
     plan = prepare(config, overrides)
-    store = open_store(config.tracking.uri, config.tracking.experiment, REPOSITORY)
-    folder = filing.results_folder(
-        REPOSITORY / "runs", digest(config, weights=plan.weights.digest), config.trainer.resume
-    )
+    home = REPOSITORY / (config.tracking.folder or "")
+    store = open_store(config.tracking.uri, config.tracking.experiment, home)
+    name = digest(config, weights=plan.weights.digest)
+    folder = filing.results_folder(home / "runs", name, config.trainer.resume)
     with start_run(
         store,
         filing.run_name(overrides),

@@ -75,7 +75,10 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
 
     from folkrnn import sweep
 
-    OmegaConf.register_new_resolver("repository", lambda path: str(conf.resolve().parent / path), replace=True)
+    root = conf.resolve().parent
+    OmegaConf.register_new_resolver(
+        "repository", lambda *parts: str(root.joinpath(*(part for part in parts if part is not None))), replace=True
+    )
     full_error = os.environ.get(errors.FULL_ERROR)
     statuses: list[int] = []
 

@@ -90,7 +90,7 @@ def fit(
         enable_progress_bar=settings.progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=1,
         use_distributed_sampler=False,
         default_root_dir=folder,
     )

@@ -1,0 +1,234 @@
+"""The program as a user runs it: `python run.py` in a process of its own, with a store of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = ["model=folkrnn_small", "model.units=24", "weights=scratch", "trainer=cpu", "trainer.max_epochs=1"]
+
+
+def command(home: Path, *words: str) -> list[str]:
+    return [sys.executable, "run.py", *words, f"tracking.folder={home}", f"hydra.sweep.dir={home}/sweeps"]
+
+
+def run(home: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(home, *words), cwd=ROOT, capture_output=True, text=True, timeout=540, check=False)
+    assert done.returncode == expect, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+def store(home: Path):
+    from folkrnn.tracking import open_store
+
+    return open_store(None, "folkrnn", home)
+
+
+def runs(home: Path):
+    opened = store(home)
+    found = opened.client.search_runs([opened.experiment_id], order_by=["attributes.start_time ASC"])
+    return opened.client, found
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Two hundred short tunes with a rule, so that training takes seconds."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    file = tmp_path_factory.mktemp("corpus") / "tunes.txt"
+    tunes = []
+    for _ in range(200):
+        bars = " | ".join(" ".join(rng.choice(list("CDEFGAB"), 8)) for _ in range(rng.integers(2, 5)))
+        tunes.append(f"M:4/4\nK:Cmaj\n{bars} |\n")
+    file.write_text("\n".join(tunes))
+    return file
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory):
+    """Two runs of the main job, small, in one store: (home, what the terminal showed)."""
+    home = tmp_path_factory.mktemp("default")
+    shown = [run(home, "sampling.tunes=20", "seed=3").stdout for _ in range(2)]
+    return home, shown
+
+
+def test_the_main_job_files_everything_that_it_shows(default):
+    home, shown = default
+    client, found = runs(home)
+    assert [r.info.status for r in found] == ["FINISHED", "FINISHED"]
+    run_id = found[0].info.run_id
+    folder = next(home.glob("runs/*/report.html")).parent
+    local = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and ".tracking" not in path.parts
+    }
+
+    def artifacts(path=None):
+        for entry in client.list_artifacts(run_id, path):
+            yield from artifacts(entry.path) if entry.is_dir else [entry.path]
+
+    uploaded = set(artifacts())
+    expected = {
+        "report.html", "config.yaml", "tunes/all.abc", "tunes/all.tokens.txt", "tunes/draws.csv", "tunes/01.svg",
+        "tunes/01.mid", "dataset/card.md", "dataset/left_out.csv", "figures/posterior_log10.png",
+        "figures/activations_image.png", "figures/tune_statistics_counting.png", "figures/summary_streams.png",
+        "tables/summary_units.csv", "tables/posterior_tunes.csv", "arrays/posterior_tune0.npz",
+    }  # fmt: skip
+    assert expected <= uploaded
+    assert expected <= local
+    data = found[0].data
+    assert {
+        "posterior/entropy",
+        "tune_statistics/full_bars",
+        "activations/l3.h/sparsity",
+        "activations/l1.f/open",
+    } <= set(data.metrics)
+    assert data.params["sampling.tunes"] == "20"
+    assert data.params["seed"] == "3"
+    assert {"weights.digest", "git.commit", "command", "version.torch", "device"} <= set(data.tags)
+    assert found[0].inputs.dataset_inputs[0].dataset.name == "irish"
+    assert run_id in shown[0] or found[1].info.run_id in shown[0]
+    assert "X:1" in shown[0]
+    assert "mlflow ui" in shown[0]
+
+
+def test_the_same_command_gives_the_same_numbers_in_a_run_beside_the_first(default):
+    home, _ = default
+    _, found = runs(home)
+    first, second = (r.data.metrics for r in found)
+    assert first == second
+    folders = sorted(
+        path.name for path in (home / "runs").iterdir() if path.is_dir() and (path / "report.html").exists()
+    )
+    assert len(folders) == 2
+    assert folders[1] == folders[0] + "-2"
+
+
+def test_the_report_asks_nothing_of_the_network(default):
+    home, _ = default
+    text = next(home.glob("runs/*/report.html")).read_text()
+    assert "<audio" in text
+    assert "<svg" in text
+    for mark in ('src="http', 'href="http', "url(http", "@import"):
+        assert mark not in text
+
+
+def test_a_transcription_is_observed_in_the_place_of_generated_tunes(tmp_path):
+    run(tmp_path, "transcription=swing_swang_swung", "analysis=posterior", "observation=hidden")
+    folder = next(tmp_path.glob("runs/*/report.html")).parent
+    import numpy as np
+
+    arrays = np.load(folder / "arrays/traces_tune0000.npz")
+    assert arrays["l3.h"].shape == (147, 512)
+
+
+def test_training_from_scratch_leaves_weights_checkpoints_and_curves(tmp_path, corpus):
+    run(tmp_path, *TINY, "dataset=tokens", f"dataset.path={corpus}", "sampling.tunes=4", "sampling.max_tokens=60")
+    client, found = runs(tmp_path)
+    (only,) = found
+    assert only.info.status == "FINISHED"
+    assert only.data.metrics["validation/best_loss"] < 4.92
+    curves = client.get_metric_history(only.info.run_id, "validation/loss")
+    assert [point.step for point in curves] == sorted(point.step for point in curves)
+    assert client.get_metric_history(only.info.run_id, "activations/l3.h/sparsity")
+    folder = next(tmp_path.glob("runs/*/report.html")).parent
+    assert {p.name for p in (folder / "checkpoints").glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+    run(tmp_path, "weights=checkpoint", f"weights.path={folder / 'weights'}", "analysis=none", "sampling.tunes=2")
+
+
+def test_a_sweep_is_one_parent_with_its_jobs_below(tmp_path):
+    run(tmp_path, "-m", "sampling.temperature=0.8,1.2", "sampling.tunes=2", "analysis=none")
+    _, found = runs(tmp_path)
+    parents = [r for r in found if r.data.tags.get("sweep") == "parent"]
+    children = [r for r in found if "mlflow.parentRunId" in r.data.tags]
+    assert len(parents) == 1
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parents[0].info.run_id}
+    assert sorted(r.data.params["sampling.temperature"] for r in children) == ["0.8", "1.2"]
+    assert {r.info.status for r in found} == {"FINISHED"}
+
+
+def test_ctrl_c_in_mid_training_keeps_a_checkpoint_that_can_be_resumed_and_marks_the_run_killed(tmp_path, corpus):
+    words = [*TINY[:-1], "dataset=tokens", f"dataset.path={corpus}", "sampling.tunes=2", "analysis=none"]
+    process = subprocess.Popen(
+        command(tmp_path, *words, "trainer.max_epochs=60"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/checkpoints/last.ckpt")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    _, found = runs(tmp_path)
+    assert found[0].info.status == "KILLED"
+    again = run(tmp_path, *words, "trainer.max_epochs=60", expect=2)
+    assert "trainer.resume=true" in again.stderr
+    run(tmp_path, *words, "trainer.max_epochs=60", "trainer.resume=true")
+    _, found = runs(tmp_path)
+    assert [r.info.status for r in found] == ["FINISHED"]
+    nothing = run(tmp_path, *words, "trainer.max_epochs=60", "trainer.resume=true", expect=2)
+    assert "no unfinished training" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["sampling.prime=M:4/4 K:Cmaj G H"], "H"),
+        (["sampling.prime=M:5/4 K:C CDE"], "5/4"),
+        (["sampling.prime=M:4/4 K:Dphr CDE"], "phr"),
+        (["transcription=/nowhere.abc"], "nowhere"),
+        (["dataset=abc", "dataset.path=/nowhere"], "no such file"),
+        (["dataset=tokens"], "dataset.path"),
+        (["weights=checkpoint", "weights.path=/nowhere"], "no such file"),
+        (["weights=pretrained", "model=folkrnn_gru"], "weights=scratch"),
+        (["model=folkrnn", "model.units=256"], "leave model= out"),
+        (["tracking.uri=http://127.0.0.1:9"], "127.0.0.1:9"),
+        (["analysis.activations.site=l7.h"], "l7.h"),
+        (["observation.sites=[l1.q]"], "l1.q"),
+        (["sampling.replay=fig2"], "did you mean fig1"),
+        (["analisys=none"], "analysis"),
+        (["sampling.tunes=many"], "sampling.tunes"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_one_clear_line_and_no_run(tmp_path, words, says):
+    done = run(tmp_path, *words, expect=2)
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert says in lines[0]
+    assert not list(tmp_path.glob("runs/*/config.yaml"))
+
+
+def test_a_read_only_folder_for_results_is_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    done = run(file, "analysis=none", "sampling.tunes=1", expect=2)
+    assert done.stderr.startswith("error: ")
+
+
+def test_an_analysis_that_fails_is_reported_and_the_others_still_run(tmp_path):
+    done = run(
+        tmp_path,
+        "sampling.tunes=2",
+        "analysis.activations.near_zero=x",
+        "analysis=[activations,tune_statistics]",
+        expect=1,
+    )
+    _, (only,) = runs(tmp_path)
+    assert only.info.status == "FAILED"
+    assert "tune_statistics/full_bars" in only.data.metrics
+    assert "activations" in done.stdout
+    assert list(tmp_path.glob("runs/*/tracebacks/activations.txt"))
+    assert json.loads(next(tmp_path.glob("runs/*/metrics.json")).read_text())
