@@ -19,6 +19,17 @@ def stream(seed: int, number: int, purpose: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number, purpose])))
 
 
+def uniforms(seed: int, first: int, count: int, length: int) -> Tensor:
+    """Returns `[count, length]` uniforms in double precision, row n from the stream of number `first + n`."""
+    return torch.from_numpy(np.stack([stream(seed, first + n).random(length) for n in range(count)]))
+
+
+def normals(seed: int, first: int, count: int, length: int, purpose: int) -> Tensor:
+    """Returns `[count, length]` standard normals in single precision, row n from the stream of number `first + n`."""
+    rows = [stream(seed, first + n, purpose).standard_normal(length, dtype=np.float32) for n in range(count)]
+    return torch.from_numpy(np.stack(rows))
+
+
 def probabilities(logits: Tensor, temperature: float) -> Tensor:
     """Returns softmax(logits / temperature), `[B, V]`, in double precision on the CPU."""
     return (logits.to("cpu", torch.float64) / temperature).softmax(-1)

@@ -1,0 +1,310 @@
+"""MusicVAE: melodies on a grid of sixteenths ⇄ latents (Roberts et al. 2018; facts sheet sections 1 and 2).
+
+A melody is a row of classes, one a step: 0 nothing new, 1 note off, 2 … 89 note on of MIDI pitch class + 19; −1 fills
+the row past its end. Flat models decode all steps in one run of the decoder, whose condition is z. In hierarchical
+models a conductor turns z into one embedding per segment, and the decoder (`core`) starts anew on each.
+
+Shapes: B melodies, T steps, K segments, D classes, Z latents, H units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from folkrnn import sites as grammar
+from folkrnn.models.draws import SMALLEST_BATCH, draw, normals, probabilities, uniforms
+from folkrnn.models.musicvae_decoder import NOTHING, Conductor, Decoder, InitialState, one_hot
+from folkrnn.models.musicvae_encoder import Encoder, SiteVisit
+from folkrnn.models.musicvae_sizes import DEPTH, Sizes
+from folkrnn.models.recurrent import RecurrentLayer
+from folkrnn.refusal import Refusal
+
+LIVE = 1024
+"""Most melodies that are generated at once."""
+
+_PRIOR, _POSTERIOR = 1, 2
+"""Purposes of random streams; 0 draws the steps."""
+
+
+class MusicVAE(nn.Module):
+    """Encoder, z and decoder of the given sizes (see `Sizes`).
+
+    With encoder 512, decoder 256-256 and z 512 it has 5,472,858 parameters; those of Magenta's four melody models are
+    in facts section 1. Biases count once: one per gate.
+    """
+
+    family = "musicvae"
+
+    def __init__(
+        self,
+        encoder: Sequence[int] = (512,),
+        decoder: Sequence[int] = (256, 256),
+        z_size: int = 512,
+        max_seq_len: int = 32,
+        conductor: Sequence[int] = (),
+        segments: int = 1,
+        depth: int = DEPTH,
+    ) -> None:
+        super().__init__()
+        self.sizes = Sizes(encoder, decoder, z_size, max_seq_len, conductor, segments, depth)
+        self.encoder = Encoder(depth, self.sizes.encoder, z_size)
+        self.conductor = Conductor(z_size, self.sizes.conductor) if self.sizes.conductor else None
+        condition, name = (self.sizes.conductor[-1], "core") if self.conductor else (z_size, "dec")
+        self.decoder = Decoder(depth, condition, self.sizes.decoder, name)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws Magenta's initial values (facts section 2), so that at first μ ≈ 0 and σ ≈ ln 2.
+
+        Kernels are Glorot uniform over the whole kernel of a cell, inputs and recurrence together; those of μ, σ and
+        the initial states N(0, 0.001²). Biases are 0, but the forget gate's holds the 1 that Magenta adds to it.
+        """
+        for module in self.modules():
+            if isinstance(module, RecurrentLayer):
+                limit = (6 / (module.inputs + 5 * module.units)) ** 0.5
+                for weight in (module.weight_ih, module.weight_hh):
+                    nn.init.uniform_(weight, -limit, limit, generator=generator)
+                module.bias.zero_()
+                module.bias[module.units : 2 * module.units] = 1.0
+        nn.init.xavier_uniform_(self.decoder.output.weight, generator=generator)
+        self.decoder.output.bias.zero_()
+        initial = [module for module in self.modules() if isinstance(module, InitialState)]
+        for linear in (self.encoder.mu, self.encoder.sigma, *initial):
+            nn.init.normal_(linear.weight, std=0.001, generator=generator)
+            linear.bias.zero_()
+
+    @property
+    def device(self) -> torch.device:
+        return self.decoder.output.weight.device
+
+    @property
+    def shape(self) -> str:
+        """What kind of network this is, in a few words; two models with the same shape can hold the same weights."""
+        return f"{'hierarchical' if self.conductor else 'flat'} MusicVAE, {self.sizes}"
+
+    @property
+    def sites(self) -> dict[str, int]:
+        """Every site of this model and its number of units."""
+        latents = dict.fromkeys(("mu", "sigma", "z"), self.sizes.z_size)
+        conductor = {} if self.conductor is None else self.conductor.sites
+        return {"x": self.sizes.depth} | self.encoder.sites | latents | conductor | self.decoder.sites
+
+    def forward(self, melodies: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns teacher-forced logits `[B, T, D]` from a sampled z, with the μ and σ `[B, Z]` it was sampled from."""
+        mu, sigma = self.encode(melodies, lengths)
+        return self.decode(mu + sigma * torch.randn_like(sigma), melodies), mu, sigma
+
+    def encode(
+        self, melodies: Tensor, lengths: Tensor | None = None, visit: SiteVisit | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Returns μ and σ `[B, Z]` of melodies: classes `[B, T]` or one-hot rows `[B, T, D]`.
+
+        Only the first `lengths [B]` steps are read; without `lengths`, those before the closing run of −1 (of zero
+        rows). σ is a standard deviation. `visit` reads and replaces sites (`x` once, whole; the layers step by step).
+        """
+        classes = self._classes(melodies)
+        x = self._one_hot(classes)
+        x = x if visit is None else visit("x", x)
+        return self.encoder(x, _lengths(classes, lengths), visit)
+
+    def decode(
+        self,
+        z: Tensor,
+        melodies: Tensor,
+        *,
+        sampling_probability: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Returns logits `[B, T, D]` of each step of `melodies` given z and the true steps before it: teacher forcing.
+
+        With a `sampling_probability` inputs are now and then the model's own samples (scheduled sampling, for
+        training), drawn from torch's generator. The segments of a hierarchical model are decoded side by side.
+        """
+        previous, conditions = self._segmented(self._classes(melodies)), self.conditions(z).flatten(0, 1)
+        if sampling_probability == 0:
+            logits = self.decoder(previous, conditions)
+        else:
+            logits = self.decoder.scheduled(previous, conditions, sampling_probability, generator)
+        return logits.view(len(z), -1, self.sizes.depth)
+
+    def conditions(self, z: Tensor, visit: SiteVisit | None = None) -> Tensor:
+        """Returns what the decoder is conditioned on, per segment: z itself `[B, 1, Z]` or embeddings `[B, K, H]`."""
+        if self.conductor is None:
+            return z.unsqueeze(1)
+        return self.conductor(z, self.sizes.segments, visit)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        z: Tensor,
+        *,
+        temperature: float | None = None,
+        seed: int = 0,
+        first: int = 0,
+        steps: int | None = None,
+        visit: SiteVisit | None = None,
+    ) -> Tensor:
+        """Returns melodies `[B, T]`, on the CPU, written freely from `z [B, Z]`: each step reads the one before.
+
+        Without a `temperature` each step is the likeliest class; with one it is drawn from
+        softmax(logits / temperature) by a uniform of the melody's own stream, keyed by (`seed`, `first` + row): a
+        melody is the same whatever batch it is decoded in. `visit` reads and replaces sites step by step; batches are
+        padded to 16 rows with z = 0, and at most 1,024 go at once.
+        """
+        steps = self._steps(steps)
+        if temperature is not None and not temperature > 0:
+            raise Refusal(f"temperature is {temperature}; it must be above 0 (leave it out for the likeliest classes)")
+        parts = []
+        for low in range(0, len(z), LIVE):
+            rows = z[low : low + LIVE]
+            height = max(SMALLEST_BATCH, len(rows))
+            padded = torch.cat([rows, rows.new_zeros(height - len(rows), rows.shape[1])])
+            uniform = None
+            if temperature is not None:
+                uniform = uniforms(seed, first + low, len(rows), steps)
+                uniform = torch.cat([uniform, uniform.new_zeros(height - len(rows), steps)])
+            parts.append(self._written(padded, steps, temperature, uniform, visit)[: len(rows)])
+        return torch.cat(parts) if parts else torch.empty(0, steps, dtype=torch.long)
+
+    def reconstruct(
+        self, melodies: Tensor, lengths: Tensor | None = None, *, temperature: float | None = None, seed: int = 0
+    ) -> Tensor:
+        """Returns the melodies `[B, T]` that the model writes freely from the μ of `melodies`."""
+        with torch.no_grad():
+            mu, _ = self.encode(melodies, lengths)
+        return self.generate(mu, temperature=temperature, seed=seed, steps=melodies.shape[1])
+
+    def prior(self, count: int, seed: int, first: int = 0) -> Tensor:
+        """Returns `[count, Z]` draws from N(0, I), one stream per melody."""
+        return normals(seed, first, count, self.sizes.z_size, _PRIOR).to(self.device)
+
+    def posterior(self, mu: Tensor, sigma: Tensor, seed: int, first: int = 0) -> Tensor:
+        """Returns one draw `[B, Z]` from each N(μ, σ²), one stream per melody."""
+        return mu + sigma * normals(seed, first, len(mu), self.sizes.z_size, _POSTERIOR).to(mu.device)
+
+    @torch.no_grad()
+    def trace(
+        self,
+        melodies: Tensor,
+        patterns: str | Iterable[str] = ("enc.*.l*.h", "*.l*.h"),
+        *,
+        lengths: Tensor | None = None,
+        z: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Returns the streams that `patterns` name while the model encodes `melodies` and decodes them, teacher-forced.
+
+        Layer streams are `[B, T, H]` (`[B, K, H]` for the conductor), latents `[B, Z]`; one melody `[T]` loses the B.
+        Row t of an encoder stream is the state after reading step t (from the other end for `enc.bw`); row t of a
+        decoder stream is the state after reading the t steps before, and row t of `probs` is the law of step t. The
+        decoder is conditioned on `z`, or on μ without one. Raises Refusal for a site that the model lacks.
+        """
+        wanted = grammar.parse(patterns, self.sites)
+        alone = melodies.dim() == 1
+        batch = melodies.unsqueeze(0) if alone else melodies
+        lengths = lengths.view(1) if alone and lengths is not None else lengths
+        z = z.unsqueeze(0) if alone and z is not None else z
+        streams = self._streams(self._classes(batch), {site.name for site in wanted}, lengths, z)
+        cut = {
+            str(site): streams[site.name] if site.units is None else streams[site.name][..., list(site.units)]
+            for site in wanted
+        }
+        return {name: value[0] for name, value in cut.items()} if alone else cut
+
+    def valid_steps(self, lengths: Tensor, steps: int) -> Tensor:
+        """Returns which steps count in the loss, `[B, T]` boolean.
+
+        `lengths` is `[B]`, or `[B, K]` for each segment of its own, which then fill the front of their segments. In a
+        hierarchical model `[B]` must be 0 or full, as in Magenta. Raises Refusal otherwise.
+        """
+        if lengths.dim() == 1 and self.conductor is not None:
+            if bool(((lengths != 0) & (lengths != steps)).any()):
+                raise Refusal(
+                    f"a hierarchical MusicVAE decodes melodies of 0 or {steps} steps; give lengths per segment, "
+                    f"[melodies, {self.sizes.segments}], for others"
+                )
+            lengths = lengths.unsqueeze(1).expand(-1, self.sizes.segments) // self.sizes.segments
+        ends = lengths if lengths.dim() == 2 else lengths.unsqueeze(1)
+        place = torch.arange(steps // ends.shape[1], device=lengths.device)
+        return (place < ends.unsqueeze(-1)).flatten(1)
+
+    def _streams(self, classes: Tensor, names: set[str], lengths: Tensor | None, z: Tensor | None) -> dict[str, Tensor]:
+        x, ends = self._one_hot(classes), _lengths(classes, lengths)
+        streams = {"x": x} | self.encoder.trace(x, ends, names & self.encoder.sites.keys())
+        if z is None or names & {"mu", "sigma"}:
+            streams["mu"], streams["sigma"] = self.encoder(x, ends)
+        streams["z"] = z = streams["mu"] if z is None else z
+        if self.conductor is not None:
+            streams |= self.conductor.trace(z, self.sizes.segments, names & self.conductor.sites.keys())
+        if mine := names & self.decoder.sites.keys():
+            previous, conditions = self._segmented(classes), self.conditions(z).flatten(0, 1)
+            found = self.decoder.trace(previous, conditions, mine)
+            streams |= {name: value.reshape(*classes.shape, -1) for name, value in found.items()}
+        return streams
+
+    def _written(
+        self, z: Tensor, steps: int, temperature: float | None, uniform: Tensor | None, visit: SiteVisit | None
+    ) -> Tensor:
+        """The melodies `[B, T]` of one live batch."""
+        z = z if visit is None else visit("z", z)
+        conditions = self.conditions(z, visit)
+        each = steps // conditions.shape[1]
+        previous, written = torch.full((len(z),), NOTHING), []
+        for condition in conditions.unbind(1):
+            states, drive = self.decoder.initial.states(condition), self.decoder.condition_drive(condition)
+            for _ in range(each):
+                logits, states = self.decoder.step(previous.to(self.device), drive, states, visit)
+                if temperature is None or uniform is None:
+                    previous = logits.argmax(-1).cpu()
+                else:
+                    previous = draw(probabilities(logits, temperature), uniform[:, len(written)])
+                written.append(previous)
+        return torch.stack(written, dim=1)
+
+    def _classes(self, melodies: Tensor) -> Tensor:
+        """The melodies as classes `[B, T]`; a one-hot row of zeros is −1."""
+        if melodies.dim() == 3 and melodies.shape[2] == self.sizes.depth:
+            self._steps(melodies.shape[1])
+            return torch.where(melodies.any(-1), melodies.float().argmax(-1), NOTHING)
+        if melodies.dim() != 2 or melodies.is_floating_point() or melodies.dtype == torch.bool:
+            raise Refusal(
+                f"melodies of shape {list(melodies.shape)} and type {melodies.dtype}; they are classes "
+                f"[melodies, steps] or one-hot rows [melodies, steps, {self.sizes.depth}]"
+            )
+        if melodies.numel() and not NOTHING <= int(melodies.min()) <= int(melodies.max()) < self.sizes.depth:
+            raise Refusal(f"melody classes run from 0 to {self.sizes.depth - 1}, and −1 past the end")
+        self._steps(melodies.shape[1])
+        return melodies.long()
+
+    def _steps(self, steps: int | None) -> int:
+        longest = self.sizes.max_seq_len
+        steps = longest if steps is None else steps
+        if steps > longest or steps < 1 or (self.conductor is not None and steps != longest):
+            allowed = f"exactly {longest}" if self.conductor is not None else f"1 to {longest}"
+            raise Refusal(f"melodies of {steps} steps; this model takes {allowed}")
+        return steps
+
+    def _one_hot(self, classes: Tensor) -> Tensor:
+        return one_hot(classes, self.sizes.depth).to(self.decoder.output.weight.dtype)
+
+    def _segmented(self, classes: Tensor) -> Tensor:
+        """What the decoder reads before each step, `[B · K, T / K]`: the melody one step late, nothing at first.
+
+        A segment's first input is the last step of the segment before it.
+        """
+        late = nn.functional.pad(classes[:, :-1], (1, 0), value=NOTHING)
+        return late.reshape(len(classes) * self.sizes.segments, -1)
+
+
+def _lengths(classes: Tensor, lengths: Tensor | None) -> Tensor:
+    """Lengths `[B]`, checked, or counted from the trailing −1s."""
+    steps = classes.shape[1]
+    if lengths is None:
+        place = torch.arange(1, steps + 1, device=classes.device)
+        return ((classes != NOTHING) * place).amax(-1)
+    if lengths.shape != (len(classes),) or bool(((lengths < 0) | (lengths > steps)).any()):
+        raise Refusal(f"lengths must be {len(classes)} numbers from 0 to {steps}, one per melody")
+    return lengths.long()

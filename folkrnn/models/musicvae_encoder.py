@@ -1,0 +1,149 @@
+"""MusicVAE's encoder: a stack of bidirectional LSTM layers, then one linear map to μ and one to σ.
+
+Shapes: B melodies, T steps, D classes, H units, Z latents. Facts sheet section 2. Layer n + 1 reads the outputs of both
+directions of layer n at every step. The code is the last h of each direction of the *top* layer: the forward one at the
+last valid step, the backward one at the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from folkrnn.models.recurrent import STREAMS, RecurrentLayer
+
+SiteVisit = Callable[[str, Tensor], Tensor]
+"""Called with a site's name (`enc.fw.l1.c`, `z`, `logits`) and value; what it returns takes the value's place."""
+
+DIRECTIONS = ("fw", "bw")
+
+
+class BidirectionalLayer(nn.Module):
+    """Two LSTM layers of `units` each over the same inputs, one from the first step on, one from the last step back."""
+
+    def __init__(self, inputs: int, units: int) -> None:
+        super().__init__()
+        self.fw = RecurrentLayer(inputs, units)
+        self.bw = RecurrentLayer(inputs, units)
+
+    @property
+    def units(self) -> int:
+        return self.fw.units
+
+
+class Encoder(nn.Module):
+    """`depth` classes in, (μ, σ) of `z_size` latents out; `units` per direction for each layer."""
+
+    def __init__(self, depth: int, units: Sequence[int], z_size: int) -> None:
+        super().__init__()
+        widths = [depth, *(2 * width for width in units)]
+        self.layers = nn.ModuleList(
+            BidirectionalLayer(inputs, width) for inputs, width in zip(widths, units, strict=False)
+        )
+        self.mu = nn.Linear(widths[-1], z_size)
+        self.sigma = nn.Linear(widths[-1], z_size)
+
+    @property
+    def sites(self) -> dict[str, int]:
+        """Every stream of every layer and direction, and its number of units."""
+        return {
+            f"enc.{direction}.l{k + 1}.{stream}": layer.units
+            for direction in DIRECTIONS
+            for k, layer in enumerate(self.layers)
+            for stream in STREAMS["lstm"]
+        }
+
+    def forward(self, x: Tensor, lengths: Tensor, visit: SiteVisit | None = None) -> tuple[Tensor, Tensor]:
+        """Returns μ and σ `[B, Z]` of melodies `x [B, T, D]`, of which the first `lengths [B]` steps count.
+
+        σ is a standard deviation. With `visit` the layers run step by step and each site is visited at each step: those
+        of `enc.bw` from the last step to the first.
+        """
+        code = self.code(x, lengths, visit)
+        mu, sigma = self.mu(code), nn.functional.softplus(self.sigma(code))
+        return (mu, sigma) if visit is None else (visit("mu", mu), visit("sigma", sigma))
+
+    def code(self, x: Tensor, lengths: Tensor, visit: SiteVisit | None = None) -> Tensor:
+        """Returns the last h of both directions of the top layer side by side, `[B, 2H]`; zeros for length 0."""
+        turned = reversal(lengths, x.shape[1])
+        for k, layer in enumerate(self.layers):
+            forwards = _run(layer.fw, x, _of(visit, "fw", k))
+            backwards = _run(layer.bw, turn(x, turned), _of(visit, "bw", k))
+            if k < len(self.layers) - 1:
+                x = torch.cat([forwards, turn(backwards, turned)], dim=-1)
+        return torch.cat([last(forwards, lengths), last(backwards, lengths)], dim=-1)
+
+    def trace(self, x: Tensor, lengths: Tensor, names: set[str]) -> dict[str, Tensor]:
+        """Returns the sites in `names`, `[B, T, H]` each. Row t of a backward site is its state after reading step t.
+
+        Rows at or past a melody's length are zero.
+        """
+        turned = reversal(lengths, x.shape[1])
+        valid = (torch.arange(x.shape[1], device=x.device) < lengths.unsqueeze(1)).unsqueeze(-1)
+        streams: dict[str, Tensor] = {}
+        for k, layer in enumerate(self.layers):
+            hidden = []
+            for direction, part, inputs in (("fw", layer.fw, x), ("bw", layer.bw, turn(x, turned))):
+                h = _run(part, inputs, None)
+                for stream, value in _streams(part, inputs, h, f"enc.{direction}.l{k + 1}.", names).items():
+                    in_time = value if direction == "fw" else turn(value, turned)
+                    streams[f"enc.{direction}.l{k + 1}.{stream}"] = in_time * valid
+                hidden.append(h if direction == "fw" else turn(h, turned))
+            x = torch.cat(hidden, dim=-1)
+        return streams
+
+
+def reversal(lengths: Tensor, steps: int) -> Tensor | None:
+    """Returns for each place the place it holds in the melody read backwards, `[B, T]`; None where all are full.
+
+    The first `length` steps change places, those past it stay: applied twice it gives back what was.
+    """
+    if bool((lengths == steps).all()):
+        return None
+    place = torch.arange(steps, device=lengths.device).expand(len(lengths), -1)
+    ends = lengths.unsqueeze(1)
+    return torch.where(place < ends, ends - 1 - place, place)
+
+
+def turn(x: Tensor, turned: Tensor | None) -> Tensor:
+    """Returns `x [B, T, H]` with each melody's valid steps in reverse order, by what `reversal` returned."""
+    if turned is None:
+        return x.flip(1)
+    return x.gather(1, turned.unsqueeze(-1).expand_as(x))
+
+
+def last(h: Tensor, lengths: Tensor) -> Tensor:
+    """Returns h at each melody's last valid step, `[B, H]`: zeros, the initial state, where there is none."""
+    rows = torch.arange(len(h), device=h.device)
+    return h[rows, (lengths - 1).clamp(min=0)] * (lengths > 0).unsqueeze(1)
+
+
+def _zero_state(layer: RecurrentLayer, x: Tensor) -> tuple[Tensor, Tensor]:
+    zero = x.new_zeros(len(x), layer.units)
+    return zero, zero
+
+
+def _run(layer: RecurrentLayer, x: Tensor, visit: SiteVisit | None) -> Tensor:
+    """h of every step in the order of reading, `[B, T, H]`: fused, or step by step where somebody visits."""
+    state = _zero_state(layer, x)
+    if visit is None:
+        return layer.fused(x, state)
+    drive, hidden = layer.drive(x), []
+    for t in range(x.shape[1]):
+        state = layer.step(drive[:, t], state, visit)
+        hidden.append(state[0])
+    return torch.stack(hidden, dim=1)
+
+
+def _streams(layer: RecurrentLayer, x: Tensor, h: Tensor, prefix: str, names: set[str]) -> dict[str, Tensor]:
+    wanted = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+    if not wanted:
+        return {}
+    streams = {"h": h} if wanted == {"h"} else layer.reconstruct(x, h, _zero_state(layer, x))
+    return {name: streams[name] for name in wanted}
+
+
+def _of(visit: SiteVisit | None, direction: str, layer: int) -> SiteVisit | None:
+    return None if visit is None else lambda stream, value: visit(f"enc.{direction}.l{layer + 1}.{stream}", value)
