@@ -1,0 +1,28 @@
+"""See inside music models: folk-rnn and MusicVAE. The names below are what a notebook needs; they are loaded on demand."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from folkrnn.observation.observation import Observation
+    from folkrnn.sampling import Sampling, generate
+    from folkrnn.weights.sources import checkpoint, pretrained
+
+__version__ = "0.1.0"
+__all__ = ["Observation", "Sampling", "checkpoint", "generate", "pretrained"]
+
+_HOME = {
+    "Observation": "folkrnn.observation.observation",
+    "Sampling": "folkrnn.sampling",
+    "checkpoint": "folkrnn.weights.sources",
+    "generate": "folkrnn.sampling",
+    "pretrained": "folkrnn.weights.sources",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'folkrnn' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

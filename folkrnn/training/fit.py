@@ -75,6 +75,7 @@ def fit(
     pl.seed_everything(seed, verbose=False)
     if recipe.dropout is not None:
         model.dropout = recipe.dropout
+    batches = TuneBatches(corpus, recipe.batch_size, seed)
     keep = ModelCheckpoint(
         folder, "best", "validation/loss", save_last=True, save_top_k=1, enable_version_counter=False, verbose=False
     )
@@ -90,12 +91,11 @@ def fit(
         enable_progress_bar=settings.progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        log_every_n_steps=1,
+        log_every_n_steps=min(10, len(batches.train_dataloader())),
         use_distributed_sampler=False,
         default_root_dir=folder,
     )
     training = LanguageModelTraining(model, recipe)
-    batches = TuneBatches(corpus, recipe.batch_size, seed)
     trainer.fit(training, batches, ckpt_path=last if settings.resume else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt

@@ -1,0 +1,117 @@
+"""The analyses that run by default, on signals and tunes whose answers are known."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from analyses.activations import Activations
+from analyses.posterior import Posterior, entropy, spike_spacings
+from analyses.tune_statistics import TuneStatistics, parts, statistics, table_of
+from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.notation.bars import bars
+from folkrnn.observation.observation import Observation
+from folkrnn.published import ids_of
+from folkrnn.sampling import Sampling, generate, given
+from folkrnn.vocabulary import V2
+
+
+@pytest.fixture(scope="module")
+def seen():
+    torch.manual_seed(1)
+    model = FolkRNN(units=32).eval()
+    data = Corpus("one", [Tune(tuple(V2.decode(ids_of("fig1", V2))))])
+    return Observation(model, V2, generate(model, V2, Sampling(tunes=5, max_tokens=30), seed=2), data)
+
+
+@pytest.mark.parametrize("analysis", [Posterior(), Activations(), TuneStatistics(resamples=20)])
+def test_every_figure_has_a_caption_and_every_number_is_finite(seen, analysis):
+    found = analysis(seen)
+    assert found.figures
+    assert all(figure.caption and figure.drawing.axes for figure in found.figures.values())
+    known = {name: value for name, value in found.metrics.items() if name != "measure_spike_spacing"}
+    assert all(np.isfinite(value) for value in known.values())
+
+
+@pytest.mark.parametrize("analysis", [Posterior(), Activations()])
+def test_a_tune_of_one_token_is_drawn_too(analysis):
+    model = FolkRNN(units=8).eval()
+    analysis(Observation(model, V2, [given([], V2)]))
+
+
+def test_the_entropy_of_a_uniform_law_is_ln_of_its_size_and_of_a_certain_one_zero():
+    law = np.array([np.full(137, 1 / 137), np.eye(137)[3]])
+    np.testing.assert_allclose(entropy(law), [np.log(137), 0], atol=1e-12)
+
+
+def test_spikes_planted_every_nine_steps_are_found_nine_apart():
+    mass = np.full(100, 0.01)
+    mass[4::9] = 0.9
+    assert set(spike_spacings(mass, 0.5)) == {9}
+
+
+def test_the_posterior_reports_the_mean_cost_of_the_tokens_that_followed(seen):
+    found = Posterior()(seen)
+    cost = -np.concatenate([np.log(t.probability) for t in seen.transcriptions])
+    assert found.metrics["nats_per_token"] == pytest.approx(cost.mean(), rel=1e-4)
+
+
+def test_shares_of_activations_count_what_their_thresholds_say(seen):
+    values = seen.trace(0, "l3.h")
+    row = Activations().measure(0, values)
+    assert row["near_zero_share"] == pytest.approx((np.abs(values) < 0.07).mean())
+    planted = np.zeros((10, 4))
+    planted[3, 1], planted[:, 2], planted[0, 3] = 0.9, 0.99995, 0.5
+    row = Activations().measure(0, planted)
+    assert row["off_units"] == 1
+    assert row["saturated_units"] == 1
+    assert row["strong_units_per_step"] == pytest.approx(11 / 10)
+
+
+def test_the_papers_first_figure_is_two_repeated_parts_of_eight_full_bars():
+    row = statistics(V2.decode(ids_of("fig1", V2)))
+    assert (row["bars"], row["full"], row["flaws"]) == (16, 16, 0)
+    assert row["parts"] == "8: 8:"
+    assert row["two_by_eight"]
+    assert row["meter"] == "6/8"
+    assert row["length"] == 108
+
+
+def test_pickups_count_towards_the_part_and_miss_as_bars():
+    row = statistics(V2.decode(ids_of("swing_swang_swung", V2)))
+    assert row["parts"] == "8: 8:"
+    assert row["bars"] - row["full"] == 4  # two pickups and the two short bars that they complete
+
+
+def test_a_second_ending_belongs_to_no_part():
+    tokens = "M:4/4 K:Cmaj |: C 8 | D 8 |1 E 8 :| |2 F 8 | |: G 8 | A 8 :|".split()
+    assert [(repeated, float(length)) for repeated, length in parts(bars(tokens))] == [(True, 3.0), (True, 2.0)]
+
+
+def test_the_golden_tune_counts_twenty_four_bars_of_eight():
+    row = statistics(V2.decode(ids_of("seed42", V2)))
+    assert (row["bars"], row["full"]) == (24, 24)
+
+
+def test_generated_tunes_are_compared_with_the_data(seen):
+    found = TuneStatistics(resamples=50)(seen)
+    assert found.metrics["data_full_bars"] == 1.0
+    assert found.metrics["full_bars_low"] <= found.metrics["full_bars"] <= found.metrics["full_bars_high"]
+    same = replace(seen, transcriptions=[given(ids_of("fig1", V2), V2)] * 3)
+    assert TuneStatistics(resamples=50)(same).metrics["full_bars_ratio"] == 1.0
+
+
+def test_real_tunes_count_as_the_facts_say(test_data):
+    from folkrnn.datasets.files import tokens
+
+    table = table_of([list(t.tokens) for t in tokens(str(test_data / "folkrnn_v2/data_v2_subset.txt.gz")).tunes[:4000]])
+    assert table["full"].sum() / table["bars"].sum() == pytest.approx(0.885, abs=0.01)
+    spacing = Counter()
+    for t in tokens(str(test_data / "folkrnn_v2/data_v2_subset.txt.gz")).tunes[:1000]:
+        if t.meter == "4/4":
+            places = [k for k, token in enumerate(t.tokens) if token in ("|", "|:", ":|", "|1", "|2")]
+            spacing.update(np.diff(places).tolist())
+    assert spacing.most_common(1)[0][0] == 9

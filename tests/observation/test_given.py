@@ -1,0 +1,34 @@
+import pytest
+
+from folkrnn.observation.given import read_transcriptions
+from folkrnn.refusal import Refusal
+from folkrnn.vocabulary import V2
+
+JIG = "X:1\nT:First\nM:6/8\nL:1/8\nK:D\nDFA dAF|\n"
+
+
+def test_tokens_published_names_and_abc_are_read():
+    (tune,) = read_transcriptions("M:6/8 K:Cdor G A B", V2)
+    assert tune.tokens(V2) == ["M:6/8", "K:Cdor", "G", "A", "B"]
+    assert set(tune.origin) == {"given"}
+    (fig1,) = read_transcriptions("fig1", V2)
+    assert len(fig1.ids) == 108
+    (abc,) = read_transcriptions(JIG, V2)
+    assert abc.tokens(V2) == "M:6/8 K:Cmaj C E G c G E |".split()
+    assert abc.title == "First"
+
+
+def test_a_file_may_hold_several_tunes(tmp_path):
+    file = tmp_path / "two.abc"
+    file.write_text(JIG + "\n" + JIG.replace("X:1", "X:2").replace("First", "Second"))
+    assert [t.title for t in read_transcriptions(str(file), V2)] == ["First", "Second"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"", "empty"), (b"\0\1", "binary"), (b"X:1\nM:5/4\nK:C\nCDE|\n", "5/4")]
+)
+def test_files_that_cannot_be_read_are_refused_with_the_reason(tmp_path, content, says):
+    file = tmp_path / "odd.abc"
+    file.write_bytes(content)
+    with pytest.raises(Refusal, match=says):
+        read_transcriptions(str(file), V2)

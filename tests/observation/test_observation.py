@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import torch
+
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.observation.observation import Observation, check_size
+from folkrnn.refusal import Refusal
+from folkrnn.sampling import Sampling, generate
+from folkrnn.vocabulary import V2
+
+
+@pytest.fixture(scope="module")
+def seen():
+    torch.manual_seed(1)
+    model = FolkRNN(units=32).eval()
+    return Observation(model, V2, generate(model, V2, Sampling(tunes=40, max_tokens=30), seed=2))
+
+
+def test_a_tune_of_n_tokens_has_n_minus_one_rows_and_row_t_is_the_law_of_token_t_plus_one(seen):
+    law = seen.posterior(0)
+    tune = seen.transcriptions[0]
+    assert law.shape == (len(tune.ids) - 1, 137)
+    np.testing.assert_allclose(law.sum(1), 1, atol=1e-5)
+    picked = law[np.arange(len(law)), tune.ids[1:]]
+    np.testing.assert_allclose(picked, tune.probability, rtol=1e-4)
+
+
+def test_streams_of_all_tunes_equal_those_of_each_alone(seen):
+    visited = set()
+    for k, streams in seen.each(["l2.c", "logits"]):
+        alone = seen.traces(k, ["l2.c", "logits"])
+        for site, value in streams.items():
+            np.testing.assert_allclose(value, alone[site], atol=2e-6)
+        visited.add(k)
+    assert visited == set(range(40))
+
+
+def test_patterns_are_spelled_out_and_units_cut(seen):
+    assert set(seen.traces(0, ["l*.h"])) == {"l1.h", "l2.h", "l3.h"}
+    np.testing.assert_array_equal(seen.trace(0, "l3.h[4,2]"), seen.trace(0, "l3.h")[:, [4, 2]])
+
+
+def test_an_observation_too_large_says_its_size_first(seen):
+    rows = sum(len(t.ids) - 1 for t in seen.transcriptions)
+    assert check_size(seen.model, seen.transcriptions, ["l1.h"], 2**30) == 4 * rows * 32
+    with pytest.raises(Refusal, match="GiB"):
+        check_size(seen.model, seen.transcriptions, ["l*.*"], 1000)
