@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone
-from folkrnn.tracking.views import VIEW
+from folkrnn.tracking.views import VIEW, furnish
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,8 +32,6 @@ _MAGIC = b"SQLite format 3\0"
 _SECONDS_TO_ANSWER = 3.0
 _SECONDS_FOR_LOCK = 120.0
 _ALLOWED = f"allowed: {DEFAULT_URI} (the default) or http(s)://host:port of a server"
-
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs, not on chat traces
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +81,7 @@ def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path
         client = _client_of_server(uri)
         with _server_errors(uri):
             experiment_id = _experiment(client, experiment, None, uri)
+            furnish(client, experiment_id)
             _reap(client, experiment_id)
         return Store(uri, experiment, experiment_id, folder, client)
     path = Path(uri.removeprefix(_SQLITE))
@@ -93,6 +92,7 @@ def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path
         _make(path)
         client = _client(uri)
         experiment_id = _experiment(client, experiment, artifacts, uri)
+        furnish(client, experiment_id)
         _reap(client, experiment_id)
     return Store(uri, experiment, experiment_id, folder, client)
 
@@ -259,8 +259,7 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None, uri: st
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            place = artifacts.as_uri() if artifacts else None
-            return client.create_experiment(name, artifact_location=place, tags=_EXPERIMENT_TAGS)
+            return client.create_experiment(name, artifact_location=artifacts.as_uri() if artifacts else None)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -20,8 +20,16 @@ VIEW = "folkrnn-figures"
 """Key of the view in the address of a page: `viewStateShareKey=folkrnn-figures`."""
 
 _TAG = f"mlflow.sharedViewState.{VIEW}"
+_KIND = "mlflow.experimentKind"
 _NAME = "figures side by side"
 _CARD_HEIGHT = 420
+
+
+def furnish(client: MlflowClient, experiment_id: str) -> None:
+    """Makes the pages of an experiment open on its runs, not on the traces of chat models, and gives them the view."""
+    if _KIND not in client.get_experiment(experiment_id).tags:
+        client.set_experiment_tag(experiment_id, _KIND, "custom_model_development")
+    show_side_by_side(client, experiment_id, ())
 
 
 def show_side_by_side(client: MlflowClient, experiment_id: str, images: Iterable[str]) -> None:
@@ -30,7 +38,7 @@ def show_side_by_side(client: MlflowClient, experiment_id: str, images: Iterable
     state = _unpacked(saved) if saved else _empty()
     shown = {key for card in state["compareRunCharts"] for key in card.get("imageKeys", ())}
     new = sorted(set(images) - shown)
-    if new:
+    if new or not saved:
         state["compareRunCharts"] += [_card(key) for key in new]
         client.set_experiment_tag(experiment_id, _TAG, _packed(state))
 

@@ -4,7 +4,7 @@ import zlib
 
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
-from folkrnn.tracking import start_run
+from folkrnn.tracking import open_store, start_run
 
 
 def saved_view(store):
@@ -29,3 +29,18 @@ def test_a_view_of_the_experiment_has_a_card_for_the_main_figure_of_every_analys
     assert [card["imageKeys"] for card in state["compareRunCharts"]] == [["posterior/main"], ["activations/main"]]
     assert not any(card["showRunParams"] for card in state["compareRunCharts"])
     assert "viewStateShareKey=folkrnn-figures" in store.link()
+
+
+def test_an_experiment_that_somebody_else_made_is_furnished_too_and_its_view_is_kept(store, lab, tmp_path):
+    tag = "mlflow.sharedViewState.folkrnn-figures"
+    for key in (tag, "mlflow.experimentKind"):
+        store.client.delete_experiment_tag(store.experiment_id, key)
+    open_store(None, store.experiment, lab)
+    tags = store.client.get_experiment(store.experiment_id).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert saved_view(store)[1]["compareRunCharts"] == []
+    with start_run(store, "a", tmp_path / "r") as run:
+        run.log_findings("posterior", findings())
+    before = store.client.get_experiment(store.experiment_id).tags[tag]
+    open_store(None, store.experiment, lab)
+    assert store.client.get_experiment(store.experiment_id).tags[tag] == before
