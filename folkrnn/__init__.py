@@ -1,4 +1,4 @@
-"""See inside music models: folk-rnn and MusicVAE. The names below are what a notebook needs; they are loaded on demand."""
+"""See inside music models: folk-rnn and MusicVAE. The names below are what a notebook needs, loaded on demand."""
 
 from __future__ import annotations
 

@@ -239,8 +239,8 @@ def file_report(
     """Files the scores, MIDI and audio of the first tunes and `report.html`, which holds everything worth reading."""
     from folkrnn.tracking.report import Report, Section, Tune, write_report
 
-    entries = []
-    for k, (title, tokens, score) in enumerate(shown_tunes(observation), start=1):
+    entries, tunes = [], shown_tunes(observation)
+    for k, (title, tokens, score) in enumerate(tunes, start=1):
         midi, recording = to_midi(tokens), record(tokens)
         tracked.log_text(score.svg, f"tunes/{k:02d}.svg")
         tracked.log_bytes(midi, f"tunes/{k:02d}.mid")
@@ -258,6 +258,10 @@ def file_report(
     command = " ".join(["python run.py", *map(shlex.quote, overrides)])
     report = Report(tracked.name, facts, entries, sections, command=command, warnings=tracked.failures)
     write_report(tracked.folder / REPORT, report)
+    title, tokens, _ = tunes[0]
+    tracked.describe(
+        f"`{command}`\n\nOne of {len(observation.transcriptions)} tunes:\n\n```\n{to_abc(tokens, title, 1)}```\n"
+    )
     tracked.log_file(tracked.folder / REPORT)
 
 

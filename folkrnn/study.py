@@ -5,6 +5,8 @@ dataset → model(weights) → intervention → observation → analyses → fin
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -33,8 +35,12 @@ if TYPE_CHECKING:
 
     from folkrnn.findings import Findings
     from folkrnn.interventions.intervention import Intervention
+    from folkrnn.training.fit import Fitted
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+CHECKPOINTS = "FOLKRNN_CHECKPOINTS"
+"""Set while a training runs: a process that finds it was started to share the training, not to make a run."""
 
 
 @dataclass
@@ -53,15 +59,27 @@ class Plan:
     analyses: dict[str, Any]
     to_train: bool
 
+    @property
+    def digest(self) -> str:
+        """A short name for everything that determines the result."""
+        given = b"".join(t.ids.tobytes() for t in self.given)
+        return digest(
+            self.config,
+            weights=self.weights.digest,
+            data=self.corpus.digest,
+            given=hashlib.sha256(given).hexdigest(),
+        )
+
 
 def run(config: DictConfig, overrides: list[str]) -> int:
     """Does what `config` describes and files it; returns the exit status (1 if an analysis failed)."""
     began = time.monotonic()
     plan = prepare(config, overrides)
+    if CHECKPOINTS in os.environ:
+        return help_training(plan, Path(os.environ[CHECKPOINTS]))
     home = REPOSITORY / (config.tracking.folder or "")
     store = open_store(config.tracking.uri, config.tracking.experiment, home)
-    name = digest(config, weights=plan.weights.digest)
-    folder = filing.results_folder(home / "runs", name, config.trainer.resume)
+    folder = filing.results_folder(home / "runs", plan.digest, config.trainer.resume)
     with start_run(
         store,
         filing.run_name(overrides),
@@ -132,23 +150,33 @@ def check_analysis(name: str, analysis: Any, weights: Weights) -> None:
 def train(plan: Plan, tracked: TrackedRun) -> Weights:
     """Returns the weights of the best validation epoch."""
     from folkrnn.tracking.lightning import RunLogger
-    from folkrnn.training.fit import TrainerSettings, fit
     from folkrnn.training.watch import Watch
+
+    checkpoints = tracked.folder / "checkpoints"
+    watch = Watch(partial(filing.file_summary, tracked), plan.corpus, plan.config.observation.sites)
+    os.environ[CHECKPOINTS] = str(checkpoints)  # for the processes that Lightning may start
+    try:
+        fitted = fit_plan(plan, checkpoints, RunLogger(tracked), [watch])
+    finally:
+        del os.environ[CHECKPOINTS]
+    tracked.log_metrics({"validation/best_loss": fitted.validation_loss})
+    return filing.keep_weights(tracked, fitted, plan.weights.vocabulary, plan.config.model.name)
+
+
+def help_training(plan: Plan, checkpoints: Path) -> int:
+    """Does one process's share of a training that another process, which started this one, files and observes."""
+    fit_plan(plan, checkpoints, None, [])
+    return 0
+
+
+def fit_plan(plan: Plan, checkpoints: Path, logger: Any, callbacks: list[Any]) -> Fitted:
+    """Returns the plan's model trained as `recipe=` and `trainer=` say."""
+    from folkrnn.training.fit import TrainerSettings, fit
 
     config = plan.config
     settings = {name: config.trainer[name] for name in TrainerSettings.__dataclass_fields__ if name in config.trainer}
-    fitted = fit(
-        plan.weights.model,
-        plan.corpus,
-        build(config.recipe),
-        TrainerSettings(**settings),
-        config.seed,
-        tracked.folder / "checkpoints",
-        RunLogger(tracked),
-        [Watch(partial(filing.file_summary, tracked), plan.corpus, config.observation.sites)],
-    )
-    tracked.log_metrics({"validation/best_loss": fitted.validation_loss})
-    return filing.keep_weights(tracked, fitted, plan.weights.vocabulary, config.model.name)
+    recipe, trainer = build(config.recipe), TrainerSettings(**settings)
+    return fit(plan.weights.model, plan.corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks)
 
 
 def observe(plan: Plan, weights: Weights) -> Observation:

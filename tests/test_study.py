@@ -146,6 +146,18 @@ def test_training_from_scratch_leaves_weights_checkpoints_and_curves(tmp_path, c
     run(tmp_path, "weights=checkpoint", f"weights.path={folder / 'weights'}", "analysis=none", "sampling.tunes=2")
 
 
+def test_two_processes_train_as_one_run_to_nearly_the_same_loss(tmp_path, corpus):
+    words = [*TINY, "dataset=tokens", f"dataset.path={corpus}", "sampling.tunes=2", "analysis=none", "recipe.dropout=0"]
+    run(tmp_path / "one", *words)
+    run(tmp_path / "two", *words, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    losses = []
+    for home in ("one", "two"):
+        _, (only,) = runs(tmp_path / home)
+        assert only.info.status == "FINISHED"
+        losses.append(only.data.metrics["validation/best_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_a_sweep_is_one_parent_with_its_jobs_below(tmp_path):
     run(tmp_path, "-m", "sampling.temperature=0.8,1.2", "sampling.tunes=2", "analysis=none")
     _, found = runs(tmp_path)

@@ -1,13 +1,14 @@
 """Length-bucketed batches: tunes of like length together, so that almost every position is a real token.
 
-A plain list of batches per epoch, drawn from (seed, epoch) alone: the same for any number of workers, and a resumed
-epoch continues at its batch position.
+A plain list of batches per epoch, drawn from (seed, epoch) alone: the same for any number of workers and processes, and
+a resumed epoch continues at its batch position. With W processes each takes every W-th row of every batch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +17,14 @@ from torch.utils.data import Sampler
 
 IGNORED = -100
 """Target of padded positions; `torch.nn.functional.cross_entropy` skips it."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's rows of a batch, and the number of tokens to predict in the whole batch."""
+
+    rows: list[int]
+    tokens: int
 
 
 def bucketed(
@@ -32,12 +41,23 @@ def bucketed(
     return [batches[k] for k in rng.permutation(len(batches))]
 
 
-class BucketSampler(Sampler[list[int]]):
-    """Batches of `bucketed` for one epoch at a time; `set_epoch` (which Lightning calls) chooses which."""
+class BucketSampler(Sampler[Share]):
+    """Yields this process's share of each batch of an epoch; `set_epoch` (which Lightning calls) chooses the epoch.
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, shuffle: bool = True) -> None:
+    `lengths` are numbers of tokens to predict. Without `shuffle`, batches go from short to long tunes.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        processes: int = 1,
+        process: int = 0,
+    ) -> None:
         self.lengths, self.batch_size, self.seed, self.shuffle = list(lengths), batch_size, seed, shuffle
-        self.epoch = 0
+        self.processes, self.process, self.epoch = processes, process, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -45,18 +65,26 @@ class BucketSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         return math.ceil(len(self.lengths) / self.batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Share]:
+        for batch in self.batches():
+            yield Share(batch[self.process :: self.processes], sum(self.lengths[i] for i in batch))
+
+    def batches(self) -> list[list[int]]:
+        """Returns the whole batches of the epoch."""
         if self.shuffle:
-            return iter(bucketed(self.lengths, self.batch_size, np.random.default_rng([self.seed, self.epoch])))
+            return bucketed(self.lengths, self.batch_size, np.random.default_rng([self.seed, self.epoch]))
         order = sorted(range(len(self.lengths)), key=lambda i: self.lengths[i])
-        return iter([order[k : k + self.batch_size] for k in range(0, len(order), self.batch_size)])
+        return [order[k : k + self.batch_size] for k in range(0, len(order), self.batch_size)]
 
 
 def pad(tunes: Sequence[np.ndarray], padding: int) -> tuple[Tensor, Tensor]:
-    """Returns inputs `[B, T]` and targets `[B, T]` (the token after each input; IGNORED where there is none)."""
-    longest = max(len(ids) for ids in tunes) - 1
-    inputs = torch.full((len(tunes), longest), padding)
-    targets = torch.full((len(tunes), longest), IGNORED)
+    """Returns inputs `[B, T]` and targets `[B, T]` (the token after each input; IGNORED where there is none).
+
+    No tune at all (a process without a share of a small batch) is one row with nothing to predict.
+    """
+    longest = max((len(ids) - 1 for ids in tunes), default=1)
+    inputs = torch.full((max(1, len(tunes)), longest), padding)
+    targets = torch.full(inputs.shape, IGNORED)
     for row, ids in enumerate(tunes):
         inputs[row, : len(ids) - 1] = torch.from_numpy(ids[:-1])
         targets[row, : len(ids) - 1] = torch.from_numpy(ids[1:])

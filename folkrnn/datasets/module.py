@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from folkrnn.datasets.batches import BucketSampler, pad
+from folkrnn.datasets.batches import BucketSampler, Share, pad
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.families import split
 from folkrnn.refusal import Refusal
@@ -17,8 +17,12 @@ from folkrnn.refusal import Refusal
 VALIDATION_BATCH = 64
 
 
-class PaddedTunes(Dataset[tuple[Tensor, Tensor]]):
-    """Maps a list of indices to one padded batch (inputs, targets), each `[B, T]`."""
+Batch = tuple[Tensor, Tensor, int]
+"""Inputs and targets `[B, T]` of this process, and the tokens to predict in the whole batch of all processes."""
+
+
+class PaddedTunes(Dataset[Batch]):
+    """Maps a share of a batch to its padded tensors."""
 
     def __init__(self, tunes: Sequence[np.ndarray], padding: int) -> None:
         self.tunes, self.padding = tunes, padding
@@ -26,8 +30,8 @@ class PaddedTunes(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.tunes)
 
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        return pad([self.tunes[i] for i in indices], self.padding)
+    def __getitem__(self, share: Share) -> Batch:
+        return *pad([self.tunes[i] for i in share.rows], self.padding), share.tokens
 
 
 class TuneBatches(pl.LightningDataModule):
@@ -50,6 +54,7 @@ class TuneBatches(pl.LightningDataModule):
 
     def _loader(self, indices: Sequence[int], batch_size: int, shuffle: bool) -> DataLoader:
         tunes = [self.corpus.ids[i] for i in indices]
-        sampler = BucketSampler([len(ids) for ids in tunes], batch_size, self.seed, shuffle)
+        processes, process = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = BucketSampler([len(ids) - 1 for ids in tunes], batch_size, self.seed, shuffle, processes, process)
         # the sampler yields whole batches, so the loader must not batch again
         return DataLoader(PaddedTunes(tunes, self.corpus.vocabulary.end), sampler=sampler, batch_size=None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn.datasets.batches import IGNORED
+from folkrnn.datasets.module import Batch
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 
@@ -33,9 +34,14 @@ class Recipe:
             raise Refusal(f"recipe: learning_rate, batch_size and clip_norm must be positive; got {asdict(self)}")
 
 
+def summed_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Returns the sum over real tokens of −ln p(token), in nats; logits `[B, T, V]`, targets `[B, T]`."""
+    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+
+
 def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Returns the mean over real tokens of −ln p(token), in nats per token; logits `[B, T, V]`, targets `[B, T]`."""
-    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    return summed_loss(logits, targets) / (targets != IGNORED).sum()
 
 
 def learning_rate_at(update: int, total: int, recipe: Recipe) -> float:
@@ -59,18 +65,25 @@ class LanguageModelTraining(pl.LightningModule):
         self.model, self.recipe = model, recipe
         self.save_hyperparameters({"recipe": asdict(recipe)})
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        inputs, targets = batch
-        loss = token_loss(self.model(inputs), targets)
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        inputs, targets, tokens = batch
+        # DDP averages over processes: this makes the average the mean over the tokens of the whole batch
+        loss = summed_loss(self.model(inputs), targets) * self.trainer.world_size / tokens
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        inputs, targets = batch
-        real = int((targets != IGNORED).sum())
-        self.log(
-            "validation/loss", token_loss(self.model(inputs), targets), prog_bar=True, batch_size=real, sync_dist=True
+    def on_validation_epoch_start(self) -> None:
+        self._nats = torch.zeros(2, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        inputs, targets, _ = batch
+        self._nats += torch.stack(
+            [summed_loss(self.model(inputs), targets).double(), (targets != IGNORED).sum().double()]
         )
+
+    def on_validation_epoch_end(self) -> None:
+        nats, tokens = self.trainer.strategy.reduce(self._nats, reduce_op="sum")
+        self.log("validation/loss", (nats / tokens).float(), prog_bar=True, rank_zero_only=False)
 
     def configure_optimizers(self) -> dict:
         optimiser = torch.optim.AdamW(

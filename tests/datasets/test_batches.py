@@ -28,6 +28,20 @@ def test_an_epoch_is_drawn_from_seed_and_number_alone():
     assert len(first) == len(sampler)
 
 
+@given(LENGTHS, st.integers(1, 20), st.integers(1, 5))
+def test_the_shares_of_all_processes_are_the_batches_of_one(lengths, size, processes):
+    alone = list(BucketSampler(lengths, size, seed=1))
+    shares = [list(BucketSampler(lengths, size, 1, processes=processes, process=p)) for p in range(processes)]
+    for whole, *parts in zip(alone, *shares, strict=True):
+        assert sorted(i for part in parts for i in part.rows) == sorted(whole.rows)
+        assert {part.tokens for part in parts} == {whole.tokens} == {sum(lengths[i] for i in whole.rows)}
+
+
+def test_a_process_without_a_share_predicts_nothing():
+    _, targets = pad([], padding=59)
+    assert targets.tolist() == [[IGNORED]]
+
+
 def test_at_least_95_percent_of_the_positions_of_irish_batches_are_real_tokens():
     lengths = [len(ids) - 1 for ids in irish().ids]
     for size in (32, 64):
