@@ -1,0 +1,29 @@
+"""Batched generation of transcriptions, each token with an account of how it was drawn.
+
+Streams of random numbers (`sampling.rng`):
+
+`per_tune` (default): tune n has its own stream, keyed by (seed, n), and step t consumes the t-th uniform of it, also
+where a token is given. A tune is then the same whatever its company: batch size, threads, and whatever else is drawn.
+`legacy`: one numpy RandomState(seed) runs through all tunes, as in the authors' fast script (facts sheet section 3.1).
+`legacy_webapp`: RandomState(seed) anew for each tune, consuming a draw during the prime as well, as folkrnn.org does.
+
+In all of them a token is drawn by inverting the cumulative law in double precision: the first token whose cumulative
+probability exceeds the uniform.
+"""
+
+from __future__ import annotations
+
+from folkrnn.sampling.live import generate
+from folkrnn.sampling.replay import Uniforms, replay_uniforms, tune_uniforms
+from folkrnn.sampling.transcription import Sampling, Transcription, given, mark_replayed
+
+__all__ = [
+    "Sampling",
+    "Transcription",
+    "Uniforms",
+    "generate",
+    "given",
+    "mark_replayed",
+    "replay_uniforms",
+    "tune_uniforms",
+]

@@ -1,0 +1,60 @@
+"""The authors' samplers, draw for draw: `sampling.rng=legacy|legacy_webapp` (facts sheet section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
+from folkrnn.models.folkrnn import FolkRNN, SiteVisit
+from folkrnn.sampling.transcription import Sampling, Transcription
+from folkrnn.vocabulary import Vocabulary
+
+LEGACY_LIMIT = 1_000
+"""Items, `<s>` included, at which the authors' samplers give up on a tune."""
+
+
+def legacy(
+    model: FolkRNN,
+    vocabulary: Vocabulary,
+    sampling: Sampling,
+    prime: Sequence[int],
+    seed: int,
+    visit: SiteVisit | None,
+    progress: Callable[[int], None] | None,
+) -> Iterator[Transcription]:
+    """The authors' samplers: tunes one after the other, each draw `RandomState.choice`, 1,000 items at most."""
+    webapp = sampling.rng == "legacy_webapp"
+    rng = np.random.RandomState(seed)
+    for _ in range(sampling.tunes):
+        rng = np.random.RandomState(seed) if webapp else rng
+        yield _legacy_tune(model, vocabulary, sampling, prime, rng, webapp, visit)
+        if progress:
+            progress(1)
+
+
+def _legacy_tune(
+    model: FolkRNN,
+    vocabulary: Vocabulary,
+    sampling: Sampling,
+    prime: Sequence[int],
+    rng: np.random.RandomState,
+    webapp: bool,
+    visit: SiteVisit | None,
+) -> Transcription:
+    ids, probability, uniform = [vocabulary.start], [], []
+    state = [tuple(part.clone() for part in layer) for layer in model.initial_state(SMALLEST_BATCH)]
+    while ids[-1] != vocabulary.end and len(ids) <= LEGACY_LIMIT:
+        place = len(ids) - 1
+        logits, state = model.step(torch.full((SMALLEST_BATCH,), ids[-1], device=model.device), state, visit)
+        law = probabilities(logits[:1], sampling.temperature)
+        primed = place < len(prime)
+        u = rng.random_sample() if webapp or not primed else np.nan
+        token = prime[place] if primed else int(draw(law, torch.tensor([u])))
+        ids.append(token)
+        probability.append(float(law[0, token]))
+        uniform.append(np.nan if primed else u)
+    origin = tuple("given" if t < len(prime) else "drawn" for t in range(len(ids) - 1))
+    return Transcription(np.array(ids), origin, np.array(probability), np.array(uniform), ids[-1] == vocabulary.end)
