@@ -36,9 +36,16 @@ def to_midi(tokens: Sequence[str], quarters_per_minute: float | None = None) -> 
         start, stop = (round(time * ticks / 2) for time in (note.onset, note.onset + note.duration))
         events.append((start, 2, bytes((0x90, note.pitch, _VELOCITY))))
         events.append((max(stop, start + 1), 1, bytes((0x80, note.pitch, 0))))
-    events.sort(key=lambda event: event[:2])  # at one tick notes end before others begin
+    return midi_file(events, ticks)
+
+
+def midi_file(events: list[tuple[int, int, bytes]], ticks: int) -> bytes:
+    """Returns a standard MIDI file (format 0) of `events` (tick, rank among those of one tick, message).
+
+    Notes end (rank 1) before others begin (rank 2). `ticks` are those of a quarter.
+    """
     track, now = bytearray(), 0
-    for tick, _, message in events:
+    for tick, _, message in sorted(events, key=lambda event: event[:2]):
         track += _variable_length(tick - now) + message
         now = tick
     track += b"\x00\xff\x2f\x00"
