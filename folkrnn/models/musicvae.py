@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from folkrnn import sites as grammar
 from folkrnn.models.draws import SMALLEST_BATCH, draw, normals, probabilities, uniforms
-from folkrnn.models.musicvae_decoder import NOTHING, Conductor, Decoder, InitialState, one_hot
+from folkrnn.models.melody_tensors import NOTHING, classes_of, lengths_of, one_hot
+from folkrnn.models.musicvae_decoder import Conductor, Decoder, InitialState
 from folkrnn.models.musicvae_encoder import Encoder, SiteVisit
 from folkrnn.models.musicvae_sizes import DEPTH, Sizes
 from folkrnn.models.recurrent import RecurrentLayer
@@ -93,10 +94,13 @@ class MusicVAE(nn.Module):
         conductor = {} if self.conductor is None else self.conductor.sites
         return {"x": self.sizes.depth} | self.encoder.sites | latents | conductor | self.decoder.sites
 
-    def forward(self, melodies: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns teacher-forced logits `[B, T, D]` from a sampled z, with the μ and σ `[B, Z]` it was sampled from."""
+    def forward(
+        self, melodies: Tensor, lengths: Tensor | None = None, sampling_probability: float = 0.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns logits `[B, T, D]` decoded from a sampled z, with the μ and σ `[B, Z]` that it was sampled from."""
         mu, sigma = self.encode(melodies, lengths)
-        return self.decode(mu + sigma * torch.randn_like(sigma), melodies), mu, sigma
+        z = mu + sigma * torch.randn_like(sigma)
+        return self.decode(z, melodies, sampling_probability=sampling_probability), mu, sigma
 
     def encode(
         self, melodies: Tensor, lengths: Tensor | None = None, visit: SiteVisit | None = None
@@ -105,11 +109,15 @@ class MusicVAE(nn.Module):
 
         Only the first `lengths [B]` steps are read; without `lengths`, those before the closing run of −1 (of zero
         rows). σ is a standard deviation. `visit` reads and replaces sites (`x` once, whole; the layers step by step).
+        Outside training small batches are padded to 16 rows: a melody's latents do not depend on its company.
         """
-        classes = self._classes(melodies)
+        classes = classes_of(melodies, self.sizes)
+        ends, count = lengths_of(classes, lengths), len(classes)
+        if (rows := self._company(count)) is not None:
+            classes, ends = classes[rows], ends[rows]
         x = self._one_hot(classes)
-        x = x if visit is None else visit("x", x)
-        return self.encoder(x, _lengths(classes, lengths), visit)
+        mu, sigma = self.encoder(x if visit is None else visit("x", x), ends, visit)
+        return mu[:count], sigma[:count]
 
     def decode(
         self,
@@ -118,18 +126,28 @@ class MusicVAE(nn.Module):
         *,
         sampling_probability: float = 0.0,
         generator: torch.Generator | None = None,
+        visit: SiteVisit | None = None,
     ) -> Tensor:
         """Returns logits `[B, T, D]` of each step of `melodies` given z and the true steps before it: teacher forcing.
 
         With a `sampling_probability` inputs are now and then the model's own samples (scheduled sampling, for
         training), drawn from torch's generator. The segments of a hierarchical model are decoded side by side.
+        Outside training small batches are padded to 16 rows. `visit` reads and replaces sites step by step.
         """
-        previous, conditions = self._segmented(self._classes(melodies)), self.conditions(z).flatten(0, 1)
+        classes, count = classes_of(melodies, self.sizes), len(z)
+        if (rows := self._company(count)) is not None:
+            classes, z = classes[rows], z[rows]
+        previous = self._segmented(classes)
+        if visit is not None:
+            conditions = self.conditions(visit("z", z), visit)
+            pairs = zip(previous.unbind(1), conditions.unbind(1), strict=True)
+            return torch.cat([self.decoder.stepped(*pair, visit=visit) for pair in pairs], dim=1)[:count]
+        previous, conditions = previous.flatten(0, 1), self.conditions(z).flatten(0, 1)
         if sampling_probability == 0:
             logits = self.decoder(previous, conditions)
         else:
-            logits = self.decoder.scheduled(previous, conditions, sampling_probability, generator)
-        return logits.view(len(z), -1, self.sizes.depth)
+            logits = self.decoder.stepped(previous, conditions, sampling_probability, generator)
+        return logits.view(len(z), -1, self.sizes.depth)[:count]
 
     def conditions(self, z: Tensor, visit: SiteVisit | None = None) -> Tensor:
         """Returns what the decoder is conditioned on, per segment: z itself `[B, 1, Z]` or embeddings `[B, K, H]`."""
@@ -155,7 +173,7 @@ class MusicVAE(nn.Module):
         melody is the same whatever batch it is decoded in. `visit` reads and replaces sites step by step; batches are
         padded to 16 rows with z = 0, and at most 1,024 go at once.
         """
-        steps = self._steps(steps)
+        steps = self.sizes.steps(steps)
         if temperature is not None and not temperature > 0:
             raise Refusal(f"temperature is {temperature}; it must be above 0 (leave it out for the likeliest classes)")
         parts = []
@@ -207,40 +225,25 @@ class MusicVAE(nn.Module):
         batch = melodies.unsqueeze(0) if alone else melodies
         lengths = lengths.view(1) if alone and lengths is not None else lengths
         z = z.unsqueeze(0) if alone and z is not None else z
-        streams = self._streams(self._classes(batch), {site.name for site in wanted}, lengths, z)
+        streams = self._streams(classes_of(batch, self.sizes), {site.name for site in wanted}, lengths, z)
         cut = {
             str(site): streams[site.name] if site.units is None else streams[site.name][..., list(site.units)]
             for site in wanted
         }
         return {name: value[0] for name, value in cut.items()} if alone else cut
 
-    def valid_steps(self, lengths: Tensor, steps: int) -> Tensor:
-        """Returns which steps count in the loss, `[B, T]` boolean.
-
-        `lengths` is `[B]`, or `[B, K]` for each segment of its own, which then fill the front of their segments. In a
-        hierarchical model `[B]` must be 0 or full, as in Magenta. Raises Refusal otherwise.
-        """
-        if lengths.dim() == 1 and self.conductor is not None:
-            if bool(((lengths != 0) & (lengths != steps)).any()):
-                raise Refusal(
-                    f"a hierarchical MusicVAE decodes melodies of 0 or {steps} steps; give lengths per segment, "
-                    f"[melodies, {self.sizes.segments}], for others"
-                )
-            lengths = lengths.unsqueeze(1).expand(-1, self.sizes.segments) // self.sizes.segments
-        ends = lengths if lengths.dim() == 2 else lengths.unsqueeze(1)
-        place = torch.arange(steps // ends.shape[1], device=lengths.device)
-        return (place < ends.unsqueeze(-1)).flatten(1)
-
     def _streams(self, classes: Tensor, names: set[str], lengths: Tensor | None, z: Tensor | None) -> dict[str, Tensor]:
-        x, ends = self._one_hot(classes), _lengths(classes, lengths)
-        streams = {"x": x} | self.encoder.trace(x, ends, names & self.encoder.sites.keys())
+        x, ends = self._one_hot(classes), lengths_of(classes, lengths)
+        streams = {"x": x}
+        if mine := names & self.encoder.sites.keys():
+            streams |= self.encoder.trace(x, ends, mine)
         if z is None or names & {"mu", "sigma"}:
-            streams["mu"], streams["sigma"] = self.encoder(x, ends)
+            streams["mu"], streams["sigma"] = self.encode(classes, ends)
         streams["z"] = z = streams["mu"] if z is None else z
-        if self.conductor is not None:
-            streams |= self.conductor.trace(z, self.sizes.segments, names & self.conductor.sites.keys())
+        if self.conductor is not None and (mine := names & self.conductor.sites.keys()):
+            streams |= self.conductor.trace(z, self.sizes.segments, mine)
         if mine := names & self.decoder.sites.keys():
-            previous, conditions = self._segmented(classes), self.conditions(z).flatten(0, 1)
+            previous, conditions = self._segmented(classes).flatten(0, 1), self.conditions(z).flatten(0, 1)
             found = self.decoder.trace(previous, conditions, mine)
             streams |= {name: value.reshape(*classes.shape, -1) for name, value in found.items()}
         return streams
@@ -264,47 +267,19 @@ class MusicVAE(nn.Module):
                 written.append(previous)
         return torch.stack(written, dim=1)
 
-    def _classes(self, melodies: Tensor) -> Tensor:
-        """The melodies as classes `[B, T]`; a one-hot row of zeros is −1."""
-        if melodies.dim() == 3 and melodies.shape[2] == self.sizes.depth:
-            self._steps(melodies.shape[1])
-            return torch.where(melodies.any(-1), melodies.float().argmax(-1), NOTHING)
-        if melodies.dim() != 2 or melodies.is_floating_point() or melodies.dtype == torch.bool:
-            raise Refusal(
-                f"melodies of shape {list(melodies.shape)} and type {melodies.dtype}; they are classes "
-                f"[melodies, steps] or one-hot rows [melodies, steps, {self.sizes.depth}]"
-            )
-        if melodies.numel() and not NOTHING <= int(melodies.min()) <= int(melodies.max()) < self.sizes.depth:
-            raise Refusal(f"melody classes run from 0 to {self.sizes.depth - 1}, and −1 past the end")
-        self._steps(melodies.shape[1])
-        return melodies.long()
-
-    def _steps(self, steps: int | None) -> int:
-        longest = self.sizes.max_seq_len
-        steps = longest if steps is None else steps
-        if steps > longest or steps < 1 or (self.conductor is not None and steps != longest):
-            allowed = f"exactly {longest}" if self.conductor is not None else f"1 to {longest}"
-            raise Refusal(f"melodies of {steps} steps; this model takes {allowed}")
-        return steps
+    def _company(self, count: int) -> Tensor | None:
+        """The rows that pad a batch of `count` to 16, itself first; None where it needs no padding."""
+        if self.training or not 0 < count < SMALLEST_BATCH:
+            return None
+        return torch.arange(SMALLEST_BATCH, device=self.device) % count
 
     def _one_hot(self, classes: Tensor) -> Tensor:
         return one_hot(classes, self.sizes.depth).to(self.decoder.output.weight.dtype)
 
     def _segmented(self, classes: Tensor) -> Tensor:
-        """What the decoder reads before each step, `[B · K, T / K]`: the melody one step late, nothing at first.
+        """What the decoder reads before each step, `[B, K, T / K]`: the melody one step late, nothing at first.
 
         A segment's first input is the last step of the segment before it.
         """
         late = nn.functional.pad(classes[:, :-1], (1, 0), value=NOTHING)
-        return late.reshape(len(classes) * self.sizes.segments, -1)
-
-
-def _lengths(classes: Tensor, lengths: Tensor | None) -> Tensor:
-    """Lengths `[B]`, checked, or counted from the trailing −1s."""
-    steps = classes.shape[1]
-    if lengths is None:
-        place = torch.arange(1, steps + 1, device=classes.device)
-        return ((classes != NOTHING) * place).amax(-1)
-    if lengths.shape != (len(classes),) or bool(((lengths < 0) | (lengths > steps)).any()):
-        raise Refusal(f"lengths must be {len(classes)} numbers from 0 to {steps}, one per melody")
-    return lengths.long()
+        return late.reshape(len(classes), self.sizes.segments, -1)

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from folkrnn.models.melody_tensors import one_hot
 from folkrnn.models.musicvae_encoder import SiteVisit
 from folkrnn.models.recurrent import STREAMS, RecurrentLayer, State
-
-NOTHING = -1
-"""The class before the first step, and of steps past a melody's end: a row of zeros."""
 
 
 class InitialState(nn.Linear):
@@ -90,22 +88,30 @@ class Decoder(nn.Module):
         x = self._inputs(previous, condition)
         return self.output(_fused(self.layers, x, self.initial.states(condition))[-1])
 
-    def scheduled(
-        self, previous: Tensor, condition: Tensor, probability: float, generator: torch.Generator | None = None
+    def stepped(
+        self,
+        previous: Tensor,
+        condition: Tensor,
+        sampling_probability: float = 0.0,
+        generator: torch.Generator | None = None,
+        visit: SiteVisit | None = None,
     ) -> Tensor:
-        """Returns logits `[B, S, D]` where inputs are now and then the model's own.
+        """Returns logits `[B, S, D]` as `forward` does, step by step: for visits, or with inputs of the model's own.
 
-        After each step, for each melody independently with `probability`, the next input is a sample at temperature 1
-        from the logits just made instead of the true class; the first input is never replaced (facts section 4).
+        After each step, for each melody independently with `sampling_probability`, the next input is a sample at
+        temperature 1 from the logits just made instead of the true class; the first input is never replaced (facts
+        section 4).
         """
         states, drive = self.initial.states(condition), self.condition_drive(condition)
         classes, logits = previous[:, 0], []
         for t in range(previous.shape[1]):
-            if t > 0:
+            if t > 0 and sampling_probability == 0:
+                classes = previous[:, t]
+            elif t > 0:
                 own = torch.multinomial(logits[-1].detach().softmax(-1), 1, generator=generator).squeeze(1)
                 chance = torch.rand(own.shape, generator=generator, device=own.device)
-                classes = torch.where(chance < probability, own, previous[:, t])
-            step, states = self.step(classes, drive, states)
+                classes = torch.where(chance < sampling_probability, own, previous[:, t])
+            step, states = self.step(classes, drive, states, visit)
             logits.append(step)
         return torch.stack(logits, dim=1)
 
@@ -140,11 +146,6 @@ class Decoder(nn.Module):
     def _inputs(self, previous: Tensor, condition: Tensor) -> Tensor:
         repeated = condition.unsqueeze(1).expand(-1, previous.shape[1], -1)
         return torch.cat([one_hot(previous, self.depth).to(condition.dtype), repeated], dim=-1)
-
-
-def one_hot(classes: Tensor, depth: int) -> Tensor:
-    """Returns rows `[…, D]` (boolean) with one true entry, and none where the class is −1."""
-    return classes.unsqueeze(-1) == torch.arange(depth, device=classes.device)
 
 
 def _sites(name: str, layers: nn.ModuleList) -> dict[str, int]:

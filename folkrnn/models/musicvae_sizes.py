@@ -40,6 +40,15 @@ class Sizes:
         if self.max_seq_len % self.segments:
             raise Refusal(f"model.max_seq_len={self.max_seq_len} does not divide into model.segments={self.segments}")
 
+    def steps(self, asked: int | None = None) -> int:
+        """Returns `asked`, or the longest length without it. Raises Refusal for one that the model cannot take."""
+        longest = self.max_seq_len
+        steps = longest if asked is None else asked
+        if steps > longest or steps < 1 or (self.conductor and steps != longest):
+            allowed = f"exactly {longest}" if self.conductor else f"1 to {longest}"
+            raise Refusal(f"melodies of {steps} steps; this model takes {allowed}")
+        return steps
+
     def __str__(self) -> str:
         layers = {"encoder": self.encoder, "conductor": self.conductor}
         layers["core decoder" if self.conductor else "decoder"] = self.decoder
