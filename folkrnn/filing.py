@@ -72,12 +72,12 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
-def file_inputs(tracked: TrackedRun, config: DictConfig, corpus: Corpus) -> None:
+def file_inputs(tracked: TrackedRun, config: DictConfig, corpus: Corpus, context: str) -> None:
     """Files the configuration and the dataset with its card and its table of reasons for leaving tunes out."""
     from omegaconf import OmegaConf
 
     tracked.log_params(OmegaConf.to_container(config, resolve=True))
-    tracked.log_dataset(corpus.name, corpus.digest, " | ".join(corpus.terms), corpus.profile())
+    tracked.log_dataset(corpus.name, corpus.digest, " | ".join(corpus.terms), corpus.profile(), context)
     tracked.log_text(dataset_card(corpus), "dataset/card.md")
     reasons = pd.DataFrame(corpus.rejections.most_common(), columns=["reason", "tunes"])
     tracked.log_text(reasons.to_csv(index=False), "dataset/left_out.csv")
@@ -123,7 +123,7 @@ def dataset_card(corpus: Corpus) -> str:
 def file_weights(tracked: TrackedRun, weights: Weights) -> None:
     """Files where the weights came from, their digest and their card."""
     tracked.set_tags({"weights.source": weights.source, "weights.digest": weights.digest, "model": weights.model.shape})
-    tracked.log_metrics({f"parameters/{name}": value for name, value in weights.model.parameter_counts().items()})
+    tracked.log_params({"parameters": weights.model.parameter_counts()}, file=None)
     if weights.card:
         tracked.log_text(weights.card, "weights/card.md")
 

@@ -90,7 +90,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         resume=config.trainer.resume,
         vector=config.tracking.vector,
     ) as tracked:
-        filing.file_inputs(tracked, config, plan.corpus)
+        filing.file_inputs(tracked, config, plan.corpus, "training" if plan.to_train else "reference")
         weights = train(plan, tracked) if plan.to_train else plan.weights
         filing.file_weights(tracked, weights)
         observation = observe(plan, weights)
