@@ -49,7 +49,12 @@ _NO_NAMES = {
 
 def families(tunes: Sequence[Tune]) -> np.ndarray:
     """Returns a family number for each tune, `[N]`; tunes of one family share it."""
-    parent = list(range(len(tunes)))
+    return connected(len(tunes), [*_same_title(tunes), *_same_melody(tunes)])
+
+
+def connected(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Returns for each of `count` members the smallest one that a chain of `pairs` connects it to, `[count]`."""
+    parent = list(range(count))
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -57,24 +62,27 @@ def families(tunes: Sequence[Tune]) -> np.ndarray:
             i = parent[i]
         return i
 
-    for a, b in [*_same_title(tunes), *_same_melody(tunes)]:
+    for a, b in pairs:
         parent[max(root(a), root(b))] = min(root(a), root(b))
-    return np.array([root(i) for i in range(len(tunes))])
+    return np.array([root(i) for i in range(count)], np.int64)
 
 
 def split(tunes: Sequence[Tune], validation_share: float = VALIDATION_SHARE) -> tuple[list[int], list[int]]:
     """Returns indices of training and validation tunes; whole families only, fixed by the tunes themselves."""
-    members: dict[int, list[int]] = defaultdict(list)
-    for i, family in enumerate(families(tunes)):
-        members[int(family)].append(i)
-    validation: list[int] = []
-    for family in members.values():
-        key = min(" ".join(tunes[i].tokens) for i in family)
-        draw = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
-        if draw < validation_share:
-            validation += family
-    held_out = set(validation)
-    return [i for i in range(len(tunes)) if i not in held_out], sorted(validation)
+    held = held_out(families(tunes), [" ".join(tune.tokens) for tune in tunes], validation_share)
+    return np.flatnonzero(~held).tolist(), np.flatnonzero(held).tolist()
+
+
+def held_out(family: np.ndarray, keys: Sequence[str], share: float = VALIDATION_SHARE) -> np.ndarray:
+    """Returns which members are for validation, bool `[N]`, by their families `[N]` and texts that identify them."""
+    key_of: dict[int, str] = {}
+    for number, key in zip(family.tolist(), keys, strict=True):
+        key_of[number] = min(key, key_of.get(number, key))
+    draws = {
+        number: int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+        for number, key in key_of.items()
+    }
+    return np.array([draws[number] < share for number in family.tolist()], bool)
 
 
 def plain_title(title: str) -> str:

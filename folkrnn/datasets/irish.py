@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 
 from folkrnn.datasets.corpus import Corpus, distinct
@@ -25,21 +26,24 @@ def irish() -> Corpus:
     texts = [
         (collection, read_text(path))
         for collection in COLLECTIONS
-        for path in sorted((_music21_corpus() / collection).glob("*.abc"))
+        for path in sorted((music21_corpus(COLLECTIONS) / collection).glob("*.abc"))
     ]
     tunes, rejections = parse_texts("irish", texts)
     return Corpus("irish", distinct(tunes, rejections), rejections, COLLECTIONS)
 
 
-def _music21_corpus() -> Path:
-    """The folder of music21's corpora, found without importing music21 (which takes seconds)."""
+def music21_corpus(collections: Iterable[str]) -> Path:
+    """Returns the folder of music21's corpora, found without importing music21 (which takes seconds).
+
+    Raises Refusal where music21 or one of the collections is not there.
+    """
     spec = importlib.util.find_spec("music21")
     if spec is None or not spec.submodule_search_locations:
         raise Refusal(
-            "dataset=irish reads the collections that come with music21, which is not installed: pip install music21"
+            "this dataset reads collections that come with music21, which is not installed: pip install music21"
         )
     folder = Path(spec.submodule_search_locations[0]) / "corpus"
-    missing = [collection for collection in COLLECTIONS if not (folder / collection).is_dir()]
+    missing = [collection for collection in collections if not (folder / collection).is_dir()]
     if missing:
         raise Refusal(f"this music21 comes without its corpus {missing[0]}; install the full package from PyPI")
     return folder

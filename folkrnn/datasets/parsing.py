@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
+from zipfile import BadZipFile
+
+import numpy as np
 
 from folkrnn.datasets.corpus import Tune
+from folkrnn.datasets.parallel import in_parallel
 from folkrnn.notation import tokenise as tokeniser
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.refusal import Refusal
@@ -62,16 +66,12 @@ def parse_all(tunes: Sequence[AbcTune], label: str) -> tuple[list[Tune], Counter
     """Returns `tokenised(tunes)`, shared among processes where there are many, with a progress bar on a terminal."""
     if len(tunes) < WORTH_WORKERS:
         return tokenised(tunes)
-    from rich.progress import track
-
     chunks = [tunes[k : k + CHUNK] for k in range(0, len(tunes), CHUNK)]
     kept: list[Tune] = []
     reasons: Counter[str] = Counter()
-    # spawn, not fork: the parent may hold threads (torch, MLflow) that a forked child would inherit half-alive
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for some, why in track(pool.map(tokenised, chunks), f"Parsing {label}", len(chunks), transient=True):
-            kept += some
-            reasons += why
+    for some, why in in_parallel(tokenised, chunks, f"Parsing {label}"):
+        kept += some
+        reasons += why
     return kept, reasons
 
 
@@ -92,8 +92,25 @@ def cached(key: str, parse: Callable[[], tuple[list[Tune], Counter[str]]]) -> tu
         path.unlink(missing_ok=True)  # a torn file of an interrupted run
     tunes, reasons = parse()
     entry = {"tunes": [(" ".join(t.tokens), t.title, t.source) for t in tunes], "reasons": reasons}
-    _write_atomically(path, gzip.compress(json.dumps(entry).encode(), mtime=0))
+    write_atomically(path, gzip.compress(json.dumps(entry).encode(), mtime=0))
     return tunes, reasons
+
+
+def cached_arrays(key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns the arrays that `compute` returned the last time for the same `key`, or calls it and keeps the result."""
+    path = cache_folder() / f"{key}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as entry:
+            return dict(entry)
+    except FileNotFoundError:
+        pass
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        path.unlink(missing_ok=True)  # a torn file of an interrupted run
+    arrays = compute()
+    data = io.BytesIO()
+    np.savez(data, **arrays)
+    write_atomically(path, data.getvalue())
+    return arrays
 
 
 def cache_folder() -> Path:
@@ -101,12 +118,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "folkrnn"
 
 
-def cache_key(texts: Iterable[tuple[str, str]]) -> str:
-    """Returns a digest of named texts and of the tokeniser's own source, so that neither can change unnoticed."""
+def cache_key(texts: Iterable[tuple[str, str]], *packages: ModuleType) -> str:
+    """Returns a digest of named texts and of the source of notation and `packages`: none can change unnoticed."""
     hasher = hashlib.sha256()
     for name, text in texts:
         hasher.update(name.encode() + b"\0" + text.encode() + b"\0")
-    for source in sorted(Path(tokeniser.__file__).parent.glob("*.py")):
+    folders = [Path(tokeniser.__file__).parent, *(Path(package.__file__ or "").parent for package in packages)]
+    for source in (source for folder in folders for source in sorted(folder.glob("*.py"))):
         hasher.update(source.read_bytes())
     return hasher.hexdigest()[:16]
 
@@ -120,7 +138,8 @@ def parse_texts(name: str, texts: Sequence[tuple[str, str]]) -> tuple[list[Tune]
     return cached(cache_key(texts), parse)
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes all of a file of the cache or nothing; where it cannot be written, nothing."""
     partial = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

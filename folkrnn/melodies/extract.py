@@ -128,7 +128,7 @@ def extract_bytes(data: bytes, rules: Rules) -> Extraction:
     try:
         return extract(read_midi(data), rules)
     except Unreadable as error:
-        return _nothing(rules, "unreadable", str(error))
+        return nothing(rules, "unreadable", str(error))
 
 
 def extract(performance: Performance, rules: Rules) -> Extraction:
@@ -136,14 +136,14 @@ def extract(performance: Performance, rules: Rules) -> Extraction:
     here = performance
     admitted, why = _admitted(here, rules)
     if why:
-        return _nothing(rules, why)
+        return nothing(rules, why)
     cuts = _cuts(here)
     bar_of = np.array([_bar_steps(*_in_force(here.meters, time, (4, 4)), rules) for time in cuts[:-1]])
     tempo_of = np.array([_in_force(here.tempos, time, (120.0,))[0] for time in cuts[:-1]])
     piece = np.searchsorted(cuts[1:-1], here.start, side="right")
     admitted &= bar_of[piece] > 0
     if not admitted.any():
-        return _nothing(rules, "meter", _meters_named(here))
+        return nothing(rules, "meter", _meters_named(here))
     start, end = _quantised(here, cuts, piece, tempo_of)
     voice = _voices(here, piece, rules)
     # 6: by voice, start, and the highest first; where these are the same, as they began before quantising
@@ -151,7 +151,7 @@ def extract(performance: Performance, rules: Rules) -> Extraction:
     order = order[admitted[order]]
     melodies = _melodies(*(a[order] for a in (start, end, here.pitch, voice, piece, here.instrument)), bar_of, rules)
     if not melodies:
-        return _nothing(rules, "polyphony")
+        return nothing(rules, "polyphony")
     return _sliced(melodies, rules)
 
 
@@ -299,7 +299,7 @@ def _sliced(melodies: list[Melody], rules: Rules) -> Extraction:
     counts = [max((len(m.classes) - steps) // m.bar + 1, 0) for m in melodies]
     if not any(counts):
         longest = max(len(m.classes) for m in melodies)
-        empty = _nothing(rules, "too_short", f"the longest melody has {longest} steps of {steps}")
+        empty = nothing(rules, "too_short", f"the longest melody has {longest} steps of {steps}")
         return Extraction(empty.slices, empty.melody, empty.offset, melodies, empty.reason, empty.detail)
     melody = np.repeat(np.arange(len(melodies)), counts)
     offset = np.concatenate([np.arange(count) * m.bar for count, m in zip(counts, melodies, strict=True)])
@@ -310,7 +310,8 @@ def _sliced(melodies: list[Melody], rules: Rules) -> Extraction:
     return Extraction(from_first_note(windows), melody, offset, melodies)
 
 
-def _nothing(rules: Rules, reason: str, detail: str = "") -> Extraction:
+def nothing(rules: Rules, reason: str, detail: str = "") -> Extraction:
+    """Returns the extraction of a file that yields nothing."""
     none = np.empty(0, np.int64)
     return Extraction(np.empty((0, rules.steps), np.uint8), none, none, [], reason, detail)
 

@@ -1,0 +1,238 @@
+"""Corpora of melodies on the grid of sixteenths: `dataset=melodies`, `random_notes` and `twinkle`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+import folkrnn.melodies
+from folkrnn.datasets.corpus import Tune, distinct
+from folkrnn.datasets.families import families, held_out
+from folkrnn.datasets.irish import COLLECTIONS, irish, music21_corpus
+from folkrnn.datasets.parallel import in_parallel
+from folkrnn.datasets.parsing import WORTH_WORKERS, cache_key, cached_arrays, parse_texts, read_text
+from folkrnn.melodies import random_notes as random_generator
+from folkrnn.melodies import twinkle as song
+from folkrnn.melodies.extract import REASONS, Rules
+from folkrnn.melodies.from_tunes import from_tokens
+from folkrnn.melodies.grid import FIRST_ON, QUARTERS_PER_MINUTE
+from folkrnn.notation.rejection import REASONS as TUNE_REASONS
+from folkrnn.refusal import Refusal
+
+SONGS = {
+    "essenFolksong": "Essen Folksong Collection, 8,514 songs; encoded under Helmut Schaffrath, continued by Ewa "
+    "Dahlig-Turek, who permits non-commercial distribution and use with music21; ABC by Seymour Shlien",
+    "miscFolk": "American fife tunes and tunes of Northumbrian Minstrelsy (1882), 185 in all; tunes in the public "
+    "domain, transcriptions by Jack Campin and others as distributed with music21",
+}
+"""What comes with music21 as ABC besides the Irish collections: folder and terms of use."""
+
+_OTHER_REASONS = {
+    "duplicate": "the same tune again",
+    "token-not-in-vocabulary": "a token that folk-rnn has not",
+}
+_CHUNK = 400
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tune or a file that melodies come from."""
+
+    title: str
+    collection: str
+    key: str
+    """What identifies its content: decides the side on which its family falls."""
+
+
+@dataclass
+class MelodyCorpus:
+    """N melodies of T steps, where each comes from, and the count of every reason why a source yields none."""
+
+    name: str
+    classes: np.ndarray
+    """uint8 `[N, T]`, see `folkrnn.melodies.grid`."""
+    source: np.ndarray
+    """Index into `sources`, `[N]`."""
+    bar: np.ndarray
+    """The bar of its source (of its piece, in a MIDI file) with which each begins, from 1, `[N]`."""
+    sources: list[Source]
+    family: np.ndarray
+    """Family number of each source."""
+    rejections: Counter[str] = field(default_factory=Counter)
+    terms: dict[str, str] = field(default_factory=dict)
+    unused: list[tuple[str, str, str]] = field(default_factory=list)
+    """Title, reason and detail of each source that was read and yields no melody."""
+    lengths: np.ndarray = None  # type: ignore[assignment]
+    """Steps of each that count, `[N]`; all of them if not given."""
+    quarters_per_minute: np.ndarray = None  # type: ignore[assignment]
+    """The tempo at which seconds are counted, `[N]`; 120 if not given."""
+    instrument: np.ndarray | None = None
+    """Of a MIDI file: number of the instrument of each, `[N]`."""
+    piece: np.ndarray | None = None
+    """Of a MIDI file: which stretch between changes of tempo or meter, from 0, `[N]`."""
+
+    def __post_init__(self) -> None:
+        if not len(self.classes):
+            reasons = "; ".join(f"{count}: {why}" for _, count, why in self.reasons()[:3])
+            raise Refusal(f"dataset {self.name} holds no melody" + (f" ({reasons})" if reasons else ""))
+        if self.lengths is None:
+            self.lengths = np.full(len(self), self.classes.shape[1])
+        if self.quarters_per_minute is None:
+            self.quarters_per_minute = np.full(len(self), QUARTERS_PER_MINUTE)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def title(self, i: int) -> str:
+        """Returns where melody `i` stands: "The Morning Star, bar 5"."""
+        parts = [self.sources[self.source[i]].title or self.sources[self.source[i]].collection]
+        if self.piece is not None and self.instrument is not None:
+            parts += [f"instrument {self.instrument[i]}", *([f"piece {self.piece[i]}"] if self.piece[i] else [])]
+        return ", ".join([*parts, f"bar {self.bar[i]}"])
+
+    def reasons(self) -> list[tuple[str, int, str]]:
+        """Returns (reason, count, explanation) of what was left out, the most frequent first."""
+        known = {**TUNE_REASONS, **REASONS, **_OTHER_REASONS}
+        return [(reason, count, known.get(reason, reason)) for reason, count in self.rejections.most_common()]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all melodies in order, 16 hexadecimal digits."""
+        parts = (np.array(self.classes.shape), self.classes, self.lengths, self.quarters_per_minute)
+        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
+
+    @cached_property
+    def held_out(self) -> np.ndarray:
+        """Which melodies are of families held out for validation, bool `[N]`: the same whatever the seed."""
+        return held_out(self.family, [source.key for source in self.sources])[self.source]
+
+    @cached_property
+    def split(self) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of training and validation melodies, no family on both sides.
+
+        A held-out melody that stands in the training part as well, in the same or another key, is in neither.
+        """
+        held = self.held_out
+        training, validation = np.flatnonzero(~held), np.flatnonzero(held)
+        heard = set(intervals(self.classes[training]))
+        fresh = [key not in heard for key in intervals(self.classes[validation])]
+        return training, validation[np.array(fresh, bool)]
+
+    def profile(self) -> dict[str, float]:
+        """Returns numbers for the dataset card."""
+        begins = (self.classes >= FIRST_ON).sum(axis=1)
+        training, validation = self.split
+        return {
+            "melodies": float(len(self)),
+            "steps": float(self.classes.shape[1]),
+            "sources": float(len(self.sources)),
+            "sources_with_melodies": float(len(np.unique(self.source))),
+            "notes_per_melody": float(begins.mean()),
+            "training": float(len(training)),
+            "validation": float(len(validation)),
+            "left_out": float(sum(self.rejections.values())),
+        }
+
+
+def intervals(classes: np.ndarray) -> list[bytes]:
+    """Returns a key for each of `classes [N, T]` that all its transpositions share, and nothing else."""
+    rows = classes.astype(np.int16)
+    first = np.take_along_axis(rows, (rows >= FIRST_ON).argmax(axis=1)[:, None], 1)
+    return [row.tobytes() for row in np.where(rows >= FIRST_ON, rows - first + 1000, rows)]
+
+
+def melodies(bars: int = 2, meters: str = "all") -> MelodyCorpus:
+    """Returns the slices of all tunes that come with music21 as ABC: the Irish collections, Essen, fife and pipe tunes.
+
+    Tunes stand on C, as folk-rnn's tokens have them, repeats played out; `meters="4/4"` keeps those that Magenta would.
+    Melodies come back from a cache from the second time on.
+    """
+    rules = Rules(bars=bars, meters=meters)
+    tunes, rejections = _tunes()
+    named = [(tune.title, " ".join(tune.tokens)) for tune in tunes]
+    key = cache_key([("rules", repr(rules)), *named], folkrnn.melodies)
+    found = cached_arrays(f"melodies-{key}", lambda: _all_slices(tunes, rules))
+    unused = [(tune.title, why, "") for tune, why in zip(tunes, found["reason"].tolist(), strict=True) if why]
+    rejections.update(why for _, why, _ in unused)
+    return MelodyCorpus(
+        name="melodies",
+        classes=found["classes"],
+        source=found["source"],
+        bar=found["bar"],
+        sources=[_source(tune) for tune in tunes],
+        family=found["family"],
+        rejections=rejections,
+        terms={**COLLECTIONS, **SONGS},
+        unused=unused,
+    )
+
+
+def _tunes() -> tuple[list[Tune], Counter[str]]:
+    texts = [
+        (collection, read_text(path))
+        for collection in SONGS
+        for path in sorted((music21_corpus(SONGS) / collection).glob("*.abc"))
+    ]
+    songs, rejections = parse_texts("songs", texts)
+    danced = irish()
+    rejections = rejections + danced.rejections
+    return distinct([*danced.tunes, *songs], rejections), rejections
+
+
+def _source(tune: Tune) -> Source:
+    return Source(tune.title, tune.source, hashlib.sha256(" ".join(tune.tokens).encode()).hexdigest()[:16])
+
+
+def _all_slices(tunes: Sequence[Tune], rules: Rules) -> dict[str, np.ndarray]:
+    """Slices of all tunes, the tune and bar of each, and for each tune its family and why it yields none."""
+    chunks = [(tunes[k : k + _CHUNK], rules) for k in range(0, len(tunes), _CHUNK)]
+    workers = None if len(tunes) >= WORTH_WORKERS else 1
+    columns = list(zip(*in_parallel(_slices, chunks, "Cutting melodies", workers), strict=True))
+    classes, counts, bar, reason = (np.concatenate(column) for column in columns)
+    source = np.repeat(np.arange(len(tunes), dtype=np.int32), counts)
+    return {"classes": classes, "source": source, "bar": bar, "reason": reason, "family": families(tunes)}
+
+
+def _slices(chunk: tuple[Sequence[Tune], Rules]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    tunes, rules = chunk
+    found = [from_tokens(tune.tokens, rules) for tune in tunes]
+    return (
+        np.concatenate([slices.classes for slices in found]),
+        np.array([len(slices.classes) for slices in found]),
+        np.concatenate([slices.bar for slices in found]),
+        np.array([slices.reason for slices in found]),
+    )
+
+
+def random_notes(count: int = 50_000, bars: int = 2, seed: int = 0) -> MelodyCorpus:
+    """Returns the random sequences of the source paper (50,000 there), each with the tempo that its seconds ask for."""
+    drawn = random_generator.random_notes(count, np.random.default_rng(seed), bars)
+    name = f"random notes, seed {seed}"
+    return MelodyCorpus(
+        name="random_notes",
+        classes=drawn.classes,
+        source=np.arange(count, dtype=np.int32),
+        bar=np.ones(count, np.int32),
+        sources=[Source(f"random {i}", name, f"{seed} {i}") for i in range(count)],
+        family=np.arange(count),
+        terms={name: "drawn by this program"},
+        quarters_per_minute=drawn.quarters_per_minute,
+    )
+
+
+def twinkle(bars: int = 2) -> MelodyCorpus:
+    """Returns the one melody of the source paper's examples."""
+    return MelodyCorpus(
+        name="twinkle",
+        classes=song.twinkle(bars)[None],
+        source=np.zeros(1, np.int32),
+        bar=np.ones(1, np.int32),
+        sources=[Source(song.TITLE, "traditional", song.TITLE)],
+        family=np.zeros(1, np.int64),
+        terms={"traditional": "public domain"},
+    )
