@@ -272,12 +272,15 @@ def _steps_of(sizes: Sizes) -> str:
 
 
 def _differences(wanted: Mapping[str, tuple[int, ...]], variables: Mapping[str, Variable]) -> list[str]:
-    missing = [f"{name} is missing" for name in wanted if name not in variables]
-    return missing + [
-        f"{name} is {list(variables[name].shape)}, not {list(shape)}"
+    """What differs, in words: shapes first, then what is missing; a bias only where its kernel is right."""
+    wrong = {
+        name: f"{name} is {list(variables[name].shape)}, not {list(shape)}"
         for name, shape in wanted.items()
         if name in variables and variables[name].shape != shape
-    ]
+    }
+    wrong |= {name: f"{name} is missing" for name in wanted if name not in variables}
+    implied = {name for name in wrong if name.endswith("bias") and name.removesuffix("bias") + "kernel" in wrong}
+    return [text for name, text in wrong.items() if name not in implied]
 
 
 def _listed(things: list[str]) -> str:
