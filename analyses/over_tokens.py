@@ -1,0 +1,64 @@
+"""Vectors over the vocabulary: drawn by type as the papers draw them, and named by their strongest tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from folkrnn import style
+from folkrnn.datasets.corpus import Corpus
+from folkrnn.vocabulary import TYPES, Vocabulary
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+
+
+def strongest(vector: np.ndarray, vocabulary: Vocabulary, n: int = 6) -> tuple[list[str], list[str]]:
+    """Returns the tokens that `vector [V]` raises most and lowers most, at most `n` of each, the strongest first."""
+    order = np.argsort(-vector, kind="stable")
+    raised = [vocabulary.tokens[i] for i in order[:n] if vector[i] > 0]
+    return raised, [vocabulary.tokens[i] for i in order[::-1][:n] if vector[i] < 0]
+
+
+def type_edges(vocabulary: Vocabulary) -> dict[str, tuple[float, float]]:
+    """Returns where each type that occurs begins and ends on an axis of tokens in plot order."""
+    counts = Counter(vocabulary.types)
+    ends = np.cumsum([counts[name] for name in TYPES]) - 0.5
+    return {
+        name: (float(end - counts[name]), float(end)) for name, end in zip(TYPES, ends, strict=True) if counts[name]
+    }
+
+
+def type_lines(axes: matplotlib.axes.Axes, vocabulary: Vocabulary, both: bool = False) -> None:
+    """Draws a thin line between the types on the x axis, and with `both` on the y axis."""
+    for _, end in list(type_edges(vocabulary).values())[:-1]:
+        axes.axvline(end, color=style.SOFT, linewidth=0.6, zorder=0.6)
+        if both:
+            axes.axhline(end, color=style.SOFT, linewidth=0.6, zorder=0.6)
+
+
+def name_types(axes: matplotlib.axes.Axes, vocabulary: Vocabulary) -> None:
+    """Writes the names of the types above an axis of tokens, each over its tokens."""
+    for name, (start, end) in type_edges(vocabulary).items():
+        wide = end - start > 12
+        axes.annotate(
+            name,
+            ((start + end) / 2, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center" if wide else "left",
+            va="bottom",
+            rotation=0 if wide else 35,
+            fontsize=6.5,
+            color=style.TYPE_COLOURS[name],
+        )
+
+
+def token_counts(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
+    """Returns how often each token stands in the corpus, markers included, `[V]`; tokens it lacks count 0."""
+    counts = Counter(token for tune in corpus.tunes for token in tune.tokens)
+    counts[vocabulary.tokens[vocabulary.start]] = counts[vocabulary.tokens[vocabulary.end]] = len(corpus.tunes)
+    return np.array([counts[token] for token in vocabulary.tokens])

@@ -1,0 +1,73 @@
+"""The displacement law: identities of any law, and the numbers printed in the paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analyses.displacement import displaced, displacement, factor, factor_of_others
+from folkrnn.refusal import Refusal
+
+probabilities = st.floats(1e-6, 1 - 1e-6)
+
+
+def law_of(values: np.ndarray) -> np.ndarray:
+    e = np.exp(values - values.max())
+    return e / e.sum()
+
+
+def test_the_papers_example_almost_quadruples_a_token_of_five_percent_or_leaves_a_quarter() -> None:
+    assert factor(1.54, 0.05) == pytest.approx(3.9423, abs=5e-5)
+    assert factor(-1.54, 0.05) == pytest.approx(0.2231, abs=5e-5)
+    assert displacement(0.01, 0.05) == pytest.approx(-4.656, abs=5e-4)
+
+
+@given(probabilities, st.floats(-12, 12))
+def test_the_factor_of_a_displacement_gives_the_displacement_back(p: float, delta: float) -> None:
+    assert displacement(factor(delta, p), p) == pytest.approx(delta, abs=1e-6)
+
+
+@given(probabilities, st.floats(1e-6, 1 - 1e-6))
+def test_the_displacement_of_a_factor_gives_the_factor_back(p: float, share: float) -> None:
+    alpha = share / p
+    assert factor(displacement(alpha, p), p) == pytest.approx(alpha, rel=1e-6)
+
+
+@given(st.integers(0, 9), st.floats(-8, 8), st.floats(0.3, 3.0), st.integers(0, 10_000))
+def test_moving_one_value_scales_its_token_by_alpha_and_all_others_alike(
+    n: int, delta: float, temperature: float, seed: int
+) -> None:
+    values = np.random.default_rng(seed).normal(size=10) / temperature
+    law, moved = law_of(values), law_of(values + delta * np.eye(10)[n])
+    alpha = factor(delta, law[n])
+    others = np.arange(10) != n
+    np.testing.assert_allclose(moved[n], alpha * law[n], rtol=1e-10)
+    np.testing.assert_allclose(moved[others], factor_of_others(alpha, law[n]) * law[others], rtol=1e-7)
+
+
+@given(st.integers(0, 10_000))
+def test_any_displacement_is_the_softmax_of_the_displaced_values(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, delta = rng.normal(size=(3, 7)), 4 * rng.normal(size=7)
+    expected = [law_of(row + delta) for row in values]
+    np.testing.assert_allclose(displaced(np.array([law_of(row) for row in values]), delta), expected, rtol=1e-10)
+
+
+def test_displacing_all_tokens_alike_changes_nothing() -> None:
+    law = law_of(np.arange(5.0))
+    np.testing.assert_allclose(displaced(law, np.full(5, 3.0)), law)
+
+
+def test_the_limits_of_alpha_are_infinite_displacements() -> None:
+    assert displacement(0.0, 0.2) == -np.inf
+    assert displacement(5.0, 0.2) == np.inf
+    assert factor(-np.inf, 0.2) == 0
+    assert factor(np.inf, 0.2) == pytest.approx(5)
+
+
+@pytest.mark.parametrize(("alpha", "p"), [(-0.1, 0.5), (2.1, 0.5), (1.0, 0.0), (1.0, 1.0), (1.0, 1.5)])
+def test_what_no_probability_can_become_is_refused(alpha: float, p: float) -> None:
+    with pytest.raises(Refusal):
+        displacement(alpha, p)
