@@ -46,7 +46,7 @@ def lengths_of(classes: Tensor, lengths: Tensor | None = None) -> Tensor:
         return ((classes != NOTHING) * place).amax(-1)
     if lengths.shape != (len(classes),) or bool(((lengths < 0) | (lengths > steps)).any()):
         raise Refusal(f"lengths must be {len(classes)} numbers from 0 to {steps}, one per melody")
-    return lengths.long()
+    return lengths.to(classes.device, torch.long)
 
 
 def valid_steps(lengths: Tensor, steps: int, segments: int = 1) -> Tensor:
