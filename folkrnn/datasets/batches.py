@@ -9,22 +9,48 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from folkrnn.refusal import Refusal
+
 IGNORED = -100
 """Target of padded positions; `torch.nn.functional.cross_entropy` skips it."""
 
 
+Batching = Literal["bucketed", "published"]
+"""Neighbours in length, each tune once an epoch; or the authors' draw, uniform over lengths."""
+
+Split = Literal["families", "published"]
+"""Tune families kept on one side; or the authors' random tunes."""
+
+PUBLISHED_SEED = 42
+"""Of the authors' split and of their batches."""
+
+
+class Size(NamedTuple):
+    """Of a whole batch, over all processes."""
+
+    tokens: int
+    """To predict."""
+    tunes: int
+
+
 @dataclass(frozen=True)
 class Share:
-    """One process's rows of a batch, and the number of tokens to predict in the whole batch."""
+    """One process's rows of a batch, and the size of the whole batch."""
 
     rows: list[int]
-    tokens: int
+    size: Size
+
+    @property
+    def tokens(self) -> int:
+        return self.size.tokens
 
 
 def bucketed(
@@ -41,10 +67,64 @@ def bucketed(
     return [batches[k] for k in rng.permutation(len(batches))]
 
 
+def published_split(lengths: Sequence[int], batch_size: int = 64) -> tuple[list[int], list[int]]:
+    """Returns indices of the authors' training and validation tunes, each side's longest first (facts, section 2.5).
+
+    Tunes are sorted by length, longest first; a whole number of batches, nearest to 5 % of the tunes but at least one,
+    is drawn at random. Settings of one tune may so come to stand on both sides. Raises Refusal where no tune is left.
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    number = batch_size * max(1, round(0.05 * len(order) / batch_size))
+    if number >= len(order):
+        raise Refusal(
+            f"recipe.split=published holds out {number} tunes, but there are {len(order)}; use recipe.split=families"
+        )
+    held = np.zeros(len(order), bool)
+    held[np.random.RandomState(PUBLISHED_SEED).choice(len(order), number, replace=False)] = True
+    return order[~held].tolist(), order[held].tolist()
+
+
+def published_epochs(lengths: Sequence[int], batch_size: int) -> Iterator[list[list[int]]]:
+    """Yields the authors' batches, epoch after epoch, from one stream of random numbers (facts sheet, section 2.5).
+
+    A length is drawn uniformly from those that still have tunes, however many, and fills a batch; one that cannot is
+    struck out and a neighbour in the list of lengths fills up. What is left over at the end of an epoch is dropped.
+    Lengths stand in ascending order: that of the keys of a Python 2 dictionary of such numbers (below its table size).
+    """
+    rng = np.random.RandomState(PUBLISHED_SEED)
+    by_length = {length: [] for length in sorted(set(lengths))}
+    for index, length in enumerate(lengths):
+        by_length[length].append(index)
+    while True:
+        for tunes in by_length.values():
+            rng.shuffle(tunes)
+        yield list(_published_batches({length: list(tunes) for length, tunes in by_length.items()}, batch_size, rng))
+
+
+def _published_batches(left: dict[int, list[int]], batch_size: int, rng: np.random.RandomState) -> Iterator[list[int]]:
+    lengths = list(left)
+    batch: list[int] = []
+    place = int(rng.choice(len(lengths)))
+    while lengths:
+        tunes, missing = left[lengths[place]], batch_size - len(batch)
+        batch += tunes[:missing]
+        del tunes[:missing]
+        if len(batch) == batch_size:
+            yield batch
+            batch, place = [], int(rng.choice(len(lengths)))
+            continue
+        del lengths[place]
+        if 0 < place < len(lengths) - 1:
+            place += int(rng.choice([-1, 0]))
+        else:  # either end of the list has one neighbour only
+            place = 0 if place == 0 else len(lengths) - 1
+
+
 class BucketSampler(Sampler[Share]):
     """Yields this process's share of each batch of an epoch; `set_epoch` (which Lightning calls) chooses the epoch.
 
-    `lengths` are numbers of tokens to predict. Without `shuffle`, batches go from short to long tunes.
+    `lengths` are numbers of tokens to predict. Without `shuffle`, batches go from short to long tunes. The first
+    `skip[1]` batches of epoch `skip[0]` are left out: a resumed training has seen them.
     """
 
     def __init__(
@@ -55,22 +135,39 @@ class BucketSampler(Sampler[Share]):
         shuffle: bool = True,
         processes: int = 1,
         process: int = 0,
+        batching: Batching = "bucketed",
+        skip: tuple[int, int] = (0, 0),
     ) -> None:
         self.lengths, self.batch_size, self.seed, self.shuffle = list(lengths), batch_size, seed, shuffle
         self.processes, self.process, self.epoch = processes, process, 0
+        self.batching, self.skip = batching, skip
+        if self._published and len(self.lengths) < batch_size:
+            raise Refusal(
+                f"recipe.batching=published drops incomplete batches, and {len(self.lengths)} tunes fill none of "
+                f"{batch_size}; use recipe.batching=bucketed or a smaller recipe.batch_size"
+            )
+
+    @property
+    def _published(self) -> bool:
+        return self.shuffle and self.batching == "published"
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.batch_size)
+        whole = len(self.lengths) // self.batch_size
+        return whole if self._published else math.ceil(len(self.lengths) / self.batch_size)
 
     def __iter__(self) -> Iterator[Share]:
-        for batch in self.batches():
-            yield Share(batch[self.process :: self.processes], sum(self.lengths[i] for i in batch))
+        first = self.skip[1] if self.epoch == self.skip[0] else 0
+        for batch in self.batches()[first:]:
+            size = Size(sum(self.lengths[i] for i in batch), len(batch))
+            yield Share(batch[self.process :: self.processes], size)
 
     def batches(self) -> list[list[int]]:
         """Returns the whole batches of the epoch."""
+        if self._published:  # the stream runs on across epochs: go there from the start, which takes milliseconds
+            return next(islice(published_epochs(self.lengths, self.batch_size), self.epoch, None))
         if self.shuffle:
             return bucketed(self.lengths, self.batch_size, np.random.default_rng([self.seed, self.epoch]))
         order = sorted(range(len(self.lengths)), key=lambda i: self.lengths[i])

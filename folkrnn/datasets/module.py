@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from folkrnn.datasets.batches import BucketSampler, Share, pad
+from folkrnn.datasets.batches import Batching, BucketSampler, Share, Size, Split, pad, published_split
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.families import split
 from folkrnn.refusal import Refusal
@@ -17,8 +17,8 @@ from folkrnn.refusal import Refusal
 VALIDATION_BATCH = 64
 
 
-Batch = tuple[Tensor, Tensor, int]
-"""Inputs and targets `[B, T]` of this process, and the tokens to predict in the whole batch of all processes."""
+Batch = tuple[Tensor, Tensor, Size]
+"""Inputs and targets `[B, T]` of this process, and the size of the whole batch of all processes."""
 
 
 class PaddedTunes(Dataset[Batch]):
@@ -31,20 +31,40 @@ class PaddedTunes(Dataset[Batch]):
         return len(self.tunes)
 
     def __getitem__(self, share: Share) -> Batch:
-        return *pad([self.tunes[i] for i in share.rows], self.padding), share.tokens
+        return *pad([self.tunes[i] for i in share.rows], self.padding), share.size
+
+
+def sides(corpus: Corpus, kind: Split = "families", batch_size: int = 64) -> tuple[list[int], list[int]]:
+    """Returns indices of training and validation tunes. Raises Refusal where a side would be empty."""
+    if kind == "published":
+        return published_split([len(ids) for ids in corpus.ids], batch_size)
+    training, validation = split(corpus.tunes)
+    if not training or not validation:
+        raise Refusal(
+            f"dataset {corpus.name} has {len(corpus)} tunes: too few families for a training and a validation side"
+        )
+    return training, validation
 
 
 class TuneBatches(pl.LightningDataModule):
-    """Length-bucketed batches; the validation side never shares a tune family with the training side."""
+    """Length-bucketed batches; with the default split the validation side shares no tune family with the training side.
 
-    def __init__(self, corpus: Corpus, batch_size: int, seed: int) -> None:
+    `skip`: (epoch, batches of it that a resumed training has seen).
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        batch_size: int,
+        seed: int,
+        batching: Batching = "bucketed",
+        split: Split = "families",
+        skip: tuple[int, int] = (0, 0),
+    ) -> None:
         super().__init__()
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
-        self.training, self.validation = split(corpus.tunes)
-        if not self.training or not self.validation:
-            raise Refusal(
-                f"dataset {corpus.name} has {len(corpus)} tunes: too few families for a training and a validation side"
-            )
+        self.batching, self.skip = batching, skip
+        self.training, self.validation = sides(corpus, split, batch_size)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(self.training, self.batch_size, shuffle=True)
@@ -54,7 +74,11 @@ class TuneBatches(pl.LightningDataModule):
 
     def _loader(self, indices: Sequence[int], batch_size: int, shuffle: bool) -> DataLoader:
         tunes = [self.corpus.ids[i] for i in indices]
+        lengths = [len(ids) - 1 for ids in tunes]
         processes, process = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = BucketSampler([len(ids) - 1 for ids in tunes], batch_size, self.seed, shuffle, processes, process)
+        skip = self.skip if shuffle else (0, 0)
+        sampler = BucketSampler(
+            lengths, batch_size, self.seed, shuffle, processes, process, batching=self.batching, skip=skip
+        )
         # the sampler yields whole batches, so the loader must not batch again
         return DataLoader(PaddedTunes(tunes, self.corpus.vocabulary.end), sampler=sampler, batch_size=None)

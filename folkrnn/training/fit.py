@@ -17,7 +17,7 @@ from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.module import TuneBatches
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
-from folkrnn.training.language_model import LanguageModelTraining, Recipe
+from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Fitted:
 def fit(
     model: FolkRNN,
     corpus: Corpus,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     settings: TrainerSettings,
     seed: int,
     folder: Path,
@@ -73,9 +73,8 @@ def fit(
         )
     _hush_lightning()
     pl.seed_everything(seed, verbose=False)
-    if recipe.dropout is not None:
-        model.dropout = recipe.dropout
-    batches = TuneBatches(corpus, recipe.batch_size, seed)
+    recipe.prepare(model, seed)
+    batches = TuneBatches(corpus, recipe.batch_size, seed, recipe.batching, recipe.split)
     keep = ModelCheckpoint(
         folder, "best", "validation/loss", save_last=True, save_top_k=1, enable_version_counter=False, verbose=False
     )

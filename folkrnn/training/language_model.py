@@ -1,18 +1,52 @@
-"""Training a FolkRNN: the loss, the optimiser and its schedule, as a LightningModule."""
+"""Training a FolkRNN: the recipe, and the LightningModule that follows it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import ClassVar, Protocol
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from folkrnn.datasets.batches import IGNORED
+from folkrnn.datasets.batches import IGNORED, Batching, Split
 from folkrnn.datasets.module import Batch
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
+from folkrnn.training.gate_clipping import ClipRecord
+from folkrnn.training.losses import LOSSES, LossName, summed_loss, token_loss
+
+__all__ = ["LanguageModelTraining", "Recipe", "TrainingRecipe", "learning_rate_at", "summed_loss", "token_loss"]
+
+
+class TrainingRecipe(Protocol):
+    """What a recipe decides; `recipe=` names one."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def loss(self) -> LossName: ...
+    @property
+    def batching(self) -> Batching: ...
+    @property
+    def split(self) -> Split: ...
+
+    def prepare(self, model: FolkRNN, seed: int) -> None:
+        """Sets what the recipe wants otherwise in an untrained model."""
+
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
+
+    def rate(self, update: int, total: int, per_epoch: int) -> float:
+        """Returns the learning rate of an update (from 0) out of `total`."""
+        ...
+
+    def logits(self, model: FolkRNN, inputs: Tensor, processes: int, record: ClipRecord) -> Tensor: ...
+
+    def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Returns the norm of all gradients, having clipped them if the recipe does."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -29,19 +63,29 @@ class Recipe:
     dropout: float | None = 0.25
     """Replaces the model's dropout; null keeps it."""
 
+    loss: ClassVar[LossName] = "per_token"
+    batching: ClassVar[Batching] = "bucketed"
+    split: ClassVar[Split] = "families"
+
     def __post_init__(self) -> None:
         if self.learning_rate <= 0 or self.batch_size < 1 or self.clip_norm <= 0:
             raise Refusal(f"recipe: learning_rate, batch_size and clip_norm must be positive; got {asdict(self)}")
 
+    def prepare(self, model: FolkRNN, seed: int) -> None:
+        if self.dropout is not None:
+            model.dropout = self.dropout
 
-def summed_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Returns the sum over real tokens of −ln p(token), in nats; logits `[B, T, V]`, targets `[B, T]`."""
-    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
+    def rate(self, update: int, total: int, per_epoch: int) -> float:
+        return learning_rate_at(update, total, self)
 
-def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Returns the mean over real tokens of −ln p(token), in nats per token; logits `[B, T, V]`, targets `[B, T]`."""
-    return summed_loss(logits, targets) / (targets != IGNORED).sum()
+    def logits(self, model: FolkRNN, inputs: Tensor, processes: int, record: ClipRecord) -> Tensor:
+        return model(inputs)
+
+    def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
 
 
 def learning_rate_at(update: int, total: int, recipe: Recipe) -> float:
@@ -56,46 +100,69 @@ def learning_rate_at(update: int, total: int, recipe: Recipe) -> float:
 class LanguageModelTraining(pl.LightningModule):
     """Fits a FolkRNN to predict each token from those before it.
 
-    Logs `train/loss`, `train/learning_rate`, `train/gradient_norm` per update and `validation/loss` per epoch,
-    losses in nats per token (uniform guessing among 137 tokens: 4.92).
+    Logs per update `train/loss` (nats per token, whatever is minimised; uniform guessing among 137 tokens costs 4.92),
+    `train/objective` where something else is minimised, `train/learning_rate`, `train/gradient_norm`, and, where gate
+    gradients are clipped, `train/gate_clip_share` and `train/gate_gradient_max`; per validation `validation/loss` (nats
+    per token) and `validation/nats_per_tune`.
     """
 
-    def __init__(self, model: FolkRNN, recipe: Recipe) -> None:
+    def __init__(self, model: FolkRNN, recipe: TrainingRecipe) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
+        self._clips = ClipRecord()
         self.save_hyperparameters({"recipe": asdict(recipe)})
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        inputs, targets, tokens = batch
-        # DDP averages over processes: this makes the average the mean over the tokens of the whole batch
-        loss = summed_loss(self.model(inputs), targets) * self.trainer.world_size / tokens
-        self.log("train/loss", loss, prog_bar=True)
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        inputs, targets, size = batch
+        processes = self.trainer.world_size
+        logits = self.recipe.logits(self.model, inputs, processes, self._clips)
+        # DDP averages over processes: this makes the average the loss of the whole batch
+        loss = LOSSES[self.recipe.loss](logits, targets, size) * processes
+        self._stop_at_nonsense(loss, inputs, index)
+        if self.recipe.loss == "per_token":
+            self.log("train/loss", loss, prog_bar=True)
+        else:
+            self.log("train/loss", summed_loss(logits.detach(), targets) * processes / size.tokens, prog_bar=True)
+            self.log("train/objective", loss)
         return loss
 
+    def _stop_at_nonsense(self, loss: Tensor, inputs: Tensor, index: int) -> None:
+        """Raises Refusal at a loss that is no number, before it can reach the parameters."""
+        if not torch.isfinite(loss):
+            raise Refusal(
+                f"the training loss is {float(loss)} at update {self.trainer.global_step} (epoch "
+                f"{self.trainer.current_epoch}, batch {index}: {inputs.shape[0]} tunes of up to {inputs.shape[1]} "
+                "tokens); nothing of this batch was kept. A smaller recipe.learning_rate may help"
+            )
+
     def on_validation_epoch_start(self) -> None:
-        self._nats = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self._nats = torch.zeros(3, dtype=torch.float64, device=self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         inputs, targets, _ = batch
-        self._nats += torch.stack(
-            [summed_loss(self.model(inputs), targets).double(), (targets != IGNORED).sum().double()]
-        )
+        real = targets != IGNORED
+        summed = summed_loss(self.model(inputs), targets).double()
+        self._nats += torch.stack([summed, real.sum().double(), real.any(1).sum().double()])
 
     def on_validation_epoch_end(self) -> None:
-        nats, tokens = self.trainer.strategy.reduce(self._nats, reduce_op="sum")
+        nats, tokens, tunes = self.trainer.strategy.reduce(self._nats, reduce_op="sum")
         self.log("validation/loss", (nats / tokens).float(), prog_bar=True, rank_zero_only=False)
+        self.log("validation/nats_per_tune", (nats / tunes).float(), rank_zero_only=False)
 
     def configure_optimizers(self) -> dict:
-        optimiser = torch.optim.AdamW(
-            self.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
-        )
+        optimiser = self.recipe.optimiser(self.parameters())
         total = int(self.trainer.estimated_stepping_batches)
+        per_epoch = max(1, total // max(1, self.trainer.max_epochs or 1))
+        full = optimiser.param_groups[0]["lr"]
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda update: learning_rate_at(update, total, self.recipe) / self.recipe.learning_rate
+            optimiser, lambda update: self.recipe.rate(update, total, per_epoch) / full
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: object, **__: object) -> None:
-        norm = nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_norm)
-        self.log("train/gradient_norm", norm)
+        self.log("train/gradient_norm", self.recipe.clip(self.parameters()))
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
+        if self._clips.total:
+            self.log("train/gate_clip_share", self._clips.share)
+            self.log("train/gate_gradient_max", torch.as_tensor(self._clips.largest))
+            self._clips.clipped, self._clips.total, self._clips.largest = 0, 0, 0.0

@@ -1,10 +1,23 @@
+from collections import Counter
+from itertools import islice
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.datasets.batches import IGNORED, BucketSampler, bucketed, filled_share, pad
+from folkrnn.datasets.batches import (
+    IGNORED,
+    BucketSampler,
+    bucketed,
+    filled_share,
+    pad,
+    published_epochs,
+    published_split,
+)
 from folkrnn.datasets.irish import irish
+from folkrnn.refusal import Refusal
 
 LENGTHS = st.lists(st.integers(3, 900), min_size=1, max_size=300)
 
@@ -57,3 +70,72 @@ def test_padded_targets_are_the_inputs_one_step_ahead(tunes):
         assert inputs[row, : len(tune) - 1].tolist() == tune[:-1]
         assert targets[row, : len(tune) - 1].tolist() == tune[1:]
         assert torch.all(targets[row, len(tune) - 1 :] == IGNORED)
+
+
+def test_a_resumed_epoch_goes_on_after_the_batches_it_has_had():
+    lengths = range(10, 200)
+    for batching in ("bucketed", "published"):
+        whole, resumed = (BucketSampler(lengths, 8, 3, batching=batching, skip=skip) for skip in ((0, 0), (2, 5)))
+        for epoch, first in ((2, 5), (3, 0), (0, 0)):
+            whole.set_epoch(epoch)
+            resumed.set_epoch(epoch)
+            assert list(resumed) == list(whole)[first:]
+
+
+def test_the_split_of_v2_holds_out_1152_tunes_and_leaves_351_batches():
+    lengths = np.random.default_rng(0).integers(20, 400, 23_636)
+    training, validation = published_split(lengths)
+    assert (len(training), len(validation)) == (22_484, 1_152)
+    assert len(BucketSampler(lengths[training], 64, 1, batching="published")) == 351
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
+    drawn = set(np.random.RandomState(42).choice(np.arange(23_636), 1_152, replace=False).tolist())
+    assert validation == [tune for place, tune in enumerate(order) if place in drawn]
+    assert training == [tune for place, tune in enumerate(order) if place not in drawn]
+
+
+def test_too_few_tunes_for_the_published_split_or_batches_are_refused():
+    with pytest.raises(Refusal, match="split=families"):
+        published_split([10] * 64)
+    with pytest.raises(Refusal, match="batching=bucketed"):
+        BucketSampler([10] * 30, 64, 1, batching="published")
+
+
+@given(LENGTHS, st.integers(1, 40))
+def test_a_published_epoch_is_whole_batches_of_distinct_tunes_and_drops_the_rest(lengths, size):
+    for batches in islice(published_epochs(lengths, size), 2):
+        drawn = [i for batch in batches for i in batch]
+        assert len(batches) == len(lengths) // size
+        assert all(len(batch) == size for batch in batches)
+        assert len(set(drawn)) == len(drawn)
+
+
+def test_published_batches_are_uniform_over_lengths_however_many_tunes_have_them():
+    # 63 lengths of 8 tunes and one of 8 × 63: uniform over tunes, half the first batches would be of the long list
+    lengths = [length for length in range(10, 73) for _ in range(8)] + [73] * (8 * 63)
+    firsts = Counter()
+    for batches in islice(published_epochs(lengths, 8), 400):
+        firsts[lengths[batches[0][0]]] += 1
+    assert firsts[73] < 25
+    assert len(firsts) > 55
+
+
+def test_published_batches_follow_the_authors_stream_by_hand():
+    # lengths 5 (tunes 0, 1, 2) and 9 (tunes 3, 4); batches of two
+    rng = np.random.RandomState(42)
+    short, long = [0, 1, 2], [3, 4]
+    rng.shuffle(short)
+    rng.shuffle(long)
+    left = {5: list(short), 9: list(long)}
+    expected, lengths, batch, drawn = [], [5, 9], [], rng.choice([5, 9])
+    while lengths:
+        take = 2 - len(batch)
+        batch, left[drawn] = batch + left[drawn][:take], left[drawn][take:]
+        if len(batch) == 2:
+            expected.append(batch)
+            batch, drawn = [], rng.choice(lengths)
+        else:
+            lengths.remove(drawn)
+            drawn = lengths[0] if lengths else None
+    epochs = published_epochs([5, 5, 5, 9, 9], 2)
+    assert next(epochs) == expected
+    assert len(next(epochs)) == 2

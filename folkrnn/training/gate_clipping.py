@@ -1,0 +1,115 @@
+"""LSTM layers whose gate pre-activations have their gradients clipped at every step, as Lasagne's `grad_clipping` does.
+
+During back-propagation through time the gradient with respect to the stacked pre-activations of a step is clipped
+element by element before it goes on to the weights, the biases, the layer below and the step before (facts sheet,
+section 2.3). Fused kernels cannot do that, so both directions are loops over steps here; matrix products over all steps
+are still single ones. Without a limit the gradients are those of the fused kernels.
+
+Shapes: B tunes, T steps, H units; gates are stacked i, f, g, o.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.recurrent import RecurrentLayer
+from folkrnn.refusal import Refusal
+
+
+@dataclass
+class ClipRecord:
+    """What the latest backward passes clipped: read it for curves, then start anew."""
+
+    clipped: Tensor | int = 0
+    total: int = 0
+    largest: Tensor | float = 0.0
+    """Largest magnitude after clipping."""
+
+    @property
+    def share(self) -> float:
+        return float(self.clipped) / max(1, self.total)
+
+
+class ClippedLSTM(torch.autograd.Function):
+    """h `[T, B, H]` of a layer from its drive W_x x + b `[T, B, 4H]`, `weight_hh [4H, H]`, h₀ and c₀ `[B, H]`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, drive: Tensor, weight_hh: Tensor, h0: Tensor, c0: Tensor, limit: float | None, record: ClipRecord
+    ) -> Tensor:
+        T, B, rows = drive.shape
+        H = rows // 4
+        gates, tanhc = torch.empty_like(drive), drive.new_empty(T, B, H)
+        hs, cs = drive.new_empty(T + 1, B, H), drive.new_empty(T + 1, B, H)
+        hs[0], cs[0] = h0, c0
+        recurrent = weight_hh.t()
+        for t in range(T):
+            pre = torch.addmm(drive[t], hs[t], recurrent)
+            gates[t, :, : 2 * H] = pre[:, : 2 * H].sigmoid()
+            gates[t, :, 2 * H : 3 * H] = pre[:, 2 * H : 3 * H].tanh()
+            gates[t, :, 3 * H :] = pre[:, 3 * H :].sigmoid()
+            i, f, g, o = gates[t].chunk(4, dim=-1)
+            cs[t + 1] = f * cs[t] + i * g
+            tanhc[t] = cs[t + 1].tanh()
+            hs[t + 1] = o * tanhc[t]
+        ctx.save_for_backward(weight_hh, gates, tanhc, hs, cs)
+        ctx.limit, ctx.record = limit, record
+        return hs[1:].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
+        weight_hh, gates, tanhc, hs, cs = ctx.saved_tensors
+        T, B, H = tanhc.shape
+        pre = torch.empty_like(gates)
+        dh_next, dc = torch.zeros_like(hs[0]), torch.zeros_like(hs[0])
+        for t in reversed(range(T)):
+            i, f, g, o = gates[t].chunk(4, dim=-1)
+            dh = grad_h[t] + dh_next
+            dc = dc + dh * o * (1 - tanhc[t] * tanhc[t])
+            pre[t, :, :H] = dc * g * i * (1 - i)
+            pre[t, :, H : 2 * H] = dc * cs[t] * f * (1 - f)
+            pre[t, :, 2 * H : 3 * H] = dc * i * (1 - g * g)
+            pre[t, :, 3 * H :] = dh * tanhc[t] * o * (1 - o)
+            if ctx.limit is not None:
+                pre[t].clamp_(-ctx.limit, ctx.limit)
+            dh_next = pre[t] @ weight_hh
+            dc = dc * f
+        _take_down(ctx.record, pre, ctx.limit)
+        weight = pre.reshape(T * B, -1).t() @ hs[:-1].reshape(T * B, H)
+        return pre, weight, dh_next, dc, None, None
+
+
+def _take_down(record: ClipRecord, gradients: Tensor, limit: float | None) -> None:
+    sizes = gradients.abs()
+    record.largest = torch.maximum(sizes.max(), torch.as_tensor(record.largest, device=sizes.device))
+    record.total += sizes.numel()
+    if limit is not None:
+        record.clipped = record.clipped + (sizes >= limit).sum()
+
+
+def clipped_logits(model: FolkRNN, tokens: Tensor, limit: float | None, record: ClipRecord) -> Tensor:
+    """Returns what `model(tokens)` does, logits `[B, T, V]`; on the way back gate gradients are clipped to ± `limit`.
+
+    Dropout as in the model, after every layer. Raises Refusal for a GRU. Always in the parameters' own precision.
+    """
+    if model.cell != "lstm":
+        raise Refusal("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
+    with torch.autocast(tokens.device.type, enabled=False):
+        x = None
+        for layer, (h0, c0) in zip(model.layers, model.initial_state(len(tokens)), strict=True):
+            drive = _one_hot_drive(layer, tokens) if x is None else layer.drive(x)
+            h = ClippedLSTM.apply(drive, layer.weight_hh, h0, c0, limit, record)
+            x = nn.functional.dropout(h, model.dropout, model.training)
+        return model.read_out(x.transpose(0, 1))
+
+
+def _one_hot_drive(layer: RecurrentLayer, tokens: Tensor) -> Tensor:
+    """W_x x + b `[T, B, 4H]` of one-hot inputs, as a row lookup."""
+    return nn.functional.embedding(tokens.t(), layer.weight_ih.t()) + layer.bias

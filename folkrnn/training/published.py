@@ -1,0 +1,92 @@
+"""`recipe=published`: training as the authors of folk-rnn did it (facts sheet, sections 1.5 and 2.1 to 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from folkrnn.datasets.batches import Batching, Split
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
+from folkrnn.training.lasagne import Era, LasagneRMSprop, decayed, initialise, learn_initial_states
+from folkrnn.training.losses import LOSSES, LossName
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "loss": tuple(LOSSES),
+    "lr_decay": ("as_published", "effective"),
+    "init": (2015, 2016, None),
+    "initial_state": ("learned", None),
+    "batching": ("published", "bucketed"),
+    "split": ("published", "families"),
+}
+
+
+@dataclass(frozen=True)
+class PublishedRecipe:
+    """Lasagne's RMSprop at a constant rate, gate gradients clipped per step, batches uniform over lengths."""
+
+    learning_rate: float = 0.003
+    rho: float = 0.9
+    epsilon: float = 1e-6
+    """Inside the root."""
+    lr_decay: Literal["as_published", "effective"] = "as_published"
+    """The authors' decay was computed and printed but never reached the update rule; `effective` lets it."""
+    decay_factor: float = 0.97
+    decay_after: int = 20
+    """Epochs (from 0) at the full rate, and one more, before each epoch's end multiplies it."""
+    gate_clip: float | None = 5.0
+    loss: LossName = "per_tune"
+    init: Era | None = 2016
+    """Whose initialisation; null keeps the model's."""
+    initial_state: Literal["learned"] | None = "learned"
+    """Null keeps the model's."""
+    batching: Batching = "published"
+    split: Split = "published"
+    batch_size: int = 64
+    dropout: float | None = 0.5
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                words = ", ".join("null" if choice is None else str(choice) for choice in allowed)
+                raise Refusal(f"recipe.{name}={getattr(self, name)}: must be one of {words}")
+        positive = (self.learning_rate, self.epsilon, self.decay_factor, self.batch_size, self.gate_clip or 1)
+        if min(positive) <= 0 or not 0 <= self.rho < 1:
+            raise Refusal(f"recipe: rates, sizes and limits must be positive and rho in [0, 1); got {asdict(self)}")
+
+    def prepare(self, model: FolkRNN, seed: int) -> None:
+        """Makes the untrained model what the authors would have begun with."""
+        if self.gate_clip is not None and model.cell != "lstm":
+            raise Refusal("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
+        if self.dropout is not None:
+            model.dropout = self.dropout
+        if self.initial_state == "learned":
+            learn_initial_states(model)
+        if self.init is not None:
+            initialise(model, self.init, torch.Generator().manual_seed(seed))
+
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return LasagneRMSprop(parameters, self.learning_rate, self.rho, self.epsilon)
+
+    def rate(self, update: int, total: int, per_epoch: int) -> float:
+        """Returns the learning rate of an update (from 0)."""
+        return self.printed_rate(update // per_epoch) if self.lr_decay == "effective" else self.learning_rate
+
+    def printed_rate(self, epoch: int) -> float:
+        """Returns the rate that the authors' program says it uses in an epoch (from 0)."""
+        return decayed(self.learning_rate, epoch, self.decay_factor, self.decay_after)
+
+    def logits(self, model: FolkRNN, inputs: Tensor, processes: int, record: ClipRecord) -> Tensor:
+        """Returns logits `[B, T, V]`. With several processes the gradients that DDP averages are that much larger."""
+        if self.gate_clip is None:
+            return model(inputs)
+        return clipped_logits(model, inputs, self.gate_clip * processes, record)
+
+    def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Returns the norm of all gradients; the authors did not clip those of parameters."""
+        return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
