@@ -1,0 +1,202 @@
+"""Drawings of the analysis `gramians`, in the colours of part 9: sanguine, powder blue, and grey between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analyses.places import is_measure, placed_bars
+from folkrnn import style
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+SANGUINE, POWDER_BLUE = "#BC3F4A", "#B0E0E6"
+"""The part's own colours; they differ in lightness too, so that colour-blind readers can tell them apart."""
+
+ROLE_COLOURS = {"first": style.PALETTE[0], "penultimate": style.PALETTE[2], "after the middle": style.PALETTE[1]}
+
+
+def coloured(closeness: np.ndarray, near: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """Returns a picture `[T, T, 3]`: grey for `closeness` from 0 (light) to 1 (dark), sanguine `near`, blue `far`."""
+    from matplotlib.colors import to_rgb
+
+    grey = 0.96 - 0.9 * np.clip(closeness, 0, 1)
+    picture = np.repeat(grey[:, :, None], 3, axis=2)
+    picture[near] = to_rgb(SANGUINE)
+    picture[far] = to_rgb(POWDER_BLUE)
+    return picture
+
+
+def distances(tokens: Sequence[str], distance: np.ndarray, near: float, far: float) -> matplotlib.figure.Figure:
+    """Returns the picture of L1 distances between laws, both axes named by the token that was drawn."""
+    drawn = list(tokens)[1:]
+    picture = coloured(1 - distance / 2, distance <= near, distance > far)
+    figure = style.figure(width=8.0, height=8.3)
+    axes = figure.subplots()
+    _show(axes, picture, drawn)
+    _token_axes(axes, drawn)
+    axes.set_xlabel("token drawn from the law")
+    axes.set_ylabel("token drawn from the law")
+    _legend(figure, (f"L1 ≤ {near:g}", f"L1 > {far:g}", "between, darker: closer"))
+    return figure
+
+
+def one_hot(tokens: Sequence[str], matrix: np.ndarray) -> matplotlib.figure.Figure:
+    """Returns the picture of equal tokens."""
+    figure = style.figure(width=8.0, height=8.0)
+    axes = figure.subplots()
+    _show(axes, coloured(matrix, np.zeros(matrix.shape, bool), np.zeros(matrix.shape, bool)), tokens)
+    _token_axes(axes, tokens)
+    axes.set_xlabel("token")
+    axes.set_ylabel("token")
+    return figure
+
+
+def layers(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndarray]) -> matplotlib.figure.Figure:
+    """Returns the one-hot Gramian and the magnitude Gramian of each layer, side by side."""
+    nothing = np.zeros(one_hot.shape, bool)
+    pictures = {"equal tokens": coloured(one_hot, nothing, nothing)}
+    pictures |= {name: coloured(gram, gram >= 0.99, gram <= 0.01) for name, gram in panels.items()}
+    columns = 2 if len(pictures) in (2, 4) else min(3, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = style.figure(width=10.0, height=0.5 + rows * 10.0 / columns)
+    _grid(figure, rows, columns, tokens, pictures)
+    _legend(figure, ("|cos| ≥ 0.99", "|cos| ≤ 0.01", "between, darker: smaller angle"))
+    return figure
+
+
+def crosses(
+    tokens: Sequence[str], layer: str, products: dict[tuple[str, str], np.ndarray]
+) -> matplotlib.figure.Figure:
+    """Returns one panel per pair of streams of a layer."""
+    pictures = {}
+    for (a, b), product in products.items():
+        magnitude = np.abs(product)
+        pictures[f"{layer}.{a} · {layer}.{b}"] = coloured(magnitude, magnitude >= 0.99, magnitude <= 0.01)
+    columns = min(5, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = style.figure(width=10.0, height=0.5 + rows * (10.0 / columns + 0.15))
+    _grid(figure, rows, columns, tokens, pictures, labels=False)
+    _legend(figure, ("|cos| ≥ 0.99", "|cos| ≤ 0.01", "between, darker: smaller angle"))
+    return figure
+
+
+def bars(table: pd.DataFrame) -> matplotlib.figure.Figure:
+    """Returns the mean L1 distance of every bar to the rest of the tune, its role in its part in colour."""
+    figure = style.figure(width=style.PAGE, height=3.0)
+    axes = figure.subplots()
+    for role in ("first", "penultimate", "after the middle", ""):
+        part = table[table["role"].isin([role] if role else ["", "pickup"])]
+        colour = ROLE_COLOURS.get(role, style.SOFT)
+        axes.bar(part["bar"], part["mean_l1"], 0.8, color=colour, label=role or "other")
+    for _, part in table.groupby("part"):
+        if part["bar"].iloc[0] > 1:
+            axes.axvline(part["bar"].iloc[0] - 0.5, color=style.INK, linewidth=0.8)
+    axes.set_xticks(table["bar"].tolist())
+    if table["mean_l1"].notna().any():
+        low, high = table["mean_l1"].min(), table["mean_l1"].max()
+        axes.set_ylim(max(0.0, low - 0.5 * (high - low) - 0.02), min(2.0, high + 0.1 * (high - low) + 0.02))
+    axes.set_xlabel("bar (line: a new part)")
+    axes.set_ylabel("mean L1 distance to other steps")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    return figure
+
+
+def likeness(table: pd.DataFrame, reach: int) -> matplotlib.figure.Figure:
+    """Returns one panel per stream: the likeness of each layer to the one-hot Gramian, against lag."""
+    streams = list(dict.fromkeys(name.split(".", 1)[1] for name in table["site"]))
+    columns = min(4, len(streams))
+    rows = -(-len(streams) // columns)
+    figure = style.figure(width=10.0, height=0.7 + 2.2 * rows)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    lags = np.arange(-reach, reach + 1)
+    mean = table.groupby("site", sort=False).mean(numeric_only=True)
+    for axes, stream in zip(panels, streams, strict=False):
+        of_stream = [name for name in mean.index if name.split(".", 1)[1] == stream]
+        for name in of_stream:
+            layer = name.split(".", 1)[0]
+            colour = style.PALETTE[(int(layer.lstrip("l")) - 1) % len(style.PALETTE)]
+            values = [mean.loc[name, f"lag{lag:+d}"] for lag in lags]
+            axes.plot(lags, values, "o-", markersize=3, color=colour, label=f"layer {layer.lstrip('l')}")
+        axes.axhline(0, color=style.SOFT, linewidth=0.6)
+        axes.axvline(0.5, color=style.INK, linewidth=0.6, linestyle=":")
+        axes.set_title(stream)
+    for axes in panels[len(streams) :]:
+        axes.set_axis_off()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(panels))
+    figure.supxlabel("lag of the token, in steps (0: just read, 1: the next)", fontsize=9)
+    figure.supylabel("r with the one-hot Gramian", fontsize=9)
+    return figure
+
+
+def saturation(tokens: Sequence[str], curves: dict[str, np.ndarray], window: int) -> matplotlib.figure.Figure:
+    """Returns the running |cosine| of the cell states of each layer over the tune."""
+    figure = style.figure(width=10.0, height=3.0)
+    axes = figure.subplots()
+    read = list(tokens)[: len(next(iter(curves.values())))]
+    for (name, values), colour in zip(curves.items(), style.PALETTE, strict=False):
+        axes.plot(values, color=colour, label=name)
+    style.bar_lines(axes, read)
+    style.token_axis(axes, read, axis="x")
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("step (the token just read)")
+    axes.set_ylabel(f"mean |cos| with the last {window}")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(curves))
+    return figure
+
+
+def _grid(
+    figure: matplotlib.figure.Figure,
+    rows: int,
+    columns: int,
+    tokens: Sequence[str],
+    pictures: dict[str, np.ndarray],
+    labels: bool = True,
+) -> None:
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (name, picture) in zip(panels, pictures.items(), strict=False):
+        read = list(tokens)[: len(picture)]
+        _show(axes, picture, read)
+        axes.set_title(name)
+        _bar_axes(axes, tokens, len(picture), labels)
+    for axes in panels[len(pictures) :]:
+        axes.set_axis_off()
+
+
+def _show(axes: matplotlib.axes.Axes, picture: np.ndarray, tokens: Sequence[str]) -> None:
+    axes.imshow(picture, origin="lower", interpolation="nearest")
+    places, ends = np.flatnonzero(is_measure(tokens)), (-0.5, len(tokens) - 0.5)
+    for lines in (axes.vlines, axes.hlines):
+        lines(places, *ends, color="white", linewidth=0.5, alpha=0.8)
+        lines(places, *ends, color=style.INK, linewidth=0.3, alpha=0.5)
+
+
+def _token_axes(axes: matplotlib.axes.Axes, tokens: Sequence[str]) -> None:
+    every = 1 if len(tokens) <= 130 else None
+    style.token_axis(axes, tokens, axis="x", every=every)
+    style.token_axis(axes, tokens, axis="y", every=every)
+
+
+def _bar_axes(axes: matplotlib.axes.Axes, tokens: Sequence[str], steps: int, labels: bool) -> None:
+    """Marks the middle of each bar with its number, or nothing."""
+    found = [bar for bar in placed_bars(tokens) if bar.stop <= steps + 1]
+    places = [(bar.start + bar.stop - 1) / 2 for bar in found]
+    every = max(1, -(-len(found) // 18))
+    names = [str(bar.number) if not (bar.number - 1) % every else "" for bar in found]
+    axes.set_xticks(places, names if labels else [""] * len(names), fontsize=6.5)
+    axes.set_yticks(places, names if labels else [""] * len(names), fontsize=6.5)
+    axes.tick_params(length=0)
+    if labels:
+        axes.set_xlabel("bar", fontsize=8)
+
+
+def _legend(figure: matplotlib.figure.Figure, names: Sequence[str]) -> None:
+    from matplotlib.patches import Patch
+
+    keys = [Patch(color=colour) for colour in (SANGUINE, POWDER_BLUE, "#808080")]
+    figure.legend(keys, names, loc="outside upper center", ncols=3)

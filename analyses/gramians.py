@@ -1,0 +1,321 @@
+"""What in a layer repeats when the tune does? Similarities between all pairs of steps. (Part 9 of the blog; part 10.)
+
+Definitions: the one-hot Gramian says which tokens are equal. Between posteriors, the L1 distance (0 to 2; 2 where they
+have no token in common): pairs count as far beyond 1.98 and as near-identical up to 0.02. Between the states or gates
+of two steps, the cosine of their angle, drawn as a magnitude, since polarity is ignored. Row t of a state has read
+token t, so a state is compared with the one-hot Gramian of the tokens just read (lag 0: part 9's shift by one pixel)
+and of those that follow (lag 1). The similarity of two Gramians is Pearson's r over their unequal pairs of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from analyses import gramian_figures as draw
+from analyses import similarity
+from analyses.intervals import mean_interval
+from analyses.passages import repeats, reversals
+from analyses.places import bar_numbers, is_measure, place_in_bar, placed_bars
+from folkrnn import sites as grammar
+from folkrnn.findings import Figure, Findings
+from folkrnn.observation.observation import Observation
+from folkrnn.refusal import Refusal
+
+CELLS = ("c", "tanhc")
+ONLY_IN_TABLES = ("pairs", "same_place", "other_place", "mean_cosine")
+"""What is no metric of the run: with seven streams in three layers there would be too many to compare."""
+
+
+@dataclass(frozen=True)
+class Gramians:
+    """Gramians of inputs, posteriors, hidden states, gates and cells of one tune; their numbers over all tunes."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    streams: Sequence[str] = ("l*.*",)
+    far: float = 1.98
+    near: float = 0.02
+    reach: int = 4
+    window: int = 16
+    shortest_repeat: int = 4
+    shortest_reversal: int = 3
+    passages: int = 20
+    tune: int = 0
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.near < self.far <= 2:
+            raise Refusal(
+                f"gramians.near={self.near:g} and gramians.far={self.far:g} are L1 distances between laws; they must "
+                "satisfy 0 ≤ near < far ≤ 2"
+            )
+        for name in ("window", "shortest_repeat", "shortest_reversal"):
+            if getattr(self, name) < 2:
+                raise Refusal(f"gramians.{name} is {getattr(self, name)}; it must be at least 2 steps")
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return tuple(self.streams)
+
+    def __call__(self, observation: Observation) -> Findings:
+        k = min(self.tune, len(observation.transcriptions) - 1)
+        names = [str(site) for site in grammar.parse(self.streams, observation.model.sites)]
+        laws, layers = self.gather(observation, names)
+        rng = np.random.default_rng(observation.seed)
+        population = self.population(laws, layers, names, rng)
+        tokens = observation.tokens(k)
+        distance = similarity.l1(observation.posterior(k))
+        streams = observation.traces(k, names)
+        gram = {name: similarity.gramian(streams[name]) for name in names}
+        per_bar = bar_table(tokens, distance)
+        return Findings(
+            metrics={
+                f"{row.site}/{row.quantity}": float(row.mean)
+                for row in population.itertuples(index=False)
+                if row.quantity not in ONLY_IN_TABLES
+            },
+            figures=self.figures(tokens, k, distance, streams, gram, per_bar, layers),
+            tables={
+                "posteriors": laws,
+                "streams": layers,
+                "population": population,
+                f"bars_tune{k}": per_bar,
+                f"passages_tune{k}": self.passage_table(tokens),
+                f"cross_tune{k}": self.cross_table(tokens, streams),
+            },
+            arrays={f"tune{k}": {"l1": distance.astype(np.float32)} | gram},
+        )
+
+    def gather(self, observation: Observation, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Returns (one row per tune about its posteriors, one row per tune and stream), traced in batches."""
+        laws, layers = [], []
+        for k, streams in observation.each([*names, "probs"]):
+            tokens = observation.tokens(k)
+            laws.append({"tune": k} | self.measure_law(tokens, streams["probs"]))
+            layers += [{"tune": k, "site": name} | self.measure_stream(tokens, streams[name]) for name in names]
+        order = {name: place for place, name in enumerate(names)}
+        layers.sort(key=lambda row: (row["tune"], order[row["site"]]))
+        return pd.DataFrame(laws).sort_values("tune", ignore_index=True), pd.DataFrame(layers)
+
+    def measure_law(self, tokens: Sequence[str], law: np.ndarray) -> dict[str, float]:
+        """Returns counts and shares of far and near pairs; among steps that draw measure tokens and by bar role."""
+        distance = similarity.l1(law)
+        pairs = similarity.pairs(distance)
+        draws_measure = is_measure(tokens)[1:]
+        among = similarity.pairs(distance[np.ix_(draws_measure, draws_measure)])
+        bars = bar_table(tokens, distance)
+        roles = {
+            f"l1_{role.replace(' ', '_')}": mean(bars.loc[bars["role"] == role, "mean_l1"])
+            for role in ("first", "penultimate", "after the middle")
+        }
+        return {
+            "steps": len(law),
+            "pairs": len(pairs),
+            "far_pairs": int((pairs > self.far).sum()),
+            "far_share": mean(pairs > self.far),
+            "near_share": mean(pairs <= self.near),
+            "near_share_measure": mean(among <= self.near),
+            "mean_l1": mean(pairs),
+            **roles,
+        }
+
+    def measure_stream(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
+        """Returns similarities to the one-hot Gramian, structure by place in the bar, and saturation of direction."""
+        gram = np.abs(similarity.gramian(values))
+        known = {f"lag{lag:+d}": similarity.to_one_hot(gram, tokens, lag) for lag in range(-self.reach, self.reach + 1)}
+        same, other = similarity.by_place(gram, place_in_bar(tokens)[: len(gram)], tokens)
+        half = len(gram) // 2
+        return {
+            "similarity_read": known["lag+0"],
+            "similarity_next": similarity.to_one_hot(gram, tokens, 1),
+            "same_place": same,
+            "other_place": other,
+            "place_structure": same - other,
+            "mean_cosine": mean(similarity.pairs(gram)),
+            "saturation_first_half": mean(similarity.pairs(gram[:half, :half])),
+            "saturation_second_half": mean(similarity.pairs(gram[half:, half:])),
+            **known,
+        }
+
+    def population(
+        self, laws: pd.DataFrame, layers: pd.DataFrame, names: Sequence[str], rng: np.random.Generator
+    ) -> pd.DataFrame:
+        """Returns the mean over tunes of every number, with its 95 % bootstrap interval."""
+        groups = [("probs", laws)] + [(name, layers[layers["site"] == name]) for name in names]
+        rows = []
+        for name, part in groups:
+            for quantity in part.columns.drop(["tune", "site", "steps"], errors="ignore"):
+                if quantity.startswith("lag"):
+                    continue
+                middle, low, high = mean_interval(part[quantity].to_numpy(), self.resamples, rng)
+                rows.append({"site": name, "quantity": quantity, "mean": middle, "low": low, "high": high})
+        return pd.DataFrame(rows)
+
+    def passage_table(self, tokens: Sequence[str]) -> pd.DataFrame:
+        """Returns the longest repeated and reversed passages with the bars in which they begin, longest first."""
+        numbers, rows = bar_numbers(tokens), []
+        found = {
+            "repeated": repeats(tokens, self.shortest_repeat)[: self.passages],
+            "reversed": reversals(tokens, self.shortest_reversal)[: self.passages],
+        }
+        for kind, places in found.items():
+            for first, second, length in places:
+                rows.append(
+                    {
+                        "kind": kind,
+                        "tokens": length,
+                        "bars": _bars(numbers, first, length),
+                        "again_in_bars": _bars(numbers, second, length),
+                        "first": first,
+                        "second": second,
+                        "passage": " ".join(tokens[first : first + length]),
+                    }
+                )
+        columns = ["kind", "tokens", "bars", "again_in_bars", "first", "second", "passage"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def cross_table(self, tokens: Sequence[str], streams: dict[str, np.ndarray]) -> pd.DataFrame:
+        """Returns for every two streams of a layer the mean cosine, the spread, and the likeness to the one-hot."""
+        rows = []
+        for layer, members in layers_of(streams).items():
+            for a, b in combinations([name for name in members if name not in CELLS], 2):
+                product = similarity.cross(streams[f"{layer}.{a}"], streams[f"{layer}.{b}"])
+                rows.append(
+                    {
+                        "layer": layer,
+                        "first": a,
+                        "second": b,
+                        "mean_cosine": float(product.mean()),
+                        "std_cosine": float(product.std()),
+                        "similarity_read": similarity.to_one_hot(np.abs(product + product.T) / 2, tokens, 0),
+                    }
+                )
+        columns = ["layer", "first", "second", "mean_cosine", "std_cosine", "similarity_read"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def figures(
+        self,
+        tokens: Sequence[str],
+        k: int,
+        distance: np.ndarray,
+        streams: dict[str, np.ndarray],
+        gram: dict[str, np.ndarray],
+        per_bar: pd.DataFrame,
+        layers: pd.DataFrame,
+    ) -> dict[str, Figure]:
+        pairs = similarity.pairs(distance)
+        one_hot = similarity.one_hot(tokens[: len(distance)])
+        families = layers_of(streams)
+        found = {
+            "posteriors": Figure(
+                draw.distances(tokens, distance, self.near, self.far),
+                _POSTERIORS.format(
+                    tune=k, near=self.near, far=self.far, pairs=len(pairs), count=int((pairs > self.far).sum())
+                ),
+            ),
+            "one_hot": Figure(draw.one_hot(tokens[: len(distance)], one_hot), _ONE_HOT.format(tune=k)),
+        }
+        for stream in dict.fromkeys(name for members in families.values() for name in members):
+            panels = {name: np.abs(gram[name]) for name in gram if name.endswith(f".{stream}")}
+            caption = _STREAM.format(tune=k, stream=stream)
+            found[f"stream_{stream}"] = Figure(draw.layers(tokens, one_hot, panels), caption)
+        for layer, members in families.items():
+            products = {
+                (a, b): similarity.cross(streams[f"{layer}.{a}"], streams[f"{layer}.{b}"])
+                for a, b in combinations([name for name in members if name not in CELLS], 2)
+            }
+            if products:
+                found[f"cross_{layer}"] = Figure(
+                    draw.crosses(tokens, layer, products), _CROSS.format(tune=k, layer=layer)
+                )
+        windows = {name: similarity.running(np.abs(gram[name]), self.window) for name in gram if name.endswith(".c")}
+        found["bars"] = Figure(draw.bars(per_bar), _BARS.format(tune=k))
+        found["similarity"] = Figure(draw.likeness(layers, self.reach), _LIKENESS.format(tunes=layers["tune"].nunique()))
+        if windows:
+            found["saturation"] = Figure(
+                draw.saturation(tokens, windows, self.window), _SATURATION.format(tune=k, window=self.window)
+            )
+        return found
+
+
+def layers_of(names: Sequence[str] | dict[str, Any]) -> dict[str, list[str]]:
+    """Returns the streams of each layer, in order: {"l1": ["i", "f", …], …}."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        layer, stream = name.split(".", 1)
+        found.setdefault(layer, []).append(stream)
+    return found
+
+
+def bar_table(tokens: Sequence[str], distance: np.ndarray) -> pd.DataFrame:
+    """Returns one row per bar: its part and role, and the mean L1 distance of its laws to those of all other steps.
+
+    The laws of a bar are those that drew its tokens (row t drew token t + 1).
+    """
+    rows = []
+    for bar in placed_bars(tokens):
+        inside = np.zeros(len(distance), dtype=bool)
+        inside[max(0, bar.start - 1) : bar.stop - 1] = True
+        rows.append(
+            {
+                "bar": bar.number,
+                "part": bar.part,
+                "role": bar.role,
+                "mean_l1": mean(distance[np.ix_(inside, ~inside)]),
+                "tokens": bar.text,
+            }
+        )
+    return pd.DataFrame(rows, columns=["bar", "part", "role", "mean_l1", "tokens"])
+
+
+def mean(values: Any) -> float:
+    """Returns the mean; NaN of nothing."""
+    values = np.asarray(values, dtype=float)
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _bars(numbers: np.ndarray, first: int, length: int) -> str:
+    """ "5–6": the bars that a passage touches; empty where it touches none."""
+    touched = [int(n) for n in numbers[first : first + length] if n]
+    if not touched:
+        return ""
+    return str(touched[0]) if touched[0] == touched[-1] else f"{touched[0]}–{touched[-1]}"
+
+
+_POSTERIORS = (
+    "Tune {tune}: L1 distance between the laws of all pairs of steps. Sanguine: at most {near:g}; powder blue: beyond "
+    "{far:g} ({count:,} of {pairs:,} pairs); grey between, darker where closer. Lines are measure tokens; axes name the "
+    "token that was drawn. After part 9, which reports 2,642 of 5,671 pairs for v2 on the tune of the paper's Fig. 1."
+)
+_ONE_HOT = (
+    "Tune {tune}: which tokens are equal. Runs along the main diagonal are repeats, runs across it reversals; lines are "
+    "measure tokens. After part 9's first figure."
+)
+_STREAM = (
+    "Tune {tune}: |cosine| between the values of {stream} at all pairs of steps, layer by layer, beside the one-hot "
+    "Gramian of the tokens just read. Sanguine: same direction but for the sign (from 0.99); powder blue: orthogonal (up "
+    "to 0.01); darker grey: smaller angle. Numbers at bar lines count bars. After part 9."
+)
+_CROSS = (
+    "Tune {tune}: |cosine| between two streams of {layer} at all pairs of steps (first named up, second across), in the "
+    "colours of the other Gramians. Part 9 finds no structure here for v2."
+)
+_BARS = (
+    "Tune {tune}: mean L1 distance of the laws that drew a bar's tokens to those of all other steps. Part 9: the first "
+    "and penultimate bars of a part overlap most with the others, the bar after the middle least."
+)
+_LIKENESS = (
+    "How much the Gramians of each layer resemble the one-hot Gramian of the tokens at a lag (Pearson's r over pairs of "
+    "steps, mean over tunes: {tunes}). Lag 0: the tokens just read; lag 1: those that follow. Part 9: layer 2's "
+    "hidden state is most alike."
+)
+_SATURATION = (
+    "Tune {tune}: mean |cosine| between the cell state of a step and those of the {window} steps before it. Near 1 the "
+    "cells no longer change direction. Part 9: they saturate as the tune goes on, least in layer 1."
+)

@@ -1,0 +1,21 @@
+"""Bootstrap intervals over tunes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def mean_interval(values: np.ndarray, resamples: int, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Returns (mean, 2.5 %, 97.5 %) of the mean over bootstrap samples of `values [N]`; NaN entries are left out.
+
+    All three are NaN where nothing is left, and the ends are NaN with a single value, which says nothing of a spread.
+    """
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return float("nan"), float("nan"), float("nan")
+    if len(known) == 1:
+        return float(known[0]), float("nan"), float("nan")
+    means = known[rng.integers(0, len(known), (resamples, len(known)))].mean(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(known.mean()), float(low), float(high)

@@ -1,0 +1,340 @@
+"""Which units keep time, and do they follow the bar lines or announce them? (Part 5, sixth figure on; part 7.)
+
+Definitions: the spectrum of a unit is the squared magnitude of the DFT of its values over a tune, zero-padded to 512
+steps; the picture shows what is within 6 dB of the unit's own peak. A unit is periodic if at least 5 % of its one-sided
+energy lies at periods within half a step of 9, the length of a bar of eight eighths and its bar line (parts 5 and 6 say
+neither how wide the band is nor whether DC counts: `half_width` and `dc` say both). A tune shorter than the period has
+no share: NaN. The lag profile correlates a unit's value at a row with "token t + lag is a measure token": a peak at
+lag 0 or before follows what was read, one at lag 1 or after announces what is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from analyses import periodicity_figures as draw
+from analyses import spectra
+from analyses.intervals import mean_interval
+from analyses.places import bar_period
+from folkrnn import sites as grammar
+from folkrnn.findings import Figure, Findings
+from folkrnn.observation.observation import Observation
+from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.vocabulary import TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BAR = "bar"
+"""`period=bar`: the tune's own bar period instead of one for all."""
+
+SHOWN = {"flat": 2, "closely spaced": 2, "pulse train": 3, "harmonic": 4}
+"""How many units of each class are traced where none are named: those of part 5's last figure."""
+
+
+@dataclass
+class Gathered:
+    """What the pass over all tunes leaves: rows of the table, and sums whose size does not depend on their number."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    spectrum: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    """Per site: (sum over tunes of the mean spectrum, number of tunes that had one)."""
+    lags: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    """Per site: one profile over lags per tune, the mean |r| of its periodic units."""
+
+
+@dataclass(frozen=True)
+class Periodicity:
+    """Spectra of all units of some streams: images, classes, periodic units, strong periods, traces, lag profiles."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    sites: Sequence[str] = ("l*.h",)
+    period: float | str = 9.0
+    half_width: float = 0.5
+    threshold: float = 0.05
+    dc: bool = True
+    length: int = spectra.LENGTH
+    event: str = "measure"
+    reach: int = 4
+    units: Sequence[int] | None = None
+    tune: int = 0
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.length < 8 or self.length % 2:
+            raise Refusal(f"periodicity.length is {self.length}; it must be an even number of at least 8 steps")
+        if not 0 < self.threshold < 1:
+            raise Refusal(f"periodicity.threshold is {self.threshold}; it is a share, between 0 and 1")
+        if self.event not in TYPES:
+            hint = did_you_mean(self.event, TYPES)
+            raise Refusal(f"periodicity.event: no token type {self.event!r}{hint}; there are {', '.join(TYPES)}")
+        if isinstance(self.period, str):
+            if self.period != BAR:
+                raise Refusal(f"periodicity.period is {self.period!r}; it must be a number of steps or {BAR!r}")
+        elif not 2 + self.half_width <= self.period <= self.length:
+            raise Refusal(
+                f"periodicity.period is {self.period:g}; the band of ± {self.half_width:g} steps must lie between 2 "
+                f"steps, the shortest period there is, and periodicity.length={self.length}"
+            )
+
+    def __call__(self, observation: Observation) -> Findings:
+        k = min(self.tune, len(observation.transcriptions) - 1)
+        names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
+        self.check_units(observation, names[-1])
+        gathered = self.gather(observation, names)
+        table = pd.DataFrame(sorted(gathered.rows, key=lambda row: (row["tune"], names.index(row["site"]))))
+        rng = np.random.default_rng(observation.seed)
+        population = self.population(table, names, rng)
+        mean = {name: total / max(1, count) for name, (total, count) in gathered.spectrum.items()}
+        profiles = {name: self.lag_interval(gathered.lags[name], rng) for name in names}
+        units = pd.concat([self.unit_table(observation, k, name) for name in names], ignore_index=True)
+        return Findings(
+            metrics=self.metrics(population, profiles),
+            figures=self.figures(observation, k, names, units, mean, profiles, population),
+            tables={
+                "tunes": table,
+                "population": population,
+                f"units_tune{k}": units,
+                "strong_periods": self.period_table(mean),
+                "lags": pd.concat([frame.assign(site=name) for name, frame in profiles.items()], ignore_index=True),
+            },
+            arrays={
+                f"tune{k}": {name: spectra.power(observation.trace(k, name), self.length) for name in names},
+                "average": mean,
+            },
+        )
+
+    def check_units(self, observation: Observation, site: str) -> None:
+        """Raises Refusal for a unit that the last of the sites, which is the one traced, does not have."""
+        beyond = [unit for unit in self.units or () if not 0 <= unit < observation.model.sites[site]]
+        if beyond:
+            last = observation.model.sites[site] - 1
+            raise Refusal(f"periodicity.units asks for unit {beyond[0]}; {site} has units 0 to {last}")
+
+    def period_of(self, tokens: Sequence[str]) -> float:
+        """Returns the period looked for in one tune, in steps; NaN where it is to be the tune's own and there is none."""
+        return bar_period(tokens) if self.period == BAR else float(self.period)
+
+    def gather(self, observation: Observation, names: Sequence[str]) -> Gathered:
+        """Returns the numbers of every tune and site, traced in batches and not kept."""
+        found = Gathered(
+            spectrum={name: [np.zeros(self.length // 2 + 1), 0] for name in names}, lags={name: [] for name in names}
+        )
+        for k, streams in observation.each(names):
+            tokens = observation.tokens(k)
+            rng = np.random.default_rng([observation.seed, k])
+            for name in names:
+                row, spectrum, profile = self.measure(tokens, streams[name], rng)
+                found.rows.append({"tune": k, "site": name} | row)
+                if np.isfinite(spectrum).all():
+                    found.spectrum[name][0] = found.spectrum[name][0] + spectrum
+                    found.spectrum[name][1] += 1
+                found.lags[name].append(profile)
+        return found
+
+    def measure(
+        self, tokens: Sequence[str], values: np.ndarray, rng: np.random.Generator
+    ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+        """Returns (row of the table, mean spectrum `[length/2 + 1]`, lag profile `[2·reach + 1]`) of one stream.
+
+        `chance` is the share of periodic units after the steps were put in random order.
+        """
+        period, own, steps = self.period_of(tokens), bar_period(tokens), len(values)
+        spectrum = spectra.power(values, self.length, self.dc)
+        shares = spectra.band_share(spectrum, steps, period, self.half_width)
+        at_bar = shares if own == period else spectra.band_share(spectrum, steps, own, self.half_width)
+        mixed = spectra.power(rng.permutation(values), self.length, self.dc)
+        row = {
+            "steps": steps,
+            "period": period,
+            "bar_period": own,
+            "periodic_units": self.share_of_units(shares),
+            "bar_periodic_units": self.share_of_units(at_bar),
+            "chance": self.share_of_units(spectra.band_share(mixed, steps, period, self.half_width)),
+            "mean_share": float(np.nanmean(shares)) if np.isfinite(shares).any() else float("nan"),
+        }
+        chosen = np.flatnonzero(np.nan_to_num(shares) >= self.threshold)
+        return row, spectra.average(spectrum, self.length), self.profile(tokens, values[:, chosen])
+
+    def share_of_units(self, shares: np.ndarray) -> float:
+        """Returns the share of units that are periodic; NaN where the tune is too short to say. Dead units count."""
+        return float((np.nan_to_num(shares) >= self.threshold).mean()) if np.isfinite(shares).any() else float("nan")
+
+    def profile(self, tokens: Sequence[str], values: np.ndarray) -> np.ndarray:
+        """Returns the mean |r| over the units given, per lag from −reach to reach; NaN where there is nothing to see."""
+        found = np.abs(lag_correlation(values, [t == self.event for t in types_of(tokens)], self.reach))
+        known = np.isfinite(found)
+        total = np.where(known, found, 0).sum(1)
+        return np.where(known.any(1), total / np.maximum(1, known.sum(1)), np.nan)
+
+    def population(self, table: pd.DataFrame, names: Iterable[str], rng: np.random.Generator) -> pd.DataFrame:
+        """Returns one row per site and quantity: mean over tunes and the ends of its 95 % bootstrap interval."""
+        rows = []
+        for name in names:
+            part = table[table["site"] == name]
+            for quantity in ("periodic_units", "bar_periodic_units", "chance", "mean_share"):
+                mean, low, high = mean_interval(part[quantity].to_numpy(), self.resamples, rng)
+                count = int(part[quantity].notna().sum())
+                rows.append(
+                    {"site": name, "quantity": quantity, "mean": mean, "low": low, "high": high, "tunes": count}
+                )
+        return pd.DataFrame(rows)
+
+    def lag_interval(self, profiles: list[np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
+        """Returns one row per lag: mean |r| over tunes and the ends of its interval."""
+        stacked = np.array(profiles)
+        rows = [mean_interval(stacked[:, place], self.resamples, rng) for place in range(stacked.shape[1])]
+        frame = pd.DataFrame(rows, columns=["mean", "low", "high"])
+        frame.insert(0, "lag", np.arange(-self.reach, self.reach + 1))
+        return frame
+
+    def unit_table(self, observation: Observation, k: int, name: str) -> pd.DataFrame:
+        """Returns one row per unit of one stream of tune k: share, whether periodic, class, largest magnitude, lag."""
+        values, tokens = observation.trace(k, name), observation.tokens(k)
+        spectrum, period = spectra.power(values, self.length, self.dc), self.period_of(tokens)
+        shares = spectra.band_share(spectrum, len(values), period, self.half_width)
+        correlation = np.abs(lag_correlation(values, [t == self.event for t in types_of(tokens)], self.reach))
+        best = np.nan_to_num(correlation, nan=-1.0).argmax(0) - self.reach
+        return pd.DataFrame(
+            {
+                "site": name,
+                "unit": np.arange(values.shape[1]),
+                "share": shares,
+                "periodic": np.nan_to_num(shares) >= self.threshold,
+                "class": spectra.classify(spectrum, len(values), period, self.half_width),
+                "max_magnitude": np.abs(values).max(0),
+                "best_lag": np.where(np.isfinite(correlation).any(0), best, np.nan),
+                "r_at_best_lag": np.nan_to_num(correlation).max(0),
+            }
+        )
+
+    def period_table(self, mean: dict[str, np.ndarray]) -> pd.DataFrame:
+        """Returns the peaks of the mean spectrum of each site and of all together (part 7's strong periods)."""
+        everything = mean | ({"all": np.mean(list(mean.values()), 0)} if len(mean) > 1 else {})
+        rows = [
+            {"site": name, "bin": k, "period": period, "height": height}
+            for name, spectrum in everything.items()
+            for k, period, height in spectra.strong_periods(spectrum)
+        ]
+        return pd.DataFrame(rows, columns=["site", "bin", "period", "height"])
+
+    def metrics(self, population: pd.DataFrame, profiles: dict[str, pd.DataFrame]) -> dict[str, float]:
+        """Returns the means by site; `lead` is the lag at which the periodic units tell most of the measure tokens."""
+        found = {f"{row.site}/{row.quantity}": float(row.mean) for row in _rows(population)}
+        for name, frame in profiles.items():
+            best = frame["mean"].to_numpy()
+            found[f"{name}/lead"] = float(frame["lag"][np.nanargmax(best)]) if np.isfinite(best).any() else float("nan")
+        return found
+
+    def shown_units(self, units: pd.DataFrame, site: str) -> list[tuple[int, str]]:
+        """Returns (unit, class) of the units to trace: those named, else the clearest of each class of part 5."""
+        table = units[units["site"] == site].set_index("unit")
+        if self.units:
+            return [(unit, table.loc[unit, "class"]) for unit in self.units]
+        shown: list[tuple[int, str]] = []
+        for name, count in SHOWN.items():
+            key = "share" if name == "harmonic" else "max_magnitude"
+            chosen = table[table["class"] == name].sort_values(key, ascending=False).index[:count]
+            shown += [(int(unit), name) for unit in chosen]
+        rest = table.drop(index=[unit for unit, _ in shown]).sort_values("share", ascending=False).index
+        wanted = max(0, 4 - sum(name == "harmonic" for _, name in shown))
+        return shown + [(int(unit), table.loc[unit, "class"]) for unit in rest[:wanted]]
+
+    def figures(
+        self,
+        observation: Observation,
+        k: int,
+        names: list[str],
+        units: pd.DataFrame,
+        mean: dict[str, np.ndarray],
+        profiles: dict[str, pd.DataFrame],
+        population: pd.DataFrame,
+    ) -> dict[str, Figure]:
+        tokens, tunes = observation.tokens(k), len(observation.transcriptions)
+        period = self.period_of(tokens)
+        images = {name: spectra.power(observation.trace(k, name), self.length) for name in names}
+        shown = self.shown_units(units, names[-1])
+        traced = observation.trace(k, names[-1])[:, [unit for unit, _ in shown]]
+        return {
+            "spectra": Figure(draw.spectra_image(images, units, period), _SPECTRA.format(tune=k, length=self.length)),
+            "traces": Figure(draw.traces(tokens, traced, shown, names[-1]), _TRACES.format(tune=k, site=names[-1])),
+            "strong_periods": Figure(draw.average(mean, period), _AVERAGE.format(tunes=count(tunes))),
+            "periodic_units": Figure(
+                draw.population(population, units, names, self.threshold),
+                self.caption_population(population, names, tunes),
+            ),
+            "lags": Figure(draw.lags(profiles, self.event), _LAGS.format(tunes=count(tunes), event=self.event)),
+        }
+
+    def caption_population(self, population: pd.DataFrame, names: list[str], tunes: int) -> str:
+        of = population.set_index(["site", "quantity"])["mean"]
+        said = ", ".join(f"{of[name, 'periodic_units']:.0%} of {name}" for name in names)
+        period = "the tune's bar period" if self.period == BAR else f"{self.period:g} steps"
+        dc = "DC counted" if self.dc else "each unit's mean taken off first"
+        return (
+            f"Units with at least {self.threshold:.0%} of their energy within ± {self.half_width:g} steps of {period} "
+            f"({dc}), mean over {count(tunes)} with 95 % bootstrap intervals: {said} (part 6 reports about 20 % of v2's "
+            "third layer on one tune). Chance: the same after the steps were put in random order."
+        )
+
+
+def count(tunes: int) -> str:
+    """Returns "1 tune", "2 tunes"."""
+    return f"{tunes:,} tune" + "s" * (tunes != 1)
+
+
+def types_of(tokens: Sequence[str]) -> list[str]:
+    """Returns the type of each token."""
+    from folkrnn.vocabulary import token_type
+
+    return [token_type(token) for token in tokens]
+
+
+def lag_correlation(values: np.ndarray, event: Sequence[bool], reach: int) -> np.ndarray:
+    """Returns Pearson's r of each unit's value at row t with "token t + lag is an event", `[2·reach + 1, H]`.
+
+    `values [N − 1, H]` has row t after token t of `event [N]`. NaN where a unit is constant, or no token or every token
+    within sight is an event.
+    """
+    marks = np.asarray(event, dtype=float)
+    found = np.full((2 * reach + 1, values.shape[1]), np.nan)
+    for place, lag in enumerate(range(-reach, reach + 1)):
+        first, last = max(0, -lag), min(len(values), len(marks) - lag)
+        if last - first < 3:
+            continue
+        x = values[first:last] - values[first:last].mean(0, dtype=float)
+        y = marks[first + lag : last + lag] - marks[first + lag : last + lag].mean()
+        spread = np.sqrt((x**2).sum(0) * (y**2).sum())
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found[place] = np.where(spread > 1e-12, (x * y[:, None]).sum(0) / spread, np.nan)
+    return found
+
+
+def _rows(frame: pd.DataFrame) -> list[Any]:
+    return list(frame.itertuples(index=False))
+
+
+_SPECTRA = (
+    "Tune {tune}: spectrum of every unit, zero-padded to {length} steps, in dB relative to the unit's own peak; blank "
+    "below −6 dB. After part 5's spectra of the third layer and part 7's of the others. Ticks on the right are the "
+    "multiples of one bar."
+)
+_TRACES = (
+    "Tune {tune}: units of {site} with the class of their spectrum, against the token just read; vertical lines are "
+    "measure tokens. A unit that announces a bar line peaks in the step before the line. After part 5's last figure."
+)
+_AVERAGE = (
+    "Mean spectrum of each layer's units, scaled to equal energy, over {tunes}, with its strong periods in steps. "
+    "Part 7 reports DC, 2.25, 3, 4.5, 6, 8.8, 11.5, 18 and 36 for v2."
+)
+_LAGS = (
+    "Correlation of the periodic units' values with “the token at this lag is a {event} token” (mean |r| over units, "
+    "then over {tunes}; 95 % intervals). Lag 0 is the token just read, lag 1 the one that the row's law draws: a "
+    "peak on the left follows the input, on the right it announces the output (part 7: layer 1 follows, layer 3 causes)."
+)
