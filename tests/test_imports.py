@@ -30,6 +30,7 @@ ORDER = (
     "tracking",
     "build",
     "filing",
+    "families",
     "settings",
     "digest",
     "sweep",

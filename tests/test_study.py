@@ -169,6 +169,24 @@ def test_a_sweep_is_one_parent_with_its_jobs_below(tmp_path):
     assert {r.info.status for r in found} == {"FINISHED"}
 
 
+def test_a_musicvae_is_encoded_looked_into_and_filed(tmp_path, test_data):
+    place = test_data / "magenta_parity/cat-mel_2bar_tiny/cat-mel_2bar_tiny.tar"
+    sizes = ["model.encoder=[64]", "model.decoder=[48,48]", "model.z_size=32"]
+    words = ["model=musicvae_2bar", *sizes, f"weights.path={place}", "dataset=random_notes", "dataset.count=300"]
+    run(tmp_path, *words)
+    _, (only,) = runs(tmp_path)
+    assert only.info.status == "FINISHED"
+    assert {"latent_spread/kl", "latent_example/steps_exact_from_mu", "activations/dec.l2.h/sparsity"} <= set(
+        only.data.metrics
+    )
+    folder = next(tmp_path.glob("runs/*/report.html")).parent
+    import numpy as np
+
+    latents = np.load(folder / "arrays/observation_latents.npz")
+    assert latents["mu"].shape == latents["sigma"].shape == (300, 32)
+    assert (folder / "tunes/01_from_mu.mid").is_file()
+
+
 def test_ctrl_c_in_mid_training_keeps_a_checkpoint_that_can_be_resumed_and_marks_the_run_killed(tmp_path, corpus):
     words = [*TINY[:-1], "dataset=tokens", f"dataset.path={corpus}", "sampling.tunes=2", "analysis=none"]
     process = subprocess.Popen(
@@ -210,6 +228,9 @@ def test_ctrl_c_in_mid_training_keeps_a_checkpoint_that_can_be_resumed_and_marks
         (["analysis.activations.site=l7.h"], "l7.h"),
         (["observation.sites=[l1.q]"], "l1.q"),
         (["sampling.replay=fig2"], "did you mean fig1"),
+        (["model=musicvae_2bar"], "weights.path"),
+        (["model=musicvae_2bar", "weights=scratch"], "cannot be trained"),
+        (["analysis=latent_spread"], "looks into musicvae"),
         (["analisys=none"], "analysis"),
         (["sampling.tunes=many"], "sampling.tunes"),
     ],

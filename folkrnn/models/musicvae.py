@@ -87,6 +87,10 @@ class MusicVAE(nn.Module):
         """What kind of network this is, in a few words; two models with the same shape can hold the same weights."""
         return f"{'hierarchical' if self.conductor else 'flat'} MusicVAE, {self.sizes}"
 
+    def parameter_counts(self) -> dict[str, int]:
+        """Returns the number of trainable numbers, which is what the facts sheet counts (section 1)."""
+        return {"weights": sum(p.numel() for p in self.parameters())}
+
     @property
     def sites(self) -> dict[str, int]:
         """Every site of this model and its number of units."""

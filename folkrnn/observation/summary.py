@@ -117,6 +117,18 @@ def summarise(model: FolkRNN, tunes: Sequence[np.ndarray], patterns: str | Itera
     return Summary({name: part.per_unit() for name, part in sums.items()}, sum(len(ids) - 1 for ids in tunes))
 
 
+def summarise_streams(streams: Iterable[tuple[str, np.ndarray]]) -> Summary:
+    """Returns the summary of streams that come in parts, (site, `[…, units]`); a site may come any number of times."""
+    sums: dict[str, UnitSums] = {}
+    for name, value in streams:
+        units = value.shape[-1]
+        part = sums.setdefault(name, UnitSums(units, name.split(".")[-1] in GATES))
+        for rows in torch.from_numpy(value).reshape(-1, units).split(BLOCK):
+            part.add(rows)
+    found = {name: part.per_unit() for name, part in sums.items()}
+    return Summary(found, max((part.rows for part in sums.values()), default=0))
+
+
 def _read(model: FolkRNN, tunes: Sequence[np.ndarray], sums: dict[str, UnitSums]) -> None:
     """Steps through tunes sorted from long to short; those that have ended drop out at the bottom."""
     lengths = np.array([len(ids) for ids in tunes])

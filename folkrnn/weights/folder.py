@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.recurrent import GATES
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
@@ -32,8 +33,9 @@ LARGEST = 2**31
 class Weights:
     """A model with its parameters, the vocabulary it speaks, and where they came from."""
 
-    model: FolkRNN
-    vocabulary: Vocabulary
+    model: FolkRNN | MusicVAE
+    vocabulary: Vocabulary | None
+    """Of a FolkRNN; a MusicVAE has none."""
     source: str
     digest: str
     """SHA-256 of the parameters in single precision, 16 hexadecimal digits."""

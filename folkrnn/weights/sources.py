@@ -54,3 +54,21 @@ def _lightning(file: Path) -> Weights:
     tensors = {name.removeprefix("model."): value.float() for name, value in state.items()}
     model = folder.model_of(tensors, str(file), V2)
     return Weights(model, V2, str(file), folder.digest(model))
+
+
+def magenta(path: str | None) -> Weights:
+    """Returns the MusicVAE in a Magenta checkpoint: a tar, a prefix, a folder or a Magenta.js folder."""
+    from folkrnn.weights import magenta as checkpoints
+
+    if path is None:
+        raise Refusal("weights=magenta needs weights.path=… (cat-mel_2bar_big.tar, a checkpoint prefix or a folder)")
+    found = checkpoints.load(Path(path).expanduser())
+    remarks = {
+        "Magenta's name of these sizes": found.config,
+        "updates": found.step,
+        "assumed": found.assumed,
+        "variables of no part of the model": ", ".join(found.unexpected),
+    }
+    card = "\n".join(f"- {name}: {value}" for name, value in remarks.items() if value)
+    name = found.config or "Magenta checkpoint"
+    return Weights(found.model, None, f"{name}: {Path(path).name}", found.digest, f"# {name}\n\n{card}\n")

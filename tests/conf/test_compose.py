@@ -168,6 +168,20 @@ def test_a_sweep_crosses_the_families(second_family: list[str], tmp_path: Path) 
     ]
 
 
+def test_a_sweep_crosses_both_model_families(tmp_path: Path) -> None:
+    seen: list[tuple[str, str, list[str], int]] = []
+
+    def record(config: Any, _: list[str]) -> int:
+        seen.append((config.model._target_, config.dataset.name, list(config.analysis), config.sampling.tunes))
+        return 0
+
+    there = [f"hydra.sweep.dir={tmp_path}", f"hydra.callbacks.sweep.folder={tmp_path}"]
+    assert main(["-m", *there, "model=folkrnn,musicvae_2bar", "seed=1,2"], CONF, record) == 0
+    tunes = ("folkrnn.models.folkrnn.FolkRNN", "irish", ["posterior", "activations", "tune_statistics"], 64)
+    melodies = ("folkrnn.models.musicvae.MusicVAE", "melodies", ["latent_example", "latent_spread"], 2000)
+    assert seen == [tunes, tunes, melodies, melodies]
+
+
 def test_a_typing_error_in_an_experiment_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "typo.yaml").write_text("# @package _global_\n# a typo\nsampling:\n  tune: 8\n")

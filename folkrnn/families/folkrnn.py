@@ -1,0 +1,203 @@
+"""What is the folk-rnn family's own: how it is trained, played and observed, and how its tunes are filed."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from folkrnn import filing
+from folkrnn.build import build
+from folkrnn.datasets.corpus import Corpus, shares
+from folkrnn.findings import Findings
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.notation.audio import record
+from folkrnn.notation.bars import flaws, share_of_full_bars
+from folkrnn.notation.midi import to_midi
+from folkrnn.notation.score import engrave, to_abc
+from folkrnn.notation.tokenise import prime_tokens
+from folkrnn.observation.given import read_transcriptions
+from folkrnn.observation.observation import Observation, check_size
+from folkrnn.observation.summary import summarise
+from folkrnn.published import ids_of
+from folkrnn.sampling import Sampling, Transcription, generate, mark_replayed, replay_uniforms
+from folkrnn.tracking import TrackedRun
+from folkrnn.vocabulary import Vocabulary
+from folkrnn.weights.folder import Weights
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from folkrnn.tracking.report import Tune
+    from folkrnn.training.fit import Fitted
+
+DATA = Corpus
+"""What its datasets are."""
+
+SHOWN = 8
+"""Tunes that are engraved, rendered and shown in the report; all are filed as ABC."""
+
+
+def given(config: DictConfig, vocabulary: Vocabulary) -> list[Transcription]:
+    """Returns the transcriptions to observe in the place of generated ones; refuses what cannot be read or played.
+
+    The settings of sampling, the prime and the replay are checked here too, before anything slow starts.
+    """
+    sampling_of(config, vocabulary)
+    if config.sampling.replay:
+        ids_of(config.sampling.replay, vocabulary)
+    return read_transcriptions(config.transcription, vocabulary) if config.transcription else []
+
+
+def sampling_of(config: DictConfig, vocabulary: Vocabulary) -> Sampling:
+    """Returns the settings of `sampling.*`, the prime as tokens."""
+    prime = prime_tokens(config.sampling.prime, vocabulary) if config.sampling.prime else []
+    names = ("tunes", "temperature", "max_tokens", "rng", "live")
+    return Sampling(prime=tuple(prime), **{name: config.sampling[name] for name in names})
+
+
+def check_training(config: DictConfig) -> None:
+    """Refuses a recipe or trainer that cannot train."""
+    from folkrnn.training.fit import TrainerSettings
+
+    build(config.recipe)
+    TrainerSettings(**trainer_settings(config))
+
+
+def trainer_settings(config: DictConfig) -> dict[str, Any]:
+    """Returns the keys `trainer.*` that the training takes."""
+    from folkrnn.training.fit import TrainerSettings
+
+    return {name: config.trainer[name] for name in TrainerSettings.__dataclass_fields__ if name in config.trainer}
+
+
+def fit(config: DictConfig, weights: Weights, corpus: Corpus, checkpoints: Path, tracked: TrackedRun | None) -> Fitted:
+    """Returns the model trained as `recipe=` and `trainer=` say; what `tracked` is None for files nothing."""
+    from folkrnn.tracking.lightning import RunLogger
+    from folkrnn.training.fit import TrainerSettings
+    from folkrnn.training.fit import fit as train
+    from folkrnn.training.watch import Watch
+
+    recipe, trainer = build(config.recipe), TrainerSettings(**trainer_settings(config))
+    logger, callbacks = None, []
+    if tracked is not None:
+        logger = RunLogger(tracked)
+        callbacks = [Watch(partial(filing.file_summary, tracked), corpus, config.observation.sites)]
+    return train(weights.model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks)
+
+
+def observe(
+    config: DictConfig, model: FolkRNN, weights: Weights, corpus: Corpus, transcriptions: list[Transcription]
+) -> Observation:
+    """Returns what the (intervened) `model` wrote, or reads where `transcriptions` were given."""
+    transcriptions = transcriptions or play(config, model, weights)
+    check_size(model, transcriptions, list(config.observation.keep), config.observation.limit_gib * 2**30)
+    return Observation(model, weights.vocabulary, transcriptions, corpus, config.seed)
+
+
+def play(config: DictConfig, model: FolkRNN, weights: Weights) -> list[Transcription]:
+    """Returns generated tunes; with `sampling.replay` drawn so that the unchanged model writes the named tune."""
+    vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
+    with filing.progress("Generating", sampling.tunes) as advance:
+        if not config.sampling.replay:
+            return generate(model, vocabulary, sampling, config.seed, progress=advance)
+        ids = ids_of(config.sampling.replay, vocabulary)
+        uniforms = replay_uniforms(weights.model, vocabulary, ids, sampling, config.seed)
+        tunes = generate(model, vocabulary, sampling, config.seed, uniforms=uniforms, progress=advance)
+        return [mark_replayed(tune, ids) for tune in tunes]
+
+
+def dataset_card(corpus: Corpus) -> str:
+    """Returns the dataset card in Markdown: sizes, meters, modes, share of full bars, what was left out, terms."""
+    profile = corpus.profile()
+    quantiles = {name.removeprefix("length_q"): value for name, value in profile.items() if name.startswith("length_q")}
+    full = share_of_full_bars([list(tune.tokens) for tune in corpus.tunes])
+    lines = [
+        f"# Dataset {corpus.name}",
+        "",
+        f"{len(corpus):,} tunes, {profile['tokens']:,.0f} tokens with `<s>` and `</s>`; digest `{corpus.digest}`.",
+        "",
+        "| quantile | " + " | ".join(f"{name} %" for name in quantiles) + " |",
+        "|---|" + "---|" * len(quantiles),
+        "| length in tokens | " + " | ".join(f"{value:g}" for value in quantiles.values()) + " |",
+        "",
+        "| meter | share of tunes | share of full bars |",
+        "|---|---|---|",
+        *(
+            f"| {meter} | {share:.1%} | {full['M:' + meter].share:.1%} |"
+            for meter, share in shares([tune.meter for tune in corpus.tunes]).items()
+        ),
+        f"| all | 100 % | {full['all'].share:.1%} |",
+        "",
+        "| mode | share of tunes |",
+        "|---|---|",
+        *(f"| {mode} | {share:.1%} |" for mode, share in shares([tune.mode for tune in corpus.tunes]).items()),
+        "",
+        "| left out because | tunes |",
+        "|---|---|",
+        *(f"| {reason} | {count} |" for reason, count in corpus.rejections.most_common()),
+        "",
+        "## Terms",
+        "",
+        *(f"- **{name}**: {terms}" for name, terms in corpus.terms.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def file_observation(tracked: TrackedRun, observation: Observation, settings: DictConfig) -> None:
+    """Files all tunes, how each token was drawn, the summary of activations, and the streams that are to be kept."""
+    tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions]
+    titles = titles_of(observation)
+    abc = "\n".join(to_abc(tokens, title, k + 1) for k, (tokens, title) in enumerate(zip(tunes, titles, strict=True)))
+    tracked.log_text(abc, "tunes/all.abc")
+    tracked.log_text(
+        "\n\n".join("\n".join([*tokens[:2], " ".join(tokens[2:])]) for tokens in tunes) + "\n", "tunes/all.tokens.txt"
+    )
+    tracked.log_text(draws(observation).to_csv(index=False), "tunes/draws.csv")
+    ids = [t.ids for t in observation.transcriptions]
+    filing.file_summary(tracked, summarise(observation.model, ids, settings.sites))
+    if settings.keep:
+        for k, streams in observation.each(settings.keep):
+            tracked.log_findings("traces", Findings(arrays={f"tune{k:04d}": streams}))
+
+
+def draws(observation: Observation) -> pd.DataFrame:
+    """Returns one row per token: tune, step, token, origin (given, drawn, replayed), its probability, the uniform."""
+    parts = [
+        pd.DataFrame(
+            {
+                "tune": k,
+                "step": np.arange(len(t.ids) - 1),
+                "token": observation.vocabulary.decode(t.ids[1:]),
+                "origin": t.origin,
+                "probability": t.probability,
+                "uniform": t.uniform,
+            }
+        )
+        for k, t in enumerate(observation.transcriptions)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def titles_of(observation: Observation) -> list[str]:
+    """Returns a title for each transcription: its own, or its number."""
+    return [t.title or f"No. {k + 1}" for k, t in enumerate(observation.transcriptions)]
+
+
+def report_entries(tracked: TrackedRun, observation: Observation) -> list[Tune]:
+    """Returns the first tunes with score, sound and MIDI, as the report shows them; files score and MIDI."""
+    from folkrnn.tracking.report import Tune
+
+    tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions[:SHOWN]]
+    entries = []
+    for k, (title, tokens, score) in enumerate(zip(titles_of(observation), tunes, engrave(tunes), strict=False), 1):
+        midi, recording = to_midi(tokens), record(tokens)
+        tracked.log_text(score.svg, f"tunes/{k:02d}.svg")
+        tracked.log_bytes(midi, f"tunes/{k:02d}.mid")
+        notes = [*map(str, flaws(tokens)), recording.note, score.note if score.engine == "matplotlib" else ""]
+        abc = to_abc(tokens, title, k)
+        entries.append(Tune(title, tokens, abc, score.svg, recording.mp3, midi, [note for note in notes if note]))
+    return entries

@@ -1,0 +1,98 @@
+"""What is the MusicVAE family's own: what it encodes and writes back, and how its melodies are filed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from folkrnn import filing
+from folkrnn.datasets.melodies import MelodyCorpus
+from folkrnn.findings import Findings
+from folkrnn.melodies.grid import to_midi
+from folkrnn.models.musicvae import MusicVAE
+from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.summary import summarise_streams
+from folkrnn.refusal import Refusal
+from folkrnn.tracking import TrackedRun
+from folkrnn.weights.folder import Weights
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+DATA = MelodyCorpus
+"""What its datasets are."""
+
+SHOWN = 8
+"""Melodies that are filed as MIDI, each beside what the model writes back from its μ."""
+
+
+def given(config: DictConfig, _: object) -> list[Any]:
+    """Returns nothing: melodies to observe come from the dataset. Refuses a transcription, a prime and a replay."""
+    for key, value in {"transcription": config.transcription, **config.sampling}.items():
+        if key in ("transcription", "prime", "replay") and value:
+            raise Refusal(f"{key}= is for folk-rnn; a MusicVAE observes the melodies of dataset=")
+    return []
+
+
+def check_training(config: DictConfig) -> None:
+    """Refuses: only folk-rnn is trained in this version."""
+    raise Refusal(
+        f"model={config.model.name} cannot be trained in this version; load a published checkpoint with "
+        "weights=magenta weights.path=…"
+    )
+
+
+def observe(
+    config: DictConfig, model: MusicVAE, weights: Weights, corpus: MelodyCorpus, _: list[Any]
+) -> LatentObservation:
+    """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded."""
+    count = min(config.sampling.tunes, len(corpus))
+    chosen = np.sort(np.random.default_rng(config.seed).choice(len(corpus), count, replace=False))
+    if corpus.classes.shape[1] != model.sizes.max_seq_len:
+        raise Refusal(
+            f"dataset {corpus.name} has melodies of {corpus.classes.shape[1]} steps, the model reads "
+            f"{model.sizes.max_seq_len}; set dataset.bars={model.sizes.max_seq_len // 16}"
+        )
+    return LatentObservation(model, corpus.classes[chosen], [corpus.title(i) for i in chosen], corpus, config.seed)
+
+
+def dataset_card(corpus: MelodyCorpus) -> str:
+    """Returns the dataset card in Markdown: sizes, what was left out and why, terms."""
+    lines = [
+        f"# Dataset {corpus.name}",
+        "",
+        f"{len(corpus):,} melodies of {corpus.classes.shape[1]} sixteenths; digest `{corpus.digest}`.",
+        "",
+        "| quantity | value |",
+        "|---|---|",
+        *(f"| {name.replace('_', ' ')} | {value:g} |" for name, value in corpus.profile().items()),
+        "",
+        "| left out | count | because |",
+        "|---|---|---|",
+        *(f"| {reason} | {count} | {why} |" for reason, count, why in corpus.reasons()),
+        "",
+        "## Terms",
+        "",
+        *(f"- **{name}**: {terms}" for name, terms in corpus.terms.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def file_observation(tracked: TrackedRun, observation: LatentObservation, settings: DictConfig) -> None:
+    """Files the latents of all melodies, the first ones as MIDI with what comes back, and the summary of streams."""
+    arrays = {"mu": observation.mu, "sigma": observation.sigma, "classes": observation.classes}
+    tracked.log_findings("observation", Findings(arrays={"latents": arrays}))
+    for k in range(min(SHOWN, len(observation.classes))):
+        tracked.log_bytes(to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
+        tracked.log_bytes(to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")
+    streams = ((name, value) for batch in observation.each(settings.sites) for name, value in batch.items())
+    filing.file_summary(tracked, summarise_streams(streams))
+    if settings.keep:
+        for k, batch in enumerate(observation.each(settings.keep)):
+            tracked.log_findings("traces", Findings(arrays={f"batch{k:04d}": batch}))
+
+
+def report_entries(tracked: TrackedRun, observation: LatentObservation) -> list[Any]:
+    """Returns nothing: a MusicVAE's report shows figures; its melodies are filed as MIDI."""
+    return []
