@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from folkrnn import style
 from folkrnn.datasets.corpus import Corpus
-from folkrnn.vocabulary import TYPES, Vocabulary
+from folkrnn.vocabulary import TYPES, Vocabulary, token_type
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -55,6 +56,54 @@ def name_types(axes: matplotlib.axes.Axes, vocabulary: Vocabulary) -> None:
             fontsize=6.5,
             color=style.TYPE_COLOURS[name],
         )
+
+
+def label_tokens(axes: matplotlib.axes.Axes, vocabulary: Vocabulary) -> None:
+    """Labels the x axis with all tokens in plot order; every other label stands lower, so that twice the size fits."""
+    tokens = vocabulary.decode(vocabulary.plot_order)
+    inches = axes.get_figure(root=True).get_size_inches()[0]
+    size = float(np.clip(0.8 * 2 * 72 * inches / (1.15 * max(1, len(tokens))), 3.5, 7.0))
+    for minor in (False, True):
+        places = range(int(minor), len(tokens), 2)
+        labels = [tokens[i] for i in places]
+        axes.set_xticks(places, labels, minor=minor, fontsize=size, family="DejaVu Sans Mono", parse_math=False)
+        for text, token in zip(axes.get_xticklabels(minor=minor), labels, strict=True):
+            text.set_color(style.TYPE_COLOURS[token_type(token)])
+    axes.tick_params(axis="x", which="major", length=1.5, pad=1.5, labelrotation=90)
+    axes.tick_params(axis="x", which="minor", length=4.2 * size, pad=1.5, labelrotation=90, width=0.3, color=style.SOFT)
+    axes.set_xlim(-0.5, len(tokens) - 0.5)
+
+
+def over_tokens(panels: Sequence[matplotlib.axes.Axes], vocabulary: Vocabulary) -> None:
+    """Dresses panels that share an axis of tokens in plot order: types named on top, tokens at the bottom."""
+    for axes in panels:
+        type_lines(axes, vocabulary)
+    for axes in panels[:-1]:
+        axes.tick_params(axis="x", which="both", length=0, labelbottom=False)
+    name_types(panels[0], vocabulary)
+    label_tokens(panels[-1], vocabulary)
+
+
+def name_peaks(axes: matplotlib.axes.Axes, values: np.ndarray, tokens: Sequence[str], n: int) -> None:
+    """Writes the tokens of the n entries of largest magnitude beside their bars, the closest neighbours left out."""
+    written: list[int] = []
+    for place in np.argsort(-np.abs(values), kind="stable"):
+        if len(written) == n:
+            return
+        if all(abs(place - other) > 2 for other in written):
+            up = values[place] >= 0
+            axes.annotate(
+                tokens[place],
+                (place, values[place]),
+                xytext=(0, 1.5 if up else -1.5),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if up else "top",
+                fontsize=6.5,
+                family="DejaVu Sans Mono",
+                parse_math=False,
+            )
+            written.append(int(place))
 
 
 def token_counts(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:

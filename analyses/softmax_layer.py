@@ -1,0 +1,270 @@
+"""What do the columns of the softmax layer do? (Part 2 of the blog; paper, Fig. 4 top and middle.)
+
+W_s is V × H: the last hidden state h sets the values W_s h + b_s before the softmax, so unit k adds h_k times column k.
+A correlation of two columns is Pearson's over the V tokens. Two columns are near-duplicates up to sign where the
+magnitude of their correlation reaches `near_duplicate`; the control is that of columns whose entries are shuffled over
+the tokens. Part 2 reports for v2: magnitude of correlation with the bias at most about 0.8, on average 0.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from analyses.over_tokens import name_peaks, over_tokens, strongest, token_counts
+from folkrnn import style
+from folkrnn.findings import Figure, Findings
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.observation.observation import Observation
+from folkrnn.refusal import Refusal
+from folkrnn.vocabulary import START, Vocabulary
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+
+@dataclass(frozen=True)
+class SoftmaxLayer:
+    """Draws columns and bias of the softmax layer over the typed vocabulary and measures how redundant they are."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    units: tuple[int, ...] | None = None
+    """Columns to draw one by one; None: the two that are most alike up to sign, and the one that moves a token most.
+    The paper's are 34, 203 and 497 of v2 (`units_base=1`)."""
+    units_base: int = 0
+    """What the first unit is called in `units`: 0, or 1 as in the paper."""
+    near_duplicate: float = 0.7
+    """Magnitude of correlation from which two columns count as near-duplicates: half of the variance is shared."""
+    named: int = 6
+    """Tokens that are named at each end of a column."""
+
+    def __post_init__(self) -> None:
+        if self.units is not None and min(self.units, default=self.units_base) < self.units_base:
+            raise Refusal(f"units={list(self.units)} names a unit before the first, which is {self.units_base}")
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The units asked for, so that one beyond the layer's width is refused before the run starts."""
+        chosen = [unit - self.units_base for unit in self.units or ()]
+        return (f"l*.h[{','.join(map(str, chosen))}]",) if chosen else ()
+
+    def __call__(self, observation: Observation) -> Findings:
+        vocabulary = observation.vocabulary
+        W, b = softmax_parameters(observation.model)
+        R, with_bias = column_correlations(W), correlation_with(W, b)
+        control = column_correlations(shuffled_columns(W, np.random.default_rng(observation.seed)))
+        chosen = self.chosen(W, R)
+        tokens = self.token_table(observation, W, b)
+        return Findings(
+            metrics=self.metrics(W, R, with_bias, control) | frequency_metrics(tokens),
+            figures={
+                "shapes": Figure(self.draw_shapes(vocabulary, W, b), self.caption_shapes(vocabulary, b)),
+                "columns": Figure(
+                    self.draw_columns(vocabulary, W, chosen), self.caption_columns(vocabulary, W, chosen)
+                ),
+                "correlations": Figure(
+                    self.draw_correlations(R, with_bias, control), self.caption_correlations(R, with_bias)
+                ),
+            },
+            tables={
+                "columns": self.column_table(vocabulary, W, R, with_bias),
+                "pairs": self.pair_table(R),
+                "tokens": tokens,
+            },
+            arrays={"correlations": {"columns": R.astype(np.float32), "bias": with_bias.astype(np.float32)}},
+        )
+
+    def chosen(self, W: np.ndarray, R: np.ndarray) -> list[int]:
+        """Returns the columns that are drawn one by one, counted from 0."""
+        if self.units is not None:
+            return [unit - self.units_base for unit in self.units]
+        peak = int(np.abs(W).max(0).argmax())
+        if len(R) < 2:
+            return [peak]
+        first, second = closest_pairs(R)[0][:2]
+        return list(dict.fromkeys([first, second, peak]))
+
+    def metrics(self, W: np.ndarray, R: np.ndarray, with_bias: np.ndarray, control: np.ndarray) -> dict[str, float]:
+        bias, pairs, shuffled = np.abs(with_bias), np.abs(upper(R)), np.abs(upper(control))
+        return {
+            "bias_correlation_mean": _mean(bias),
+            "bias_correlation_max": _max(bias),
+            "column_correlation_mean": _mean(pairs),
+            "column_correlation_max": _max(pairs),
+            "near_duplicates": float((pairs >= self.near_duplicate).sum()),
+            "shuffled_correlation_mean": _mean(shuffled),
+            "shuffled_correlation_max": _max(shuffled),
+            "shuffled_near_duplicates": float((shuffled >= self.near_duplicate).sum()),
+            "rank": float(np.linalg.matrix_rank(W)),
+        }
+
+    def token_table(self, observation: Observation, W: np.ndarray, b: np.ndarray) -> pd.DataFrame:
+        """Returns one row per token, lowest bias first: id, bias, norm of its row, count in the data or the tunes."""
+        vocabulary = observation.vocabulary
+        table = pd.DataFrame({"id": range(len(vocabulary)), "token": vocabulary.tokens, "type": vocabulary.types})
+        table["bias"], table["row_norm"] = b, np.linalg.norm(W, axis=1)
+        if observation.data is not None:
+            table["count"] = token_counts(observation.data, vocabulary)
+        else:
+            seen = np.concatenate([t.ids for t in observation.transcriptions])
+            table["count"] = np.bincount(seen, minlength=len(vocabulary))
+        return table.sort_values("bias", kind="stable").reset_index(drop=True)
+
+    def column_table(self, vocabulary: Vocabulary, W: np.ndarray, R: np.ndarray, with_bias: np.ndarray) -> pd.DataFrame:
+        """Returns one row per unit: norm, correlation with the bias, the column most like it, tokens at both ends."""
+        others = np.abs(R - np.eye(len(R)))
+        nearest = others.argmax(1)
+        ends = [strongest(column, vocabulary, self.named) for column in W.T]
+        return pd.DataFrame(
+            {
+                "unit": range(len(R)),
+                "norm": np.linalg.norm(W, axis=0),
+                "bias_correlation": with_bias,
+                "nearest": nearest,
+                "nearest_correlation": R[np.arange(len(R)), nearest],
+                "raises": [" ".join(raised) for raised, _ in ends],
+                "lowers": [" ".join(lowered) for _, lowered in ends],
+            }
+        )
+
+    def pair_table(self, R: np.ndarray, least: int = 20) -> pd.DataFrame:
+        """Returns the near-duplicate pairs of columns, the closest first; at least `least` pairs where there are."""
+        pairs = closest_pairs(R)
+        kept = [pair for n, pair in enumerate(pairs) if n < least or abs(pair[2]) >= self.near_duplicate]
+        return pd.DataFrame(kept, columns=["unit", "other", "correlation"])
+
+    def draw_shapes(self, vocabulary: Vocabulary, W: np.ndarray, b: np.ndarray) -> matplotlib.figure.Figure:
+        order = list(vocabulary.plot_order)
+        figure = style.figure(width=10.0, height=4.2)
+        axes = figure.subplots()
+        alpha = float(np.clip(40 / W.shape[1], 0.06, 0.6))
+        axes.plot(W[order], color="#6B7480", linewidth=0.35, alpha=alpha, zorder=1.5)
+        axes.plot([], [], color="#6B7480", linewidth=1.0, label=f"the {W.shape[1]} columns of W$_s$")
+        axes.plot(b[order], color=style.ACCENT, linewidth=1.5, marker=".", markersize=3, label="bias b$_s$")
+        over_tokens([axes], vocabulary)
+        axes.set_ylabel("value before the softmax")
+        axes.legend(loc="lower left", ncols=2)
+        return figure
+
+    def draw_columns(self, vocabulary: Vocabulary, W: np.ndarray, chosen: Sequence[int]) -> matplotlib.figure.Figure:
+        order = list(vocabulary.plot_order)
+        figure = style.figure(width=10.0, height=1.0 + 1.45 * len(chosen))
+        panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, unit in zip(panels, chosen, strict=True):
+            column = W[order, unit]
+            axes.axhline(0, color=style.SOFT, linewidth=0.6)
+            colours = [style.TYPE_COLOURS[vocabulary.types[i]] for i in order]
+            axes.bar(range(len(order)), column, 0.8, color=colours)
+            axes.set_ylabel(f"unit {unit + self.units_base}")
+            axes.margins(y=0.22)
+            name_peaks(axes, column, vocabulary.decode(order), self.named)
+        over_tokens(panels, vocabulary)
+        return figure
+
+    def draw_correlations(self, R: np.ndarray, with_bias: np.ndarray, control: np.ndarray) -> matplotlib.figure.Figure:
+        figure = style.figure(width=10.0, height=3.6)
+        left, middle, right = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])
+        order = np.argsort(with_bias, kind="stable")
+        shown = left.imshow(R[np.ix_(order, order)], cmap=style.DIVERGING, vmin=-1, vmax=1)
+        left.set_xlabel("column, by correlation with the bias")
+        left.set_ylabel("column")
+        figure.colorbar(shown, ax=left, label="correlation", fraction=0.046, pad=0.02)
+        bins = np.linspace(-1, 1, 81)
+        middle.hist(upper(R), bins, color=style.ACCENT, label="columns")
+        middle.hist(upper(control), bins, color=style.INK, histtype="step", label="shuffled over tokens")
+        for side in (-1, 1):
+            middle.axvline(side * self.near_duplicate, color=style.INK, linewidth=0.6, linestyle=":")
+        middle.set_yscale("log" if len(R) > 1 else "linear")
+        middle.set_xlabel("correlation of two columns")
+        middle.set_ylabel("pairs")
+        middle.set_ylim(top=40 * len(R) ** 2 / 20)
+        middle.legend(loc="upper left", fontsize=7)
+        right.plot(np.sort(np.abs(with_bias)), color=style.ACCENT)
+        right.axhline(np.abs(with_bias).mean(), color=style.INK, linewidth=0.7, linestyle="--", label="mean")
+        right.set_xlabel("column, sorted")
+        right.set_ylabel("|correlation with the bias|")
+        right.set_ylim(0, 1)
+        right.legend(loc="upper left")
+        return figure
+
+    def caption_shapes(self, vocabulary: Vocabulary, b: np.ndarray) -> str:
+        lowest = " ".join(vocabulary.decode(np.argsort(b, kind="stable")[:6]))
+        return (
+            "All columns of the softmax layer and its bias, by token type. The lowest biases are those of "
+            f"{lowest} (v2: <s> =f' 16 (7 ^f' =C,). After part 2 of the blog and Fig. 4 (top) of the paper."
+        )
+
+    def caption_columns(self, vocabulary: Vocabulary, W: np.ndarray, chosen: Sequence[int]) -> str:
+        parts = []
+        for unit in chosen:
+            raised, lowered = strongest(W[:, unit], vocabulary, 4)
+            parts.append(f"unit {unit + self.units_base} raises {' '.join(raised)} and lowers {' '.join(lowered)}")
+        return (
+            f"Columns of W_s, what one unit of the last layer at +1 adds before the softmax: {'; '.join(parts)}. At −1 "
+            "the signs are reversed. After Fig. 4 (middle) of the paper."
+        )
+
+    def caption_correlations(self, R: np.ndarray, with_bias: np.ndarray) -> str:
+        near = int((np.abs(upper(R)) >= self.near_duplicate).sum())
+        return (
+            f"Left: correlations of all pairs of columns. Middle: their distribution; {near} pairs reach "
+            f"{self.near_duplicate:g} in magnitude; the control has the entries of each column shuffled. Right: size "
+            f"of each column's correlation with the bias, mean {_mean(np.abs(with_bias)):.2f}, largest "
+            f"{_max(np.abs(with_bias)):.2f} (part 2 reports 0.4 and about 0.8 for v2)."
+        )
+
+
+def softmax_parameters(model: FolkRNN) -> tuple[np.ndarray, np.ndarray]:
+    """Returns W_s `[V, H]` and b_s `[V]` in double precision."""
+    return tuple(part.detach().cpu().double().numpy() for part in (model.softmax_weight, model.softmax_bias))
+
+
+def column_correlations(W: np.ndarray) -> np.ndarray:
+    """Returns Pearson's correlation of every pair of columns of `W [V, H]`, `[H, H]`; NaN for a constant column."""
+    with np.errstate(invalid="ignore"):
+        return np.atleast_2d(np.corrcoef(W, rowvar=False))
+
+
+def correlation_with(W: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Returns the correlation of each column of `W [V, H]` with `vector [V]`, `[H]`; NaN where either is constant."""
+    columns, other = W - W.mean(0), vector - vector.mean()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return other @ columns / (np.linalg.norm(columns, axis=0) * np.linalg.norm(other))
+
+
+def shuffled_columns(W: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns W with the entries of each column in a random order of their own."""
+    return rng.permuted(W, axis=0)
+
+
+def upper(R: np.ndarray) -> np.ndarray:
+    """Returns the entries of a symmetric matrix above its diagonal, one per pair."""
+    return R[np.triu_indices(len(R), 1)]
+
+
+def closest_pairs(R: np.ndarray) -> list[tuple[int, int, float]]:
+    """Returns every pair of columns with its correlation, the largest magnitude first; pairs without one are last."""
+    first, second = np.triu_indices(len(R), 1)
+    order = np.argsort(-np.abs(R[first, second]), kind="stable")
+    return [(int(first[n]), int(second[n]), float(R[first[n], second[n]])) for n in order]
+
+
+def frequency_metrics(tokens: pd.DataFrame) -> dict[str, float]:
+    """Returns Spearman's correlation of the bias with how often a token occurs (`<s>`, never predicted, left out)."""
+    rest = tokens[tokens["token"] != START]
+    if rest["bias"].nunique() < 2 or rest["count"].nunique() < 2:
+        return {"bias_frequency_correlation": float("nan")}
+    return {"bias_frequency_correlation": float(rest["bias"].corr(rest["count"], method="spearman"))}
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _max(values: np.ndarray) -> float:
+    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
