@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+import folkrnn.datasets
 import folkrnn.melodies
 from folkrnn.datasets.corpus import Tune, distinct
 from folkrnn.datasets.families import families, held_out
@@ -157,6 +158,7 @@ def melodies(bars: int = 2, meters: str = "all") -> MelodyCorpus:
     named = [(tune.title, " ".join(tune.tokens)) for tune in tunes]
     key = cache_key([("rules", repr(rules)), *named], folkrnn.melodies)
     found = cached_arrays(f"melodies-{key}", lambda: _all_slices(tunes, rules))
+    related = cached_arrays(f"families-{cache_key(named, folkrnn.datasets)}", lambda: {"family": families(tunes)})
     unused = [(tune.title, why, "") for tune, why in zip(tunes, found["reason"].tolist(), strict=True) if why]
     rejections.update(why for _, why, _ in unused)
     return MelodyCorpus(
@@ -165,7 +167,7 @@ def melodies(bars: int = 2, meters: str = "all") -> MelodyCorpus:
         source=found["source"],
         bar=found["bar"],
         sources=[_source(tune) for tune in tunes],
-        family=found["family"],
+        family=related["family"],
         rejections=rejections,
         terms={**COLLECTIONS, **SONGS},
         unused=unused,
@@ -189,13 +191,13 @@ def _source(tune: Tune) -> Source:
 
 
 def _all_slices(tunes: Sequence[Tune], rules: Rules) -> dict[str, np.ndarray]:
-    """Slices of all tunes, the tune and bar of each, and for each tune its family and why it yields none."""
+    """Slices of all tunes, the tune and bar of each, and for each tune why it yields none."""
     chunks = [(tunes[k : k + _CHUNK], rules) for k in range(0, len(tunes), _CHUNK)]
     workers = None if len(tunes) >= WORTH_WORKERS else 1
     columns = list(zip(*in_parallel(_slices, chunks, "Cutting melodies", workers), strict=True))
     classes, counts, bar, reason = (np.concatenate(column) for column in columns)
     source = np.repeat(np.arange(len(tunes), dtype=np.int32), counts)
-    return {"classes": classes, "source": source, "bar": bar, "reason": reason, "family": families(tunes)}
+    return {"classes": classes, "source": source, "bar": bar, "reason": reason}
 
 
 def _slices(chunk: tuple[Sequence[Tune], Rules]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

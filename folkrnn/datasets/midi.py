@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+import folkrnn.datasets
 import folkrnn.melodies
 from folkrnn.datasets.families import COMMON, TOO_FREQUENT, connected
 from folkrnn.datasets.melodies import MelodyCorpus, Source
@@ -68,7 +69,7 @@ def midi(
     if not files:
         raise Refusal(f"dataset.path={path}: no MIDI file there ({', '.join(SUFFIXES)})")
     named = [("options", repr((rules, per_file, seed))), *((str(file), _state(file)) for file in files)]
-    key = cache_key(named, folkrnn.melodies)
+    key = cache_key(named, folkrnn.datasets, folkrnn.melodies)
     found = cached_arrays(f"midi-{key}", lambda: read_files(files, rules, per_file, seed, workers))
     root = place if place.is_dir() else place.parent
     titles = [str(file.relative_to(root)) for file in files]
@@ -112,7 +113,7 @@ def read_files(
     """
     names = [str(file) for file in files]
     tasks = [Task(tuple(names[k : k + _CHUNK]), rules, per_file, seed) for k in range(0, len(names), _CHUNK)]
-    if len(files) < _WORTH_WORKERS:
+    if workers is None and len(files) < _WORTH_WORKERS:
         workers = 1
     parts = list(in_parallel(read_some, tasks, "Reading MIDI", workers))
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

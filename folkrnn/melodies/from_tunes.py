@@ -8,7 +8,6 @@ over as many bars as it takes (two and two thirds of 6/8 to 32 steps), and may e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +27,8 @@ from folkrnn.notation.repeats import repeats_of
 if TYPE_CHECKING:
     from music21.stream import Stream
 
-_STEPS_PER_EIGHTH = STEPS_PER_QUARTER // 2
+_TICKS = 5040
+"""Ticks in a step: halves down to 1/16 and tuplets of 3, 5, 7 and 9 are whole, and whole numbers are fast."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class TuneSlices:
 
 @dataclass(frozen=True)
 class _Bar:
-    """A bar to be put on the grid: notes as (first step, last step, pitch), lengths in steps."""
+    """A bar to be put on the grid: notes as (start, end, pitch), all times in ticks."""
 
-    notes: tuple[tuple[Fraction, Fraction, int], ...]
-    length: Fraction
-    nominal: Fraction
+    notes: tuple[tuple[int, int, int], ...]
+    length: int
+    nominal: int
 
 
 def from_tokens(tokens: Sequence[str], rules: Rules) -> TuneSlices:
@@ -71,19 +71,24 @@ def from_score(score: Stream, rules: Rules) -> TuneSlices:
     return _slices([bar for part in parts for bar in [*_part_bars(part), _BREAK]], rules)
 
 
-_BREAK = _Bar((), Fraction(0), Fraction(1))
+_BREAK = _Bar((), 0, 1)
 """No slice goes over this: its length is not the one that it should have."""
 
 
 def _written(bar: Bar, tokens: list[str], altered: dict[int, int]) -> _Bar:
-    notes, now = [], Fraction(0)
+    notes, now = [], 0
     for event in bar.events:
-        after = now + event.duration * _STEPS_PER_EIGHTH
+        after = now + _ticks(event.duration, to_a_quarter=2)
         pitches = [midi_pitch(tokens[i], altered[i]) for i in event.pitches if i in altered]
         if pitches:
             notes.append((now, after, max(pitches)))
         now = after
-    return _Bar(tuple(notes), now, bar.nominal * _STEPS_PER_EIGHTH)
+    return _Bar(tuple(notes), now, _ticks(bar.nominal, to_a_quarter=2))
+
+
+def _ticks(length: Fraction, to_a_quarter: int = 1) -> int:
+    """The ticks of a length of which so many make a quarter."""
+    return length.numerator * _TICKS * STEPS_PER_QUARTER // (length.denominator * to_a_quarter)
 
 
 def _part_bars(part: Stream) -> Iterator[_Bar]:
@@ -99,22 +104,22 @@ def _part_bars(part: Stream) -> Iterator[_Bar]:
     sounding = part.toSoundingPitch().stripTies()
     for bar, (start, stop) in zip(sounding.getElementsByClass(Measure), pairwise(edges), strict=True):
         notes = [
-            (_steps(note.offset), _steps(note.offset + note.quarterLength), max(pitch.midi for pitch in note.pitches))
+            (
+                _ticks(Fraction(note.offset)),
+                _ticks(Fraction(note.offset + note.quarterLength)),
+                max(pitch.midi for pitch in note.pitches),
+            )
             for note in bar.flatten().notes
             if note.pitches and not note.duration.isGrace and not isinstance(note, ChordSymbol)
         ]
-        yield _Bar(tuple(notes), _steps(stop - start), _steps(bar.barDuration.quarterLength))
-
-
-def _steps(quarters: float | Fraction) -> Fraction:
-    return Fraction(quarters) * STEPS_PER_QUARTER
+        yield _Bar(tuple(notes), _ticks(Fraction(stop - start)), _ticks(Fraction(bar.barDuration.quarterLength)))
 
 
 def _slices(written: Sequence[_Bar], rules: Rules) -> TuneSlices:
     """Windows at every bar line, of full bars only, the distinct ones in which a note begins."""
     bars = list(_joined(written))
     usable = np.array([_usable(bar, rules) for bar in bars], bool)
-    edges = np.array([0, *accumulate(math.ceil(bar.length) for bar in bars)])
+    edges = np.array([0, *accumulate(-(-bar.length // _TICKS) for bar in bars)])
     line = _line(bars, edges)
     starts, stops = edges[:-1], edges[:-1] + rules.steps
     unusable = np.concatenate([[0], np.cumsum(~usable)])
@@ -132,13 +137,13 @@ def _joined(bars: Sequence[_Bar]) -> Iterator[_Bar]:
     while place < len(bars):
         bar, after = bars[place], bars[place + 1] if place + 1 < len(bars) else _BREAK
         place += 1
-        count = bar.length / bar.nominal
-        if count < 1 and bar.length + after.length == bar.nominal == after.nominal and after.length:
+        count, rest = divmod(bar.length, bar.nominal)
+        if bar.length and after.length and bar.length + after.length == bar.nominal == after.nominal:
             notes = tuple((start + bar.length, stop + bar.length, pitch) for start, stop, pitch in after.notes)
             yield _Bar((*bar.notes, *notes), bar.nominal, bar.nominal)
             place += 1
-        elif count > 1 and count.denominator == 1:
-            for part in range(int(count)):
+        elif count > 1 and not rest:
+            for part in range(count):
                 begin = part * bar.nominal
                 notes = [(a - begin, b - begin, pitch) for a, b, pitch in bar.notes if 0 <= a - begin < bar.nominal]
                 yield _Bar(tuple(notes), bar.nominal, bar.nominal)
@@ -147,8 +152,8 @@ def _joined(bars: Sequence[_Bar]) -> Iterator[_Bar]:
 
 
 def _usable(bar: _Bar, rules: Rules) -> bool:
-    whole = bar.length == bar.nominal and bar.nominal.denominator == 1
-    return whole and (bar.nominal == STEPS_PER_BAR or rules.meters == "all")
+    whole = bar.length == bar.nominal and bar.nominal % _TICKS == 0
+    return whole and (bar.nominal == STEPS_PER_BAR * _TICKS or rules.meters == "all")
 
 
 def _line(bars: Sequence[_Bar], edges: np.ndarray) -> np.ndarray:
@@ -163,8 +168,9 @@ def _line(bars: Sequence[_Bar], edges: np.ndarray) -> np.ndarray:
     return one_voice(start[there], end[there], pitch[there], int(edges[-1]))
 
 
-def _rounded(step: Fraction) -> int:
-    return (2 * step.numerator + step.denominator) // (2 * step.denominator)
+def _rounded(ticks: int) -> int:
+    """The nearest step, halves up."""
+    return (ticks + _TICKS // 2) // _TICKS
 
 
 def _why_none(line: np.ndarray, usable: np.ndarray) -> str:

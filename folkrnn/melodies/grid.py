@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -71,12 +72,11 @@ def to_notes(classes: np.ndarray) -> list[GridNote]:
     Any array is read, a note that ends twice too.
     """
     values = np.asarray(classes)
-    events = np.flatnonzero(values)
-    ends = [*events[1:].tolist(), len(values)]
+    events = np.flatnonzero(values).tolist()
     return [
-        GridNote(start, end, value - FIRST_ON + LOWEST)
-        for start, end, value in zip(events.tolist(), ends, values[events].tolist(), strict=True)
-        if value >= FIRST_ON
+        GridNote(start, end, int(values[start]) - FIRST_ON + LOWEST)
+        for start, end in pairwise([*events, len(values)])
+        if values[start] >= FIRST_ON
     ]
 
 

@@ -25,6 +25,8 @@ _SYSEX, _ESCAPE, _META = 0xF0, 0xF7, 0xFF
 _NAME, _TEMPO, _METER = 0x03, 0x51, 0x58
 _DRUMS = 9
 _HIGHEST_INT32 = 2**31 - 1
+_LARGEST = 2**28 - 1
+"""What a number of variable length may be (MIDI 1.0)."""
 
 
 class Unreadable(ValueError):
@@ -118,6 +120,8 @@ def _tracks(data: bytes) -> tuple[int, list[_Track]]:
                 found.append(_track(data[place - length : place]))
             except StopIteration:
                 raise Unreadable(f"an event breaks off at the end of track {len(found) + 1}") from None
+            except OverflowError:
+                raise Unreadable(f"track {len(found) + 1} goes on for ever") from None
     if not found:
         raise Unreadable("it has no tracks")
     return ticks, found
@@ -194,6 +198,8 @@ def _number(byte: int, following: Callable[[], int]) -> int:
     while byte & 0x80:
         byte = following()
         number = number << 7 | byte & 0x7F
+        if number > _LARGEST:
+            raise Unreadable("a number of more than four bytes")
     return number
 
 
