@@ -1,4 +1,4 @@
-"""Training as one call: Lightning's loop, best and last checkpoints, a progress bar."""
+"""Training as one call: Lightning's loop, best and last checkpoints, a progress bar; resumed to the bit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.module import TuneBatches
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
+from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, identity, read_progress
+from folkrnn.training.keep import Keep, stopping
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
+from folkrnn.training.pace import Pace, ProgressBar
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,20 @@ class TrainerSettings:
     precision: str = "32-true"
     resume: bool = False
     progress: bool = True
+    save_every: float | None = 5.0
+    """Minutes between checkpoints within an epoch; None: only after epochs."""
+    save_every_updates: int | None = None
+    """Updates between checkpoints within an epoch."""
+    patience: int | None = None
+    """Validations without improvement after which training ends; None: it goes on to `max_epochs`."""
 
     def __post_init__(self) -> None:
         if self.max_epochs < 1:
             raise Refusal(f"trainer.max_epochs is {self.max_epochs}; it must be at least 1")
+        for name in ("save_every", "save_every_updates", "patience"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise Refusal(f"trainer.{name} is {value}; it must be above 0, or null")
 
 
 @dataclass(frozen=True)
@@ -61,10 +74,13 @@ def fit(
 ) -> Fitted:
     """Returns `model` trained on the corpus, with the parameters of its best validation epoch.
 
-    Checkpoints are `folder/best.ckpt` and `folder/last.ckpt`. With `settings.resume` training goes on from the last.
-    Raises KeyboardInterrupt on Ctrl-C, after the last checkpoint has been written.
+    Checkpoints are `folder/best.ckpt` and `folder/last.ckpt`. With `settings.resume` training goes on from the last,
+    from within an epoch too, and arrives (on a CPU, with as many threads) at the very parameters of a training that was
+    never cut off. Raises Refusal for a checkpoint of another configuration and where the loss is no longer a number.
+    SIGTERM and Ctrl-C finish the batch and write the last checkpoint first; then SystemExit(143) or KeyboardInterrupt
+    is raised, unless an earlier handler raises something else.
     """
-    last = folder / "last.ckpt"
+    last = folder / LAST
     if settings.resume and not last.is_file():
         raise Refusal(f"trainer.resume=true, but {folder} holds no checkpoint of this configuration to resume")
     if last.is_file() and not settings.resume:
@@ -74,50 +90,45 @@ def fit(
     _hush_lightning()
     pl.seed_everything(seed, verbose=False)
     recipe.prepare(model, seed)
-    batches = TuneBatches(corpus, recipe.batch_size, seed, recipe.batching, recipe.split)
-    keep = ModelCheckpoint(
-        folder, "best", "validation/loss", save_last=True, save_top_k=1, enable_version_counter=False, verbose=False
-    )
-    trainer = pl.Trainer(
-        max_epochs=settings.max_epochs,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        strategy=settings.strategy,
-        num_nodes=settings.num_nodes,
-        precision=settings.precision,
-        logger=logger or False,
-        callbacks=[keep, SaveOnInterrupt(last), *callbacks],
-        enable_progress_bar=settings.progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=min(10, len(batches.train_dataloader())),
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-    )
-    training = LanguageModelTraining(model, recipe)
-    trainer.fit(training, batches, ckpt_path=last if settings.resume else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    best = torch.load(keep.best_model_path, map_location="cpu", weights_only=True)
+    mine = identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision)
+    progress = read_progress(last, mine) if settings.resume else None
+    epoch, batch = progress["position"] if progress else (0, 0)
+    batches = TuneBatches(corpus, recipe.batch_size, seed, recipe.batching, recipe.split, skip=(epoch, batch))
+    with stopping() as stop:
+        keep = Keep(folder, mine, stop, settings.save_every, settings.save_every_updates, settings.patience, progress)
+        trainer = pl.Trainer(
+            max_epochs=settings.max_epochs,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=settings.strategy,
+            num_nodes=settings.num_nodes,
+            precision=settings.precision,
+            logger=logger or False,
+            callbacks=[*([ProgressBar()] if settings.progress else []), Pace(), *callbacks, keep],
+            plugins=[WholeCheckpoints()],
+            enable_checkpointing=False,
+            enable_progress_bar=settings.progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=min(10, len(batches.train_dataloader())),
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+        training = LanguageModelTraining(model, recipe)
+        trainer.fit(training, batches, ckpt_path=last if settings.resume else None, weights_only=True)
+    best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     training.load_state_dict(best["state_dict"])
-    loss = keep.best_model_score
-    assert loss is not None, "a finished training has validated at least once"
-    return Fitted(model.eval(), float(loss), trainer.global_step, Path(keep.best_model_path))
+    return Fitted(model.eval(), keep.best, trainer.global_step, folder / BEST)
 
 
 def _hush_lightning() -> None:
     """Keeps Lightning's advertisements and remarks about itself out of the terminal; its warnings about us stay."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for remark in (".*LeafSpec.*", ".*exists and is not empty.*", ".*does not have many workers.*"):
+    remarks = (
+        ".*LeafSpec.*",
+        ".*exists and is not empty.*",
+        ".*does not have many workers.*",
+        ".*your dataloader is not resumable.*",  # the sampler is: it is told where to go on
+    )
+    for remark in remarks:
         warnings.filterwarnings("ignore", remark, module="pytorch_lightning")
-
-
-class SaveOnInterrupt(Callback):
-    """Writes the last checkpoint when Ctrl-C (or an error) ends the training early."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_exception(self, trainer: pl.Trainer, _: pl.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, KeyboardInterrupt):
-            trainer.save_checkpoint(self.path)

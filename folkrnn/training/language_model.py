@@ -130,7 +130,7 @@ class LanguageModelTraining(pl.LightningModule):
         """Raises Refusal at a loss that is no number, before it can reach the parameters."""
         if not torch.isfinite(loss):
             raise Refusal(
-                f"the training loss is {float(loss)} at update {self.trainer.global_step} (epoch "
+                f"the training loss is {float(loss.detach())} at update {self.trainer.global_step} (epoch "
                 f"{self.trainer.current_epoch}, batch {index}: {inputs.shape[0]} tunes of up to {inputs.shape[1]} "
                 "tokens); nothing of this batch was kept. A smaller recipe.learning_rate may help"
             )

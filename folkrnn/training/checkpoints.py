@@ -1,0 +1,117 @@
+"""Checkpoints that are whole or not there, and what they need so that a training goes on as if never interrupted."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from folkrnn.datasets.corpus import Corpus
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+OURS = "folkrnn"
+"""Key of a checkpoint under which stands what Lightning does not keep."""
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes beside the old file, down to the disk, then renames: at any moment there is one whole checkpoint."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_whole(Path(path), buffer.getbuffer())
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Puts `content` in the place of the file. Raises Refusal, the old file intact, where there is no room for it."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise Refusal(
+            f"cannot write the checkpoint {path} ({len(content) / 2**20:.0f} MiB: {error.strerror}); an earlier one is "
+            "intact: make room, then go on with trainer.resume=true"
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the renaming itself survive a power cut, where the system can do that."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def generators() -> dict[str, Any]:
+    """Returns the state of every global generator of random numbers, as tensors and plain numbers."""
+    name, keys, place, has_gauss, gauss = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [name, keys.tolist(), int(place), int(has_gauss), float(gauss)],
+        "python": [random.getstate()[0], list(random.getstate()[1]), random.getstate()[2]],
+    }
+
+
+def restore(states: Mapping[str, Any]) -> None:
+    """Puts every global generator into the state that `generators` returned."""
+    torch.set_rng_state(states["torch"].cpu())
+    if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+    name, keys, place, has_gauss, gauss = states["numpy"]
+    np.random.set_state((name, np.array(keys, np.uint32), place, has_gauss, gauss))
+    version, inner, following = states["python"]
+    random.setstate((version, tuple(inner), following))
+
+
+def identity(model: FolkRNN, corpus: Corpus, recipe: Any, seed: int, max_epochs: int, precision: str) -> dict[str, str]:
+    """Returns what a training is of: only a checkpoint of the very same can be gone on from."""
+    return {
+        "model": f"{model.shape}, dropout {model.dropout}",
+        "recipe": f"{type(recipe).__name__}({', '.join(f'{k}={v}' for k, v in asdict(recipe).items())})",
+        "data": f"{corpus.name} ({corpus.digest})",
+        "seed": str(seed),
+        "trainer.max_epochs": str(max_epochs),
+        "trainer.precision": precision,
+    }
+
+
+def read_progress(path: Path, mine: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what a checkpoint says of its training beyond what Lightning reads.
+
+    Raises Refusal where the file is not a whole checkpoint or is one of another training than `mine`.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds here, all of which mean the same to the user
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise Refusal(f"{path} is not a whole checkpoint: {reason}") from error
+    progress = content.get(OURS) if isinstance(content, dict) else None
+    if not isinstance(progress, dict):
+        raise Refusal(f"{path} lacks what going on exactly needs; move it away and train anew")
+    theirs = progress["identity"]
+    other = [f"{key} was {theirs.get(key)} and is {value}" for key, value in mine.items() if theirs.get(key) != value]
+    if other:
+        raise Refusal(f"{path} is of another configuration and cannot be gone on from: {'; '.join(other)}")
+    return progress

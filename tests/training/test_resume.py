@@ -1,0 +1,209 @@
+"""A training that was cut off ends where one ends that never was."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.training.checkpoints import WholeCheckpoints, write_whole
+from folkrnn.training.fit import TrainerSettings, fit
+from folkrnn.training.language_model import Recipe
+from folkrnn.training.published import PublishedRecipe
+from folkrnn.weights.sources import scratch
+
+MODERN = Recipe(batch_size=8, warmup_updates=5, dropout=0.3, learning_rate=1e-2)
+PUBLISHED = PublishedRecipe(batch_size=8, dropout=0.3)
+EPOCHS = 3
+
+
+def corpus(number=90):
+    rng = np.random.default_rng(0)
+    tunes = [Tune(("M:4/4", "K:Cmaj", *rng.choice(list("CDEFGAB|"), rng.integers(8, 30)))) for _ in range(number)]
+    return Corpus("any notes", tunes)
+
+
+class Fails(Exception):
+    pass
+
+
+class FailAt(Callback):
+    """Ends the process's training without warning at the end of an update, before anything is written."""
+
+    def __init__(self, update):
+        self.update = update
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.update:
+            raise Fails
+
+
+def train(folder, recipe=MODERN, callbacks=(), seed=1, epochs=EPOCHS, model=None, **settings):
+    model = model or scratch(FolkRNN(units=12, layers=2), seed=seed).model
+    chosen = TrainerSettings(epochs, accelerator="cpu", progress=False, **settings)
+    return fit(model, corpus(), recipe, chosen, seed, folder, None, callbacks)
+
+
+def parameters(fitted):
+    return torch.cat([p.detach().flatten() for p in fitted.model.parameters()])
+
+
+def last(folder):
+    return torch.load(folder / "last.ckpt", weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    place = tmp_path_factory.mktemp("uninterrupted")
+    return {recipe: (train(place / recipe.__class__.__name__, recipe), place) for recipe in (MODERN, PUBLISHED)}
+
+
+def same(fitted, folder, uninterrupted, recipe):
+    whole, place = uninterrupted[recipe]
+    assert torch.equal(parameters(fitted), parameters(whole))
+    assert (fitted.validation_loss, fitted.updates) == (whole.validation_loss, whole.updates)
+    mine, theirs = last(folder), last(place / recipe.__class__.__name__)
+    for name, value in theirs["state_dict"].items():
+        assert torch.equal(mine["state_dict"][name], value), name
+    for one, other in zip(
+        mine["optimizer_states"][0]["state"].values(), theirs["optimizer_states"][0]["state"].values(), strict=True
+    ):
+        assert all(torch.equal(torch.as_tensor(one[key]), torch.as_tensor(other[key])) for key in other)
+    assert mine["lr_schedulers"][0]["last_epoch"] == theirs["lr_schedulers"][0]["last_epoch"]
+
+
+@pytest.mark.parametrize("recipe", [MODERN, PUBLISHED], ids=["modern", "published"])
+@pytest.mark.parametrize(("every", "fails"), [(1, (3,)), (4, (7, 8, 15)), (None, (14,)), (2, (10, 20))])
+def test_a_training_cut_off_ends_where_an_uninterrupted_one_ends(tmp_path, uninterrupted, recipe, every, fails):
+    for attempt, update in enumerate(fails):
+        with pytest.raises(Fails):
+            train(tmp_path, recipe, [FailAt(update)], save_every_updates=every, resume=attempt > 0)
+    same(train(tmp_path, recipe, resume=True), tmp_path, uninterrupted, recipe)
+
+
+def test_a_finished_training_resumed_is_the_same_again(tmp_path, uninterrupted):
+    train(tmp_path)
+    same(train(tmp_path, resume=True), tmp_path, uninterrupted, MODERN)
+
+
+@pytest.mark.parametrize(("key", "changed"), [
+    ("seed", {"seed": 2}),
+    ("recipe", {"recipe": Recipe(batch_size=8, warmup_updates=5, dropout=0.3, learning_rate=2e-2)}),
+    ("model", {"model": FolkRNN(units=16, layers=2)}),
+    ("max_epochs", {"epochs": 9}),
+])  # fmt: skip
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, key, changed):
+    train(tmp_path, epochs=1)
+    with pytest.raises(Refusal, match=f"another configuration.*{key}"):
+        train(tmp_path, **({"epochs": 1, "resume": True} | changed))
+
+
+def test_a_checkpoint_cut_short_is_refused(tmp_path):
+    train(tmp_path, epochs=1)
+    file = tmp_path / "last.ckpt"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(Refusal, match="not a whole checkpoint"):
+        train(tmp_path, epochs=1, resume=True)
+
+
+def test_where_there_is_no_room_the_earlier_checkpoint_stays(tmp_path):
+    file = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"number": 1}, file)
+    limited = f"""
+import resource
+from pathlib import Path
+import signal
+from folkrnn.training.checkpoints import write_whole
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+write_whole(Path({str(file)!r}), bytes(5000))
+"""
+    done = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False)
+    assert "Refusal: cannot write the checkpoint" in done.stderr
+    assert torch.load(file, weights_only=True) == {"number": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    write_whole(file, b"whole")
+    assert file.read_bytes() == b"whole"
+
+
+class Poison(Callback):
+    """Makes a parameter infinite before an update."""
+
+    def on_train_batch_start(self, trainer, module, batch, index):
+        if trainer.global_step == 13:
+            with torch.no_grad():
+                module.model.softmax_bias[0] = float("nan")
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_names_step_and_batch(tmp_path):
+    with pytest.raises(Refusal, match=r"loss is nan at update 13 \(epoch 1, batch \d"):
+        train(tmp_path, callbacks=[Poison()])
+    assert all(bool(torch.isfinite(value).all()) for value in last(tmp_path)["state_dict"].values())
+
+
+def test_training_ends_early_where_validation_no_longer_improves(tmp_path):
+    stubborn = Recipe(batch_size=8, warmup_updates=1, dropout=0.0, learning_rate=0.5)
+    fitted = train(tmp_path, stubborn, patience=2, epochs=40)
+    assert fitted.updates < 40 * 10
+    again = train(tmp_path, stubborn, patience=2, epochs=40, resume=True)
+    assert again.updates == fitted.updates
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from test_resume import train
+train(Path({folder!r}), save_every_updates=2, resume=(Path({folder!r}) / "last.ckpt").exists(), callbacks={callbacks})
+"""
+
+
+def child(folder, callbacks="()"):
+    code = CHILD.format(here=str(Path(__file__).parent), folder=str(folder), callbacks=callbacks)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    )
+
+
+def wait_for(file, process):
+    while not file.exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+def test_sigterm_finishes_the_batch_saves_and_exits_143(tmp_path, uninterrupted):
+    slow = "[type('Slow', (__import__('pytorch_lightning').Callback,), "
+    slow += "{'on_train_batch_start': lambda *_: __import__('time').sleep(0.1)})()]"
+    process = child(tmp_path, slow)
+    wait_for(tmp_path / "last.ckpt", process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert last(tmp_path)["global_step"] < 30
+    same(train(tmp_path, resume=True), tmp_path, uninterrupted, MODERN)
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments_changes_nothing(tmp_path, uninterrupted):
+    rng = random.Random(0)
+    kills = 0
+    while kills < 4:
+        process = child(tmp_path)
+        if kills == 0:
+            wait_for(tmp_path / "last.ckpt", process)
+        time.sleep(rng.uniform(0, 0.5) if kills == 0 else rng.uniform(3, 7))
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        if process.returncode == 0:
+            break
+    assert kills
+    same(train(tmp_path, resume=True), tmp_path, uninterrupted, MODERN)
