@@ -20,6 +20,8 @@ WITHOUT_EFFECT = {
     "trainer.devices",
     "trainer.strategy",
     "trainer.workers",
+    "trainer.save_every",
+    "trainer.save_every_updates",
 }
 """Keys that say where and how a run is made and filed, not what comes out."""
 

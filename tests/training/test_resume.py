@@ -168,6 +168,12 @@ train(Path({folder!r}), save_every_updates=2, resume=(Path({folder!r}) / "last.c
 """
 
 
+SLOWLY = (
+    "[type('Slowly', (__import__('pytorch_lightning').Callback,), "
+    "{'on_train_batch_start': lambda *_: __import__('time').sleep(0.08)})()]"
+)
+
+
 def child(folder, callbacks="()"):
     code = CHILD.format(here=str(Path(__file__).parent), folder=str(folder), callbacks=callbacks)
     return subprocess.Popen(
@@ -182,9 +188,7 @@ def wait_for(file, process):
 
 
 def test_sigterm_finishes_the_batch_saves_and_exits_143(tmp_path, uninterrupted):
-    slow = "[type('Slow', (__import__('pytorch_lightning').Callback,), "
-    slow += "{'on_train_batch_start': lambda *_: __import__('time').sleep(0.1)})()]"
-    process = child(tmp_path, slow)
+    process = child(tmp_path, SLOWLY)
     wait_for(tmp_path / "last.ckpt", process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
@@ -195,15 +199,14 @@ def test_sigterm_finishes_the_batch_saves_and_exits_143(tmp_path, uninterrupted)
 @pytest.mark.slow
 def test_kill_9_at_random_moments_changes_nothing(tmp_path, uninterrupted):
     rng = random.Random(0)
-    kills = 0
-    while kills < 4:
-        process = child(tmp_path)
-        if kills == 0:
-            wait_for(tmp_path / "last.ckpt", process)
-        time.sleep(rng.uniform(0, 0.5) if kills == 0 else rng.uniform(3, 7))
+    file = tmp_path / "last.ckpt"
+    for _ in range(4):
+        written = file.stat().st_mtime_ns if file.exists() else None
+        process = child(tmp_path, SLOWLY)
+        while not file.exists() or file.stat().st_mtime_ns == written:
+            assert process.poll() is None
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.4))
         process.kill()
-        kills += process.wait() == -signal.SIGKILL
-        if process.returncode == 0:
-            break
-    assert kills
+        assert process.wait() == -signal.SIGKILL
     same(train(tmp_path, resume=True), tmp_path, uninterrupted, MODERN)
