@@ -12,16 +12,17 @@ import numpy as np
 
 import folkrnn.datasets
 import folkrnn.melodies
-from folkrnn.datasets.corpus import Tune, distinct
+from folkrnn.datasets import files
+from folkrnn.datasets.corpus import Corpus, Tune, distinct
 from folkrnn.datasets.families import families, held_out
 from folkrnn.datasets.irish import COLLECTIONS, irish, music21_corpus
 from folkrnn.datasets.parallel import in_parallel
 from folkrnn.datasets.parsing import WORTH_WORKERS, cache_key, cached_arrays, parse_texts, read_text
 from folkrnn.melodies import random_notes as random_generator
 from folkrnn.melodies import twinkle as song
-from folkrnn.melodies.extract import REASONS, Rules
 from folkrnn.melodies.from_tunes import from_tokens
 from folkrnn.melodies.grid import FIRST_ON, QUARTERS_PER_MINUTE
+from folkrnn.melodies.rules import REASONS, Rules
 from folkrnn.notation.rejection import REASONS as TUNE_REASONS
 from folkrnn.refusal import Refusal
 
@@ -147,14 +148,16 @@ def intervals(classes: np.ndarray) -> list[bytes]:
     return [row.tobytes() for row in np.where(rows >= FIRST_ON, rows - first + 1000, rows)]
 
 
-def melodies(bars: int = 2, meters: str = "all") -> MelodyCorpus:
+def melodies(bars: int = 2, meters: str = "all", path: str | None = None, form: str = "abc") -> MelodyCorpus:
     """Returns the slices of all tunes that come with music21 as ABC: the Irish collections, Essen, fife and pipe tunes.
 
-    Tunes stand on C, as folk-rnn's tokens have them, repeats played out; `meters="4/4"` keeps those that Magenta would.
-    Melodies come back from a cache from the second time on.
+    With `path` those of other tunes: a file or folder of ABC, or with `form="tokens"` a file of folk-rnn's tokens, such
+    as generated tunes. Tunes stand on C, as tokens have them, repeats played out; `meters="4/4"` keeps those that
+    Magenta would. Melodies come back from a cache from the second time on.
     """
     rules = Rules(bars=bars, meters=meters)
-    tunes, rejections = _tunes()
+    corpus = _shipped_tunes() if path is None else _own_tunes(path, form)
+    tunes, rejections = corpus.tunes, Counter(corpus.rejections)
     named = [(tune.title, " ".join(tune.tokens)) for tune in tunes]
     key = cache_key([("rules", repr(rules)), *named], folkrnn.melodies)
     found = cached_arrays(f"melodies-{key}", lambda: _all_slices(tunes, rules))
@@ -162,19 +165,19 @@ def melodies(bars: int = 2, meters: str = "all") -> MelodyCorpus:
     unused = [(tune.title, why, "") for tune, why in zip(tunes, found["reason"].tolist(), strict=True) if why]
     rejections.update(why for _, why, _ in unused)
     return MelodyCorpus(
-        name="melodies",
+        name=corpus.name,
         classes=found["classes"],
         source=found["source"],
         bar=found["bar"],
         sources=[_source(tune) for tune in tunes],
         family=related["family"],
         rejections=rejections,
-        terms={**COLLECTIONS, **SONGS},
+        terms=corpus.terms,
         unused=unused,
     )
 
 
-def _tunes() -> tuple[list[Tune], Counter[str]]:
+def _shipped_tunes() -> Corpus:
     texts = [
         (collection, read_text(path))
         for collection in SONGS
@@ -183,7 +186,15 @@ def _tunes() -> tuple[list[Tune], Counter[str]]:
     songs, rejections = parse_texts("songs", texts)
     danced = irish()
     rejections = rejections + danced.rejections
-    return distinct([*danced.tunes, *songs], rejections), rejections
+    tunes = distinct([*danced.tunes, *songs], rejections)
+    return Corpus("melodies", tunes, rejections, {**COLLECTIONS, **SONGS})
+
+
+def _own_tunes(path: str, form: str) -> Corpus:
+    forms = {"abc": files.abc, "tokens": files.tokens}
+    if form not in forms:
+        raise Refusal(f"form={form}: tunes are read as {' or '.join(forms)}; MIDI files are dataset=midi")
+    return forms[form](path)
 
 
 def _source(tune: Tune) -> Source:

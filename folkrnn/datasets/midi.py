@@ -18,8 +18,9 @@ from folkrnn.datasets.families import COMMON, TOO_FREQUENT, connected
 from folkrnn.datasets.melodies import MelodyCorpus, Source
 from folkrnn.datasets.parallel import in_parallel
 from folkrnn.datasets.parsing import cache_key, cached_arrays
-from folkrnn.melodies.extract import PER_FILE, Extraction, Rules, extract_bytes, magenta_rules, nothing
+from folkrnn.melodies.extract import Extraction, extract_bytes, nothing
 from folkrnn.melodies.grid import FIRST_ON
+from folkrnn.melodies.rules import PER_FILE, Rules, magenta_rules
 from folkrnn.refusal import Refusal
 
 SUFFIXES = (".mid", ".midi", ".kar", ".smf")

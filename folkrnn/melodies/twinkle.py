@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from folkrnn.melodies.extract import Rules
 from folkrnn.melodies.from_tunes import from_tokens
+from folkrnn.melodies.rules import Rules
 from folkrnn.refusal import Refusal
 
 TITLE = "Twinkle, twinkle, little star"

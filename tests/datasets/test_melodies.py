@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from folkrnn.datasets.irish import irish
 from folkrnn.datasets.melodies import MelodyCorpus, Source, intervals, melodies, random_notes, twinkle
 from folkrnn.melodies.grid import tidy, to_notes, transposed
 from folkrnn.refusal import Refusal
@@ -60,21 +61,31 @@ def test_tunes_that_yield_nothing_are_named_with_the_reason(shipped):
     assert all(explanation != reason for reason, _, explanation in shipped.reasons())
 
 
-def test_common_time_alone_gives_fewer_of_the_same_tunes(shipped):
-    common = melodies(meters="4/4")
-    assert common.digest != shipped.digest
-    assert 0.2 < len(common) / len(shipped) < 0.4
-    assert common.sources == shipped.sources
-    assert {row.tobytes() for row in common.classes} < {row.tobytes() for row in shipped.classes}
+@pytest.fixture(scope="module")
+def some(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of five hundred tunes, as tokens."""
+    file = tmp_path_factory.mktemp("tunes") / "some.txt"
+    tunes = [[*tune.tokens[:2], " ".join(tune.tokens[2:])] for tune in irish().tunes[::8]]
+    file.write_text("\n\n".join("\n".join(lines) for lines in tunes))
+    return str(file)
 
 
-def test_sixteen_bars_hold_back_the_same_tunes(shipped):
-    long = melodies(bars=16)
-    assert long.classes.shape[1] == 256
-    assert len(long) > 10_000
-    sides = [dict(zip(c.source.tolist(), c.held_out.tolist(), strict=True)) for c in (shipped, long)]
-    both = set(sides[0]) & set(sides[1])
-    assert all(sides[0][i] == sides[1][i] for i in both)
+def test_common_time_alone_gives_fewer_melodies_of_the_same_tunes(some):
+    everything, common = (melodies(meters=meters, path=some, form="tokens") for meters in ("all", "4/4"))
+    assert common.digest != everything.digest
+    assert 0.2 < len(common) / len(everything) < 0.6
+    assert common.sources == everything.sources
+    assert {row.tobytes() for row in common.classes} < {row.tobytes() for row in everything.classes}
+
+
+def test_melodies_of_any_length_hold_back_the_same_tunes(some):
+    lengths = [melodies(bars=bars, path=some, form="tokens") for bars in (2, 16)]
+    assert [corpus.classes.shape[1] for corpus in lengths] == [32, 256]
+    short, long = (dict(zip(c.source.tolist(), c.held_out.tolist(), strict=True)) for c in lengths)
+    both = set(short) & set(long)
+    assert len(both) > 100
+    assert {i: short[i] for i in both} == {i: long[i] for i in both}
+    assert len({short[i] for i in both}) == 2
 
 
 def test_a_melody_says_where_it_stands(shipped):
@@ -141,6 +152,25 @@ def test_a_corpus_without_melodies_says_why():
         MelodyCorpus(
             "empty", np.empty((0, 32), np.uint8), np.empty(0), np.empty(0), [], np.empty(0), Counter(too_short=3)
         )
+
+
+ABC = "X:1\nT:A\nM:4/4\nL:1/8\nK:D\nD8|E8|F8|\n\nX:2\nT:B\nM:5/4\nL:1/8\nK:D\nD10|\n"
+
+
+def test_other_tunes_are_read_as_abc_or_tokens(tmp_path):
+    (tmp_path / "mine.abc").write_text(ABC)
+    (tmp_path / "drawn.txt").write_text("M:4/4\nK:Cmaj\nC 8 | D 8 | E 8 |\n")
+    written = melodies(path=str(tmp_path / "mine.abc"))
+    drawn = melodies(path=str(tmp_path / "drawn.txt"), form="tokens")
+    assert written.classes.tolist() == drawn.classes.tolist()
+    assert (written.name, drawn.name) == ("mine.abc", "drawn.txt")
+    assert written.rejections == {"meter": 1}
+    assert written.title(1) == "A, bar 2"
+
+
+def test_another_form_is_refused(tmp_path):
+    with pytest.raises(Refusal, match="abc or tokens; MIDI files are dataset=midi"):
+        melodies(path=str(tmp_path), form="midi")
 
 
 def test_random_sequences_come_with_their_tempo():

@@ -9,7 +9,8 @@ from midi_bytes import meter, midi, name, note, program
 
 from folkrnn.datasets.midi import alike, midi_files, read_files, sketch
 from folkrnn.datasets.midi import midi as dataset
-from folkrnn.melodies.extract import Rules, extract_bytes
+from folkrnn.melodies.extract import extract_bytes
+from folkrnn.melodies.rules import Rules
 from folkrnn.refusal import Refusal
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from midi_bytes import Event, meter, midi, note, off, on, program, tempo
 
-from folkrnn.melodies.extract import REASONS, Extraction, Rules, extract_bytes, magenta_rules
+from folkrnn.melodies.extract import Extraction, extract_bytes
+from folkrnn.melodies.rules import REASONS, Rules, magenta_rules
 from folkrnn.refusal import Refusal
 
 C = 60 - 19

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.melodies.extract import Rules, extract
+from folkrnn.melodies.extract import extract
 from folkrnn.melodies.grid import (
     CLASSES,
     GridNote,
+    augmented,
     from_first_note,
     from_notes,
     one_hot,
@@ -20,6 +21,7 @@ from folkrnn.melodies.grid import (
     transposed,
 )
 from folkrnn.melodies.read import read_midi
+from folkrnn.melodies.rules import Rules
 from folkrnn.refusal import Refusal
 
 STEPS = 32
@@ -98,6 +100,16 @@ def test_each_melody_of_a_batch_has_its_own_transposition(rows, semitones):
     batch = np.array([tidy(row) for row in rows])
     alone = [transposed(row, shift).tolist() for row, shift in zip(batch, semitones, strict=True)]
     assert transposed(batch, np.array(semitones)).tolist() == alone
+
+
+def test_augmentation_moves_each_melody_by_up_to_five_semitones_at_random():
+    middle = np.full((11_000, 4), 41, np.uint8)
+    moved = augmented(middle, np.random.default_rng(0)).astype(int) - 41
+    assert (moved == moved[:, :1]).all()
+    shifts, counts = np.unique(moved[:, 0], return_counts=True)
+    assert shifts.tolist() == list(range(-5, 6))
+    assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000)
+    assert (augmented(middle, np.random.default_rng(0)) == moved + 41).all()
 
 
 @given(any_classes)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folkrnn.melodies.extract import Rules, extract_bytes
+from folkrnn.melodies.extract import extract_bytes
 from folkrnn.melodies.grid import to_midi, to_notes
 from folkrnn.melodies.random_notes import random_notes
+from folkrnn.melodies.rules import Rules
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.refusal import Refusal
 
