@@ -201,7 +201,7 @@ def _melodies(
     )
     bar = bar_of[piece]
     begins = new_voice.copy()
-    begins[1:] |= start[1:] - end[:-1] >= bar[1:]
+    begins[1:] |= start[1:] - end[:-1] >= np.maximum(bar[1:], STEPS_PER_BAR)
     melody = np.cumsum(begins) - 1
     first = np.flatnonzero(begins)
     last = np.concatenate([first[1:], [len(start)]]) - 1

@@ -34,7 +34,8 @@ class Rules:
     """What is taken for a melody. The defaults are Magenta's for two bars.
 
     `meters="all"` takes other meters than 4/4 too: melodies then begin on bar lines of their own meter, and so do the
-    slices of them, which still are `bars` times sixteen steps long (two and two thirds bars of 6/8).
+    slices of them, which still are `bars` times sixteen steps long (two and two thirds bars of 6/8). A silence of a bar
+    ends a melody; where bars are shorter, one of sixteen steps.
     """
 
     bars: int = 2

@@ -124,6 +124,12 @@ def test_with_all_meters_slices_begin_on_bar_lines_of_their_own():
     assert not found.slices[:, 1::2].any()
 
 
+def test_in_short_bars_too_it_takes_sixteen_silent_steps_to_end_a_melody():
+    polka = [meter(0, 2, 2), *note(0, 1, 60), *note(16, 17, 60), *note(33, 34, 60)]
+    found = extract_bytes(midi(polka), Rules(meters="all"))
+    assert [(m.start, len(m.classes)) for m in found.melodies] == [(0, 24), (32, 8)]
+
+
 def test_a_bar_that_is_no_whole_number_of_sixteenths_is_never_taken():
     assert extract_bytes(midi([meter(0, 5, 5), *note(0, 40, 60)]), Rules(meters="all")).reason == "meter"
 
