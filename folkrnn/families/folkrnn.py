@@ -85,7 +85,13 @@ def fit(config: DictConfig, weights: Weights, corpus: Corpus, checkpoints: Path,
     logger, callbacks = None, []
     if tracked is not None:
         logger = RunLogger(tracked)
-        callbacks = [Watch(partial(filing.file_summary, tracked), corpus, config.observation.sites)]
+        file_summary = partial(filing.file_summary, tracked)
+
+        def file_tune(abc: str, step: int) -> None:
+            tracked.log_text(abc, f"training/tune_after_{step:06d}.abc")
+
+        sites = config.observation.sites
+        callbacks = [Watch(corpus, sites, config.seed, tracked.log_metrics, file_summary, file_tune)]
     return train(weights.model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks)
 
 

@@ -1,27 +1,77 @@
-"""What is filed while training runs: after each validation, the activation summary as curves."""
+"""What is filed while training runs: what short memories cost, and after each validation activations and tunes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.corpus import Corpus
-from folkrnn.datasets.families import split
+from folkrnn.datasets.module import TuneBatches
+from folkrnn.notation.bars import share_of_full_bars
+from folkrnn.notation.score import to_abc
 from folkrnn.observation.summary import Summary, summarise
+from folkrnn.sampling import Sampling, generate
+from folkrnn.training.ngram import baselines
 
 WATCHED = 64
 """Validation tunes whose activations are summarised."""
 
+WRITTEN = Sampling(tunes=16, max_tokens=512)
+"""What the model writes after each validation; fewer tunes would not take less time."""
+
+Metrics = Mapping[str, float]
+
 
 class Watch(Callback):
-    """Calls `file(summary, step)` after each validation with the activations on the first validation tunes."""
+    """Files baselines when training starts, and after each validation what the model does and writes.
 
-    def __init__(self, file: Callable[[Summary, int], None], corpus: Corpus, sites: Sequence[str]) -> None:
-        self.file, self.sites = file, list(sites)
-        self.tunes = [corpus.ids[i] for i in split(corpus.tunes)[1][:WATCHED]]
+    `file_metrics(metrics, step)` gets `baseline/uniform`, `baseline/unigram`, `baseline/2gram` … `baseline/5gram`
+    (nats per token of the validation tunes, fitted on the training tunes) once, `validation/below_5gram` (nats per
+    token), `validation/tunes_full_bars` and `validation/tunes_ended` (shares) each time; `file_summary(summary, step)`
+    the activations on the first validation tunes; `file_tune(abc, step)` one of the tunes written. Those are drawn from
+    the same streams each time, so that successive ones differ by the parameters alone.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        sites: Sequence[str],
+        seed: int,
+        file_metrics: Callable[[Metrics, int], None],
+        file_summary: Callable[[Summary, int], None],
+        file_tune: Callable[[str, int], None],
+    ) -> None:
+        self.corpus, self.sites, self.seed = corpus, list(sites), seed
+        self.file_metrics, self.file_summary, self.file_tune = file_metrics, file_summary, file_tune
+
+    def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        batches = trainer.datamodule
+        assert isinstance(batches, TuneBatches)
+        self.validation = [self.corpus.ids[i] for i in batches.validation]
+        if not trainer.is_global_zero:
+            return
+        training = [self.corpus.ids[i] for i in batches.training]
+        self.baselines = baselines(training, self.validation, len(self.corpus.vocabulary))
+        if trainer.global_step == 0:
+            self.file_metrics({f"baseline/{name}": value for name, value in self.baselines.items()}, 0)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        step = trainer.global_step
+        self.file_summary(summarise(module.model, self.validation[:WATCHED], self.sites), step)
+        tunes = generate(module.model, self.corpus.vocabulary, WRITTEN, self.seed)
+        tokens = [tune.tokens(self.corpus.vocabulary) for tune in tunes]
+        bars = share_of_full_bars(tokens)
+        shares = {"validation/tunes_ended": sum(tune.ended for tune in tunes) / len(tunes)}
+        if "all" in bars:  # a model that knows nothing may write no bar at all
+            shares["validation/tunes_full_bars"] = bars["all"].share
+        self.file_metrics(shares, step)
+        self.file_tune(to_abc(tokens[0], f"after {step} updates", 1), step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            self.file(summarise(module.model, self.tunes, self.sites), trainer.global_step)
+            below = self.baselines["5gram"] - float(trainer.callback_metrics["validation/loss"])
+            self.file_metrics({"validation/below_5gram": below}, trainer.global_step)
