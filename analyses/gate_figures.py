@@ -14,6 +14,7 @@ from folkrnn.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import matplotlib.axes
+    import matplotlib.colors
     import matplotlib.figure
 
 Matrices = dict[str, np.ndarray]
@@ -85,7 +86,9 @@ def token_gramians(vocabulary: Vocabulary, inputs: Matrices) -> matplotlib.figur
 def heat_maps(rows: dict[str, Matrices], layer: int) -> matplotlib.figure.Figure:
     """Returns heat maps of matrices whose columns are units: a row of panels per kind, a column per gate."""
     limit = _limit(*rows.values())
-    return _grid(rows, layer, {"cmap": style.DIVERGING, "vmin": -limit, "vmax": limit}, "weight", ("from unit", "unit"))
+    return _grid(
+        rows, layer, {"cmap": _steps(style.DIVERGING), "vmin": -limit, "vmax": limit}, "weight", ("from unit", "unit")
+    )
 
 
 def unit_gramians(rows: dict[str, Matrices], layer: int) -> matplotlib.figure.Figure:
@@ -96,7 +99,7 @@ def unit_gramians(rows: dict[str, Matrices], layer: int) -> matplotlib.figure.Fi
     }
     sizes = [C[np.isfinite(C)] for part in images.values() for C in part.values()]
     largest = max((float(np.quantile(C, 0.999)) for C in sizes if C.size), default=1.0)
-    look = {"cmap": style.SEQUENTIAL, "vmin": 0, "vmax": largest}
+    look = {"cmap": _steps(style.SEQUENTIAL), "vmin": 0, "vmax": largest}
     return _grid(images, layer, look, "|cosine|", ("column", "column"))
 
 
@@ -165,7 +168,13 @@ def inner_products(layers: list[tuple[Matrices, Matrices]]) -> matplotlib.figure
     for k, (line, (inputs, recurrent)) in enumerate(zip(grid, layers, strict=True), 1):
         for axes, gate in zip(line, inputs, strict=True):
             values = cosines(recurrent[gate], inputs[gate])
-            axes.hist(np.clip(values[np.isfinite(values)], -0.6, 0.6), bins, density=True, color=style.PALETTE[0])
+            axes.hist(
+                np.clip(values[np.isfinite(values)], -0.6, 0.6),
+                bins,
+                density=True,
+                color=style.PALETTE[0],
+                histtype="stepfilled",
+            )
             H = len(inputs[gate])
             axes.plot(centres, np.sqrt(H / (2 * np.pi)) * np.exp(-H * centres**2 / 2), color=style.ACCENT, linewidth=1)
             axes.set_title(f"layer {k}, {NAMES[gate]}", fontsize=8)
@@ -211,6 +220,13 @@ def overlaps(found: list[tuple[list[str], np.ndarray]]) -> matplotlib.figure.Fig
     bar.set_ticklabels(["½", "1", "2"])
     bar.set_label("overlap / chance")
     return figure
+
+
+def _steps(name: str, count: int = 15) -> matplotlib.colors.Colormap:
+    """Returns a colour map in few steps: images of half a million weights are a quarter of the size on disk."""
+    import matplotlib
+
+    return matplotlib.colormaps[name].resampled(count)
 
 
 def _type_ticks(axes: matplotlib.axes.Axes, vocabulary: Vocabulary) -> None:

@@ -235,8 +235,10 @@ def metrics(
 ) -> dict[str, float]:
     """Returns similarities, header norms, |cosines| and overlaps of input and recurrent matrix, per layer and gate."""
     found: dict[str, float] = {}
-    for row in alike.itertuples():
+    for row in alike.sort_values("relation", key=lambda kind: kind.map(RELATIONS.index), kind="stable").itertuples():
         found[f"{row.matrix}/{row.relation}_cosine"] = row.cosine
+    for row in alike.itertuples():
+        found[f"{row.matrix}/{row.relation}_p"] = row.p
         found[f"{row.matrix}/unrelated_cosine"] = row.unrelated
     header = norms["type"].isin(("meter", "mode"))
     for gate in norms.columns.drop(["token", "type"]):

@@ -41,15 +41,18 @@ class VocabularyTable:
         tokens = self.table(observation)
         blocks = parameter_blocks(model)
         types = Counter(vocabulary.types)
-        metrics = {"tokens": float(len(vocabulary))} | {f"tokens_{name}": float(types[name]) for name in TYPES}
+        metrics = {"tokens": float(len(vocabulary))}
         metrics |= {f"parameters{suffix}": float(count) for suffix, count in parameter_counts(model).items()}
-        metrics["tokens_never_seen"] = float((tokens["observed"] == 0).sum())
-        figures = {"tokens": Figure(self.draw_list(vocabulary), self.caption_list(vocabulary))}
-        if "data" in tokens:
-            metrics["tokens_never_in_data"] = float((tokens["data"] == 0).sum())
-            metrics["unigram_entropy_data"] = unigram_entropy(tokens["data"].to_numpy())
         metrics["unigram_entropy"] = unigram_entropy(tokens["observed"].to_numpy())
-        figures["frequency"] = Figure(self.draw_frequency(vocabulary, tokens), _CAPTION_FREQUENCY)
+        metrics["tokens_never_seen"] = float((tokens["observed"] == 0).sum())
+        if "data" in tokens:
+            metrics["unigram_entropy_data"] = unigram_entropy(tokens["data"].to_numpy())
+            metrics["tokens_never_in_data"] = float((tokens["data"] == 0).sum())
+        metrics |= {f"tokens_{name}": float(types[name]) for name in TYPES}
+        figures = {
+            "tokens": Figure(self.draw_list(vocabulary), self.caption_list(vocabulary)),
+            "frequency": Figure(self.draw_frequency(vocabulary, tokens), _CAPTION_FREQUENCY),
+        }
         return Findings(metrics, figures, {"tokens": tokens, "parameters": blocks})
 
     def table(self, observation: Observation) -> pd.DataFrame:
