@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
@@ -18,8 +19,11 @@ from folkrnn.training.ngram import baselines
 WATCHED = 64
 """Validation tunes whose activations are summarised."""
 
-WRITTEN = Sampling(tunes=16, max_tokens=512)
-"""What the model writes after each validation; fewer tunes would not take less time."""
+WRITTEN = 16
+"""Tunes that the model writes after each validation; fewer would not take less time."""
+
+LONGEST = 95
+"""Percentile of the validation tunes' lengths at which those tunes are cut."""
 
 Metrics = Mapping[str, float]
 
@@ -30,8 +34,9 @@ class Watch(Callback):
     `file_metrics(metrics, step)` gets `baseline/uniform`, `baseline/unigram`, `baseline/2gram` … `baseline/5gram`
     (nats per token of the validation tunes, fitted on the training tunes) once, `validation/below_5gram` (nats per
     token), `validation/tunes_full_bars` and `validation/tunes_ended` (shares) each time; `file_summary(summary, step)`
-    the activations on the first validation tunes; `file_tune(abc, step)` one of the tunes written. Those are drawn from
-    the same streams each time, so that successive ones differ by the parameters alone.
+    the activations on the first validation tunes; `file_tune(abc, step)` one of the tunes written. Those are cut at the
+    length that LONGEST % of the validation tunes do not exceed, and drawn from the same streams each time, so that
+    successive ones differ by the parameters alone.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class Watch(Callback):
         self.validation = [self.corpus.ids[i] for i in batches.validation]
         if not trainer.is_global_zero:
             return
+        longest = np.percentile([len(ids) - 2 for ids in self.validation], LONGEST)
+        self.sampling = Sampling(tunes=WRITTEN, max_tokens=max(3, int(longest)))
         training = [self.corpus.ids[i] for i in batches.training]
         self.baselines = baselines(training, self.validation, len(self.corpus.vocabulary))
         if trainer.global_step == 0:
@@ -62,7 +69,7 @@ class Watch(Callback):
             return
         step = trainer.global_step
         self.file_summary(summarise(module.model, self.validation[:WATCHED], self.sites), step)
-        tunes = generate(module.model, self.corpus.vocabulary, WRITTEN, self.seed)
+        tunes = generate(module.model, self.corpus.vocabulary, self.sampling, self.seed)
         tokens = [tune.tokens(self.corpus.vocabulary) for tune in tunes]
         bars = share_of_full_bars(tokens)
         shares = {"validation/tunes_ended": sum(tune.ended for tune in tunes) / len(tunes)}
