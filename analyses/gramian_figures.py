@@ -70,9 +70,7 @@ def layers(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndar
     return figure
 
 
-def crosses(
-    tokens: Sequence[str], layer: str, products: dict[tuple[str, str], np.ndarray]
-) -> matplotlib.figure.Figure:
+def crosses(tokens: Sequence[str], layer: str, products: dict[tuple[str, str], np.ndarray]) -> matplotlib.figure.Figure:
     """Returns one panel per pair of streams of a layer."""
     pictures = {}
     for (a, b), product in products.items():
@@ -90,17 +88,15 @@ def bars(table: pd.DataFrame) -> matplotlib.figure.Figure:
     """Returns the mean L1 distance of every bar to the rest of the tune, its role in its part in colour."""
     figure = style.figure(width=style.PAGE, height=3.0)
     axes = figure.subplots()
+    axes.plot(table["bar"], table["mean_l1"], color=style.SOFT, linewidth=0.8, zorder=1)
     for role in ("first", "penultimate", "after the middle", ""):
         part = table[table["role"].isin([role] if role else ["", "pickup"])]
-        colour = ROLE_COLOURS.get(role, style.SOFT)
-        axes.bar(part["bar"], part["mean_l1"], 0.8, color=colour, label=role or "other")
+        colour = ROLE_COLOURS.get(role, "#8A929B")
+        axes.plot(part["bar"], part["mean_l1"], "o", color=colour, label=role or "other")
     for _, part in table.groupby("part"):
         if part["bar"].iloc[0] > 1:
             axes.axvline(part["bar"].iloc[0] - 0.5, color=style.INK, linewidth=0.8)
     axes.set_xticks(table["bar"].tolist())
-    if table["mean_l1"].notna().any():
-        low, high = table["mean_l1"].min(), table["mean_l1"].max()
-        axes.set_ylim(max(0.0, low - 0.5 * (high - low) - 0.02), min(2.0, high + 0.1 * (high - low) + 0.02))
     axes.set_xlabel("bar (line: a new part)")
     axes.set_ylabel("mean L1 distance to other steps")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
@@ -170,7 +166,7 @@ def _grid(
 
 def _show(axes: matplotlib.axes.Axes, picture: np.ndarray, tokens: Sequence[str]) -> None:
     axes.imshow(picture, origin="lower", interpolation="nearest")
-    places, ends = np.flatnonzero(is_measure(tokens)), (-0.5, len(tokens) - 0.5)
+    places, ends = np.flatnonzero(is_measure(tokens)) + 0.5, (-0.5, len(tokens) - 0.5)  # behind the measure token
     for lines in (axes.vlines, axes.hlines):
         lines(places, *ends, color="white", linewidth=0.5, alpha=0.8)
         lines(places, *ends, color=style.INK, linewidth=0.3, alpha=0.5)

@@ -236,7 +236,9 @@ class Gramians:
                 )
         windows = {name: similarity.running(np.abs(gram[name]), self.window) for name in gram if name.endswith(".c")}
         found["bars"] = Figure(draw.bars(per_bar), _BARS.format(tune=k))
-        found["similarity"] = Figure(draw.likeness(layers, self.reach), _LIKENESS.format(tunes=layers["tune"].nunique()))
+        found["similarity"] = Figure(
+            draw.likeness(layers, self.reach), _LIKENESS.format(tunes=layers["tune"].nunique())
+        )
         if windows:
             found["saturation"] = Figure(
                 draw.saturation(tokens, windows, self.window), _SATURATION.format(tune=k, window=self.window)
@@ -290,29 +292,30 @@ def _bars(numbers: np.ndarray, first: int, length: int) -> str:
 
 _POSTERIORS = (
     "Tune {tune}: L1 distance between the laws of all pairs of steps. Sanguine: at most {near:g}; powder blue: beyond "
-    "{far:g} ({count:,} of {pairs:,} pairs); grey between, darker where closer. Lines are measure tokens; axes name the "
-    "token that was drawn. After part 9, which reports 2,642 of 5,671 pairs for v2 on the tune of the paper's Fig. 1."
+    "{far:g} ({count:,} of {pairs:,} pairs); grey between, darker where closer. Lines are measure tokens; axes name "
+    "the token that was drawn. After part 9, which reports 2,642 of 5,671 pairs for v2 on the same tune as the paper's "
+    "Fig. 1."
 )
 _ONE_HOT = (
-    "Tune {tune}: which tokens are equal. Runs along the main diagonal are repeats, runs across it reversals; lines are "
-    "measure tokens. After part 9's first figure."
+    "Tune {tune}: which tokens are equal. Runs along the main diagonal are repeats, runs across it reversals; lines "
+    "are measure tokens. After part 9's first figure."
 )
 _STREAM = (
     "Tune {tune}: |cosine| between the values of {stream} at all pairs of steps, layer by layer, beside the one-hot "
-    "Gramian of the tokens just read. Sanguine: same direction but for the sign (from 0.99); powder blue: orthogonal (up "
-    "to 0.01); darker grey: smaller angle. Numbers at bar lines count bars. After part 9."
+    "Gramian of the tokens just read. Sanguine: same direction but for the sign (from 0.99); powder blue: orthogonal "
+    "(up to 0.01); darker grey: smaller angle. Numbers at bar lines count bars. After part 9."
 )
 _CROSS = (
-    "Tune {tune}: |cosine| between two streams of {layer} at all pairs of steps (first named up, second across), in the "
-    "colours of the other Gramians. Part 9 finds no structure here for v2."
+    "Tune {tune}: |cosine| between two streams of {layer} at all pairs of steps (first named up, second across), in "
+    "the colours of the other Gramians. Part 9 finds no structure here for v2."
 )
 _BARS = (
     "Tune {tune}: mean L1 distance of the laws that drew a bar's tokens to those of all other steps. Part 9: the first "
     "and penultimate bars of a part overlap most with the others, the bar after the middle least."
 )
 _LIKENESS = (
-    "How much the Gramians of each layer resemble the one-hot Gramian of the tokens at a lag (Pearson's r over pairs of "
-    "steps, mean over tunes: {tunes}). Lag 0: the tokens just read; lag 1: those that follow. Part 9: layer 2's "
+    "How much the Gramians of each layer resemble the one-hot Gramian of the tokens at a lag (Pearson's r over pairs "
+    "of steps, mean over tunes: {tunes}). Lag 0: the tokens just read; lag 1: those that follow. Part 9: layer 2's "
     "hidden state is most alike."
 )
 _SATURATION = (

@@ -35,9 +35,7 @@ def reversals(tokens: Sequence[str], shortest: int) -> list[Passage]:
         low = max(0, total - len(words) + 1)
         left = np.arange(low, (total + 1) // 2)
         equal = words[left] == words[total - left]
-        found += [
-            (low + start, total - (low + start) - length + 1, length) for start, length in _runs(equal, shortest)
-        ]
+        found += [(low + start, total - (low + start) - length + 1, length) for start, length in _runs(equal, shortest)]
     return sorted(found, key=lambda passage: (-passage[2], passage[:2]))
 
 

@@ -20,7 +20,8 @@ import pandas as pd
 from analyses import periodicity_figures as draw
 from analyses import spectra
 from analyses.intervals import mean_interval
-from analyses.places import bar_period
+from analyses.lags import lag_correlation
+from analyses.places import bar_period, is_type
 from folkrnn import sites as grammar
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
@@ -118,7 +119,7 @@ class Periodicity:
             raise Refusal(f"periodicity.units asks for unit {beyond[0]}; {site} has units 0 to {last}")
 
     def period_of(self, tokens: Sequence[str]) -> float:
-        """Returns the period looked for in one tune, in steps; NaN where it is to be the tune's own and there is none."""
+        """Returns the period looked for in one tune, in steps; NaN where it is the tune's own and there is none."""
         return bar_period(tokens) if self.period == BAR else float(self.period)
 
     def gather(self, observation: Observation, names: Sequence[str]) -> Gathered:
@@ -167,8 +168,8 @@ class Periodicity:
         return float((np.nan_to_num(shares) >= self.threshold).mean()) if np.isfinite(shares).any() else float("nan")
 
     def profile(self, tokens: Sequence[str], values: np.ndarray) -> np.ndarray:
-        """Returns the mean |r| over the units given, per lag from −reach to reach; NaN where there is nothing to see."""
-        found = np.abs(lag_correlation(values, [t == self.event for t in types_of(tokens)], self.reach))
+        """Returns the mean |r| over the units given, per lag from −reach to reach; NaN where there is none."""
+        found = np.abs(lag_correlation(values, is_type(tokens, self.event), self.reach))
         known = np.isfinite(found)
         total = np.where(known, found, 0).sum(1)
         return np.where(known.any(1), total / np.maximum(1, known.sum(1)), np.nan)
@@ -199,7 +200,7 @@ class Periodicity:
         values, tokens = observation.trace(k, name), observation.tokens(k)
         spectrum, period = spectra.power(values, self.length, self.dc), self.period_of(tokens)
         shares = spectra.band_share(spectrum, len(values), period, self.half_width)
-        correlation = np.abs(lag_correlation(values, [t == self.event for t in types_of(tokens)], self.reach))
+        correlation = np.abs(lag_correlation(values, is_type(tokens, self.event), self.reach))
         best = np.nan_to_num(correlation, nan=-1.0).argmax(0) - self.reach
         return pd.DataFrame(
             {
@@ -279,41 +280,14 @@ class Periodicity:
         dc = "DC counted" if self.dc else "each unit's mean taken off first"
         return (
             f"Units with at least {self.threshold:.0%} of their energy within ± {self.half_width:g} steps of {period} "
-            f"({dc}), mean over {count(tunes)} with 95 % bootstrap intervals: {said} (part 6 reports about 20 % of v2's "
-            "third layer on one tune). Chance: the same after the steps were put in random order."
+            f"({dc}), mean over {count(tunes)} with 95 % bootstrap intervals: {said} (part 6 reports about 20 % of "
+            "v2's third layer on one tune). Chance: the same after the steps were put in random order."
         )
 
 
 def count(tunes: int) -> str:
     """Returns "1 tune", "2 tunes"."""
     return f"{tunes:,} tune" + "s" * (tunes != 1)
-
-
-def types_of(tokens: Sequence[str]) -> list[str]:
-    """Returns the type of each token."""
-    from folkrnn.vocabulary import token_type
-
-    return [token_type(token) for token in tokens]
-
-
-def lag_correlation(values: np.ndarray, event: Sequence[bool], reach: int) -> np.ndarray:
-    """Returns Pearson's r of each unit's value at row t with "token t + lag is an event", `[2·reach + 1, H]`.
-
-    `values [N − 1, H]` has row t after token t of `event [N]`. NaN where a unit is constant, or no token or every token
-    within sight is an event.
-    """
-    marks = np.asarray(event, dtype=float)
-    found = np.full((2 * reach + 1, values.shape[1]), np.nan)
-    for place, lag in enumerate(range(-reach, reach + 1)):
-        first, last = max(0, -lag), min(len(values), len(marks) - lag)
-        if last - first < 3:
-            continue
-        x = values[first:last] - values[first:last].mean(0, dtype=float)
-        y = marks[first + lag : last + lag] - marks[first + lag : last + lag].mean()
-        spread = np.sqrt((x**2).sum(0) * (y**2).sum())
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found[place] = np.where(spread > 1e-12, (x * y[:, None]).sum(0) / spread, np.nan)
-    return found
 
 
 def _rows(frame: pd.DataFrame) -> list[Any]:
@@ -336,5 +310,6 @@ _AVERAGE = (
 _LAGS = (
     "Correlation of the periodic units' values with “the token at this lag is a {event} token” (mean |r| over units, "
     "then over {tunes}; 95 % intervals). Lag 0 is the token just read, lag 1 the one that the row's law draws: a "
-    "peak on the left follows the input, on the right it announces the output (part 7: layer 1 follows, layer 3 causes)."
+    "peak on the left follows the input, on the right it announces the output (part 7: layer 1 follows, layer 3 "
+    "causes)."
 )

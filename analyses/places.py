@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -15,9 +16,17 @@ from folkrnn.notation.bars import Bar, bars
 from folkrnn.vocabulary import END, START, token_type
 
 
+def is_type(tokens: Sequence[str], name: str) -> np.ndarray:
+    """Returns which tokens are of one of the seven types, `[N]` of bool."""
+    return np.array([_type_of(token) == name for token in tokens], dtype=bool)
+
+
 def is_measure(tokens: Sequence[str]) -> np.ndarray:
     """Returns which tokens are measure tokens, `[N]` of bool."""
-    return np.array([token_type(token) == "measure" for token in tokens], dtype=bool)
+    return is_type(tokens, "measure")
+
+
+_type_of = cache(token_type)
 
 
 def bar_period(tokens: Sequence[str]) -> float:

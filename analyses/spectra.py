@@ -48,7 +48,7 @@ def energy(spectrum: np.ndarray) -> np.ndarray:
 
 
 def band(spectrum: np.ndarray, period: float, half_width: float = 0.5) -> np.ndarray:
-    """Returns which rows lie at periods within `half_width` steps of `period`: for 9 ± 0.5 and N = 512 bins 54 to 60."""
+    """Returns which rows lie at periods within `half_width` steps of `period`: bins 54 to 60 of 512 for 9 ± 0.5."""
     with np.errstate(divide="ignore"):
         periods = 1 / frequencies(spectrum)
     return (periods >= period - half_width) & (periods <= period + half_width)

@@ -20,8 +20,6 @@ def test_data() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [
-        report for report in terminalreporter.stats.get("skipped", []) if _WITHOUT_DATA in str(report.longrepr)
-    ]
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if _WITHOUT_DATA in str(report.longrepr)]
     place = DATA or "not set"
     terminalreporter.write_line(f"corpus tests skipped for lack of FOLKRNN_TEST_DATA ({place}): {len(skipped)}")

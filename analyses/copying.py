@@ -1,0 +1,204 @@
+"""Is the model copying? Every bar and every few tokens of a tune, looked up in the data. (Part 5, first question.)
+
+Definitions: tunes are compared without their meter and mode. A run of tokens is found in a data tune if it stands there
+in this order without a gap; a bar is what stands between two measure tokens, found wherever its tokens stand, and at
+the same place if they begin a bar of the same number (a pickup is bar 0). The share of bars found leaves out bars of
+fewer than three tokens. The longest copied run is the longest run
+that some data tune holds. The nearest data tune shares most with it by Dice's measure over distinct n-grams: twice
+those shared over those of both. Data tunes against the rest of the data say how much of this real tunes do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from analyses import copying_figures as draw
+from analyses.intervals import mean_interval
+from analyses.library import Library, bars_of, body, numbered_bars
+from analyses.ngram_index import WORD
+from folkrnn.findings import Figure, Findings
+from folkrnn.observation.observation import Observation
+from folkrnn.refusal import Refusal
+
+SHORTEST_BAR = 3
+"""Tokens that a bar needs to count among those found: a pickup of one note stands in every other tune."""
+QUANTITIES = (
+    "longest_run",
+    "longest_run_share",
+    "ngrams_found",
+    "bars_found",
+    "nearest_similarity",
+    "whole_tune_found",
+)
+
+
+@dataclass(frozen=True)
+class Copying:
+    """How much of the observed tunes stands in the data, where, in which titles; and how much real tunes share."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    ngram: int = 4
+    controls: int = 200
+    titles: int = 6
+    tune: int = 0
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.ngram <= WORD:
+            raise Refusal(f"copying.ngram is {self.ngram}; it must be 2 to {WORD} tokens")
+        if self.controls < 0:
+            raise Refusal(f"copying.controls is {self.controls}; it must be at least 0 data tunes")
+
+    def __call__(self, observation: Observation) -> Findings:
+        if observation.data is None:
+            raise Refusal("analysis=copying compares with a dataset, and there is none; choose one with dataset=")
+        k = min(self.tune, len(observation.transcriptions) - 1)
+        library = Library(observation.data, self.ngram)
+        tunes = [body(t.tokens(observation.vocabulary)) for t in observation.transcriptions]
+        rng = np.random.default_rng(observation.seed)
+        picked = np.sort(rng.permutation(len(observation.data))[: self.controls])
+        seen = self.table(library, tunes)
+        real = self.table(library, [library.bodies[n] for n in picked], picked.tolist())
+        bar_rows, ngram_rows = self.bar_table(library, tunes[k]), self.ngram_table(library, tunes[k])
+        nearest = int(seen.loc[k, "nearest"])
+        figures = {
+            "score": Figure(
+                draw.score(bar_rows, tunes[k], library.bodies[nearest] if nearest >= 0 else (), library.title(nearest)),
+                self.caption_score(library, k, seen.loc[k]),
+            ),
+            "runs": Figure(draw.runs(tunes[k], ngram_rows, self.ngram), self.caption_runs(k, seen.loc[k])),
+        }
+        if len(tunes) > 1:
+            figures["population"] = Figure(draw.population(seen, real), self.caption_population(seen, real))
+        return Findings(
+            metrics=self.metrics(seen, real, rng),
+            figures=figures,
+            tables={"tunes": seen, "data": real, f"bars_tune{k}": bar_rows, f"ngrams_tune{k}": ngram_rows},
+        )
+
+    def metrics(self, seen: pd.DataFrame, real: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+        """Returns means over the observed tunes with their intervals, and over the data tunes (`data_…`)."""
+        found = {}
+        for name in QUANTITIES:
+            mean, low, high = mean_interval(seen[name].to_numpy(float), self.resamples, rng)
+            found |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+            if len(real):
+                found[f"data_{name}"] = float(real[name].astype(float).mean())
+        found["longest_run_of_all"] = float(seen["longest_run"].max())
+        return found
+
+    def table(self, library: Library, tunes: Sequence[Sequence[str]], own: Sequence[int] | None = None) -> pd.DataFrame:
+        """Returns one row per tune (tokens without header); `own` are their numbers in the data, which do not count."""
+        ids = [library.encode(tune) for tune in tunes]
+        longest = library.index.longest(ids, own)
+        counts = library.counts([bar for tune in tunes for bar in bars_of(tune)] + library.ngrams_of(tunes))
+        rows = []
+        for n, tune in enumerate(tunes):
+            lengths, places = longest[n]
+            least = 1 if own is None else 2
+            at = int(lengths.argmax()) if len(lengths) else -1
+            nearest, similarity = library.nearest(tune, None if own is None else own[n])
+            found_bars = [counts[bar] >= least for bar in bars_of(tune) if len(bar) >= SHORTEST_BAR]
+            rows.append(
+                {
+                    "tune": n if own is None else own[n],
+                    "tokens": len(tune),
+                    "longest_run": int(lengths[at]) if at >= 0 else 0,
+                    "longest_run_share": float(lengths[at] / len(tune)) if at >= 0 else float("nan"),
+                    "run": " ".join(tune[at : at + int(lengths[at])]) if at >= 0 else "",
+                    "run_in": library.title(int(library.index.tune_at(places[at])))
+                    if self._is_known(places, at)
+                    else "",
+                    "ngrams_found": mean([counts[gram] >= least for gram in library.ngrams(tune)]),
+                    "bars": len(found_bars),
+                    "bars_found": mean(found_bars),
+                    "nearest": nearest,
+                    "nearest_title": library.title(nearest),
+                    "nearest_similarity": similarity,
+                    "whole_tune_found": bool(at >= 0 and lengths[at] == len(tune)),
+                }
+            )
+        columns = ["tune", "tokens", "longest_run", "longest_run_share", "run", "run_in", "ngrams_found", "bars"]
+        columns += ["bars_found", "nearest", "nearest_title", "nearest_similarity", "whole_tune_found"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _is_known(self, places: np.ndarray, at: int) -> bool:
+        return at >= 0 and places[at] >= 0
+
+    def bar_table(self, library: Library, tune: Sequence[str]) -> pd.DataFrame:
+        """Returns one row per bar: in how many data tunes, in how many as the bar of this number, where, titles."""
+        rows = []
+        for number, bar in numbered_bars(tune):
+            where, place = library.occurrences(bar)
+            at_bar = [library.bar_at(int(n), int(p)) for n, p in zip(where, place, strict=True)]
+            same = {int(n) for n, b in zip(where, at_bar, strict=True) if b == number}
+            others = Counter(b for b in at_bar if b is not None)
+            titles = [library.title(n) for n in sorted(same) + [n for n in np.unique(where).tolist() if n not in same]]
+            rows.append(
+                {
+                    "bar": number,
+                    "tokens": " ".join(bar),
+                    "tunes": len(np.unique(where)),
+                    "tunes_same_place": len(same),
+                    "at_bars": ", ".join(f"{b} ({n})" for b, n in others.most_common(self.titles)),
+                    "titles": "; ".join(list(dict.fromkeys(titles))[: self.titles]),
+                }
+            )
+        return pd.DataFrame(rows, columns=["bar", "tokens", "tunes", "tunes_same_place", "at_bars", "titles"])
+
+    def ngram_table(self, library: Library, tune: Sequence[str]) -> pd.DataFrame:
+        """Returns one row per token: the n-gram from there on, its data tunes, the longest copied run from there."""
+        [(lengths, places)] = library.index.longest([library.encode(tune)])
+        grams = library.ngrams(tune)
+        counts = library.counts(grams)
+        rows = [
+            {
+                "token": n,
+                "ngram": " ".join(grams[n]) if n < len(grams) else "",
+                "tunes": counts[grams[n]] if n < len(grams) else np.nan,
+                "run": int(lengths[n]),
+                "run_in": library.title(int(library.index.tune_at(places[n]))) if places[n] >= 0 else "",
+            }
+            for n in range(len(tune))
+        ]
+        return pd.DataFrame(rows, columns=["token", "ngram", "tunes", "run", "run_in"])
+
+    def caption_score(self, library: Library, k: int, row: pd.Series) -> str:
+        near = (
+            f"Right: the data tune that is nearest, “{row['nearest_title']}” ({row['nearest_similarity']:.0%} of the "
+            f"{self.ngram}-grams of both shared); bars that stand in both are coloured. "
+            if row["nearest"] >= 0
+            else "No data tune shares an n-gram with it. "
+        )
+        return (
+            f"Tune {k}. Left: each bar and the number of data tunes, of {len(library.bodies):,}, in which its tokens "
+            f"stand (in parentheses: as the bar of the same number). {near}After part 5, whose tune has a first bar "
+            "that begins 3 of 23,636 tunes and others found nowhere."
+        )
+
+    def caption_runs(self, k: int, row: pd.Series) -> str:
+        return (
+            f"Tune {k}: the longest copied run that covers each token (the longest of all: {row['longest_run']} of "
+            f"{row['tokens']} tokens, in “{row['run_in']}”), and the number of data tunes that hold the {self.ngram} "
+            "tokens from there on; none where there is no bar."
+        )
+
+    def caption_population(self, seen: pd.DataFrame, real: pd.DataFrame) -> str:
+        return (
+            f"{len(seen):,} observed tunes and {len(real):,} data tunes against the rest of the data: share of tunes "
+            f"with at most so long a copied run (means {seen['longest_run'].mean():.1f} and "
+            f"{real['longest_run'].mean():.1f} tokens), with so many of their bars found, and with so near a neighbour. A "
+            "model that copied would lie to the right of the data."
+        )
+
+
+def mean(values: Sequence[Any]) -> float:
+    """Returns the mean; NaN of nothing."""
+    return float(np.mean(values)) if len(values) else float("nan")
