@@ -194,8 +194,8 @@ class Copying:
         return (
             f"{len(seen):,} observed tunes and {len(real):,} data tunes against the rest of the data: share of tunes "
             f"with at most so long a copied run (means {seen['longest_run'].mean():.1f} and "
-            f"{real['longest_run'].mean():.1f} tokens), with so many of their bars found, and with so near a neighbour. A "
-            "model that copied would lie to the right of the data."
+            f"{real['longest_run'].mean():.1f} tokens), with so many of their bars found, and with so near a neighbour. "
+            "A model that copied would lie to the right of the data."
         )
 
 
