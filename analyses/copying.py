@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from analyses import copying_figures as draw
-from analyses.intervals import mean_interval
-from analyses.library import Library, bars_of, body, numbered_bars
-from analyses.ngram_index import WORD
+from analyses.drawings import copying as draw
+from analyses.measures.intervals import mean_interval
+from analyses.measures.library import Library, bars_of, body, numbered_bars
+from analyses.measures.ngram_index import WORD
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -194,7 +194,7 @@ class Copying:
         return (
             f"{len(seen):,} observed tunes and {len(real):,} data tunes against the rest of the data: share of tunes "
             f"with at most so long a copied run (means {seen['longest_run'].mean():.1f} and "
-            f"{real['longest_run'].mean():.1f} tokens), with so many of their bars found, and with so near a neighbour. "
+            f"{real['longest_run'].mean():.1f} tokens), with so many of their bars found, with so near a neighbour. "
             "A model that copied would lie to the right of the data."
         )
 

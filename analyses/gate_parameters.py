@@ -21,11 +21,10 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from analyses import gate_figures as draw
-from analyses.over_tokens import token_counts
-from analyses.pitch_relations import RELATIONS, related_pairs, similarity
-from analyses.softmax_layer import softmax_parameters
-from analyses.subspaces import (
+from analyses.drawings import gates as draw
+from analyses.drawings.over_tokens import token_counts
+from analyses.measures.pitch_relations import RELATIONS, related_pairs, similarity
+from analyses.measures.subspaces import (
     chance_cosine,
     cosines,
     leading,
@@ -34,6 +33,7 @@ from analyses.subspaces import (
     principal_cosines,
     random_subspace,
 )
+from analyses.softmax_layer import softmax_parameters
 from folkrnn.findings import Figure, Findings
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import GATES

@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from analyses import gramian_figures as draw
-from analyses import similarity
-from analyses.intervals import mean_interval
-from analyses.passages import repeats, reversals
-from analyses.places import bar_numbers, is_measure, place_in_bar, placed_bars
+from analyses.drawings import gramians as draw
+from analyses.measures import similarity
+from analyses.measures.intervals import mean_interval
+from analyses.measures.passages import repeats, reversals
+from analyses.measures.places import bar_numbers, is_measure, place_in_bar, placed_bars
 from folkrnn import sites as grammar
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation

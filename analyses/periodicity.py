@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from analyses import periodicity_figures as draw
-from analyses import spectra
-from analyses.intervals import mean_interval
-from analyses.lags import lag_correlation
-from analyses.places import bar_period, is_type
+from analyses.drawings import periodicity as draw
+from analyses.measures import spectra
+from analyses.measures.intervals import mean_interval
+from analyses.measures.lags import lag_correlation
+from analyses.measures.places import bar_period, is_type
 from folkrnn import sites as grammar
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation

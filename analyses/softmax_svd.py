@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
-from analyses import softmax_figures as draw
-from analyses.over_tokens import strongest
-from analyses.separability import Plane, Steps, auc, best_plane, held_out, judge
+from analyses.drawings import softmax as draw
+from analyses.drawings.over_tokens import strongest
+from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge
 from analyses.softmax_layer import softmax_parameters
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation

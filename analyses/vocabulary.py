@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
-from analyses.over_tokens import over_tokens, token_counts
+from analyses.drawings.over_tokens import over_tokens, token_counts
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
 from folkrnn.models.folkrnn import FolkRNN

@@ -9,8 +9,8 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from analyses.gate_parameters import GateParameters, cosine_table, gate_matrices, layer_overlaps, norm_table
-from analyses.pitch_relations import literal_pitch, related_pairs, relation, similarity
-from analyses.subspaces import (
+from analyses.measures.pitch_relations import literal_pitch, related_pairs, relation, similarity
+from analyses.measures.subspaces import (
     chance_cosine,
     cosines,
     leading,

@@ -7,9 +7,10 @@ from hypothesis import given as forall
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from analyses import gramian_figures, similarity
+from analyses.drawings import gramians as gramian_figures
 from analyses.gramians import Gramians, bar_table
-from analyses.passages import repeats, reversals
+from analyses.measures import similarity
+from analyses.measures.passages import repeats, reversals
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
@@ -166,7 +167,7 @@ def test_a_state_that_is_its_input_is_as_like_the_one_hot_gramian_as_can_be_at_l
 
 
 def test_a_state_that_knows_only_its_place_in_the_bar_has_structure_by_place_and_one_that_knows_tokens_none():
-    from analyses.places import place_in_bar
+    from analyses.measures.places import place_in_bar
 
     places = place_in_bar(FIG1)[:-1]
     known = Gramians().measure_stream(FIG1, np.eye(40)[places])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.lags import lag_correlation
+from analyses.measures.lags import lag_correlation
+from analyses.measures.places import bar_period, placed_bars
 from analyses.periodicity import Periodicity
-from analyses.places import bar_period, placed_bars
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from analyses.over_tokens import strongest, token_counts, type_edges
+from analyses.drawings.over_tokens import strongest, token_counts, type_edges
 from analyses.softmax_layer import (
     SoftmaxLayer,
     closest_pairs,

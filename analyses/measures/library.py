@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from analyses.ngram_index import NgramIndex
+from analyses.measures.ngram_index import NgramIndex
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.notation.bars import bars
 from folkrnn.vocabulary import token_type

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.places import is_measure, placed_bars
+from analyses.measures.places import is_measure, placed_bars
 from folkrnn import style
 
 if TYPE_CHECKING:

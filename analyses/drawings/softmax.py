@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.over_tokens import name_peaks, over_tokens
+from analyses.drawings.over_tokens import name_peaks, over_tokens
 from folkrnn import style
 from folkrnn.vocabulary import Vocabulary
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.over_tokens import over_tokens, type_edges, type_lines
-from analyses.subspaces import cosines
+from analyses.drawings.over_tokens import over_tokens, type_edges, type_lines
+from analyses.measures.subspaces import cosines
 from folkrnn import style
 from folkrnn.vocabulary import Vocabulary
 

@@ -1,0 +1,1 @@
+"""How the analyses draw what they found."""
