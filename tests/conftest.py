@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)  # the same examples in every run
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 DATA = os.environ.get("FOLKRNN_TEST_DATA", "")
 _WITHOUT_DATA = "FOLKRNN_TEST_DATA names no folder of corpora"

@@ -54,7 +54,11 @@ TEXT = st.text(
     st.sampled_from("ABCDEFGabcdefg^_=,'\"/|:[](){}23456789 \\#%!\n-@$") | st.characters(codec="utf-8")
 ).filter(
     lambda text: (
-        text.strip() and "${" not in text and text[0] not in "@-" and not re.fullmatch(r"(?s)(['\"]).*\1", text)
+        text.strip()
+        and "${" not in text
+        and text[0] not in "@-"
+        and not re.fullmatch(r"(?s)(['\"]).*\1", text)
+        and not text.lower().endswith((".abc", ".txt"))  # these name files
     )
 )
 
