@@ -52,10 +52,14 @@ class LatentObservation:
         """The melody that the model writes freely from μ of melody k, `[T]`, each step its likeliest class."""
         return self._written(torch.from_numpy(self.mu[k : k + 1]))
 
-    def sample(self, k: int) -> np.ndarray:
-        """The same from one draw of z ~ N(μ, σ²)."""
+    def draw(self, k: int) -> np.ndarray:
+        """One draw z ~ N(μ, σ²) for melody k, `[Z]`; the seed decides it."""
         mu, sigma = (torch.from_numpy(part[k : k + 1]).to(self.model.device) for part in self.latents)
-        return self._written(self.model.posterior(mu, sigma, self.seed))
+        return self.model.posterior(mu, sigma, self.seed)[0].cpu().numpy()
+
+    def sample(self, k: int) -> np.ndarray:
+        """The melody that the model writes freely from `draw(k)`, `[T]`."""
+        return self._written(torch.from_numpy(self.draw(k)[None]))
 
     def each(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
         """Yields the streams of batches of melodies, encoded and decoded with teacher forcing, as `MusicVAE.trace`."""
