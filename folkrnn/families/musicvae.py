@@ -54,7 +54,9 @@ def observe(
             f"dataset {corpus.name} has melodies of {corpus.classes.shape[1]} steps, the model reads "
             f"{model.sizes.max_seq_len}; set dataset.bars={model.sizes.max_seq_len // 16}"
         )
-    return LatentObservation(model, corpus.classes[chosen], [corpus.title(i) for i in chosen], corpus, config.seed)
+    titles = [corpus.title(i) for i in chosen]
+    tempi = corpus.quarters_per_minute[chosen]
+    return LatentObservation(model, corpus.classes[chosen], titles, corpus, config.seed, tempi)
 
 
 def dataset_card(corpus: MelodyCorpus) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from folkrnn.datasets.melodies import MelodyCorpus
+from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
 
 BATCH = 256
@@ -26,6 +27,12 @@ class LatentObservation:
     titles: list[str]
     data: MelodyCorpus
     seed: int = 0
+    quarters_per_minute: np.ndarray = None  # type: ignore[assignment]
+    """The tempo at which seconds of each melody are counted, `[N]`; 120 if not given. The model does not read it."""
+
+    def __post_init__(self) -> None:
+        if self.quarters_per_minute is None:
+            self.quarters_per_minute = np.full(len(self.classes), QUARTERS_PER_MINUTE)
 
     @cached_property
     def latents(self) -> tuple[np.ndarray, np.ndarray]:
