@@ -20,9 +20,21 @@ def pretrained(model: str = "folkrnn") -> Weights:
     place = SHIPPED / model
     if not (place / folder.PARAMETERS).is_file():
         there = ", ".join(sorted(p.parent.name for p in SHIPPED.glob(f"*/{folder.PARAMETERS}"))) or "none"
-        raise Refusal(f"no weights ship for model={model} (shipped: {there}); train it with weights=scratch")
+        raise Refusal(
+            f"no weights ship for model={model} (shipped: {there}); train it with weights=scratch{_published(model)}"
+        )
     weights = folder.load(place)
     return Weights(weights.model, weights.vocabulary, f"pretrained/{model}", weights.digest, weights.card)
+
+
+def _published(model: str) -> str:
+    """What to say of a model of which Magenta has published a checkpoint, or could have."""
+    from folkrnn.weights.magenta import CONFIGS
+
+    if not model.startswith("musicvae"):
+        return ""
+    name = next((name for name, (own, _) in CONFIGS.items() if own == model), None)
+    return f", or load a checkpoint of Magenta's with weights=magenta weights.path={f'{name}.tar' if name else '…'}"
 
 
 def scratch(model: FolkRNN, seed: int, vocabulary: Vocabulary = V2) -> Weights:

@@ -81,6 +81,6 @@ def test_only_music_neurons_are_named_and_only_those_with_a_preference() -> None
 
 
 def test_the_sign_of_a_correlation_does_not_count_and_what_is_not_a_number_is_left_out() -> None:
-    signed = STRENGTH * [[-1], [1], [1], [-1], [1]]
+    signed = STRENGTH * np.array([-1, 1, 1, -1, 1])[:, None]
     signed.loc["P13"] = np.nan
     pd.testing.assert_frame_equal(kind_scores(signed), kind_scores(STRENGTH))
