@@ -98,6 +98,15 @@ def cached(key: str, parse: Callable[[], tuple[list[Tune], Counter[str]]]) -> tu
 
 def cached_arrays(key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Returns the arrays that `compute` returned the last time for the same `key`, or calls it and keeps the result."""
+    arrays = stored_arrays(key)
+    if arrays is None:
+        arrays = compute()
+        store_arrays(key, arrays)
+    return arrays
+
+
+def stored_arrays(key: str) -> dict[str, np.ndarray] | None:
+    """Returns the arrays kept for `key`, None where there are none."""
     path = cache_folder() / f"{key}.npz"
     try:
         with np.load(path, allow_pickle=False) as entry:
@@ -106,11 +115,14 @@ def cached_arrays(key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dic
         pass
     except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         path.unlink(missing_ok=True)  # a torn file of an interrupted run
-    arrays = compute()
+    return None
+
+
+def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
+    """Keeps arrays for `key`; where the cache cannot be written, nothing is kept."""
     data = io.BytesIO()
     np.savez(data, **arrays)
-    write_atomically(path, data.getvalue())
-    return arrays
+    write_atomically(cache_folder() / f"{key}.npz", data.getvalue())
 
 
 def cache_folder() -> Path:
