@@ -56,7 +56,7 @@ def observe(
         )
     titles = [corpus.title(i) for i in chosen]
     tempi = corpus.quarters_per_minute[chosen]
-    return LatentObservation(model, corpus.classes[chosen], titles, corpus, config.seed, tempi)
+    return LatentObservation(model, corpus.classes[chosen], titles, corpus, config.seed, tempi, chosen)
 
 
 def dataset_card(corpus: MelodyCorpus) -> str:

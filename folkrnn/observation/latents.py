@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from folkrnn.datasets.melodies import MelodyCorpus
+from folkrnn.datasets.melodies import MelodyCorpus, random_notes
 from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
 
 BATCH = 256
 """Melodies encoded or traced at once."""
+
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -30,9 +33,42 @@ class LatentObservation:
     quarters_per_minute: np.ndarray = None  # type: ignore[assignment]
     """The tempo at which seconds of each melody are counted, `[N]`; 120 if not given. The model does not read it."""
 
+    rows: np.ndarray = None  # type: ignore[assignment]
+    """Where each melody stands in `data`, `[N]`; if not given, they are its first N."""
+    _once: dict[str, Any] = field(default_factory=dict, repr=False)
+
     def __post_init__(self) -> None:
         if self.quarters_per_minute is None:
-            self.quarters_per_minute = np.full(len(self.classes), QUARTERS_PER_MINUTE)
+            self.quarters_per_minute = np.full(len(self), QUARTERS_PER_MINUTE)
+        if self.rows is None:
+            self.rows = np.arange(len(self))
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def source(self) -> np.ndarray:
+        """The tune or file that each melody comes from, `[N]`: melodies of one source are not independent."""
+        return self.data.source[self.rows]
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Which melodies are of families held out for validation, bool `[N]`: no training on `data` has seen them."""
+        return self.data.held_out[self.rows]
+
+    def once(self, name: str, compute: Callable[[], Value]) -> Value:
+        """Returns what `compute()` returns, computed the first time only: for what several analyses need alike."""
+        if name not in self._once:
+            self._once[name] = compute()
+        return self._once[name]
+
+    @cached_property
+    def random(self) -> LatentObservation:
+        """As many random note sequences of the same length, by the rules of the source paper (facts section 6)."""
+        corpus = random_notes(len(self), self.classes.shape[1] // 16, self.seed)
+        titles = [corpus.title(i) for i in range(len(corpus))]
+        tempi = corpus.quarters_per_minute
+        return LatentObservation(self.model, corpus.classes, titles, corpus, self.seed, tempi)
 
     @cached_property
     def latents(self) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +93,7 @@ class LatentObservation:
 
     def reconstruction(self, k: int) -> np.ndarray:
         """The melody that the model writes freely from μ of melody k, `[T]`, each step its likeliest class."""
-        return self._written(torch.from_numpy(self.mu[k : k + 1]))
+        return self.decoded(self.mu[k : k + 1])[0]
 
     def draw(self, k: int) -> np.ndarray:
         """One draw z ~ N(μ, σ²) for melody k, `[Z]`; the seed decides it."""
@@ -66,7 +102,16 @@ class LatentObservation:
 
     def sample(self, k: int) -> np.ndarray:
         """The melody that the model writes freely from `draw(k)`, `[T]`."""
-        return self._written(torch.from_numpy(self.draw(k)[None]))
+        return self.decoded(self.draw(k)[None])[0]
+
+    def encoded(self, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means μ and standard deviations σ `[M, Z]` of other melodies, `classes [M, T]`."""
+        return LatentObservation(self.model, classes, [""] * len(classes), self.data, self.seed).latents
+
+    def decoded(self, z: np.ndarray) -> np.ndarray:
+        """The melodies that the model writes freely from `z [M, Z]`, `[M, T]`, each step its likeliest class."""
+        latents = torch.from_numpy(np.ascontiguousarray(z, dtype=np.float32)).to(self.model.device)
+        return self.model.generate(latents, steps=self.classes.shape[1]).numpy()
 
     def each(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
         """Yields the streams of batches of melodies, encoded and decoded with teacher forcing, as `MusicVAE.trace`."""
@@ -77,6 +122,3 @@ class LatentObservation:
     def _batches(self) -> Iterator[torch.Tensor]:
         for start in range(0, len(self.classes), BATCH):
             yield torch.from_numpy(self.classes[start : start + BATCH].astype(np.int64)).to(self.model.device)
-
-    def _written(self, z: torch.Tensor) -> np.ndarray:
-        return self.model.generate(z.to(self.model.device), steps=self.classes.shape[1])[0].numpy()
