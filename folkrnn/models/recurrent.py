@@ -12,18 +12,17 @@ The GRU (Lasagne's and torch's with one bias): r, u = σ(·); n = tanh(W_xn x + 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from folkrnn.models.products import tanh
+from folkrnn.models.visits import Visit
+
 Cell = Literal["lstm", "gru"]
 State = tuple[Tensor, ...]
 """(h, c) of an LSTM layer or (h,) of a GRU layer, each `[B, H]`."""
-
-Visit = Callable[[str, Tensor], Tensor]
-"""Called with a stream's name and its value `[B, H]`; what it returns takes the value's place."""
 
 GATES: dict[str, tuple[str, ...]] = {"lstm": ("i", "f", "g", "o"), "gru": ("r", "u", "n")}
 """Gates in the order in which their rows are stacked in the weight matrices (that of `torch.nn`)."""
@@ -83,28 +82,34 @@ class RecurrentLayer(nn.Module):
 
 def lstm_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:
     """Returns (h, c) `[B, H]` after one step of the LSTM. Visiting changes nothing unless `visit` does."""
-    h, c = state
-    pre = torch.addmm(drive, h, weight_hh.t())
+    return lstm_cell(torch.addmm(drive, state[0], weight_hh.t()), state[1], visit)
+
+
+def lstm_cell(pre: Tensor, c: Tensor, visit: Visit | None = None) -> State:
+    """Returns (h, c) `[B, H]` from pre-activations `[B, 4H]` and the c before."""
+    i, f, g, o = pre.chunk(4, dim=-1)
     if visit is None:
-        i, f, g, o = pre.chunk(4, dim=-1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
-    i, f, g, o = (visit(f"{name}.pre", value) for name, value in zip("ifgo", pre.chunk(4, dim=-1), strict=True))
-    i, f, g, o = visit("i", i.sigmoid()), visit("f", f.sigmoid()), visit("g", g.tanh()), visit("o", o.sigmoid())
-    c = visit("c", f * c + i * g)
-    return visit("h", o * visit("tanhc", c.tanh())), c
+        c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), tanh(g))
+        return o.sigmoid() * tanh(c), c
+    i, f, g, o = (visit(f"{name}.pre", value) for name, value in zip("ifgo", (i, f, g, o), strict=True))
+    i, f, g, o = visit("i", i.sigmoid()), visit("f", f.sigmoid()), visit("g", tanh(g)), visit("o", o.sigmoid())
+    c = visit("c", torch.addcmul(f * c, i, g))
+    return visit("h", o * visit("tanhc", tanh(c))), c
 
 
 def gru_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:
     """Returns (h,) `[B, H]` after one step of the GRU."""
-    (h,) = state
+    return gru_cell(drive, nn.functional.linear(state[0], weight_hh), state[0], visit)
+
+
+def gru_cell(drive: Tensor, recurrent: Tensor, h: Tensor, visit: Visit | None = None) -> State:
+    """Returns (h,) `[B, H]` from W_x x + b and W_h h, `[B, 3H]` each, and the h before."""
     seen = visit or _unchanged
-    recurrent = nn.functional.linear(h, weight_hh)
     xr, xu, xn = drive.chunk(3, dim=-1)
     hr, hu, hn = recurrent.chunk(3, dim=-1)
     r = seen("r", seen("r.pre", xr + hr).sigmoid())
     u = seen("u", seen("u.pre", xu + hu).sigmoid())
-    n = seen("n", seen("n.pre", xn + r * hn).tanh())
+    n = seen("n", tanh(seen("n.pre", xn + r * hn)))
     return (seen("h", (1 - u) * n + u * h),)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from folkrnn import sites as grammar
 from folkrnn.models.folkrnn import SMALLEST_BATCH, FolkRNN
+from folkrnn.models.visits import Visitor
 
 GATES = frozenset("iforu")
 """Streams that are sigmoids, in (0, 1): saturation is their share near 0 and near 1."""
@@ -136,15 +137,16 @@ def _read(model: FolkRNN, tunes: Sequence[np.ndarray], sums: dict[str, UnitSums]
     tokens = torch.zeros(height, int(lengths.max()), dtype=torch.long)
     for row, ids in enumerate(tunes):
         tokens[row, : len(ids)] = torch.from_numpy(ids)
-    state = model.initial_state(height)
+    state, stepper = model.initial_state(height), model.stepper()
+    alive = len(tunes)
+
+    def add(site: str, value: Tensor) -> Tensor:
+        sums[site].add(value[:alive])
+        return value
+
+    visitor = Visitor(sums.keys(), add)
     for t in range(tokens.shape[1]):
         alive = int((lengths > t).sum())
         height = max(SMALLEST_BATCH, alive)
         state = [tuple(part[:height] for part in layer) for layer in state]
-
-        def add(site: str, value: Tensor, alive: int = alive) -> Tensor:
-            if site in sums:
-                sums[site].add(value[:alive])
-            return value
-
-        _, state = model.step(tokens[:height, t].to(model.device), state, add)
+        _, state = stepper.step(tokens[:height, t].to(model.device), state, visitor)

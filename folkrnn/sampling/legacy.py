@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
-from folkrnn.models.folkrnn import FolkRNN, SiteVisit
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.stepper import Stepper
+from folkrnn.models.visits import SiteVisit
 from folkrnn.sampling.transcription import Sampling, Transcription
 from folkrnn.vocabulary import Vocabulary
 
@@ -26,17 +28,17 @@ def legacy(
     progress: Callable[[int], None] | None,
 ) -> Iterator[Transcription]:
     """The authors' samplers: tunes one after the other, each draw `RandomState.choice`, 1,000 items at most."""
-    webapp = sampling.rng == "legacy_webapp"
+    webapp, stepper = sampling.rng == "legacy_webapp", model.stepper()
     rng = np.random.RandomState(seed)
     for _ in range(sampling.tunes):
         rng = np.random.RandomState(seed) if webapp else rng
-        yield _legacy_tune(model, vocabulary, sampling, prime, rng, webapp, visit)
+        yield _legacy_tune(stepper, vocabulary, sampling, prime, rng, webapp, visit)
         if progress:
             progress(1)
 
 
 def _legacy_tune(
-    model: FolkRNN,
+    stepper: Stepper,
     vocabulary: Vocabulary,
     sampling: Sampling,
     prime: Sequence[int],
@@ -44,11 +46,11 @@ def _legacy_tune(
     webapp: bool,
     visit: SiteVisit | None,
 ) -> Transcription:
-    ids, probability, uniform = [vocabulary.start], [], []
+    model, ids, probability, uniform = stepper.model, [vocabulary.start], [], []
     state = [tuple(part.clone() for part in layer) for layer in model.initial_state(SMALLEST_BATCH)]
     while ids[-1] != vocabulary.end and len(ids) <= LEGACY_LIMIT:
         place = len(ids) - 1
-        logits, state = model.step(torch.full((SMALLEST_BATCH,), ids[-1], device=model.device), state, visit)
+        logits, state = stepper.step(torch.full((SMALLEST_BATCH,), ids[-1], device=model.device), state, visit)
         law = probabilities(logits[:1], sampling.temperature)
         primed = place < len(prime)
         u = rng.random_sample() if webapp or not primed else np.nan

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 import torch
 
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
-from folkrnn.models.folkrnn import FolkRNN, SiteVisit
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.visits import SiteVisit
 from folkrnn.sampling.legacy import legacy
 from folkrnn.sampling.replay import Uniforms, tune_uniforms
 from folkrnn.sampling.transcription import Sampling, Transcription
@@ -42,18 +42,12 @@ def generate(
     return list(legacy(model, vocabulary, sampling, prime, seed, visit, progress))
 
 
-@dataclass
-class _Growing:
-    """A tune in progress."""
-
-    number: int
-    uniform: np.ndarray
-    ids: list[int]
-    probability: list[float] = field(default_factory=list)
-
-
 class _LiveBatch:
-    """Up to `live` tunes in progress, one per row; rows are refilled while tunes wait and dropped when none do."""
+    """Up to `live` tunes in progress, one per row; rows are refilled while tunes wait and dropped when none do.
+
+    A tune in progress has a slot: its row of the tables `ids`, `probability` and `uniform`, whose column t belongs to
+    step t. Row r of the network's state is that of the tune in slot `slots[r]`.
+    """
 
     def __init__(
         self,
@@ -65,77 +59,86 @@ class _LiveBatch:
         visit: SiteVisit | None,
     ) -> None:
         self.model, self.vocabulary, self.sampling = model, vocabulary, sampling
-        self.prime, self.uniforms, self.visit = list(prime), uniforms, visit
+        self.prime, self.uniforms, self.visit = np.array(prime, dtype=np.int64), uniforms, visit
+        self.stepper = model.stepper()
         self.finished: dict[int, Transcription] = {}
         self.waiting = iter(range(sampling.tunes))
-        self.rows = [self._begin(number) for number in islice(self.waiting, sampling.live)]
-        height = max(SMALLEST_BATCH, len(self.rows))
+        count, longest = min(sampling.tunes, sampling.live), sampling.max_tokens
+        self.number, self.length = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        self.ids = np.full((count, longest + 1), vocabulary.start)
+        self.probability, self.uniform = np.zeros((count, longest)), np.zeros((count, longest))
+        self.slots = np.arange(count)
+        for slot, number in enumerate(islice(self.waiting, count)):
+            self._begin(slot, number)
+        height = max(SMALLEST_BATCH, count)
+        self.last = torch.full((height,), vocabulary.start)
         self.state = [tuple(part.clone() for part in layer) for layer in model.initial_state(height)]
 
     def run(self, progress: Callable[[int], None] | None) -> list[Transcription]:
-        while self.rows:
+        while len(self.slots):
             before = len(self.finished)
             self._step()
             if progress and len(self.finished) > before:
                 progress(len(self.finished) - before)
         return [self.finished[number] for number in sorted(self.finished)]
 
-    def _begin(self, number: int) -> _Growing:
-        return _Growing(number, self.uniforms(number), [self.vocabulary.start])
+    def _begin(self, slot: int, number: int) -> None:
+        """`length[slot]` counts the steps made."""
+        self.number[slot], self.length[slot] = number, 0
+        self.uniform[slot] = self.uniforms(number)[: self.sampling.max_tokens]
 
     def _step(self) -> None:
-        height = len(self.state[0][0])
-        last = torch.full((height,), self.vocabulary.start)
-        last[: len(self.rows)] = torch.tensor([tune.ids[-1] for tune in self.rows])
-        logits, self.state = self.model.step(last.to(self.model.device), self.state, self.visit)
-        law = probabilities(logits[: len(self.rows)], self.sampling.temperature)
-        chosen = draw(law, torch.tensor([tune.uniform[len(tune.ids) - 1] for tune in self.rows]))
-        for row, tune in enumerate(self.rows):
-            place = len(tune.ids) - 1
-            if place < len(self.prime):
-                chosen[row] = self.prime[place]
-        picked = law.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
-        for tune, token, probability in zip(self.rows, chosen.tolist(), picked, strict=True):
-            tune.ids.append(token)
-            tune.probability.append(probability)
-        self._replace_finished()
+        slots, step = self.slots, self.length[self.slots]
+        logits, self.state = self.stepper.step(self.last.to(self.model.device), self.state, self.visit)
+        law = probabilities(logits[: len(slots)], self.sampling.temperature)
+        chosen = draw(law, torch.from_numpy(self.uniform[slots, step]))
+        if len(self.prime):
+            given = step < len(self.prime)
+            chosen[torch.from_numpy(given)] = torch.from_numpy(self.prime[step[given]])
+        self.last[: len(slots)] = chosen
+        tokens = chosen.numpy()
+        self.ids[slots, step + 1] = tokens
+        self.probability[slots, step] = law.gather(1, chosen.unsqueeze(1)).squeeze(1).numpy()
+        self.length[slots] = step + 1
+        done = (tokens == self.vocabulary.end) | (step + 1 >= self.sampling.max_tokens)
+        if done.any():
+            self._replace(np.flatnonzero(done))
 
-    def _replace_finished(self) -> None:
-        done = [row for row, tune in enumerate(self.rows) if self._is_done(tune)]
-        if not done:
-            return
-        for row in done:
-            self._finish(self.rows[row])
+    def _replace(self, rows: np.ndarray) -> None:
         free = []
-        for row in done:
+        for row in rows:
+            slot = int(self.slots[row])
+            self._finish(slot)
             number = next(self.waiting, None)
             if number is None:
                 free.append(row)
                 continue
-            self.rows[row] = self._begin(number)
+            self._begin(slot, number)
             self._reset(row)
         if free:
-            self._drop(set(free))
+            self._drop(free)
 
-    def _is_done(self, tune: _Growing) -> bool:
-        return tune.ids[-1] == self.vocabulary.end or len(tune.ids) - 1 >= self.sampling.max_tokens
-
-    def _finish(self, tune: _Growing) -> None:
-        steps = len(tune.ids) - 1
-        origin = tuple("given" if t < len(self.prime) else "drawn" for t in range(steps))
-        uniform = np.where(np.arange(steps) < len(self.prime), np.nan, tune.uniform[:steps])
-        self.finished[tune.number] = Transcription(
-            np.array(tune.ids), origin, np.array(tune.probability), uniform, tune.ids[-1] == self.vocabulary.end
+    def _finish(self, slot: int) -> None:
+        steps = self.length[slot]
+        given = np.arange(steps) < len(self.prime)
+        origin = tuple("given" if one else "drawn" for one in given)
+        uniform = np.where(given, np.nan, self.uniform[slot, :steps])
+        ids = self.ids[slot, : steps + 1].copy()
+        self.finished[int(self.number[slot])] = Transcription(
+            ids, origin, self.probability[slot, :steps].copy(), uniform, bool(ids[-1] == self.vocabulary.end)
         )
 
     def _reset(self, row: int) -> None:
+        self.last[row] = self.vocabulary.start
         for layer, first in zip(self.state, self.model.initial_state(1), strict=True):
             for part, start in zip(layer, first, strict=True):
                 part[row] = start[0]
 
-    def _drop(self, gone: set[int]) -> None:
-        kept = [row for row in range(len(self.rows)) if row not in gone]
-        self.rows = [self.rows[row] for row in kept]
+    def _drop(self, rows: Sequence[int]) -> None:
+        kept = np.delete(np.arange(len(self.slots)), rows)
+        self.slots = self.slots[kept]
         # rows beyond the live ones only keep the products from getting small; any content does
-        padded = (kept + [0] * SMALLEST_BATCH)[: max(SMALLEST_BATCH, len(kept))]
+        missing = max(0, SMALLEST_BATCH - len(kept))
+        padded = torch.from_numpy(np.concatenate([kept, np.zeros(missing, kept.dtype)]))
+        self.last = self.last[padded]
         self.state = [tuple(part[padded] for part in layer) for layer in self.state]

@@ -53,8 +53,8 @@ def replay_uniforms(
 def _stepped_logits(model: FolkRNN, tokens: Tensor) -> Tensor:
     """Logits after each of `tokens [T]`, `[T, V]`, by the very steps that generation takes."""
     state = [tuple(part.clone() for part in layer) for layer in model.initial_state(SMALLEST_BATCH)]
-    rows = []
+    rows, stepper = [], model.stepper()
     for token in tokens:
-        logits, state = model.step(token.expand(SMALLEST_BATCH).to(model.device), state)
+        logits, state = stepper.step(token.expand(SMALLEST_BATCH).to(model.device), state)
         rows.append(logits[0])
     return torch.stack(rows)

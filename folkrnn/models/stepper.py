@@ -1,0 +1,79 @@
+"""Many steps of one model whose parameters stay as they are: generation, reading, tracing.
+
+Shapes: B tunes, V tokens, H units, G gates.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from folkrnn.models.products import Product
+from folkrnn.models.recurrent import STREAMS, State, gru_cell, lstm_cell
+from folkrnn.models.visits import SiteVisit, of_layer, wants
+
+if TYPE_CHECKING:
+    from folkrnn.models.folkrnn import FolkRNN
+    from folkrnn.models.recurrent import RecurrentLayer
+
+
+class Stepper:
+    """A model's `step`, to 1e-6 and without gradients, several times as fast: for a loop over steps.
+
+    The weights of input and recurrence are one matrix each above layer 1, packed for the processor at the first step; a
+    one-hot product is a row lookup. A parameter that is written to in place counts from the next step on.
+    """
+
+    def __init__(self, model: FolkRNN) -> None:
+        self.model = model
+        self._layers = [_Layer(layer, k == 0) for k, layer in enumerate(model.layers)]
+        self._names = [{s: f"l{k + 1}.{s}" for s in STREAMS[model.cell]} for k in range(len(model.layers))]
+        self._read_out = Product([model.softmax_weight], model.softmax_bias)
+
+    @torch.no_grad()
+    def step(self, tokens: Tensor, state: list[State], visit: SiteVisit | None = None) -> tuple[Tensor, list[State]]:
+        """Returns logits `[B, V]` and the state after reading `tokens [B]`; `visit` as in `FolkRNN.step`."""
+        after: list[State] = []
+        for layer, before, names in zip(self._layers, state, self._names, strict=True):
+            visited = of_layer(visit, names)
+            if after:
+                after.append(layer.step(after[-1][0], before, visited))
+                continue
+            one_hot = visit("x", self.model.one_hot(tokens)) if wants(visit, "x") else None
+            after.append(layer.first_step(tokens, one_hot, before, visited))
+        logits = self._read_out(after[-1][0])
+        return (visit("logits", logits) if wants(visit, "logits") else logits), after
+
+
+class _Layer:
+    """The products of one layer. A GRU's candidate takes its two apart, so they are not made one."""
+
+    def __init__(self, layer: RecurrentLayer, first: bool) -> None:
+        self.layer = layer
+        self.inward = Product([layer.weight_ih], layer.bias)
+        self.recurrent = Product([layer.weight_hh])
+        both = layer.cell == "lstm" and not first
+        self.both = Product([layer.weight_ih, layer.weight_hh], layer.bias) if both else None
+        self._versions: tuple[int, int] | None = None
+
+    def step(self, x: Tensor, state: State, visit: SiteVisit | None) -> State:
+        if self.both is None:
+            return self._driven(self.inward(x), state, visit)
+        return lstm_cell(self.both(torch.cat([x, state[0]], dim=1)), state[1], visit)
+
+    def first_step(self, tokens: Tensor, one_hot: Tensor | None, state: State, visit: SiteVisit | None) -> State:
+        return self._driven(self._lookup(tokens) if one_hot is None else self.inward(one_hot), state, visit)
+
+    def _driven(self, drive: Tensor, state: State, visit: SiteVisit | None) -> State:
+        if self.layer.cell == "lstm":
+            return lstm_cell(self.recurrent(state[0], drive), state[1], visit)
+        return gru_cell(drive, self.recurrent(state[0]), state[0], visit)
+
+    def _lookup(self, tokens: Tensor) -> Tensor:
+        versions = (self.layer.weight_ih._version, self.layer.bias._version)
+        if versions != self._versions:
+            self._table = (self.layer.weight_ih.t() + self.layer.bias).contiguous()
+            self._versions = versions
+        return nn.functional.embedding(tokens, self._table)

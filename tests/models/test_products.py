@@ -1,0 +1,147 @@
+"""Products with packed weights are those of torch, and a row does not depend on its company."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.products import Product, can_pack, tanh
+from folkrnn.models.visits import Visitor
+
+pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")  # said by the switch of oneDNN itself
+
+PACKS = can_pack(torch.zeros(1))
+paths = pytest.mark.parametrize("packed", [True, False] if PACKS else [False])
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def weights(seed, rows, *widths):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(rows, width, generator=generator) / width**0.5 for width in widths], torch.randn(rows)
+
+
+@given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 70), st.integers(1, 70), st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_both_paths_give_the_plain_product_to_1e_6(batch, rows, one, other, seed):
+    (first, second), bias = weights(seed, rows, one, other)
+    x, added = torch.randn(batch, one + other), torch.randn(batch, rows)
+    expected = x.double() @ torch.cat([first, second], dim=1).double().t()
+    for enabled in (True, False):
+        with torch.backends.mkldnn.flags(enabled=enabled):
+            product = Product([first, second], bias)
+            assert (product(x) - (expected + bias)).abs().max() < 1e-5
+            assert (product(x, added) - (expected + added)).abs().max() < 1e-5
+
+
+@paths
+def test_the_steps_of_both_paths_agree_to_1e_6(packed):
+    torch.manual_seed(0)
+    model = FolkRNN().eval()
+    tokens = torch.randint(0, 137, (20, 30))
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=packed):
+        stepper, state, same = model.stepper(), model.initial_state(20), model.initial_state(20)
+        for t in range(30):
+            logits, state = stepper.step(tokens[:, t], state)
+            plain, same = model.step(tokens[:, t], same)
+            assert (logits - plain).abs().max() < 1e-6
+            for mine, theirs in zip(state, same, strict=True):
+                assert all((a - b).abs().max() < 1e-6 for a, b in zip(mine, theirs, strict=True))
+
+
+@pytest.mark.skipif(not PACKS, reason="this torch has no oneDNN")
+def test_a_row_is_the_same_to_the_bit_in_any_company_and_with_any_number_of_threads(threads):
+    (weight,), bias = weights(1, 2048, 512)
+    x, added = torch.randn(256, 512), torch.randn(256, 2048)
+    product = Product([weight], bias)
+    whole, driven = product(x), product(x, added)
+    for count in (1, 2):
+        threads(count)
+        for rows in (1, 2, 3, 7, 15, 16, 17, 33, 64, 100, 255, 256):
+            assert torch.equal(product(x[:rows]), whole[:rows])
+            assert torch.equal(product(x[:rows], added[:rows]), driven[:rows])
+
+
+@paths
+def test_a_weight_written_to_in_place_counts_from_the_next_product_on(packed):
+    (weight,), bias = weights(2, 8, 5)
+    x = torch.randn(3, 5)
+    with torch.backends.mkldnn.flags(enabled=packed):
+        product = Product([weight], bias)
+        before = product(x)
+        weight[0] = 0
+        bias[1] = 7.0
+        after = product(x)
+    assert (after - torch.nn.functional.linear(x, weight, bias)).abs().max() < 1e-6
+    assert torch.equal(before[:, 2:], after[:, 2:])
+
+
+def test_a_stepper_sees_a_parameter_that_was_edited_after_its_first_step():
+    torch.manual_seed(0)
+    model = FolkRNN(units=32).eval()
+    tokens, stepper = torch.arange(16), model.stepper()
+    stepper.step(tokens, model.initial_state(16))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+        plain, _ = model.step(tokens, model.initial_state(16))
+    assert (stepper.step(tokens, model.initial_state(16))[0] - plain).abs().max() < 1e-6
+
+
+@given(st.floats(-30, 30, width=32), st.integers(1, 40))
+def test_tanh_is_that_of_double_precision_to_two_parts_in_ten_million(value, length):
+    x = torch.full((length,), value)
+    exact = x.double().tanh()
+    assert ((tanh(x).double() - exact).abs() <= 2e-7 * exact.abs()).all()
+
+
+def test_tanh_lets_gradients_through():
+    x = torch.tensor([0.5], requires_grad=True)
+    tanh(x).sum().backward()
+    assert x.grad.item() == pytest.approx(1 - torch.tensor(0.5).tanh().item() ** 2)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_visitor_is_called_for_the_sites_it_names_alone_and_changes_no_bit_of_the_rest(cell):
+    torch.manual_seed(0)
+    model, called = FolkRNN(units=32, cell=cell).eval(), []
+
+    def look(site, value):
+        called.append(site)
+        return value
+
+    tokens = torch.arange(16)
+    plain, state = model.stepper().step(tokens, model.initial_state(16))
+    for step in (model.step, model.stepper().step):
+        called.clear()
+        step(tokens, model.initial_state(16), Visitor({"l2.h", "logits"}, look))
+        assert called == ["l2.h", "logits"]
+        called.clear()
+        step(tokens, model.initial_state(16), look)
+        assert sorted(called) == sorted(model.sites.keys() - {"probs"})
+    logits, visited = model.stepper().step(tokens, model.initial_state(16), look)
+    assert torch.equal(logits, plain)
+    assert all(
+        torch.equal(a, b) for one, two in zip(state, visited, strict=True) for a, b in zip(one, two, strict=True)
+    )
+
+
+def test_a_write_by_a_visitor_of_one_site_is_that_by_a_visitor_of_all():
+    torch.manual_seed(0)
+    model = FolkRNN(units=32).eval()
+    tokens = torch.arange(16)
+
+    def clamp(site, value):
+        return torch.ones_like(value) if site == "l2.c" else value
+
+    all_sites, _ = model.stepper().step(tokens, model.initial_state(16), clamp)
+    one_site, _ = model.stepper().step(tokens, model.initial_state(16), Visitor({"l2.c"}, clamp))
+    plain, _ = model.stepper().step(tokens, model.initial_state(16))
+    assert torch.equal(all_sites, one_site)
+    assert not torch.equal(all_sites, plain)
