@@ -1,0 +1,85 @@
+"""How a training went: losses by the number of updates made, as they travel with the weights (`curve.csv`)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from folkrnn.refusal import Refusal
+
+FILE = "curve.csv"
+COLUMNS = ("series", "update", "nats")
+UNITS = ("token", "tune")
+TRAINING, VALIDATION, BASELINE = "training", "validation", "baseline/"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Losses of one training in nats per token, or per tune where that is all that is known."""
+
+    training: np.ndarray
+    """(updates made, loss with dropout on), `[N, 2]`; may be empty."""
+    validation: np.ndarray
+    """(updates made, loss with dropout off), `[M, 2]`; may be empty."""
+    unit: str = "token"
+    """"token" or "tune": what the losses are per."""
+    updates_per_epoch: float = float("nan")
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    """What knowing less costs on the same validation tunes: `uniform`, `unigram`, … `5gram`, nats per token."""
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise ValueError(f"unit is {self.unit!r}; a loss is per {' or per '.join(UNITS)}")
+
+    @classmethod
+    def of(cls, training: object, validation: object, **rest: object) -> Curve:
+        """Returns the curve of two sequences of (updates made, loss), each of which may be empty."""
+        both = (np.asarray(part, dtype=float).reshape(-1, 2) for part in (training, validation))
+        return cls(*both, **rest)
+
+
+def to_csv(curve: Curve) -> str:
+    """Returns the curve as CSV: one row per number, with a first line that says its unit and updates per epoch."""
+    parts = {TRAINING: curve.training, VALIDATION: curve.validation}
+    parts |= {f"{BASELINE}{name}": np.array([[0.0, value]]) for name, value in curve.baselines.items()}
+    rows = [(name, f"{update:g}", f"{nats:.6g}") for name, part in parts.items() for update, nats in part]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return f"# nats per {curve.unit}; {curve.updates_per_epoch:g} updates per epoch\n" + table.to_csv(index=False)
+
+
+def from_csv(text: str, source: str) -> Curve:
+    """Returns the curve in `text`. Raises Refusal, naming `source`, for anything else."""
+    head, _, rest = text.partition("\n")
+    words = head.removeprefix("#").replace(";", " ").split()
+    try:
+        unit, per_epoch = words[2], float(words[3])
+        table = pd.read_csv(io.StringIO(rest))
+        parts = {name: part[["update", "nats"]].to_numpy(float) for name, part in table.groupby("series", sort=False)}
+        baselines = {name.removeprefix(BASELINE): float(v[0, 1]) for name, v in parts.items() if BASELINE in name}
+        return Curve.of(
+            parts.get(TRAINING, []),
+            parts.get(VALIDATION, []),
+            unit=unit,
+            updates_per_epoch=per_epoch,
+            baselines=baselines,
+        )
+    except (IndexError, KeyError, ValueError, pd.errors.ParserError) as error:
+        raise Refusal(
+            f"{source} is not a training curve ({error}); it must begin with '# nats per token; N updates per epoch' "
+            f"and have the columns {', '.join(COLUMNS)}"
+        ) from None
+
+
+def read(place: Path) -> Curve | None:
+    """Returns the curve in a weights folder or a CSV file; None where a folder has none."""
+    file = place / FILE if place.is_dir() else place
+    if place.is_dir() and not file.is_file():
+        return None
+    if not file.is_file():
+        raise Refusal(f"no training curve at {place}; give a weights folder with {FILE}, or such a file")
+    return from_csv(file.read_text(), str(file))
