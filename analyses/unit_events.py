@@ -1,0 +1,193 @@
+"""Which unit does what? Each unit's activity against everything that happens in a tune. (Part 8, agenda.)
+
+For every unit of the chosen streams, gates and cell states included, and every variable of `analyses.measures.events`
+(the token just read, the one that follows, the place in the bar in steps and in time, the bar of the part, the part,
+…), the share of the unit's variance that the variable explains (η²), less what shuffled labels explain. A unit belongs
+to the variable with the largest excess among those that are significant when all units, variables and streams are
+tested at once. Many units answer to several variables, of which some imply each other (a bar line was just read: no
+time of the bar has passed), so the runner-up stands in the table too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from analyses.drawings import unit_events as draw
+from analyses.measures.events import VARIABLES, first_row, labels
+from analyses.measures.explained import (
+    Explained,
+    Result,
+    corrected_significance,
+    labellings,
+    marks,
+    standard_scores,
+)
+from folkrnn import sites as grammar
+from folkrnn.findings import Figure, Findings
+from folkrnn.observation.observation import Observation
+from folkrnn.refusal import Refusal
+
+SITES_AT_ONCE = 7
+"""Streams whose sums are held in memory together."""
+
+MINIMUM = 8
+"""Rows that a tune must have; a shorter one is left out."""
+
+NONE = "none"
+"""The variable of a unit that nothing explains significantly."""
+
+
+@dataclass(frozen=True)
+class UnitEvents:
+    """A table of units by the event that explains each best, with shuffled controls and corrected significance."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    sites: Sequence[str] = ("l*.*",)
+    shuffles: int = 100
+    significance: float = 0.05
+    tune: int = 0
+    """The transcription against which the clearest units are drawn."""
+
+    def __post_init__(self) -> None:
+        if self.shuffles < 19:
+            raise Refusal(f"unit_events.shuffles is {self.shuffles}; fewer than 19 cannot show significance at 0.05")
+        if not 1 / (1 + self.shuffles) <= self.significance < 1:
+            raise Refusal(
+                f"unit_events.significance is {self.significance:g}; with {self.shuffles} shuffles the smallest that "
+                f"can be reached is {1 / (1 + self.shuffles):.3g}"
+            )
+
+    def __call__(self, observation: Observation) -> Findings:
+        names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
+        units = self.unit_table(self.gather(observation, names))
+        shares = self.share_table(units, names)
+        excess = units.groupby("site", sort=False)[[f"excess/{v.name}" for v in VARIABLES]].mean()
+        k = min(self.tune, len(observation.transcriptions) - 1)
+        clearest = self.clearest(units)
+        return Findings(
+            metrics=self.metrics(shares, units),
+            figures={
+                "shares": Figure(draw.shares(shares), self.caption_shares(observation, units)),
+                "excess": Figure(draw.excess(excess), CAPTION_EXCESS),
+                "clearest": Figure(draw.traces(observation, k, clearest), self.caption_traces(k)),
+            },
+            tables={
+                "units": units.drop(columns=[c for c in units if c.startswith("excess/")]),
+                "excess": units[["site", "unit", *(c for c in units if c.startswith("excess/"))]],
+                "shares": shares,
+                "variables": pd.DataFrame(
+                    [
+                        {"variable": v.name, "meaning": v.meaning, "categories": ", ".join(v.categories)}
+                        for v in VARIABLES
+                    ]
+                ),
+            },
+        )
+
+    def gather(self, observation: Observation, names: Sequence[str]) -> dict[str, Result]:
+        """Returns what is found of every site; each few sites are traced in one pass over the tunes."""
+        tokens = [observation.tokens(k) for k in range(len(observation.transcriptions))]
+        kept = [k for k, tune in enumerate(tokens) if len(tune) - 1 - first_row(tune) >= MINIMUM]
+        if not kept:
+            raise Refusal(f"unit_events needs a tune of at least {MINIMUM} tokens after meter and mode; there is none")
+        tunes = [labels(tokens[k]) for k in kept]
+        drawn = labellings(tunes, VARIABLES, self.shuffles, np.random.default_rng(observation.seed))
+        widths = observation.traces(kept[0], names)
+        found: dict[str, Result] = {}
+        for start in range(0, len(names), SITES_AT_ONCE):
+            some = names[start : start + SITES_AT_ONCE]
+            sums = {name: Explained.empty(VARIABLES, self.shuffles, widths[name].shape[1]) for name in some}
+            for k, streams in observation.each(some):
+                if k not in kept:
+                    continue
+                mark = marks(kept.index(k), tunes, VARIABLES, *drawn[kept.index(k)])
+                for name in some:
+                    sums[name].add(streams[name][first_row(tokens[k]) :], mark)
+            found |= {name: sums[name].result() for name in some}
+        return found
+
+    def unit_table(self, found: dict[str, Result]) -> pd.DataFrame:
+        """Returns one row per unit: its variable and category, η², excess, significance, means, and the runner-up."""
+        excesses, scores = zip(*(standard_scores(one.ratios) for one in found.values()), strict=True)
+        significances = corrected_significance(scores)
+        return pd.concat(
+            [
+                self.rows(site, one, excess, significance)
+                for (site, one), excess, significance in zip(found.items(), excesses, significances, strict=True)
+            ],
+            ignore_index=True,
+        )
+
+    def rows(self, site: str, found: Result, excess: np.ndarray, significance: np.ndarray) -> pd.DataFrame:
+        """Returns the rows of one site; `excess` and `significance` are `[variables, U]`."""
+        kept = np.where(significance <= self.significance, excess, -np.inf)
+        order = np.argsort(-kept, axis=0, kind="stable")
+        best, units = order[0], np.arange(excess.shape[1])
+        any_found = np.isfinite(kept[best, units])
+        ratio, strongest = found.ratios[0], found.strongest
+        category = [VARIABLES[v].categories[strongest[v][0][u]] for u, v in enumerate(best)]
+        table = pd.DataFrame(
+            {
+                "site": site,
+                "unit": units,
+                "variable": [VARIABLES[v].name if ok else NONE for v, ok in zip(best, any_found, strict=True)],
+                "category": np.where(any_found, category, ""),
+                "mean_there": np.where(any_found, [strongest[v][1][u] for u, v in enumerate(best)], np.nan),
+                "mean_elsewhere": np.where(any_found, [strongest[v][2][u] for u, v in enumerate(best)], np.nan),
+                "correlation_ratio": np.where(any_found, ratio[best, units], np.nan),
+                "excess": np.where(any_found, excess[best, units], np.nan),
+                "significance": np.where(any_found, significance[best, units], np.nan),
+                "runner_up": [VARIABLES[v].name if np.isfinite(kept[v, u]) else NONE for u, v in enumerate(order[1])],
+            }
+        )
+        for v, variable in enumerate(VARIABLES):
+            table[f"excess/{variable.name}"] = excess[v]
+        return table
+
+    def share_table(self, units: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+        """Returns the share of the units of each site that belong to each variable."""
+        counted = pd.crosstab(units["site"], units["variable"], normalize="index")
+        columns = [*(v.name for v in VARIABLES), NONE]
+        return counted.reindex(index=names, columns=columns, fill_value=0.0).rename_axis("site").reset_index()
+
+    def metrics(self, shares: pd.DataFrame, units: pd.DataFrame) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for _, row in shares.iterrows():
+            site = row["site"]
+            found[f"{site}/explained_units"] = 1 - float(row[NONE])
+            found |= {f"{site}/{v.name.replace(' ', '_')}": float(row[v.name]) for v in VARIABLES}
+        best = units.groupby("site", sort=False)["excess"]
+        found |= {f"{site}/median_excess": float(value) for site, value in best.median().items() if np.isfinite(value)}
+        return found
+
+    def clearest(self, units: pd.DataFrame) -> pd.DataFrame:
+        """Returns for each variable that has one the unit with the largest excess."""
+        significant = units[units["variable"] != NONE]
+        best = significant.loc[significant.groupby("variable", sort=False)["excess"].idxmax()].set_index("variable")
+        return best.reindex([v.name for v in VARIABLES if v.name in best.index]).reset_index()
+
+    def caption_shares(self, observation: Observation, units: pd.DataFrame) -> str:
+        explained = (units["variable"] != NONE).mean()
+        return (
+            f"What explains each unit best, by stream, over {len(observation.transcriptions)} tunes: {explained:.0%} "
+            f"of all units answer to something at a significance of {self.significance:g} corrected over all units, "
+            f"variables and streams ({self.shuffles} shuffles). Part 8 asks what the gates of each layer follow."
+        )
+
+    def caption_traces(self, k: int) -> str:
+        return (
+            f"Tune {k}: for each variable the unit whose activity it explains best, over the tokens read. The title "
+            "gives the category that moves the unit most and η² over all tunes, less what shuffled labels explain."
+        )
+
+
+CAPTION_EXCESS = (
+    "Mean over the units of each stream of the share of variance that a variable explains (η²), less the same with "
+    "shuffled labels. Variables overlap, so the shares of a row do not add up."
+)
