@@ -47,7 +47,7 @@ def neuron_table(mu: np.ndarray, sigma: np.ndarray, thresholds: Thresholds | Non
     """Returns one row per neuron in order of mean σ, from `mu` and `sigma` `[N, Z]`.
 
     Columns: its number in the model, mean and median σ, mean and variance of μ, mean KL in nats, and for each rule
-    whether it is a music neuron.
+    whether it is a music neuron (`by_sigma`, …).
     """
     order = in_order(sigma)
     mu, sigma = mu[:, order], sigma[:, order]
@@ -61,7 +61,8 @@ def neuron_table(mu: np.ndarray, sigma: np.ndarray, thresholds: Thresholds | Non
             "kl": kl_divergence(mu, sigma).mean(0),
         }
     )
-    return table.assign(**music(table, thresholds or Thresholds()))
+    chosen = music(table, thresholds or Thresholds())
+    return table.assign(**{f"by_{rule}": chosen[rule] for rule in RULES})
 
 
 def music(table: pd.DataFrame, thresholds: Thresholds) -> dict[str, np.ndarray]:
@@ -82,12 +83,12 @@ def music_neurons(
 ) -> np.ndarray:
     """Returns the music neurons by one rule, in the model's numbering and in order of mean σ."""
     table = neuron_table(mu, sigma, thresholds)
-    return table.loc[table[rule], "neuron"].to_numpy()
+    return table.loc[table[f"by_{rule}"], "neuron"].to_numpy()
 
 
 def agreement(table: pd.DataFrame) -> pd.DataFrame:
     """Returns the Jaccard similarity of the sets that two rules choose, `[rules, rules]`; 1 where both are empty."""
-    sets = {rule: table[rule].to_numpy() for rule in RULES}
+    sets = {rule: table[f"by_{rule}"].to_numpy() for rule in RULES}
     rows = [
         [float((a & b).sum() / max(1, (a | b).sum())) if (a | b).any() else 1.0 for b in sets.values()]
         for a in sets.values()

@@ -40,7 +40,7 @@ def test_every_rule_finds_planted_music_neurons() -> None:
     mu, sigma = planted()
     table = neuron_table(mu, sigma)
     for rule in RULES:
-        assert set(table.loc[table[rule], "neuron"]) == set(range(0, 50, 5)), rule
+        assert set(table.loc[table[f"by_{rule}"], "neuron"]) == set(range(0, 50, 5)), rule
     assert (agreement(table) == 1).all(axis=None)
 
 
