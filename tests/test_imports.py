@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = (
     "refusal",
+    "cache",
+    "download",
     "vocabulary",
     "published",
     "notation",

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import io
 import json
-import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from folkrnn.cache import cache_folder, write_atomically
 from folkrnn.datasets.corpus import Tune
 from folkrnn.datasets.parallel import in_parallel
 from folkrnn.notation import tokenise as tokeniser
@@ -24,6 +25,9 @@ from folkrnn.refusal import Refusal
 CHUNK = 400
 """Tunes per task handed to a worker."""
 
+LARGEST = 2**29
+"""Bytes of text that are read of one file, unpacked."""
+
 WORTH_WORKERS = 2_000
 """Below this many tunes starting workers takes longer than parsing."""
 
@@ -31,14 +35,18 @@ WORTH_WORKERS = 2_000
 def read_text(path: Path) -> str:
     """Returns a file's text, UTF-8 or else Latin-1 (old ABC collections are either).
 
-    Raises Refusal where the file is missing, empty, unreadable or binary.
+    Raises Refusal where the file is missing, empty, unreadable, binary or larger than LARGEST.
     """
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        # a few bytes packed may be many unpacked: no more is unpacked than is read
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise Refusal(f"no file {path}") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Refusal(f"cannot read {path}: {error}") from None
+    if len(data) > LARGEST:
+        raise Refusal(f"{path} holds more than {LARGEST // 2**20} MiB of text; give a part of it")
     if not data.strip():
         raise Refusal(f"{path} is empty")
     if b"\0" in data:
@@ -125,11 +133,6 @@ def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
     write_atomically(cache_folder() / f"{key}.npz", data.getvalue())
 
 
-def cache_folder() -> Path:
-    """Where parsed corpora are kept between runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "folkrnn"
-
-
 def cache_key(texts: Iterable[tuple[str, str]], *packages: ModuleType) -> str:
     """Returns a digest of named texts and of the source of notation and `packages`: none can change unnoticed."""
     hasher = hashlib.sha256()
@@ -148,14 +151,3 @@ def parse_texts(name: str, texts: Sequence[tuple[str, str]]) -> tuple[list[Tune]
         return parse_all([tune for source, text in texts for tune in read_abc(text, source)], name)
 
     return cached(cache_key(texts), parse)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes all of a file of the cache or nothing; where it cannot be written, nothing."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)  # a cache that cannot be written only costs time

@@ -5,7 +5,8 @@ import pytest
 
 from folkrnn.datasets.files import abc, tokens
 from folkrnn.datasets.irish import COLLECTIONS, irish
-from folkrnn.datasets.parsing import cache_folder, cached
+from folkrnn.cache import cache_folder
+from folkrnn.datasets.parsing import cached
 from folkrnn.refusal import Refusal
 
 TUNE = "M:6/8\nK:Cmaj\nC D E | F G A |\n"
