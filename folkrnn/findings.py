@@ -24,7 +24,8 @@ class Findings:
     """The answer of one analysis.
 
     Names are relative to the analysis: the tracker files `metrics["entropy"]` of the analysis `posterior` as
-    `posterior/entropy`. The first figure is the main one, shown side by side in the compare view of MLflow.
+    `posterior/entropy`; the ends of its 95 % interval are `metrics["entropy_low"]` and `metrics["entropy_high"]`, left
+    out where there is none. The first figure is the main one, shown side by side in the compare view of MLflow.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -32,3 +33,7 @@ class Findings:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     """One entry per `.npz` file: its name and the arrays in it."""
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    """Answers that are no number, the foremost first: tokens, units, periods. Filed as tags, read by claims."""
+    pages: dict[str, str] = field(default_factory=dict)
+    """HTML pages that ask for nothing outside themselves, for what a figure cannot hold (scores side by side)."""

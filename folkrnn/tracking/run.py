@@ -102,9 +102,9 @@ class TrackedRun:
         """Files what the analysis `name` found.
 
         Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (with `vector` also `.svg`, and `.csv`
-        with the numbers drawn); tables `tables/<name>_<table>.csv`; arrays `arrays/<name>_<array>.npz`. The first
-        figure is also the image `<name>/<figure>`, which the charts of several runs show side by side and, with
-        steps, as a series. With a `step`, files carry it in their names.
+        with the numbers drawn); tables `tables/<name>_<table>.csv`; arrays `arrays/<name>_<array>.npz`; pages
+        `pages/<name>_<page>.html`. The first figure is also the image `<name>/<figure>`, which the charts of several
+        runs show side by side and, with steps, as a series. With a `step`, files carry it in their names.
         """
         self.log_metrics({f"{name}/{quantity}": value for quantity, value in findings.metrics.items()}, step)
         suffix = "" if step is None else f"_step{step:06d}"
@@ -119,8 +119,12 @@ class TrackedRun:
         for label, table in findings.tables.items():
             keep_index = table.index.name is not None or table.index.nlevels > 1
             self.log_text(table.to_csv(index=keep_index), f"tables/{file_name(f'{name}_{label}')}{suffix}.csv")
+        if findings.lists:
+            self.set_tags({f"{name}/{label}": " ".join(items) for label, items in findings.lists.items()})
         for label, arrays in findings.arrays.items():
             self.log_bytes(_npz(arrays), f"arrays/{file_name(f'{name}_{label}')}{suffix}.npz")
+        for label, page in findings.pages.items():
+            self.log_text(page, f"pages/{file_name(f'{name}_{label}')}{suffix}.html")
 
     def _log_figure(self, stem: str, drawing: Any, caption: str) -> None:
         self.log_bytes(png(drawing, caption), f"{stem}.png")
