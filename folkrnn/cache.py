@@ -17,7 +17,7 @@ def cache_folder() -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes all of a file of the cache or nothing. Where it cannot be written nothing is lost but time: says so once."""
+    """Writes all of a file of the cache or nothing; where it cannot be written, which only costs time, says so once."""
     partial = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

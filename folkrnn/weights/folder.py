@@ -1,4 +1,5 @@
-"""Weights on disk: a folder with `model.safetensors` (the parameters and nothing else), `vocabulary.json`, `card.md`.
+"""Weights on disk: a folder with `model.safetensors` (the parameters and nothing else), `vocabulary.json`, `card.md`
+and, where it is known how the training went, `curve.csv`.
 
 Sizes and cell follow from the tensors' shapes. Nothing in the folder is executed or instantiated.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +24,18 @@ from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.recurrent import GATES
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
+from folkrnn.weights import curve as curves
+from folkrnn.weights.curve import Curve
 
 PARAMETERS, VOCABULARY, CARD = "model.safetensors", "vocabulary.json", "card.md"
 
 LARGEST = 2**31
 """Bytes of the largest weights file that is read."""
+
+LARGEST_TEXT = 2**28
+"""Bytes of the largest file of text beside it that is read."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,15 +49,30 @@ class Weights:
     digest: str
     """SHA-256 of the parameters in single precision, 16 hexadecimal digits."""
     card: str = ""
+    curve: Curve | None = None
+    """How their training went, where that is known."""
+    blob: str = ""
+    """Git's id of the published file they were read from (facts sheet: how v2 is recognised), where there is one."""
+    terms: str = ""
+    """The licence of downloaded weights, and whose they are."""
 
 
-def save(folder: Path, model: FolkRNN, vocabulary: Vocabulary, card: str, dtype: torch.dtype = torch.float16) -> None:
-    """Writes the three files of a weights folder, each whole or not at all."""
+def save(
+    folder: Path,
+    model: FolkRNN,
+    vocabulary: Vocabulary,
+    card: str,
+    dtype: torch.dtype = torch.float16,
+    curve: Curve | None = None,
+) -> None:
+    """Writes the files of a weights folder, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in model.state_dict().items()}
-    _write(folder / PARAMETERS, safetensors.torch.save(tensors))
-    _write(folder / VOCABULARY, json.dumps(vocabulary.tokens, ensure_ascii=False, indent=0).encode())
-    _write(folder / CARD, card.encode())
+    write_whole(folder / PARAMETERS, safetensors.torch.save(tensors))
+    write_whole(folder / VOCABULARY, json.dumps(vocabulary.tokens, ensure_ascii=False, indent=0).encode())
+    write_whole(folder / CARD, card.encode())
+    if curve is not None:
+        write_whole(folder / curves.FILE, curves.to_csv(curve).encode())
 
 
 def load(place: Path) -> Weights:
@@ -58,10 +82,16 @@ def load(place: Path) -> Weights:
     """
     file = place / PARAMETERS if place.is_dir() else place
     tensors = read_tensors(file)
-    vocabulary = _read_vocabulary(file.parent / VOCABULARY)
-    card = file.parent / CARD
+    vocabulary = read_vocabulary(file.parent) or assumed(file)
     model = model_of(tensors, str(file), vocabulary)
-    return Weights(model, vocabulary, str(place), digest(model), card.read_text() if card.is_file() else "")
+    card = _text(file.parent / CARD) or ""
+    return Weights(model, vocabulary, str(place), digest(model), card, curve=curves.read(file.parent))
+
+
+def assumed(file: Path) -> Vocabulary:
+    """Returns v2's vocabulary for weights that name none, and says so."""
+    log.warning("%s names no vocabulary (no %s beside it): taken to be the 137 tokens of folk-rnn v2", file, VOCABULARY)
+    return V2
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -72,8 +102,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise Refusal(f"{file} is larger than {LARGEST // 2**30} GiB; no FolkRNN is")
     try:
         tensors = safetensors.torch.load_file(file)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise Refusal(f"{file} is not a whole safetensors file: {error}") from None
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise Refusal(f"{file} is not a whole safetensors file: {str(error).splitlines()[0]}") from None
     return {name: value.float() for name, value in tensors.items()}
 
 
@@ -92,9 +122,13 @@ def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary)
             f"{source}: {rows} recurrent rows for {units} units fit neither an LSTM (4 each) nor a GRU (3 each)"
         )
     if size != len(vocabulary):
-        raise Refusal(f"{source} has {size} outputs but its vocabulary has {len(vocabulary)} tokens")
-    model = FolkRNN(size, units, layers, cell=cell, initial_state="learned" if "initial" in tensors else "zero")
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        raise Refusal(
+            f"{source} has {size} outputs but its vocabulary has {len(vocabulary)} tokens; put the right tokens, "
+            f"in index order, into {VOCABULARY} beside it"
+        )
+    sizes = {"cell": cell, "initial_state": "learned" if "initial" in tensors else "zero"}
+    with torch.device("meta"):  # takes no memory, whatever sizes the file claims
+        expected = {n: tuple(v.shape) for n, v in FolkRNN(size, units, layers, **sizes).state_dict().items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if wrong := sorted(set(expected.items()) ^ set(found.items())):
         raise Refusal(
@@ -103,6 +137,7 @@ def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary)
     broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if broken:
         raise Refusal(f"{source}: {broken[0]} holds values that are not finite")
+    model = FolkRNN(size, units, layers, **sizes)
     model.load_state_dict(dict(tensors))
     return model.eval()
 
@@ -115,19 +150,34 @@ def digest(model: FolkRNN) -> str:
     return hasher.hexdigest()[:16]
 
 
-def _read_vocabulary(file: Path) -> Vocabulary:
-    if not file.is_file():
-        return V2
+def read_vocabulary(place: Path) -> Vocabulary | None:
+    """Returns the vocabulary in a weights folder, None where it has none."""
+    file = place / VOCABULARY
+    text = _text(file)
+    if text is None:
+        return None
     try:
-        tokens = json.loads(file.read_text())
-    except ValueError as error:
+        tokens = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise Refusal(f"{file} is not JSON: {error}") from None
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise Refusal(f"{file} must be a list of tokens in index order")
     return Vocabulary(tuple(tokens))
 
 
-def _write(path: Path, data: bytes) -> None:
+def _text(file: Path) -> str | None:
+    if not file.is_file():
+        return None
+    if file.stat().st_size > LARGEST_TEXT:
+        raise Refusal(f"{file} is larger than {LARGEST_TEXT // 2**20} MiB: not read")
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Refusal(f"{file} is not UTF-8 text") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file down to the disk, whole or not at all."""
     partial = path.with_suffix(path.suffix + ".part")
     with partial.open("wb") as file:
         file.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
-from folkrnn.weights import folder
+from folkrnn.weights import downloads, folder, lasagne, lightning
 from folkrnn.weights.folder import Weights
 
 SHIPPED = Path(__file__).parent
@@ -24,7 +25,7 @@ def pretrained(model: str = "folkrnn") -> Weights:
             f"no weights ship for model={model} (shipped: {there}); train it with weights=scratch{_published(model)}"
         )
     weights = folder.load(place)
-    return Weights(weights.model, weights.vocabulary, f"pretrained/{model}", weights.digest, weights.card)
+    return replace(weights, source=f"pretrained/{model}")
 
 
 def _published(model: str) -> str:
@@ -44,43 +45,32 @@ def scratch(model: FolkRNN, seed: int, vocabulary: Vocabulary = V2) -> Weights:
 
 
 def checkpoint(path: str | None) -> Weights:
-    """Returns the weights in a weights folder, a `.safetensors` file or a Lightning checkpoint (`.ckpt`)."""
-    if path is None:
-        raise Refusal("weights=checkpoint needs weights.path=… (a weights folder, .safetensors or .ckpt)")
-    place = Path(path).expanduser()
-    if not place.exists():
-        raise Refusal(f"weights.path={path}: no such file or folder")
-    return _lightning(place) if place.suffix in (".ckpt", ".pt", ".pth") else folder.load(place)
+    """Returns the weights in a weights folder, a run's folder, a `.safetensors` file or a Lightning checkpoint."""
+    place = _existing(path, "checkpoint", "a weights folder, the folder of a run, .safetensors or .ckpt")
+    inside = [place / name for name in ("weights", "checkpoints/best.ckpt", "best.ckpt")]
+    if place.is_dir() and not (place / folder.PARAMETERS).is_file():
+        place = next((other for other in inside if other.exists()), place)
+    if place.suffix in (".pkl", ".pickle"):
+        raise Refusal(f"weights.path={path} looks like a pickle of folk-rnn: read it with weights=pickle")
+    return lightning.load(place) if place.suffix in (".ckpt", ".pt", ".pth") else folder.load(place)
 
 
-def _lightning(file: Path) -> Weights:
-    """The model inside a Lightning checkpoint, read as plain tensors (`weights_only`): no code in it can run."""
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds here, all of which mean the same to the user
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise Refusal(f"{file} is not a whole checkpoint of plain tensors: {reason}") from error
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        raise Refusal(f"{file} is not a Lightning checkpoint: it has no state_dict")
-    tensors = {name.removeprefix("model."): value.float() for name, value in state.items()}
-    model = folder.model_of(tensors, str(file), V2)
-    return Weights(model, V2, str(file), folder.digest(model))
+def pickle(path: str | None) -> Weights:
+    """Returns the weights in a pickle of folk-rnn (`metadata/*.pkl`) or of its web app; nothing in it is executed."""
+    return lasagne.load(_existing(path, "pickle", "a .pkl of folk-rnn's training script"))
 
 
 def magenta(path: str | None) -> Weights:
     """Returns the MusicVAE in a Magenta checkpoint: a tar, a prefix, a folder or a Magenta.js folder."""
-    from folkrnn.weights import magenta as checkpoints
-
     if path is None:
         raise Refusal("weights=magenta needs weights.path=… (cat-mel_2bar_big.tar, a checkpoint prefix or a folder)")
-    found = checkpoints.load(Path(path).expanduser())
-    remarks = {
-        "Magenta's name of these sizes": found.config,
-        "updates": found.step,
-        "assumed": found.assumed,
-        "variables of no part of the model": ", ".join(found.unexpected),
-    }
-    card = "\n".join(f"- {name}: {value}" for name, value in remarks.items() if value)
-    name = found.config or "Magenta checkpoint"
-    return Weights(found.model, None, f"{name}: {Path(path).name}", found.digest, f"# {name}\n\n{card}\n")
+    return downloads.of_magenta(Path(path).expanduser())
+
+
+def _existing(path: str | None, option: str, kinds: str) -> Path:
+    if path is None:
+        raise Refusal(f"weights={option} needs weights.path=… ({kinds})")
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise Refusal(f"weights.path={path}: no such file or folder; it should be {kinds}")
+    return place

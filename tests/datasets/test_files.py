@@ -3,9 +3,9 @@ import json
 
 import pytest
 
+from folkrnn.cache import cache_folder
 from folkrnn.datasets.files import abc, tokens
 from folkrnn.datasets.irish import COLLECTIONS, irish
-from folkrnn.cache import cache_folder
 from folkrnn.datasets.parsing import cached
 from folkrnn.refusal import Refusal
 

@@ -1,0 +1,85 @@
+"""The model inside a Lightning checkpoint, read as plain tensors: nothing in it can run."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from folkrnn.refusal import Refusal
+from folkrnn.vocabulary import Vocabulary
+from folkrnn.weights import folder
+from folkrnn.weights.folder import Weights
+
+OURS = "folkrnn"
+"""Key of a checkpoint of our own training, under which its vocabulary may stand."""
+
+
+def load(file: Path) -> Weights:
+    """Returns the model in a checkpoint.
+
+    Its vocabulary is the one that our training wrote into it, else `vocabulary.json` beside it, else v2's, which is
+    said. Raises Refusal where the file is cut short, holds anything but plain tensors and values, or claims more than
+    it holds.
+    """
+    _check_archive(file)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds here, all of which mean the same to the user
+        raise Refusal(f"{file} is not a whole checkpoint of plain tensors: {_reason(error)}") from error
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise Refusal(f"{file} is not a Lightning checkpoint: it has no state_dict")
+    tensors = _tensors(state, file)
+    vocabulary = _vocabulary(content) or folder.read_vocabulary(file.parent) or folder.assumed(file)
+    model = folder.model_of(tensors, str(file), vocabulary)
+    return Weights(model, vocabulary, str(file), folder.digest(model))
+
+
+def _check_archive(file: Path) -> None:
+    """Refuses what torch could unpack to more than the file has bytes, or that names places outside itself."""
+    if not zipfile.is_zipfile(file):
+        raise Refusal(f"{file} is not a whole checkpoint of plain tensors: Lightning's are zip archives")
+    size = file.stat().st_size
+    if size > folder.LARGEST:
+        raise Refusal(f"{file} is larger than {folder.LARGEST // 2**30} GiB; no FolkRNN is")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise Refusal(f"{file} is not a whole checkpoint of plain tensors: {_reason(error)}") from None
+    for member in members:
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts:
+            raise Refusal(f"{file} holds {member.filename!r}, which lies outside the archive: not opened")
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise Refusal(f"{file} is compressed, which checkpoints are not: not opened")
+    if sum(member.file_size for member in members) > size:
+        raise Refusal(f"{file} claims more data than it holds: not opened")
+
+
+def _tensors(state: Mapping[Any, Any], file: Path) -> dict[str, Tensor]:
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+        raise Refusal(f"{file} is not a Lightning checkpoint: its state_dict holds what is no tensor")
+    # a tensor can be a view that repeats a few stored numbers as often as it likes
+    if sum(value.numel() * value.element_size() for value in state.values()) > file.stat().st_size:
+        raise Refusal(f"{file} claims larger tensors than it holds: not read")
+    if not all(value.is_floating_point() and value.layout == torch.strided for value in state.values()):
+        raise Refusal(f"{file}: its state_dict holds what are no floating-point numbers")
+    return {name.removeprefix("model."): value.float() for name, value in state.items()}
+
+
+def _vocabulary(content: Mapping[Any, Any]) -> Vocabulary | None:
+    ours = content.get(OURS)
+    tokens = ours.get("vocabulary") if isinstance(ours, dict) else None
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        return None
+    return Vocabulary(tuple(tokens))
+
+
+def _reason(error: Exception) -> str:
+    return str(error).split("\n")[0][:200] or type(error).__name__
