@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from folkrnn.refusal import Refusal, did_you_mean
@@ -24,6 +25,23 @@ TUNES: dict[str, str] = {
         g e c d e 2 f g | f d d B c 2 d B | d c c B G B B c | d 2 c d d 2 f d | c d c B c 2 d f | g b b 2 g a b d' |
         c' d' b g f d d f |""",
 }
+
+
+V2_BLOB = "6ac1708b3532be8a2f53b53dda4a97ec77f46791"
+"""Git's id of the published pickle of folk-rnn v2 (facts sheet, notes on the sources)."""
+
+DATA_V2_TUNES, DATA_V2_TOKENS = 23_636, 4_032_490
+"""Size of v2's data, `<s>` and `</s>` counted (paper; facts sheet section 4.2)."""
+
+
+def is_v2(blob: str) -> bool:
+    """Whether weights read from the file of this git id are those of folk-rnn v2."""
+    return blob == V2_BLOB
+
+
+def is_data_v2(profile: Mapping[str, float]) -> bool:
+    """Whether a corpus of these sizes is the one that v2 was trained on."""
+    return (profile.get("tunes"), profile.get("tokens")) == (DATA_V2_TUNES, DATA_V2_TOKENS)
 
 
 def ids_of(name: str, vocabulary: Vocabulary) -> list[int]:

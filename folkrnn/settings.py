@@ -58,6 +58,13 @@ RULES: dict[str, Rule] = {
     "transcription": _or_null(_TEXT),
     "cut.fraction": _or_null(_SHARE),
     "rerun": _FLAG,
+    "cut.controls": _whole(0),
+    "claims": _or_null(
+        Rule(
+            "a list of documents such as [part5,part9]",
+            lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)),
+        )
+    ),
     "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
     "trainer.devices": Rule(
         "a number of devices, -1 for all, auto, or a list of indices",

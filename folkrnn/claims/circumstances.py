@@ -1,0 +1,58 @@
+"""What a run is about, as far as claims depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from folkrnn.published import is_data_v2, is_v2
+
+if TYPE_CHECKING:
+    from folkrnn.weights.folder import Weights
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a run is about, as far as claims depend on it."""
+
+    settings: Mapping[str, Any]
+    """The resolved configuration, flat (`cut.fraction`); also `tune` and `intervention`, see the package."""
+    layers: int = 3
+    cell: str = "lstm"
+    is_v2: bool = False
+    """Whether the weights are those of the published folk-rnn v2."""
+    is_data_v2: bool = False
+    """Whether the data are those that v2 was trained on."""
+    ran: frozenset[str] = frozenset()
+    """Analyses that have an answer."""
+    failed: frozenset[str] = frozenset()
+    """Analyses that were asked for and failed."""
+
+
+def circumstances(
+    config: Mapping[str, Any], weights: Weights, profile: Mapping[str, float], ran: Iterable[str], failed: Iterable[str]
+) -> Circumstances:
+    """Returns the circumstances of a run from its resolved configuration and the profile of its data."""
+    settings = dict(_flat(config)) | {
+        "tune": config["transcription"] or config["sampling"]["replay"],
+        "intervention": list(config["intervention"]),
+        "control": config["control"]["name"],
+    }
+    return Circumstances(
+        settings,
+        layers=len(getattr(weights.model, "layers", ())),
+        cell=getattr(weights.model, "cell", "lstm"),
+        is_v2=is_v2(weights.blob),
+        is_data_v2=is_data_v2(profile),
+        ran=frozenset(ran),
+        failed=frozenset(failed),
+    )
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

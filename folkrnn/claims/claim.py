@@ -1,0 +1,111 @@
+"""A claim and the documents they are read from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from folkrnn.claims.criterion import Criterion
+from folkrnn.refusal import Refusal, did_you_mean
+
+SCOPES = ("v2", "data_v2", "any")
+
+NAMES = ("value", "low", "high", "control", "control_low", "control_high", "published")
+"""What a criterion may speak of, besides the names in `also`."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of a document, and the expression that decides whether it holds. Fields: see the package."""
+
+    id: str
+    statement: str
+    quantity: str
+    criterion: Criterion
+    scope: str
+    source: str
+    published: float | tuple[str, ...] | None = None
+    control: str = ""
+    also: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    units_base: int = 0
+
+    def __post_init__(self) -> None:
+        if self.scope not in SCOPES:
+            raise Refusal(f"{self.where}: scope is {self.scope!r}; it must be one of {', '.join(SCOPES)}")
+        for quantity in self.quantities:
+            if "/" not in quantity:
+                raise Refusal(f"{self.where}: {quantity!r} is no quantity; write <analysis>/<quantity>")
+        known = (*NAMES, *self.also)
+        for name in sorted(self.criterion.names.difference(known)):
+            raise Refusal(f"{self.where}: the criterion speaks of {name!r}{did_you_mean(name, known)}")
+
+    @property
+    def where(self) -> str:
+        return f"claim {self.id} ({self.source})"
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """All quantities that it reads."""
+        return (self.quantity, *([self.control] if self.control else []), *self.also.values())
+
+    @property
+    def analyses(self) -> tuple[str, ...]:
+        """The analyses that it needs, each once."""
+        return tuple(dict.fromkeys(quantity.split("/", 1)[0] for quantity in self.quantities))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A source document and its claims, in its order."""
+
+    name: str
+    title: str
+    date: str
+    claims: tuple[Claim, ...]
+
+
+@cache
+def documents() -> tuple[str, ...]:
+    """Returns the names of all documents that have claims."""
+    files = (entry.name for entry in resources.files("folkrnn.claims").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml")))
+
+
+@cache
+def document(name: str) -> Document:
+    """Returns a document. Raises Refusal for one that there is not, and for a claim that is not well formed."""
+    if name not in documents():
+        raise Refusal(f"claims={name}: no such document{did_you_mean(name, documents())}; {', '.join(documents())}")
+    text = resources.files("folkrnn.claims").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    claims = tuple(read_claim(entry, name) for entry in content["claims"])
+    ids = [claim.id for claim in claims]
+    if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
+        raise Refusal(f"{name}.yaml has two claims {twice[0]}")
+    return Document(name, content["title"], str(content.get("date", "")), claims)
+
+
+def read_claim(entry: Mapping[str, Any], source: str) -> Claim:
+    """Returns the claim that an entry of a document states. Raises Refusal, naming it, where it is not well formed."""
+    where = f"claim {entry.get('id', '?')} ({source})"
+    known = [f.name for f in dataclasses.fields(Claim) if f.name != "source"]
+    if wrong := [key for key in entry if key not in known]:
+        raise Refusal(f"{where}: no such key {wrong[0]!r}{did_you_mean(wrong[0], known)}; {', '.join(known)}")
+    if lacking := [key for key in ("id", "statement", "quantity", "criterion", "scope") if key not in entry]:
+        raise Refusal(f"{where} says no {lacking[0]}")
+    rest = dict(entry)
+    try:
+        criterion = Criterion(str(rest.pop("criterion")))
+    except Refusal as error:
+        raise Refusal(f"{where}: {error}") from None
+    published = rest.pop("published", None)
+    if isinstance(published, list):
+        published = tuple(map(str, published))
+    return Claim(criterion=criterion, published=published, source=source, **rest | {"id": str(rest["id"])})
