@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from folkrnn import style
+from folkrnn.claims import Verdict, circumstances, judge, table
+from folkrnn.claims.judge import FAILS, HOLDS, OPEN
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.summary import GATES, Summary
 from folkrnn.refusal import Refusal
@@ -23,6 +25,7 @@ from folkrnn.weights.folder import Weights
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from folkrnn.claims import Document
     from folkrnn.datasets.corpus import Corpus
     from folkrnn.datasets.melodies import MelodyCorpus
     from folkrnn.tracking.report import Tune
@@ -91,7 +94,7 @@ def keep_weights(tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: 
     place = tracked.folder / "weights"
     card = (
         f"# {name}: {fitted.model.shape}\n\nTrained by the run {tracked.run_id} in {fitted.updates} updates: "
-        f"{fitted.validation_loss:.4f} nats per token on the validation tunes.\n"
+        f"{fitted.validation_loss:.4f} nats per {unit} on the validation side.\n"
     )
     weights_folder.save(place, fitted.model, vocabulary, card, dtype=fitted.model.softmax_weight.dtype)
     for file in sorted(place.iterdir()):
@@ -143,6 +146,45 @@ def draw_summary(summary: Summary) -> object:
 
 
 def file_report(
+def file_claims(
+    tracked: TrackedRun,
+    config: DictConfig,
+    documents: Sequence[Document],
+    weights: Weights,
+    corpus: Data,
+    findings: Mapping[str, Findings],
+    controls: Mapping[str, Findings],
+) -> list[Verdict]:
+    """Judges the claims of the documents, files `claims.csv` and how many hold, and returns the verdicts.
+
+    Where the run names no documents, only the claims that its analyses can answer are kept.
+    """
+    from omegaconf import OmegaConf
+
+    found = tracked.metrics | lists_of(findings)
+    control = {
+        name.removeprefix("control/"): value for name, value in tracked.metrics.items() if name.startswith("control/")
+    }
+    failed = [failure.split(":", 1)[0] for failure in tracked.failures]
+    plain = OmegaConf.to_container(config, resolve=True)
+    here = circumstances(plain, weights, corpus.profile(), findings, failed)
+    claims = [claim for document in documents for claim in document.claims]
+    if config.claims is None:
+        claims = [claim for claim in claims if here.ran.issuperset(claim.analyses)]
+    verdicts = judge(claims, found, control | lists_of(controls), here)
+    if verdicts:
+        tracked.log_text(table(verdicts).to_csv(index=False), "claims.csv")
+        names = {HOLDS: "hold", FAILS: "do_not_hold", OPEN: "not_judged"}
+        statuses = [verdict.status for verdict in verdicts]
+        tracked.log_metrics({f"claims/{name}": statuses.count(status) for status, name in names.items()})
+    return verdicts
+
+
+def lists_of(findings: Mapping[str, Findings]) -> dict[str, list[str]]:
+    """Returns the lists of all findings by `<analysis>/<quantity>`."""
+    return {f"{name}/{key}": items for name, found in findings.items() for key, items in found.lists.items()}
+
+
     tracked: TrackedRun,
     overrides: Sequence[str],
     weights: Weights,
@@ -151,6 +193,8 @@ def file_report(
     entries: Sequence[Tune],
     findings: dict[str, Findings],
 ) -> None:
+    controls: Mapping[str, Findings] = {},
+    verdicts: Sequence[Verdict] = (),
     """Files `report.html`, which holds everything worth reading, and heads the run's page with its first tune."""
     from folkrnn.tracking.report import Report, Section, write_report
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from folkrnn import filing
 from folkrnn.build import build
+from folkrnn.claims import document, documents
 from folkrnn.digest import digest
 from folkrnn.families import family_of
 from folkrnn.refusal import Refusal
@@ -28,9 +30,13 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from folkrnn.findings import Findings
+    from folkrnn.claims import Document
     from folkrnn.interventions.intervention import Intervention
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+Control = Callable[[Any, Any], Any]
+"""Makes the control's observation from the observation and the model as it is without interventions."""
+
 
 CHECKPOINTS = "FOLKRNN_CHECKPOINTS"
 """Set while a training runs: a process that finds it was started to share the training, not to make a run."""
@@ -51,6 +57,9 @@ class Plan:
     """What to observe in the place of what the model writes, if anything."""
     analyses: dict[str, Any]
     to_train: bool
+    control: Control | None
+    documents: list[Document]
+    """Those whose claims are judged."""
 
     @property
     def digest(self) -> str:
@@ -84,9 +93,11 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         filing.file_weights(tracked, weights)
         observation = observe(plan, weights)
         plan.family.file_observation(tracked, observation, config.observation)
-        findings = analyse(plan, observation, tracked)
+        findings = analyse(plan.analyses, observation, tracked)
+        controls = repeat(plan, observation, weights, tracked)
+        verdicts = filing.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
         entries = plan.family.report_entries(tracked, observation)
-        filing.file_report(tracked, overrides, weights, plan.corpus, config.seed, entries, findings)
+        filing.file_report(tracked, overrides, weights, plan.corpus, config.seed, entries, findings, controls, verdicts)
         failed = bool(tracked.failures)
     filing.show(tracked, weights, entries[0].abc if entries else "", findings, time.monotonic() - began)
     return int(failed)
@@ -104,6 +115,8 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     for name, analysis in analyses.items():
         check_analysis(name, analysis, weights)
     for pattern in [*config.observation.sites, *config.observation.keep]:
+    control = control_of(config, analyses)
+    chosen = documents() if config.claims is None else config.claims
         parse(pattern, weights.model.sites)
     for intervention in interventions.values():
         intervention.check(weights.model)
@@ -117,7 +130,8 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
             f"dataset={config.dataset.name} does not hold what a {weights.model.family} reads; choose a model first "
             "(model=… brings a dataset and analyses that fit), or another dataset"
         )
-    return Plan(config, overrides, family, corpus, weights, interventions, given, analyses, to_train)
+    judged = [document(name) for name in chosen]
+    return Plan(config, overrides, family, corpus, weights, interventions, given, analyses, control, judged, to_train)
 
 
 def check_model(config: DictConfig, weights: Weights) -> None:
@@ -140,6 +154,24 @@ def check_analysis(name: str, analysis: Any, weights: Weights) -> None:
         parse(pattern, weights.model.sites)
 
 
+def control_of(config: DictConfig, analyses: dict[str, Any]) -> Control | None:
+    """Returns what makes the control, or None; refuses one that none of the analyses can be repeated on."""
+    if config.control.name == "none":
+        return None
+    if analyses and not any(config.control.name in controls_of(analysis) for analysis in analyses.values()):
+        fits = sorted({name for analysis in analyses.values() for name in controls_of(analysis)})
+        raise Refusal(
+            f"control={config.control.name} would change nothing that {', '.join(analyses)} look at"
+            + (f"; control={' or '.join(fits)} would" if fits else "")
+        )
+    return build(config.control)
+
+
+def controls_of(analysis: Any) -> Sequence[str]:
+    """Returns the controls that change what an analysis looks at: all, unless it says otherwise."""
+    return getattr(analysis, "controls", ("untrained", "shuffled"))
+
+
 def train(plan: Plan, tracked: TrackedRun) -> Weights:
     """Returns the weights of the best validation epoch."""
     checkpoints = tracked.folder / "checkpoints"
@@ -158,18 +190,34 @@ def observe(plan: Plan, weights: Weights) -> Any:
     for intervention in plan.interventions.values():
         model = intervention.edit(model)
     return plan.family.observe(plan.config, model, weights, plan.corpus, plan.given)
+def analyse(
+    analyses: Mapping[str, Any], observation: Any, tracked: TrackedRun, prefix: str = ""
+) -> dict[str, Findings]:
+    """Returns the findings of every analysis, filed under `prefix` and its name.
 
 
-def analyse(plan: Plan, observation: Any, tracked: TrackedRun) -> dict[str, Findings]:
-    """Returns the findings of every analysis. One that fails is filed with its traceback; the others still run."""
+    One that fails is filed with its traceback; the others still run.
+    """
     findings: dict[str, Findings] = {}
-    for name, analysis in plan.analyses.items():
+    for name, analysis in analyses.items():
         try:
             findings[name] = analysis(observation)
-            tracked.log_findings(name, findings[name])
+            tracked.log_findings(f"{prefix}{name}", findings[name])
         except Exception as error:  # whatever an analysis raises is its own; the run ends FAILED all the same
-            tracked.log_failure(name, error)
+            tracked.log_failure(f"{prefix}{name}", error)
     return findings
+
+def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) -> dict[str, Findings]:
+    """Returns the findings of the analyses on the control, filed under `control/`; empty without one.
+
+    Analyses that look at nothing which the control changes are left out.
+    """
+    if plan.control is None:
+        return {}
+    name = plan.config.control.name
+    analyses = {key: analysis for key, analysis in plan.analyses.items() if name in controls_of(analysis)}
+    return analyse(analyses, plan.control(observation, weights.model), tracked, "control/")
+
 
 
 def device(config: DictConfig) -> Any:
