@@ -92,11 +92,12 @@ def file_weights(tracked: TrackedRun, weights: Weights) -> None:
 def keep_weights(tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: str) -> Weights:
     """Writes what training arrived at as a weights folder, files it, and returns it."""
     place = tracked.folder / "weights"
+    unit = "token" if vocabulary is not None else "melody"
     card = (
         f"# {name}: {fitted.model.shape}\n\nTrained by the run {tracked.run_id} in {fitted.updates} updates: "
         f"{fitted.validation_loss:.4f} nats per {unit} on the validation side.\n"
     )
-    weights_folder.save(place, fitted.model, vocabulary, card, dtype=fitted.model.softmax_weight.dtype)
+    weights_folder.save(place, fitted.model, vocabulary, card, dtype=next(fitted.model.parameters()).dtype)
     for file in sorted(place.iterdir()):
         tracked.log_file(file)
     loaded = weights_folder.load(place)
@@ -145,7 +146,6 @@ def draw_summary(summary: Summary) -> object:
     return drawing
 
 
-def file_report(
 def file_claims(
     tracked: TrackedRun,
     config: DictConfig,
@@ -185,6 +185,7 @@ def lists_of(findings: Mapping[str, Findings]) -> dict[str, list[str]]:
     return {f"{name}/{key}": items for name, found in findings.items() for key, items in found.lists.items()}
 
 
+def file_report(
     tracked: TrackedRun,
     overrides: Sequence[str],
     weights: Weights,
@@ -192,9 +193,9 @@ def lists_of(findings: Mapping[str, Findings]) -> dict[str, list[str]]:
     seed: int,
     entries: Sequence[Tune],
     findings: dict[str, Findings],
-) -> None:
     controls: Mapping[str, Findings] = {},
     verdicts: Sequence[Verdict] = (),
+) -> None:
     """Files `report.html`, which holds everything worth reading, and heads the run's page with its first tune."""
     from folkrnn.tracking.report import Report, Section, write_report
 

@@ -29,8 +29,8 @@ from folkrnn.weights.sources import scratch
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.findings import Findings
     from folkrnn.claims import Document
+    from folkrnn.findings import Findings
     from folkrnn.interventions.intervention import Intervention
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -114,9 +114,9 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
         check_model(config, weights)
     for name, analysis in analyses.items():
         check_analysis(name, analysis, weights)
-    for pattern in [*config.observation.sites, *config.observation.keep]:
     control = control_of(config, analyses)
     chosen = documents() if config.claims is None else config.claims
+    for pattern in [*config.observation.sites, *config.observation.keep]:
         parse(pattern, weights.model.sites)
     for intervention in interventions.values():
         intervention.check(weights.model)
@@ -190,6 +190,8 @@ def observe(plan: Plan, weights: Weights) -> Any:
     for intervention in plan.interventions.values():
         model = intervention.edit(model)
     return plan.family.observe(plan.config, model, weights, plan.corpus, plan.given)
+
+
 def analyse(
     analyses: Mapping[str, Any], observation: Any, tracked: TrackedRun, prefix: str = ""
 ) -> dict[str, Findings]:
@@ -207,6 +209,7 @@ def analyse(
             tracked.log_failure(f"{prefix}{name}", error)
     return findings
 
+
 def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) -> dict[str, Findings]:
     """Returns the findings of the analyses on the control, filed under `control/`; empty without one.
 
@@ -217,7 +220,6 @@ def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) 
     name = plan.config.control.name
     analyses = {key: analysis for key, analysis in plan.analyses.items() if name in controls_of(analysis)}
     return analyse(analyses, plan.control(observation, weights.model), tracked, "control/")
-
 
 
 def device(config: DictConfig) -> Any:
