@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,14 @@ from folkrnn.settings import check, folders, known_keys
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.tracking import Store
+    from folkrnn.findings import Findings
+    from folkrnn.tracking import Child, Store, TrackedRun
+
+EFFECT = "arrays/effect_tunes.npz"
+"""What the analysis `effect` files of its tunes: from it sweeps of interventions are compared."""
+
+PANELS = 12
+"""Most metrics in the figure that compares jobs."""
 
 _VARIABLE = "FOLKRNN_PARENT_RUN"
 _INTERRUPTED = (130, 143)
@@ -38,6 +46,9 @@ class Sweep:
     store: Store
     run: str
     jobs: int
+    folder: Path
+    """Where the parent keeps its own results."""
+    seed: int = 0
     started: int = 0
 
 
@@ -76,7 +87,7 @@ def _open(config: DictConfig, folder: Path) -> None:
     typed = _typed(config)
     store = open_store(config.tracking.uri, config.tracking.experiment, folder)
     run = start_parent(store, " ".join(typed) or "sweep", overrides=typed)
-    _running = Sweep(store, run, len(jobs))
+    _running = Sweep(store, run, len(jobs), folder / "runs" / "sweeps" / run[:12], config.seed)
     os.environ[_VARIABLE] = run
 
 
@@ -123,7 +134,7 @@ def summarise(statuses: list[int]) -> None:
 
 
 def close(status: int) -> None:
-    """Closes the sweep's MLflow run: FINISHED for status 0, KILLED after a signal, else FAILED."""
+    """Compares the jobs of the sweep and closes its MLflow run: FINISHED for 0, KILLED after a signal, else FAILED."""
     global _running
     if _running is None:
         return
@@ -131,4 +142,73 @@ def close(status: int) -> None:
 
     ended, _running = _running, None
     os.environ.pop(_VARIABLE, None)
-    finish_parent(ended.store, ended.run, "KILLED" if status in _INTERRUPTED else "FAILED" if status else "FINISHED")
+    final = "KILLED" if status in _INTERRUPTED else "FAILED" if status else "FINISHED"
+    tracked = None
+    try:
+        tracked = None if final == "KILLED" else _compare(ended)
+    finally:
+        if tracked is None:
+            finish_parent(ended.store, ended.run, final)
+        else:
+            tracked.finish(final)
+
+
+def _compare(sweep: Sweep) -> TrackedRun | None:
+    """Files on the parent what sets its jobs apart: a table and a figure, and the dose–response of interventions.
+
+    Returns the parent, to be finished; None where fewer than two jobs have come to their end.
+    """
+    from folkrnn.tracking import finished_children
+
+    jobs = finished_children(sweep.store, sweep.run)
+    if len(jobs) < 2:
+        return None
+    import numpy as np
+
+    from analyses.dose_response import Condition, compare
+    from folkrnn.tracking import child_arrays, parent_run
+
+    varied = varied_settings([job.overrides for job in jobs])
+    tracked = parent_run(sweep.store, sweep.run, sweep.folder)
+    arrays = [child_arrays(sweep.store, job, EFFECT) for job in jobs]
+    conditions = [
+        Condition(settings, tunes) for settings, tunes in zip(varied, arrays, strict=True) if tunes is not None
+    ]
+    found = compare(conditions, np.random.default_rng(sweep.seed)) if conditions else None
+    if found is not None:
+        tracked.log_findings("dose_response", found)
+    comparison = compare_jobs(jobs, varied)
+    tracked.log_findings("sweep", comparison)
+    captions = [figure.caption for findings in (found, comparison) if findings for figure in findings.figures.values()]
+    print("\n" + "\n".join([*captions[:1], f"sweep    {sweep.folder}", f"MLflow   {tracked.link}"]), flush=True)
+    return tracked
+
+
+def varied_settings(overrides: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Returns of each job's overrides those that are not the same in all jobs ("" where a job lacks one)."""
+    keys = list(dict.fromkeys(key for words in overrides for key in words))
+    several = [key for key in keys if len({words.get(key, "") for words in overrides}) > 1]
+    return [{key: words.get(key, "") for key in several} for words in overrides]
+
+
+def compare_jobs(jobs: Sequence[Child], varied: Sequence[Mapping[str, str]]) -> Findings:
+    """Returns one row per job with all its metrics, and a figure of those that analyses name first."""
+    import pandas as pd
+
+    from analyses.drawings import dose_response as draw
+    from folkrnn.findings import Figure, Findings
+
+    rows = [
+        {"run": job.run_id, **settings, **dict(sorted(job.metrics.items()))}
+        for job, settings in zip(jobs, varied, strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    names = [name for name in dict.fromkeys(name for job in jobs for name in job.main) if name in table.columns]
+    labels = [" ".join(settings.values()) or job.name for job, settings in zip(jobs, varied, strict=True)]
+    shown = [name for name in names if table[name].nunique() > 1][:PANELS] or names[:PANELS]
+    settings = ", ".join(varied[0])
+    figures = {}
+    if shown:
+        caption = f"{len(jobs)} runs that differ in {settings or 'nothing'}: what their analyses name first."
+        figures["comparison"] = Figure(draw.metrics(table, shown, labels), caption)
+    return Findings(figures=figures, tables={"comparison": table})

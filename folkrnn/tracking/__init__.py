@@ -18,18 +18,30 @@ of a Lightning training; `python -m folkrnn.tracking upload FOLDER` sends what a
 from __future__ import annotations
 
 from folkrnn.tracking.lifetime import start_run
-from folkrnn.tracking.parents import children, finish_parent, start_parent
+from folkrnn.tracking.parents import (
+    Child,
+    child_arrays,
+    children,
+    finish_parent,
+    finished_children,
+    parent_run,
+    start_parent,
+)
 from folkrnn.tracking.run import TrackedRun
 from folkrnn.tracking.store import DEFAULT_URI, Store, open_store
 from folkrnn.tracking.upload import pending, upload
 
 __all__ = [
     "DEFAULT_URI",
+    "Child",
     "Store",
     "TrackedRun",
+    "child_arrays",
     "children",
     "finish_parent",
+    "finished_children",
     "open_store",
+    "parent_run",
     "pending",
     "start_parent",
     "start_run",

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from folkrnn.findings import Findings
 
 _SECONDS_BETWEEN_TRIES = 60.0
+_MAIN_EACH = 4
+
+MAIN = "metrics.main"
+"""Tag: the metrics that analyses name first, with spaces between them; what a sweep shows of its jobs."""
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,7 @@ class TrackedRun:
     _undefined: dict[str, str] = field(default_factory=dict)
     _captions: dict[str, str] = field(default_factory=dict)
     _images: set[str] = field(default_factory=set)
+    _main: list[str] = field(default_factory=list)
     _last_try: float | None = None  # None while the store answers
 
     @property
@@ -107,6 +112,8 @@ class TrackedRun:
         runs show side by side and, with steps, as a series. With a `step`, files carry it in their names.
         """
         self.log_metrics({f"{name}/{quantity}": value for quantity, value in findings.metrics.items()}, step)
+        if step is None:
+            self._main += [allowed_name(f"{name}/{quantity}") for quantity in list(findings.metrics)[:_MAIN_EACH]]
         suffix = "" if step is None else f"_step{step:06d}"
         for i, (label, figure) in enumerate(findings.figures.items()):
             stem = f"figures/{file_name(f'{name}_{label}')}{suffix}"
@@ -181,6 +188,8 @@ class TrackedRun:
         try:
             if reason:
                 self.set_tags({"ended": reason})
+            if self._main:
+                self.set_tags({MAIN: " ".join(name for name in self._main if " " not in name)})
             if self._images:
                 self._record({"kind": "view", "images": sorted(self._images)})
             write_whole(self.folder / "metrics.json", _json(self.metrics))

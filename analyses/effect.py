@@ -1,0 +1,321 @@
+"""What does an intervention do? The same tunes drawn with the same random numbers, before and after. (Parts 6 to 8.)
+
+Definitions: a quantity (see `analyses.measures.tune_quantities`) is a ratio of sums over tunes; its interval, and that
+of its difference from the control, comes from resampling tunes in pairs. Random units of the same number are the
+second control, drawn several times; their intervals resample the draws too. What is kept of a quantity is 1 for the
+control and 0 for the floor: the control's tunes with their tokens in random order (for notes of the scale, 7 of 12
+pitch classes). Counting is kept as full bars are; melody as stepwise motion, notes of the scale, cadences and repeated
+figures are, on average. The divergence of laws compares what both models say next on the control's own tokens; it
+splits into when (which type of token comes) and which token of the type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from analyses.drawings import effect as draw
+from analyses.drawings import side_by_side
+from analyses.measures import departure, paired, removed, watching
+from analyses.measures.counting import by_bar, late_share
+from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear, tokens_of
+from analyses.measures.tune_quantities import QUANTITIES
+from folkrnn.findings import Figure, Findings
+from folkrnn.observation.observation import Observation
+from folkrnn.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Paired comparison of an intervention with the model as it is and with random units of the same number."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    compares: ClassVar[str] = "intervention"
+    """It needs one, and says so before anything slow starts."""
+
+    read_tunes: int = 64
+    late_bar: int = 16
+    shown: int = 3
+    tune: int = 0
+    tokens: str | None = None
+    directions: int = 3
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        for name, least in (("read_tunes", 1), ("late_bar", 1), ("shown", 0), ("directions", 1), ("resamples", 2)):
+            if getattr(self, name) < least:
+                raise Refusal(f"effect.{name} is {getattr(self, name)}; it must be at least {least}")
+
+    def __call__(self, observation: Observation) -> Findings:
+        control = observation.control
+        if control is None:
+            raise Refusal(
+                "analysis=effect compares an intervention with the model as it is, and there is none; choose one with "
+                "intervention="
+            )
+        heard = hear(observation, control)
+        rng = np.random.default_rng(observation.seed)
+        table, abilities = self.compare(heard, rng)
+        laws = departure.compare_laws(observation, control, self.read_tunes)
+        parts = self.parts(laws, rng)
+        lost = removed.subspace(control.model, observation.model, observation.vocabulary)
+        watched = watching.watch(observation, control, self.tokens)
+        found = Findings(
+            metrics={
+                **ability_metrics(abilities),
+                **departure_metrics(parts, heard),
+                **table_metrics(table),
+                **late_metrics(observation, control, self.late_bar),
+            },
+            tables={"quantities": table, "abilities": abilities, "divergence": parts, "tunes": tune_table(heard)},
+            arrays={"tunes": arrays_of(heard, laws)},
+        )
+        self.draw(found, observation, control, heard, laws)
+        if lost is not None:
+            self.add_subspace(found, lost, observation)
+        if watched is not None:
+            self.add_watched(found, watched, observation)
+        self.addtokens_of(found, observation, control, heard)
+        for account in observation.accounts:
+            found.metrics |= {f"{account.name}/{name}": value for name, value in account.metrics.items()}
+            if account.table is not None and len(account.table):
+                found.tables[f"account_{account.name}"] = account.table
+        return found
+
+    def compare(self, heard: Heard, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Returns one row per quantity, and one per ability (counting, melody), each value with its interval."""
+        weights = paired.tune_weights(len(heard.control), self.resamples, rng)
+        values = {"control": paired.ratios(heard.control), "changed": paired.ratios(heard.changed)}
+        samples = {"control": paired.resampled(heard.control, weights)}
+        samples["changed"] = paired.resampled(heard.changed, weights)
+        floor, floors = floors_of(heard.floor, weights)
+        if heard.matched:
+            values["matched"] = np.mean([paired.ratios(part) for part in heard.matched], axis=0)
+            samples["matched"] = paired.resampled_draws(heard.matched, weights, rng)
+        columns: dict[str, Any] = {"quantity": NAMES, "group": [QUANTITIES[name].group for name in NAMES]}
+        for side in ("control", "changed", "matched"):
+            columns |= _with_ends(side, values.get(side), samples.get(side))
+        columns["floor"] = floor
+        for name, one, other in _DIFFERENCES:
+            known = one in values and other in values
+            value = values[one] - values[other] if known else None
+            columns |= _with_ends(name, value, samples[one] - samples[other] if known else None)
+        rows = []
+        for ability, names in ABILITIES.items():
+            row: dict[str, Any] = {"ability": ability}
+            for side in ("changed", "matched"):
+                if side not in values:
+                    row |= dict.fromkeys((side, f"{side}_low", f"{side}_high"), float("nan"))
+                    continue
+                value = ability_kept(values[side], values["control"], floor, names)
+                each = ability_kept(samples[side], samples["control"], floors, names)
+                low, high = paired.ends(each)
+                row |= {side: float(value), f"{side}_low": float(low), f"{side}_high": float(high)}
+            rows.append(row)
+        return pd.DataFrame(columns), pd.DataFrame(rows)
+
+    def parts(self, laws: departure.Laws, rng: np.random.Generator) -> pd.DataFrame:
+        """Returns the divergence of laws per step and each of its parts, with intervals."""
+        weights = paired.tune_weights(len(laws.changed), self.resamples, rng)
+        columns: dict[str, Any] = {"part": list(departure.PARTS)}
+        columns |= _with_ends("changed", paired.ratios(laws.changed), paired.resampled(laws.changed, weights))
+        if laws.matched:
+            mean = np.mean([paired.ratios(part) for part in laws.matched], axis=0)
+            columns |= _with_ends("matched", mean, paired.resampled_draws(laws.matched, weights, rng))
+        else:
+            columns |= _with_ends("matched", np.full(len(departure.PARTS), np.nan), None)
+        return pd.DataFrame(columns)
+
+    def draw(
+        self, found: Findings, observation: Observation, control: Observation, heard: Heard, laws: departure.Laws
+    ) -> None:
+        """Adds the figures that every comparison has."""
+        table, abilities, parts = (found.tables[name] for name in ("quantities", "abilities", "divergence"))
+        tunes = len(observation.transcriptions)
+        found.figures["differences"] = Figure(
+            draw.differences(table), caption_differences(abilities, tunes, len(heard.matched))
+        )
+        longest = max(len(t.ids) for t in control.transcriptions)
+        survival = {
+            "changed": [departure.survival(heard.apart, longest)],
+            "matched": [departure.survival(apart, longest) for apart in heard.matched_apart],
+        }
+        by_step = {"changed": [laws.by_step[0]], "matched": laws.by_step[1:]}
+        shown = parts[parts["part"].isin(["type", "measure", "pitch", "grouping", "duration"])]
+        found.figures["departure"] = Figure(
+            draw.departure(survival, by_step, shown.reset_index(drop=True)),
+            f"Share of {tunes} tunes that are still token for token those of the control; divergence of the laws, read "
+            f"on the tokens of {len(laws.changed)} of the control's tunes; the same by whether the type of the next "
+            "token or the choice within the type is at stake (these add up, but for the rare types left out).",
+        )
+        sides = {"control": control, "changed": observation}
+        curves = {side: by_bar([o.tokens(k) for k in range(len(o.transcriptions))]) for side, o in sides.items()}
+        if all(len(frame) for frame in curves.values()):
+            found.figures["counting_by_bar"] = Figure(
+                draw.counting_by_bar(curves, self.late_bar),
+                f"Share of full bars by number of the bar, over {tunes} tunes; shaded: 95 % Wilson intervals. Part 8 "
+                "asks whether counting ends after 16 bars (dotted).",
+            )
+        found.tables["bars"] = pd.concat([frame.assign(side=side) for side, frame in curves.items()])
+
+    def add_subspace(self, found: Findings, lost: removed.Lost, observation: Observation) -> None:
+        """Adds what the softmax layer lost, where the intervention took something from it."""
+        n = min(self.directions, lost.rank)
+        found.metrics |= {
+            "removed_energy": lost.energy_share,
+            "removed_rank": float(lost.rank),
+            "remaining_rank": float(lost.remaining_rank),
+        } | {f"removed_energy_{name}": value for name, value in lost.energy_by_type.items()}
+        found.tables["removed_directions"] = lost.table(observation.vocabulary)
+        found.figures["subspace"] = Figure(
+            draw.subspace(lost.values, lost.left[:, :n], lost.energy_by_type, lost.whole, observation.vocabulary),
+            f"What the softmax layer lost: {lost.energy_share:.1%} of its energy in {lost.rank} directions; "
+            f"{lost.remaining_rank} remain. Left: singular values before and of the part taken away; right: the share "
+            "by type of token; below: the tokens that the leading lost directions raise and lower.",
+        )
+
+    def add_watched(self, found: Findings, watched: watching.Watched, observation: Observation) -> None:
+        """Adds the probability of the watched tokens along the tunes (the paper's Fig. 11)."""
+        k = min(self.tune, len(observation.transcriptions) - 1)
+        found.metrics |= watched.metrics()
+        found.tables["watched"] = watched.by_step
+        found.tables["watched_tunes"] = watched.tunes
+        found.figures["watched"] = Figure(
+            draw.watched(
+                observation.tokens(k), watched.own(k), watched.replaced(k), watched.by_window(), watched.words
+            ),
+            f"Probability that the model as it is gives to {watched.words}: in tune {k} (top) with what came "
+            "in the place of suppressed ones, and on average over the tunes of both sides (bottom; shaded: 95 % "
+            "intervals over tunes). After Fig. 11 of the paper.",
+        )
+
+    def addtokens_of(self, found: Findings, observation: Observation, control: Observation, heard: Heard) -> None:
+        """Adds the first tunes before and after, as text and as scores."""
+        pairs = pairs_of(observation, control, heard.apart, self.shown)
+        if not pairs:
+            return
+        found.figures["side_by_side"] = Figure(
+            side_by_side.as_text(pairs),
+            "Tunes before and after, drawn with the same random numbers. Grey: the same as the control; black: after "
+            "the first token that differs; red: in a bar that is not full (pickups included).",
+        )
+        found.pages["before_after"] = side_by_side.as_page(pairs, "Before and after the intervention")
+
+
+_DIFFERENCES = (
+    ("difference", "changed", "control"),
+    ("matched_difference", "matched", "control"),
+    ("beyond_matched", "changed", "matched"),
+)
+
+
+def ability_metrics(abilities: pd.DataFrame) -> dict[str, float]:
+    """Returns what is kept of counting and melody, after the intervention and after random units."""
+    found = {}
+    for row in abilities.to_dict("records"):
+        for side, prefix in (("changed", ""), ("matched", "matched_")):
+            ends = {"": row[side], "_low": row[f"{side}_low"], "_high": row[f"{side}_high"]}
+            found |= {f"{prefix}{row['ability']}_kept{end}": value for end, value in ends.items()}
+    keys = ("counting_kept", "melody_kept", "matched_counting_kept", "matched_melody_kept")
+    first = {name: found[name] for name in keys if np.isfinite(found[name])}
+    return first | {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def departure_metrics(parts: pd.DataFrame, heard: Heard) -> dict[str, float]:
+    """Returns the divergence of laws and its parts, and when the tunes leave the control."""
+    found = {}
+    for row in parts.to_dict("records"):
+        name = "kl" if row["part"] == "all" else f"kl_{row['part']}"
+        for side, prefix in (("changed", ""), ("matched", "matched_")):
+            if np.isfinite(row[side]):
+                found[f"{prefix}{name}"] = row[side]
+                if row["part"] == "all":
+                    found |= {f"{prefix}{name}_{end}": row[f"{side}_{end}"] for end in ("low", "high")}
+    sides = {"": heard.apart} | ({"matched_": np.concatenate(heard.matched_apart)} if heard.matched_apart else {})
+    for prefix, apart in sides.items():
+        found[f"{prefix}departed"] = float(np.isfinite(apart).mean())
+        median = float(np.quantile(apart, 0.5, method="lower"))
+        if np.isfinite(median):
+            found[f"{prefix}departure_step"] = median
+    return found
+
+
+def table_metrics(table: pd.DataFrame) -> dict[str, float]:
+    """Returns the value of each quantity on each side, and the differences with their intervals."""
+    found = {}
+    for row in table.to_dict("records"):
+        name = row["quantity"]
+        named = {name: row["changed"], f"control_{name}": row["control"], f"matched_{name}": row["matched"]}
+        for difference, _, _ in _DIFFERENCES:
+            named |= {f"{difference}_{name}{end}": row[f"{difference}{end}"] for end in ("", "_low", "_high")}
+        found |= {key: float(value) for key, value in named.items() if np.isfinite(value)}
+    return found
+
+
+def late_metrics(observation: Observation, control: Observation, late: int) -> dict[str, float]:
+    """Returns the share of full bars among those after the number `late`, before and after."""
+    sides = {"": observation, "control_": control}
+    found = {f"{side}full_bars_late": late_share(tokens_of(o), late) for side, o in sides.items()}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def tune_table(heard: Heard) -> pd.DataFrame:
+    """Returns one row per tune: where it leaves the control, and each quantity before and after."""
+    columns: dict[str, Any] = {"tune": np.arange(len(heard.apart)), "departs_at": heard.apart}
+    for place, name in enumerate(NAMES):
+        for side, part in (("control", heard.control), ("changed", heard.changed)):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                columns[f"{name}_{side}"] = part[:, place, 0] / part[:, place, 1]
+    return pd.DataFrame(columns)
+
+
+def arrays_of(heard: Heard, laws: departure.Laws) -> dict[str, np.ndarray]:
+    """Returns what a comparison of several runs needs: the sums of every tune under every condition."""
+    found = {
+        "quantities": np.array(NAMES),
+        "control": heard.control,
+        "changed": heard.changed,
+        "floor": heard.floor,
+        "departs_at": heard.apart,
+        "divergence": laws.changed,
+    }
+    if heard.matched:
+        found["matched"] = np.stack(heard.matched)
+        found["matched_divergence"] = np.stack(laws.matched)
+    return found
+
+
+def pairs_of(observation: Observation, control: Observation, apart: np.ndarray, number: int) -> list[side_by_side.Pair]:
+    """Returns the first `number` tunes before and after; replays of one tune are shown before only once."""
+    pairs = []
+    for k in range(min(number, len(observation.transcriptions))):
+        before, after = (o.transcriptions[k].tokens(o.vocabulary) for o in (control, observation))
+        title = control.transcriptions[k].title or f"No. {k + 1}"
+        pairs.append((title, before, after, apart[k] - 1))  # `<s>` is not shown
+    return pairs
+
+
+def caption_differences(abilities: pd.DataFrame, tunes: int, draws: int) -> str:
+    rows = abilities.set_index("ability")
+    told = []
+    for ability in ("counting", "melody"):
+        row = rows.loc[ability]
+        random = f", {row['matched']:.0%} after random units" if draws else ""
+        told.append(
+            f"{ability} is kept to {row['changed']:.0%} ({row['changed_low']:.0%} to {row['changed_high']:.0%}){random}"
+        )
+    drawn = f", {draws} draws of random units of the same number" if draws else ""
+    return (
+        f"{tunes} tunes before and after with the same random numbers{drawn}; 95 % bootstrap intervals over tunes"
+        f"{' and draws' if draws else ''}. Dotted: the control's tokens in random order. {'; '.join(told)}."
+    ).replace("; counting", ". Counting")
+
+
+def _with_ends(name: str, value: np.ndarray | None, samples: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Columns of a value and its interval; NaN where there is none."""
+    nothing = np.full(len(NAMES) if value is None else len(value), np.nan)
+    low, high = (nothing, nothing) if samples is None else paired.ends(samples)
+    return {name: nothing if value is None else value, f"{name}_low": low, f"{name}_high": high}

@@ -1,0 +1,117 @@
+"""How far one model goes from another: the first token that differs, and the divergence of laws on the same tokens.
+
+D(P‖Q) = Σ p log(p/q), in nats, splits by token type without a rest: D between the laws of the next token's type, plus,
+for each type, p(type) times D between the laws within it. The first part tells *when* something comes (a bar line or a
+note), the second *which* one. Where Q excludes what P allows (a suppressed token), q counts as SMALLEST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from folkrnn.observation.observation import Observation
+from folkrnn.vocabulary import TYPES
+
+SMALLEST = 1e-12
+"""The least probability that a divergence counts with: an excluded token costs −log of it, 27.6 nats, times its p."""
+
+PARTS = ("all", "type", *TYPES, "total_variation")
+"""What is compared at each step: the whole divergence, its parts, and the total variation."""
+
+
+@dataclass
+class Laws:
+    """How the laws of other models differ from the control's on the control's own tokens."""
+
+    changed: np.ndarray
+    """Per tune the sum over steps, and the number of steps, of each of PARTS, `[N, 10, 2]`."""
+    matched: list[np.ndarray]
+    by_step: list[np.ndarray]
+    """The mean divergence at each step, NaN where no tune is that long: after the intervention, then of each draw."""
+
+
+def compare_laws(observation: Observation, control: Observation, most: int) -> Laws:
+    """Returns the divergence of the laws of the changed model, and of each matched one, on `most` control tunes."""
+    tunes, types = list(control.transcriptions[:most]), control.vocabulary.types
+    sides = [observation, *observation.matched]
+    readers = [Observation(o.model, control.vocabulary, tunes, seed=control.seed) for o in (control, *sides)]
+    longest = max(len(t.ids) for t in tunes) - 1
+    sums = np.zeros((len(sides), len(tunes), len(PARTS), 2))
+    total, count = np.zeros((len(sides), longest)), np.zeros(longest)
+    for streams in zip(*(reader.each(["probs"]) for reader in readers), strict=True):
+        (k, own), *others = streams
+        P, steps = own["probs"], len(own["probs"])
+        count[:steps] += 1
+        for side, (_, other) in enumerate(others):
+            every = compared(P, other["probs"], types)
+            sums[side, k] = [(every[name].sum(), steps) for name in PARTS]
+            total[side, :steps] += every["all"]
+    with np.errstate(invalid="ignore"):
+        by_step = list(total / count)
+    return Laws(sums[0], list(sums[1:]), by_step)
+
+
+def compared(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns each of PARTS at each step, `[T]`, of laws `[T, V]`."""
+    return {
+        "all": divergence(P, Q),
+        **divergence_by_type(P, Q, types),
+        "total_variation": total_variation(P, Q),
+    }
+
+
+def first_difference(one: Sequence[int] | np.ndarray, other: Sequence[int] | np.ndarray) -> float:
+    """Returns the index of the first token at which two transcriptions differ, ∞ where they are the same.
+
+    Where one is the beginning of the other, they differ at its end.
+    """
+    a, b = np.asarray(one), np.asarray(other)
+    n = min(len(a), len(b))
+    different = np.flatnonzero(a[:n] != b[:n])
+    if len(different):
+        return float(different[0])
+    return float("inf") if len(a) == len(b) else float(n)
+
+
+def survival(steps: np.ndarray, longest: int) -> np.ndarray:
+    """Returns the share of tunes that are still as the control after each step 0 … longest, `[longest + 1]`.
+
+    `steps [N]` are the indices of the first differing tokens, ∞ for none.
+    """
+    return (np.asarray(steps)[None, :] > np.arange(longest + 1)[:, None]).mean(1)
+
+
+def divergence(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """Returns D(P‖Q) of each row, in nats, `[T]`, of laws `[T, V]`."""
+    return _terms(P.astype(float), Q.astype(float)).sum(-1)
+
+
+def divergence_by_type(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns the parts of D(P‖Q), each `[T]`, nats: "type" for when, then each of the seven types for which.
+
+    They add up to the whole. A type that the vocabulary lacks has part 0.
+    """
+    P, Q = P.astype(float), Q.astype(float)
+    own = np.array([TYPES.index(name) for name in types])
+    members = np.eye(len(TYPES))[own]
+    p_type, q_type = P @ members, Q @ members
+    found = {"type": _terms(p_type, q_type).sum(-1)}
+    terms = _terms(P, Q)
+    between = _terms(p_type, q_type)
+    for k, name in enumerate(TYPES):
+        found[name] = terms[:, own == k].sum(-1) - between[:, k]
+    return found
+
+
+def total_variation(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """Returns ½ Σ |p − q| of each row, `[T]`, between 0 (the same) and 1 (nothing in common)."""
+    return 0.5 * np.abs(P.astype(float) - Q.astype(float)).sum(-1)
+
+
+def _terms(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    floor = np.minimum(SMALLEST, np.where(P > 0, P, SMALLEST))  # p below the floor costs nothing where q = p
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(P > 0, P * (np.log(P) - np.log(np.maximum(Q, floor))), 0.0)
