@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.products import Product, tanh
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.refusal import Refusal
 
@@ -48,16 +49,16 @@ class ClippedLSTM(torch.autograd.Function):
         gates, tanhc = torch.empty_like(drive), drive.new_empty(T, B, H)
         hs, cs = drive.new_empty(T + 1, B, H), drive.new_empty(T + 1, B, H)
         hs[0], cs[0] = h0, c0
-        recurrent = weight_hh.t()
+        recurrent = Product([weight_hh])
         for t in range(T):
-            pre = torch.addmm(drive[t], hs[t], recurrent)
-            gates[t, :, : 2 * H] = pre[:, : 2 * H].sigmoid()
-            gates[t, :, 2 * H : 3 * H] = pre[:, 2 * H : 3 * H].tanh()
-            gates[t, :, 3 * H :] = pre[:, 3 * H :].sigmoid()
+            pre = recurrent(hs[t], drive[t])
             i, f, g, o = gates[t].chunk(4, dim=-1)
-            cs[t + 1] = f * cs[t] + i * g
-            tanhc[t] = cs[t + 1].tanh()
-            hs[t + 1] = o * tanhc[t]
+            torch.sigmoid(pre[:, : 2 * H], out=gates[t, :, : 2 * H])
+            g.copy_(tanh(pre[:, 2 * H : 3 * H]))
+            torch.sigmoid(pre[:, 3 * H :], out=o)
+            torch.addcmul(f * cs[t], i, g, out=cs[t + 1])
+            tanhc[t] = tanh(cs[t + 1])
+            torch.mul(o, tanhc[t], out=hs[t + 1])
         ctx.save_for_backward(weight_hh, gates, tanhc, hs, cs)
         ctx.limit, ctx.record = limit, record
         return hs[1:].clone()
@@ -69,6 +70,7 @@ class ClippedLSTM(torch.autograd.Function):
         T, B, H = tanhc.shape
         pre = torch.empty_like(gates)
         dh_next, dc = torch.zeros_like(hs[0]), torch.zeros_like(hs[0])
+        back = Product([weight_hh.t()])
         for t in reversed(range(T)):
             i, f, g, o = gates[t].chunk(4, dim=-1)
             dh = grad_h[t] + dh_next
@@ -79,7 +81,7 @@ class ClippedLSTM(torch.autograd.Function):
             pre[t, :, 3 * H :] = dh * tanhc[t] * o * (1 - o)
             if ctx.limit is not None:
                 pre[t].clamp_(-ctx.limit, ctx.limit)
-            dh_next = pre[t] @ weight_hh
+            dh_next = back(pre[t])
             dc = dc * f
         _take_down(ctx.record, pre, ctx.limit)
         weight = pre.reshape(T * B, -1).t() @ hs[:-1].reshape(T * B, H)
