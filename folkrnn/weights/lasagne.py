@@ -183,7 +183,10 @@ def _tensors(arrays: Sequence[np.ndarray], layout: _Layout) -> tuple[dict[str, T
             tensors[f"layers.{k}.{part}"] = torch.cat([by_gate[gate] for gate in OURS[layout.cell]])
         states = dict(zip(STATES[layout.cell], values[base + 3 * len(GATES[layout.cell]) :], strict=False))
         initial.append(torch.cat([states[name] for name in "hc" if name in states]))
-    tensors |= {"initial": torch.stack(initial), "softmax_weight": values[-2].t(), "softmax_bias": values[-1]}
+    states = torch.stack(initial)
+    if bool(states.any()):  # else they are the zeros that a model without learned ones begins with
+        tensors["initial"] = states
+    tensors |= {"softmax_weight": values[-2].t(), "softmax_bias": values[-1]}
     said = "" if one_hot else f"a learned embedding {list(embedding.shape)}, multiplied into the first layer"
     return {name: value.float().contiguous() for name, value in tensors.items()}, said
 
