@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import latents as draw
-from analyses.measures.intervals import cluster_weights, interval
+from analyses.measures.intervals import cluster_weights, interval, with_interval
 from analyses.measures.music_neurons import Thresholds, neuron_table
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
@@ -104,7 +104,8 @@ class LatentCorrelation:
         """Returns mean |r| of each group beside chance, the largest among music neurons, and their independence."""
         found: dict[str, float] = {}
         for row in summary.itertuples(index=False):
-            found[f"{row.pairs_of}/mean_abs_r"] = row.mean_abs_r
+            found |= with_interval(f"{row.pairs_of}/mean_abs_r", (row.mean_abs_r, row.low, row.high))
+            found[f"{row.pairs_of}/mean_abs_r_of_draws"] = row.mean_abs_r_of_draws
             found[f"{row.pairs_of}/mean_abs_r_shuffled"] = row.mean_abs_r_shuffled
             found[f"{row.pairs_of}/largest_abs_r"] = row.largest_abs_r
         if music > 1:

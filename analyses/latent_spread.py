@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import latents as draw
-from analyses.measures.intervals import cluster_weights, interval
+from analyses.measures.intervals import cluster_weights, interval, with_interval
 from analyses.measures.music_neurons import RULES, Thresholds, agreement, kl_divergence, music, neuron_table
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
@@ -57,8 +57,12 @@ class LatentSpread:
         number = dict(zip(counts["rule"], counts["neurons"], strict=True))
         likeness = agreement(table)
         between = (table["mean_sigma"] > 0.6) & (table["mean_sigma"] < 0.9)
-        metrics = {f"music_neurons_by_{rule}": float(number[rule]) for rule in RULES}
+        metrics: dict[str, float] = {}
+        for row in counts.itertuples(index=False):
+            metrics |= with_interval(f"music_neurons_by_{row.rule}", (row.neurons, row.low, row.high))
         metrics |= {
+            "neurons": float(len(table)),
+            "sigma_below_1": float((table["mean_sigma"] < 1).sum()),
             "rules_agree": float(likeness.to_numpy().min()),
             "between_share": float(between.mean()),
             "kl": float(table["kl"].sum()),

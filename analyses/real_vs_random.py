@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import latents as draw
-from analyses.measures.feature_strength import named
-from analyses.measures.intervals import mean_interval
+from analyses.measures import jsymbolic
+from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.separability import auc, auc_interval, gaussian_scores
 from folkrnn import style
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 RANDOM = "random notes"
+LOOKED_AT = 100
+"""Neurons among which a pitch and a rhythm neuron are looked for (as in `feature_correlation`)."""
+
 SETS = ("real melodies", RANDOM, "real rhythm, random pitch", "random rhythm, real pitch")
 
 
@@ -66,7 +69,7 @@ class RealVsRandom:
         neurons = self.neurons(observation, means, order, music)
         summary = self.summary(excitation, music, rng)
         return Findings(
-            metrics=self.metrics(excitation, separability, music),
+            metrics=self.metrics(summary, separability, neurons),
             figures={
                 "neurons": Figure(self.draw_neurons(means, neurons), self.caption_neurons(neurons, len(order))),
                 "excited": Figure(self.draw_excited(excitation, music, len(order)), self.caption_excited(summary)),
@@ -174,7 +177,7 @@ class RealVsRandom:
         self, observation: LatentObservation, means: dict[str, np.ndarray], order: np.ndarray, music: int
     ) -> pd.DataFrame:
         """Returns one row per neuron in order: what it is named, and its AUC, either way, of each set against real."""
-        found = named(observation, order[:music])
+        found = jsymbolic.named(observation, jsymbolic.strengths(observation, LOOKED_AT))
         names = {found.pitch: "pitch", found.rhythm: "rhythm"}
         label = np.repeat([False, True], len(observation))
         table = pd.DataFrame(
@@ -189,18 +192,26 @@ class RealVsRandom:
             table[name] = either_way(column_auc(both, label))
         return table
 
-    def metrics(
-        self, excitation: dict[tuple[str, str], np.ndarray], separability: pd.DataFrame, music: int
-    ) -> dict[str, float]:
-        """Returns mean numbers of excited neurons, the share of random sequences exciting many, and the AUCs."""
-        found = {}
+    def metrics(self, excited: pd.DataFrame, separability: pd.DataFrame, neurons: pd.DataFrame) -> dict[str, float]:
+        """Returns how many neurons are excited (mean, mode, median, 99 % quantile, share over 100), and the AUCs."""
+        summary, found = excited.set_index(["set", "neurons"]), {}
         for name, short in ((SETS[0], "real"), (RANDOM, "random")):
             for kind in ("music", "noise", "all"):
-                found[f"excited_{kind}/{short}"] = float(excitation[name, kind].mean())
-        found["excited_all/random_q99"] = float(np.quantile(excitation[RANDOM, "all"], 0.99))
+                row = summary.loc[(name, kind)]
+                found |= with_interval(f"excited_{kind}/{short}", (row["mean"], row["low"], row["high"]))
+                found |= {f"excited_{kind}/{short}_mode": row["mode"], f"excited_{kind}/{short}_median": row["median"]}
+                found |= {
+                    f"excited_{kind}/{short}_q99": row["q99"],
+                    f"excited_{kind}/{short}_over_100": row["over_100"],
+                }
         for row in separability[separability["set"] == RANDOM].itertuples(index=False):
-            found[f"auc/{row.quantity.replace('μ of all ', '').replace(' ', '_')}"] = float(row.auc)
-        return found
+            name = row.quantity.replace("μ of all ", "").replace(" ", "_")
+            found |= with_interval(f"auc/{name}", (row.auc, row.low, row.high))
+        for name in ("pitch", "rhythm"):
+            area = neurons.loc[neurons["named"] == name, RANDOM]
+            if len(area):
+                found[f"auc/{name}_neuron"] = float(area.iloc[0])
+        return {name: float(value) for name, value in found.items()}
 
     def draw_neurons(self, means: dict[str, np.ndarray], neurons: pd.DataFrame) -> matplotlib.figure.Figure:
         places = self.drawn(neurons)

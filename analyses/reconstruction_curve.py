@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import latents as draw
-from analyses.measures.intervals import mean_interval
+from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.reconstruction import always_hold, exact_onsets, exact_steps
 from folkrnn import style
@@ -139,7 +139,8 @@ class ReconstructionCurve:
                 ("random_neurons", RANDOM, music),
             ):
                 if (ranking, k) in at.index:
-                    found[f"{name}_from_{label}"] = float(at.loc[(ranking, k), name])
+                    row = at.loc[(ranking, k)]
+                    found |= with_interval(f"{name}_from_{label}", (row[name], row[f"{name}_low"], row[f"{name}_high"]))
             found |= {f"{name}_enough_by_{r}": float(self.enough(curve, r, name)) for r in (*RANKINGS, RANDOM)}
         return found
 
