@@ -122,6 +122,33 @@ class Vocabulary:
         return [self.tokens[int(i)] for i in ids]
 
 
+def counterparts(source: Vocabulary, target: Vocabulary) -> dict[str, str | None]:
+    """Returns for every token of `source` the token of `target` that means the same, None where there is none.
+
+    Models of different data write headers differently: `M:4/4` and `[M:4/4]`, `K:Cmaj`, `[K:CMaj]` and `K:maj`.
+    """
+    meanings = {_meaning(token): token for token in reversed(target.tokens)}
+    return {token: token if token in target.index else meanings.get(_meaning(token)) for token in source.tokens}
+
+
+def remap(tokens: Iterable[str], source: Vocabulary, target: Vocabulary) -> list[str]:
+    """Returns tokens of `source` in the words of `target`. Raises Refusal, naming every token without counterpart."""
+    words = counterparts(source, target)
+    found = [(token, words.get(token)) for token in tokens]
+    lost = dict.fromkeys(token for token, word in found if word is None)
+    if lost:
+        raise Refusal(f"the vocabulary of {len(target)} tokens has no counterpart of {' '.join(lost)}")
+    return [word for _, word in found if word is not None]
+
+
+def _meaning(token: str) -> str:
+    """What spellings of the same header have in common; the mode of a C is a mode without a tonic."""
+    bare = token.strip("[]")
+    if not re.match(r"[KLM]:", bare):
+        return token
+    return re.sub(r"^k:c(?=maj|min|dor|mix)", "k:", bare.lower())
+
+
 def _rank(token: str) -> tuple[float, float, str]:
     """Inside a type: pitches from low to high (flat, plain, natural, sharp), durations from short to long."""
     kind = token_type(token)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from folkrnn.refusal import Refusal
-from folkrnn.vocabulary import V2, Vocabulary
+from folkrnn.vocabulary import END, START, V2, Vocabulary, counterparts
+
+HEADER = 3
+"""Most tokens of a header: unit length, meter, mode."""
 
 
 @dataclass(frozen=True)
 class Tune:
-    """One transcription: meter token, mode token, body, without `<s>` and `</s>`."""
+    """One transcription: meter token, mode token (Swedish models: unit length before them), body; no `<s>`, `</s>`."""
 
     tokens: tuple[str, ...]
     title: str = ""
@@ -25,11 +28,16 @@ class Tune:
 
     @property
     def meter(self) -> str:
-        return self.tokens[0].strip("[]").removeprefix("M:")
+        return self._field("M:")
 
     @property
     def mode(self) -> str:
-        return self.tokens[1].strip("[]").removeprefix("K:")
+        return self._field("K:")
+
+    def _field(self, letter: str) -> str:
+        """The content of a header's field among the first tokens, empty where there is none."""
+        fields = (token.strip("[]") for token in self.tokens[:HEADER])
+        return next((field.removeprefix(letter) for field in fields if field.startswith(letter)), "")
 
 
 @dataclass
@@ -67,6 +75,31 @@ class Corpus:
         lengths = np.array([len(ids) for ids in self.ids])
         quantiles = {f"length_q{q}": float(np.percentile(lengths, q)) for q in (0, 5, 25, 50, 75, 95, 100)}
         return {"tunes": float(len(self)), "tokens": float(lengths.sum())} | quantiles
+
+
+def vocabulary_of(tunes: Iterable[Tune]) -> Vocabulary:
+    """Returns v2's vocabulary if it has all tokens of the tunes, else their own, in the order of the alphabet."""
+    tokens = {token for tune in tunes for token in tune.tokens}
+    return V2 if tokens <= set(V2.tokens) else Vocabulary(tuple(sorted(tokens | {START, END})))
+
+
+def in_vocabulary(corpus: Corpus, vocabulary: Vocabulary) -> Corpus:
+    """Returns the corpus in the words of `vocabulary`: each token as its counterpart there.
+
+    Tunes with a token that has none are left out and counted under that token's name. Raises Refusal where no tune
+    remains.
+    """
+    if corpus.vocabulary.tokens == vocabulary.tokens:
+        return corpus
+    words = counterparts(corpus.vocabulary, vocabulary)
+    rejections, kept = Counter(corpus.rejections), []
+    for tune in corpus.tunes:
+        lost = next((token for token in tune.tokens if words[token] is None), None)
+        if lost is None:
+            kept.append(replace(tune, tokens=tuple(words[token] or "" for token in tune.tokens)))
+        else:
+            rejections[f"the model has no {lost}"] += 1
+    return Corpus(corpus.name, kept, rejections, corpus.terms, vocabulary)
 
 
 def distinct(tunes: Iterable[Tune], rejections: Counter[str], vocabulary: Vocabulary = V2) -> list[Tune]:

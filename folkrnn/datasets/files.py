@@ -8,28 +8,41 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from folkrnn.datasets.corpus import Corpus, Tune, distinct
+from folkrnn.datasets.corpus import HEADER, Corpus, Tune, distinct, vocabulary_of
 from folkrnn.datasets.parsing import parse_texts, read_text
 from folkrnn.refusal import Refusal
-from folkrnn.vocabulary import V2, Vocabulary
+from folkrnn.vocabulary import V2
 
 _ABC_FILES = (".abc", ".txt", ".csv", ".json", ".jsonl", ".gz")
+_TITLES = ("T:", "F:")
+"""Lines before the header that name a tune, in `data_v2_withtitles` and in the Swedish data."""
+
 _UNSTATED = "terms unknown: the user's own files"
 
 
-def tokens(path: str | None = None, vocabulary: Vocabulary = V2) -> Corpus:
+def tokens(path: str | None = None, vocabulary: Literal["v2", "own"] = "v2") -> Corpus:
     """Returns a corpus in folk-rnn's own format (`data_v2` and kin): meter line, mode line, body line, blank line.
 
-    One tune per line (header and body together) is read as well. Tunes with tokens foreign to `vocabulary` are left out
-    and counted. Raises Refusal where the file is not of this form.
+    One tune per line (header and body together) is read as well, and titles and unit lengths before the meter. With
+    `vocabulary="v2"` tunes with tokens foreign to v2 are left out and counted; with `"own"` the vocabulary is that of
+    the file. Raises Refusal where the file is not of this form.
     """
     file = _existing(path, "tokens")
+    return of_tokens(read_text(file), file.name, _UNSTATED, vocabulary)
+
+
+def of_tokens(text: str, name: str, terms: str, vocabulary: Literal["v2", "own"]) -> Corpus:
+    """Returns the corpus in a text of folk-rnn's own format."""
+    if vocabulary not in ("v2", "own"):
+        raise Refusal(f"dataset.vocabulary={vocabulary}: it may be v2 or own")
     rejections: Counter[str] = Counter()
-    tunes = list(_token_tunes(read_text(file), file.name, rejections))
+    tunes = list(_token_tunes(text, name, rejections))
     if not tunes:
-        raise Refusal(f"{file} holds no tune in folk-rnn's token format (a line M:…, a line K:…, a line of tokens)")
-    return Corpus(file.name, distinct(tunes, rejections, vocabulary), rejections, {file.name: _UNSTATED}, vocabulary)
+        raise Refusal(f"{name} holds no tune in folk-rnn's token format (a line M:…, a line K:…, a line of tokens)")
+    chosen = V2 if vocabulary == "v2" else vocabulary_of(tunes)
+    return Corpus(name, distinct(tunes, rejections, chosen), rejections, {name: terms}, chosen)
 
 
 def abc(path: str | None = None) -> Corpus:
@@ -54,25 +67,31 @@ def _existing(path: str | None, option: str) -> Path:
 
 def _token_tunes(text: str, source: str, rejections: Counter[str]) -> Iterator[Tune]:
     for block in _blocks(text):
-        words = [word for word in block.split() if word not in ("<s>", "</s>")]
+        lines = block.split("\n")
+        title = "".join(line.partition(":")[2].strip() for line in lines if line.startswith(_TITLES))
+        words = " ".join(line for line in lines if not line.startswith(_TITLES)).split()
+        words = [word for word in words if word not in ("<s>", "</s>")]
         if not words:
             continue
         if len(words) < 3 or not _has_header(words):
             rejections["no-header"] += 1
             continue
-        yield Tune(tuple(words), "", source)
+        yield Tune(tuple(words), title, source)
 
 
 def _blocks(text: str) -> list[str]:
     """Tunes of a file: blocks between blank lines, or single lines where every line begins with a meter and a mode."""
-    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+    text = text.replace("\r\n", "\n")
+    lines = [line for line in text.split("\n") if line.strip()]
     if all(_has_header(line.removeprefix("<s>").split()) for line in lines):
         return lines
-    return text.replace("\r\n", "\n").split("\n\n")
+    return text.split("\n\n")
 
 
 def _has_header(words: list[str]) -> bool:
-    return len(words) > 1 and words[0].lstrip("[").startswith("M:") and words[1].lstrip("[").startswith("K:")
+    fields = [word.lstrip("[")[:2] for word in words[:HEADER]]
+    fields = fields[1:] if fields[:1] == ["L:"] else fields
+    return fields[:2] == ["M:", "K:"]
 
 
 def _as_abc(file: Path) -> str:
