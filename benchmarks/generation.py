@@ -1,27 +1,31 @@
 """How fast tunes are generated, beside two yardsticks measured in the same process.
 
-    python benchmarks/generation.py [--tunes 200] [--threads 2]
+    python benchmarks/generation.py [--tunes 1000] [--threads 2]
 
-Prints tokens per second of: the batched generator; the plain numpy sampler, one tune at a time (the authors' fast
-script, facts sheet section 3.1); and the bare matrix products at the very sequence of live batch sizes that the
-generator went through: what it could reach if everything else were free. Medians of several rounds, interleaved.
+Prints tokens per second of the batched generator, alone and with a visitor that looks at one site; of the plain numpy
+sampler, one tune at a time (the authors' fast script, facts sheet section 3.1), with the number of threads that is best
+for it; and of the bare matrix products at the very sequence of live batch sizes that the generator went through, on the
+fastest path there is: what it could reach if all else were free. Then the same at a full batch that stays full.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from measuring import CLOCKS, BareProducts, options, time_interleaved
+from threadpoolctl import threadpool_limits
 
-from folkrnn.models.draws import SMALLEST_BATCH
+from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.visits import Visitor
 from folkrnn.sampling import Sampling, Transcription, generate
 from folkrnn.vocabulary import V2
 from folkrnn.weights.sources import pretrained
+
+GENERATOR, VISITED, PRODUCTS = "generator", "generator with a visitor of l3.h", "bare matrix products"
 
 
 def live_batches(tunes: Sequence[Transcription], live: int) -> list[int]:
@@ -34,17 +38,6 @@ def live_batches(tunes: Sequence[Transcription], live: int) -> list[int]:
         rows = [steps if steps else waiting.pop(0) if waiting else 0 for steps in rows]
         rows = [steps for steps in rows if steps]
     return sizes
-
-
-def products(model: FolkRNN, sizes: Sequence[int]) -> None:
-    """The matrix products of generation and nothing else: recurrent and input ones of each layer, then the softmax."""
-    H, weights = model.units, [layer.weight_hh for layer in model.layers]
-    inputs = [layer.weight_ih for layer in model.layers[1:]]
-    buffer = torch.zeros(max(sizes), H)
-    for size in sizes:
-        x = buffer[:size]
-        for weight in [*weights, *inputs, model.softmax_weight]:
-            torch.nn.functional.linear(x, weight)
 
 
 def numpy_sampler(model: FolkRNN, tunes: int, seed: int) -> int:
@@ -69,39 +62,71 @@ def numpy_sampler(model: FolkRNN, tunes: int, seed: int) -> int:
     return tokens
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def best_numpy_rate(model: FolkRNN, threads: int, rounds: int, clock: str) -> tuple[float, int]:
+    """Returns tokens per second of the numpy sampler, the best of some rounds, and the number of threads for that."""
+    best = (0.0, 1)
+    for count in sorted({1, threads}):
+        with threadpool_limits(count):
+            for seed in range(rounds):
+                began = CLOCKS[clock]()
+                tokens = numpy_sampler(model, 1, seed)
+                best = max(best, (tokens / (CLOCKS[clock]() - began), count))
+    return best
+
+
+def full_batch(model: FolkRNN, rows: int, steps: int) -> None:
+    """The steps of a batch that stays full, each with its draws."""
+    stepper, state = model.stepper(), model.initial_state(rows)
+    last, uniform = torch.full((rows,), V2.start), torch.rand(rows, dtype=torch.float64)
+    for _ in range(steps):
+        logits, state = stepper.step(last, state)
+        last = draw(probabilities(logits, 1.0), uniform)
 
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__.splitlines()[0])
     parser.add_argument("--tunes", type=int, default=200)
     parser.add_argument("--live", type=int, default=256)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
     model = pretrained().model
-    sampling = Sampling(tunes=options.tunes, live=options.live)
+    sampling = Sampling(tunes=chosen.tunes, live=chosen.live)
+    began = time.perf_counter()
     tunes = generate(model, V2, sampling, seed=1)
-    tokens, sizes = sum(len(t.ids) - 1 for t in tunes), live_batches(tunes, options.live)
-    rates: dict[str, list[float]] = {"generator": [], "matrix products": [], "numpy sampler": []}
-    for _ in range(options.rounds):
-        rates["generator"].append(tokens / seconds(lambda: generate(model, V2, sampling, seed=1)))
-        rates["matrix products"].append(tokens / seconds(lambda: products(model, sizes)))
-        began = time.perf_counter()
-        sampled = numpy_sampler(model, 2, seed=1)
-        rates["numpy sampler"].append(sampled / (time.perf_counter() - began))
-    print(f"{options.tunes} tunes, {tokens} tokens, {len(sizes)} steps, {options.threads} threads")
-    for name, found in rates.items():
-        print(f"{name:16} {statistics.median(found):9.0f} tokens/s   (from {min(found):.0f} to {max(found):.0f})")
-    ratio = [g / n for g, n in zip(rates["generator"], rates["numpy sampler"], strict=True)]
-    limit = [g / n for g, n in zip(rates["generator"], rates["matrix products"], strict=True)]
-    print(f"generator ÷ numpy sampler   {statistics.median(ratio):.1f}")
-    print(f"generator ÷ matrix products {statistics.median(limit):.2f}")
+    took = time.perf_counter() - began
+    tokens, sizes = sum(len(t.ids) - 1 for t in tunes), live_batches(tunes, chosen.live)
+    products = BareProducts(model, max(sizes))
+    visitor = Visitor({"l3.h"}, lambda site, value: value)
+    times = time_interleaved(
+        {
+            GENERATOR: lambda: generate(model, V2, sampling, seed=1),
+            VISITED: lambda: generate(model, V2, sampling, seed=1, visit=visitor),
+            PRODUCTS: lambda: [products.step(size) for size in sizes],
+        },
+        chosen.rounds,
+        chosen.clock,
+    )
+    numpy_rate, numpy_threads = best_numpy_rate(model, chosen.threads, chosen.rounds, chosen.clock)
+    print(f"{chosen.tunes} tunes, {tokens:,} tokens, {len(sizes)} steps, {chosen.threads} threads; first: {took:.1f} s")
+    print(times.rates(tokens, "tokens"))
+    print(f"{'numpy sampler, the best of its rounds':36} {numpy_rate:10,.0f} tokens/s ({numpy_threads} threads)")
+    print(f"generator ÷ numpy sampler            {tokens / times.median(GENERATOR) / numpy_rate:.1f}")
+    print(f"generator ÷ limit (bare products)    {times.ratio(PRODUCTS, GENERATOR)}")
+    print(f"with a visitor ÷ without             {times.ratio(GENERATOR, VISITED)}")
+    rows, steps = min(chosen.live, 256), 10
+    full = time_interleaved(
+        {
+            "steps and draws": lambda: full_batch(model, rows, steps),
+            PRODUCTS: lambda: [products.step(rows) for _ in range(steps)],
+        },
+        2 * chosen.rounds,
+        chosen.clock,
+    )
+    operations = products.operations() * rows * steps / full.median(PRODUCTS) / 1e9
+    print(
+        f"{rows} rows: steps and draws ÷ limit    {full.ratio(PRODUCTS, 'steps and draws')}; {operations:.0f} GFLOP/s"
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,144 @@
+"""What cannot be trained on, or gone on from, is refused in one line, and nothing that was there is lost."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from folkrnn.datasets.files import tokens
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.training.fit import TrainerSettings, fit
+from folkrnn.training.language_model import Recipe
+from folkrnn.training.lock import alone_in
+from folkrnn.weights.sources import scratch
+
+
+def corpus_of(folder, bodies):
+    file = folder / "tunes.txt"
+    file.write_text("\n\n".join(f"M:4/4\nK:Cmaj\n{body}" for body in bodies) + "\n")
+    return tokens(str(file))
+
+
+def train(folder, corpus, **settings):
+    model = scratch(FolkRNN(units=8, layers=1), seed=1).model
+    chosen = TrainerSettings(1, accelerator="cpu", progress=False, **settings)
+    return fit(model, corpus, Recipe(batch_size=4, warmup_updates=2), chosen, 1, folder)
+
+
+def random_bodies(number, words=("C", "D", "E", "F", "|")):
+    rng = np.random.default_rng(0)
+    return [" ".join(rng.choice(words, 20)) for _ in range(number)]
+
+
+def test_a_dataset_of_one_tune_cannot_be_split(tmp_path):
+    with pytest.raises(Refusal, match="1 tunes: too few families"):
+        train(tmp_path / "run", corpus_of(tmp_path, ["C D E F |"]))
+
+
+def test_tunes_of_one_token_can_be_trained_on(tmp_path):
+    notes = ["C", "D", "E", "F", "G", "A", "B", "c", "d", "e", "f", "g", "a", "b", "C,", "D,", "E,", "F,", "G,", "A,"]
+    notes += ["B,", "c'", "d'", "e'", "=c", "=d", "=e", "=f", "=g", "=a", "_a", "_b", "_d", "_e", "_g", "^c", "^d"]
+    notes += ["^f", "^g", "^a", "^C", "^D", "^F", "^G", "^A", "_A", "_B", "_D", "_E", "_G", "=A", "=B", "=C", "=D", "z"]
+    fitted = train(tmp_path / "run", corpus_of(tmp_path, notes))
+    assert np.isfinite(fitted.validation_loss)
+
+
+def test_tunes_without_a_body_are_none(tmp_path):
+    with pytest.raises(Refusal, match="holds no tune"):
+        corpus_of(tmp_path, ["", ""])
+
+
+def test_tunes_with_tokens_outside_the_vocabulary_are_left_out_and_counted(tmp_path):
+    corpus = corpus_of(tmp_path, [*random_bodies(30), "C D nonsense |", "C ~E |"])
+    assert len(corpus) == 30
+    assert sum(corpus.rejections.values()) == 2
+
+
+def test_a_dataset_of_nothing_but_foreign_tokens_is_refused_with_the_reason(tmp_path):
+    with pytest.raises(Refusal, match=r"holds no usable tune \(left out: .*2\)"):
+        corpus_of(tmp_path, ["C nonsense |", "X Y Z"])
+
+
+def test_a_checkpoint_of_another_dataset_is_not_gone_on_from(tmp_path):
+    first = corpus_of(tmp_path, random_bodies(60))
+    train(tmp_path / "run", first)
+    before = (tmp_path / "run" / "last.ckpt").read_bytes()
+    second = corpus_of(tmp_path, random_bodies(61))
+    with pytest.raises(Refusal, match=r"another configuration.*data was"):
+        train(tmp_path / "run", second, resume=True)
+    assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from folkrnn.training.lock import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("holding", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_training_in_the_same_folder_is_refused_until_the_first_is_dead(tmp_path):
+    first = subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline() == "holding\n"
+    with pytest.raises(Refusal, match="another training is at work"):
+        train(tmp_path, corpus_of(tmp_path, random_bodies(60)))
+    assert not list(tmp_path.glob("*.ckpt"))
+    first.kill()
+    first.wait()
+    fitted = train(tmp_path, corpus_of(tmp_path, random_bodies(60)))
+    assert fitted.updates > 0
+
+
+def test_a_further_process_of_one_training_passes_the_lock(tmp_path, monkeypatch):
+    with alone_in(tmp_path):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        with alone_in(tmp_path):
+            pass
+        monkeypatch.delenv("LOCAL_RANK")
+        with pytest.raises(Refusal, match="another training"), alone_in(tmp_path):
+            pass
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from test_bad_input import corpus_of, random_bodies, train
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+corpus = corpus_of(Path({folder!r}), random_bodies(60))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+train(Path({folder!r}) / "run", corpus, resume=True)
+"""
+
+
+def test_a_training_that_finds_no_room_says_so_and_leaves_the_earlier_checkpoint_whole(tmp_path):
+    run = tmp_path / "run"
+    corpus = corpus_of(tmp_path, random_bodies(60))
+
+    class EndEarly(Exception):
+        pass
+
+    from pytorch_lightning.callbacks import Callback
+
+    class Ends(Callback):
+        def on_train_batch_end(self, trainer, *_):
+            if trainer.global_step == 5:
+                raise EndEarly
+
+    model = scratch(FolkRNN(units=8, layers=1), seed=1).model
+    settings = TrainerSettings(1, accelerator="cpu", progress=False, save_every_updates=3)
+    with pytest.raises(EndEarly):
+        fit(model, corpus, Recipe(batch_size=4, warmup_updates=2), settings, 1, run, None, [Ends()])
+    before = (run / "last.ckpt").read_bytes()
+    assert len(before) > 20000  # more than the child below may write
+    code = FULL.format(here=__file__.rsplit("/", 1)[0], folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Refusal: cannot write the checkpoint" in done.stderr
+    assert (run / "last.ckpt").read_bytes() == before
+    assert torch.load(run / "last.ckpt", weights_only=True)["global_step"] == 3
+    assert not list(run.glob("*.part"))
