@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import periodicity as draw
-from analyses.measures import spectra
+from folkrnn import spectra
 from analyses.measures.intervals import mean_interval
 from analyses.measures.lags import lag_correlation
 from analyses.measures.places import bar_period, is_type

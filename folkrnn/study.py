@@ -19,6 +19,7 @@ from folkrnn.build import build
 from folkrnn.claims import document, documents
 from folkrnn.digest import digest
 from folkrnn.families import family_of
+from folkrnn.interventions import composition
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
 from folkrnn.sweep import parent
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
     from folkrnn.findings import Findings
     from folkrnn.interventions.intervention import Intervention
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 Control = Callable[[Any, Any], Any]
 """Makes the control's observation from the observation and the model as it is without interventions."""
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 CHECKPOINTS = "FOLKRNN_CHECKPOINTS"
 """Set while a training runs: a process that finds it was started to share the training, not to make a run."""
@@ -56,10 +57,10 @@ class Plan:
     given: list[Any]
     """What to observe in the place of what the model writes, if anything."""
     analyses: dict[str, Any]
-    to_train: bool
     control: Control | None
     documents: list[Document]
     """Those whose claims are judged."""
+    to_train: bool
 
     @property
     def digest(self) -> str:
@@ -118,9 +119,8 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     chosen = documents() if config.claims is None else config.claims
     for pattern in [*config.observation.sites, *config.observation.keep]:
         parse(pattern, weights.model.sites)
-    for intervention in interventions.values():
-        intervention.check(weights.model)
     family = family_of(weights.model)
+    composition.check(interventions, weights.model, family.setting_of(config, weights.vocabulary))
     if to_train:
         family.check_training(config)
     given = family.given(config, weights.vocabulary)
@@ -185,18 +185,15 @@ def train(plan: Plan, tracked: TrackedRun) -> Weights:
 
 
 def observe(plan: Plan, weights: Weights) -> Any:
-    """Returns what the model, after all interventions, does."""
+    """Returns what the model, after all interventions, does; with interventions also what it does without them."""
     model = weights.model.to(device(plan.config))
-    for intervention in plan.interventions.values():
-        model = intervention.edit(model)
-    return plan.family.observe(plan.config, model, weights, plan.corpus, plan.given)
+    return plan.family.observe(plan.config, model, weights, plan.corpus, plan.given, plan.interventions)
 
 
 def analyse(
     analyses: Mapping[str, Any], observation: Any, tracked: TrackedRun, prefix: str = ""
 ) -> dict[str, Findings]:
     """Returns the findings of every analysis, filed under `prefix` and its name.
-
 
     One that fails is filed with its traceback; the others still run.
     """

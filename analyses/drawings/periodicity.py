@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.measures import spectra
+from folkrnn import spectra
 from folkrnn import style
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ from folkrnn import filing
 from folkrnn.build import build
 from folkrnn.datasets.corpus import Corpus, shares
 from folkrnn.findings import Findings
+from folkrnn.interventions import composition
+from folkrnn.interventions.composition import Interventions
+from folkrnn.interventions.edited import Playable
+from folkrnn.interventions.intervention import Setting
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws, share_of_full_bars
@@ -95,16 +100,51 @@ def fit(config: DictConfig, weights: Weights, corpus: Corpus, checkpoints: Path,
     return train(weights.model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks)
 
 
+def setting_of(config: DictConfig, vocabulary: Vocabulary | None, control: Sequence[Transcription] = ()) -> Setting:
+    """Returns what interventions may know of the run; `control` is what selectors measure the unchanged model on."""
+    sampling = config.sampling
+    return Setting(
+        vocabulary, config.seed, sampling.temperature, sampling.max_tokens, lambda: [tune.ids for tune in control]
+    )
+
+
 def observe(
-    config: DictConfig, model: FolkRNN, weights: Weights, corpus: Corpus, transcriptions: list[Transcription]
+    config: DictConfig,
+    model: FolkRNN,
+    weights: Weights,
+    corpus: Corpus,
+    transcriptions: list[Transcription],
+    interventions: Interventions,
 ) -> Observation:
-    """Returns what the (intervened) `model` wrote, or reads where `transcriptions` were given."""
-    transcriptions = transcriptions or play(config, model, weights)
-    check_size(model, transcriptions, list(config.observation.keep), config.observation.limit_gib * 2**30)
-    return Observation(model, weights.vocabulary, transcriptions, corpus, config.seed)
+    """Returns what the model, after all interventions, wrote, or reads where `transcriptions` were given.
+
+    With interventions the model as it is comes along as the control, drawing with the same random numbers, and so do
+    `cut.controls` draws of random units in the place of selected ones.
+    """
+
+    def seen(changed: Playable, **beside: Any) -> Observation:
+        tunes = transcriptions or play(config, changed, weights)
+        check_size(changed, tunes, list(config.observation.keep), config.observation.limit_gib * 2**30)
+        return Observation(changed, weights.vocabulary, tunes, corpus, config.seed, **beside)
+
+    control = seen(model)
+    if not interventions:
+        return control
+    setting = setting_of(config, weights.vocabulary, control.transcriptions)
+    settled = composition.settle(interventions, model, setting)
+    changed, known = composition.apply(settled, model, setting)
+    matched = [
+        seen(composition.apply(others, model, setting)[0])
+        for draw in range(config.cut.controls)
+        if (others := composition.matched(settled, draw, config.seed)) is not None
+    ]
+    observation = seen(changed, control=control, matched=tuple(matched))
+    tunes = [tune.ids for tune in observation.transcriptions]
+    observation.accounts = composition.account(changed, known, tunes, setting)
+    return observation
 
 
-def play(config: DictConfig, model: FolkRNN, weights: Weights) -> list[Transcription]:
+def play(config: DictConfig, model: Playable, weights: Weights) -> list[Transcription]:
     """Returns generated tunes; with `sampling.replay` drawn so that the unchanged model writes the named tune."""
     vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
     with filing.progress("Generating", sampling.tunes) as advance:
@@ -154,11 +194,14 @@ def dataset_card(corpus: Corpus) -> str:
 
 
 def file_observation(tracked: TrackedRun, observation: Observation, settings: DictConfig) -> None:
-    """Files all tunes, how each token was drawn, the summary of activations, and the streams that are to be kept."""
+    """Files all tunes (those of the control too), how each token was drawn, the summary of activations, what
+    interventions changed, and the streams that are to be kept."""
     tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions]
-    titles = titles_of(observation)
-    abc = "\n".join(to_abc(tokens, title, k + 1) for k, (tokens, title) in enumerate(zip(tunes, titles, strict=True)))
-    tracked.log_text(abc, "tunes/all.abc")
+    tracked.log_text(as_abc(observation), "tunes/all.abc")
+    if observation.control is not None:
+        tracked.log_text(as_abc(observation.control), "tunes/control.abc")
+    for account in observation.accounts:
+        tracked.log_findings(f"intervention/{account.name}", Findings(account.metrics, tables=account.tables))
     tracked.log_text(
         "\n\n".join("\n".join([*tokens[:2], " ".join(tokens[2:])]) for tokens in tunes) + "\n", "tunes/all.tokens.txt"
     )
@@ -168,6 +211,13 @@ def file_observation(tracked: TrackedRun, observation: Observation, settings: Di
     if settings.keep:
         for k, streams in observation.each(settings.keep):
             tracked.log_findings("traces", Findings(arrays={f"tune{k:04d}": streams}))
+
+
+def as_abc(observation: Observation) -> str:
+    """Returns all tunes as one ABC text."""
+    tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions]
+    titled = enumerate(zip(tunes, titles_of(observation), strict=True), 1)
+    return "\n".join(to_abc(tokens, title, k) for k, (tokens, title) in titled)
 
 
 def draws(observation: Observation) -> pd.DataFrame:

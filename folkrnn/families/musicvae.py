@@ -9,6 +9,8 @@ import numpy as np
 from folkrnn import filing
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.findings import Findings
+from folkrnn.interventions.composition import Interventions
+from folkrnn.interventions.intervention import Setting
 from folkrnn.melodies.grid import to_midi
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
@@ -43,8 +45,18 @@ def check_training(config: DictConfig) -> None:
     )
 
 
+def setting_of(config: DictConfig, _: object) -> Setting:
+    """Returns what interventions may know of the run."""
+    return Setting(None, config.seed, config.sampling.temperature)
+
+
 def observe(
-    config: DictConfig, model: MusicVAE, weights: Weights, corpus: MelodyCorpus, _: list[Any]
+    config: DictConfig,
+    model: MusicVAE,
+    weights: Weights,
+    corpus: MelodyCorpus,
+    _: list[Any],
+    interventions: Interventions,
 ) -> LatentObservation:
     """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded."""
     count = min(config.sampling.tunes, len(corpus))

@@ -2,16 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from folkrnn.models.folkrnn import FolkRNN
+import numpy as np
+
+from folkrnn.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _none() -> list[np.ndarray]:
+    return []
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an intervention may need to know of the run that it is part of."""
+
+    vocabulary: Vocabulary | None
+    """None for a MusicVAE."""
+    seed: int = 1
+    temperature: float = 1.0
+    max_tokens: int = 1000
+    control: Callable[[], Sequence[np.ndarray]] = _none
+    """Token ids, from `<s>` on, of the tunes that the unchanged model wrote or reads: what selectors measure on."""
+
+
+@dataclass
+class Account:
+    """What an intervention changed. Metrics are filed as `intervention/<name>/<quantity>`."""
+
+    name: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """By name: `units` (which were chosen and why), `steps` (one row per tune and step at which something changed)."""
+
+    @property
+    def table(self) -> pd.DataFrame | None:
+        """The table that tells most: `steps` where there is one, else `units`."""
+        return self.tables.get("steps", self.tables.get("units"))
 
 
 class Intervention(Protocol):
     """One entry of `intervention=`; a list of them is applied in order."""
 
-    def check(self, model: FolkRNN) -> None:
-        """Raises Refusal where it does not fit the model (a unit or layer that does not exist)."""
+    families: ClassVar[tuple[str, ...]]
+    """The model families it knows how to change."""
 
-    def edit(self, model: FolkRNN) -> FolkRNN:
-        """Returns a changed copy; the original is never modified."""
+    def check(self, model: Any, setting: Setting) -> None:
+        """Raises Refusal where it does not fit the model or the vocabulary, before anything slow (no control yet)."""
+
+    def settled(self, model: Any, setting: Setting) -> Intervention:
+        """Returns the same with what its selectors choose written out, measured on the unchanged model's tunes."""
+
+    def matched(self, seed: int) -> Intervention | None:
+        """Returns it (settled) on as many random units instead; None where it does not choose units."""
+
+    def fixes(self, model: Any) -> frozenset[tuple[str, int]]:
+        """Returns the (site, unit) pairs whose value it alone determines; two interventions may not share one."""
+
+    def edit(self, model: Any, setting: Setting) -> tuple[Any, Account]:
+        """Returns a changed copy, and what is known of the change at once; the original is never modified."""

@@ -11,7 +11,8 @@ import torch
 from folkrnn import sites as grammar
 from folkrnn.datasets.batches import pad
 from folkrnn.datasets.corpus import Corpus
-from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.interventions.edited import Playable, trace
+from folkrnn.interventions.intervention import Account
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription
 from folkrnn.vocabulary import Vocabulary
@@ -28,13 +29,20 @@ class Observation:
     t + 1. A transcription of N tokens, markers included, has N − 1 rows.
     """
 
-    model: FolkRNN
+    model: Playable
+    """The model after all interventions."""
     vocabulary: Vocabulary
     transcriptions: Sequence[Transcription]
     data: Corpus | None = None
     """The corpus that generated tunes are compared with."""
     seed: int = 0
     """For what an analysis draws itself (bootstrap samples, controls)."""
+    control: Observation | None = None
+    """The model without interventions, drawing with the same random numbers; None where there are no interventions."""
+    matched: tuple[Observation, ...] = ()
+    """The same interventions on as many random units instead, once per draw (`cut.controls`)."""
+    accounts: list[Account] = field(default_factory=list)
+    """What each intervention changed."""
     _kept: dict[tuple[int, str], np.ndarray] = field(default_factory=dict, repr=False)
 
     def tokens(self, k: int = 0) -> list[str]:
@@ -59,7 +67,7 @@ class Observation:
         for start in range(0, len(order), BATCH):
             some = order[start : start + BATCH]
             inputs, _ = pad([self.transcriptions[k].ids for k in some], self.vocabulary.end)
-            traced = self.model.trace(inputs.to(self.model.device), names)
+            traced = trace(self.model, inputs.to(self.model.device), names, some)
             streams = {name: value.cpu().numpy() for name, value in traced.items()}
             for row, k in enumerate(some):
                 yield k, {name: value[row, : len(self.transcriptions[k].ids) - 1] for name, value in streams.items()}
@@ -70,12 +78,12 @@ class Observation:
         missing = [name for name in names if (k, name) not in self._kept]
         if missing:
             ids = torch.from_numpy(self.transcriptions[k].ids[:-1]).to(self.model.device)
-            for name, value in self.model.trace(ids, missing).items():
+            for name, value in trace(self.model, ids, missing, [k]).items():
                 self._kept[k, name] = value.cpu().numpy()
         return {name: self._kept[k, name] for name in names}
 
 
-def check_size(model: FolkRNN, transcriptions: Sequence[Transcription], sites: Iterable[str], limit: float) -> float:
+def check_size(model: Playable, transcriptions: Sequence[Transcription], sites: Iterable[str], limit: float) -> float:
     """Returns the bytes that keeping `sites` of all transcriptions takes; raises Refusal above `limit` bytes."""
     rows = sum(len(t.ids) - 1 for t in transcriptions)
     widths = (len(s.units) if s.units is not None else model.sites[s.name] for s in grammar.parse(sites, model.sites))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from folkrnn import sites as grammar
-from folkrnn.models.folkrnn import SMALLEST_BATCH, FolkRNN
+from folkrnn.interventions.edited import Playable, number
+from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.visits import Visitor
 
 GATES = frozenset("iforu")
@@ -103,7 +104,7 @@ class Summary:
 
 
 @torch.no_grad()
-def summarise(model: FolkRNN, tunes: Sequence[np.ndarray], patterns: str | Iterable[str] = "l*.*") -> Summary:
+def summarise(model: Playable, tunes: Sequence[np.ndarray], patterns: str | Iterable[str] = "l*.*") -> Summary:
     """Returns the summary of the streams that `patterns` name over all steps of `tunes` (token ids from `<s>` on).
 
     For gates, `low` and `high` are the shares below 0.1 and above 0.9; for other streams, below −0.8 and above 0.8. The
@@ -114,7 +115,8 @@ def summarise(model: FolkRNN, tunes: Sequence[np.ndarray], patterns: str | Itera
     sums = {name: UnitSums(model.sites[name], name.split(".")[-1] in GATES) for name in names}
     order = sorted(range(len(tunes)), key=lambda k: len(tunes[k]), reverse=True)
     for start in range(0, len(order), BATCH):
-        _read(model, [tunes[k][:-1] for k in order[start : start + BATCH]], sums)
+        some = order[start : start + BATCH]
+        _read(model, [tunes[k][:-1] for k in some], some, sums)
     return Summary({name: part.per_unit() for name, part in sums.items()}, sum(len(ids) - 1 for ids in tunes))
 
 
@@ -130,14 +132,15 @@ def summarise_streams(streams: Iterable[tuple[str, np.ndarray]]) -> Summary:
     return Summary(found, max((part.rows for part in sums.values()), default=0))
 
 
-def _read(model: FolkRNN, tunes: Sequence[np.ndarray], sums: dict[str, UnitSums]) -> None:
-    """Steps through tunes sorted from long to short; those that have ended drop out at the bottom."""
+def _read(model: Playable, tunes: Sequence[np.ndarray], numbers: Sequence[int], sums: dict[str, UnitSums]) -> None:
+    """Steps through tunes sorted from long to short, of these numbers; those that have ended drop out at the bottom."""
     lengths = np.array([len(ids) for ids in tunes])
     height = max(SMALLEST_BATCH, len(tunes))
     tokens = torch.zeros(height, int(lengths.max()), dtype=torch.long)
     for row, ids in enumerate(tunes):
         tokens[row, : len(ids)] = torch.from_numpy(ids)
     state, stepper = model.initial_state(height), model.stepper()
+    number(model, state, numbers)
     alive = len(tunes)
 
     def add(site: str, value: Tensor) -> Tensor:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from folkrnn.interventions.edited import Edited, EditedStepper, Playable, number
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
-from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.stepper import Stepper
 from folkrnn.models.visits import SiteVisit
+from folkrnn.sampling.redraw import redraw
 from folkrnn.sampling.transcription import Sampling, Transcription
 from folkrnn.vocabulary import Vocabulary
 
@@ -19,7 +21,7 @@ LEGACY_LIMIT = 1_000
 
 
 def legacy(
-    model: FolkRNN,
+    model: Playable,
     vocabulary: Vocabulary,
     sampling: Sampling,
     prime: Sequence[int],
@@ -30,33 +32,42 @@ def legacy(
     """The authors' samplers: tunes one after the other, each draw `RandomState.choice`, 1,000 items at most."""
     webapp, stepper = sampling.rng == "legacy_webapp", model.stepper()
     rng = np.random.RandomState(seed)
-    for _ in range(sampling.tunes):
+    for tune in range(sampling.tunes):
         rng = np.random.RandomState(seed) if webapp else rng
-        yield _legacy_tune(stepper, vocabulary, sampling, prime, rng, webapp, visit)
+        yield _legacy_tune(stepper, vocabulary, sampling, prime, rng, webapp, visit, tune)
         if progress:
             progress(1)
 
 
 def _legacy_tune(
-    stepper: Stepper,
+    stepper: Stepper | EditedStepper,
     vocabulary: Vocabulary,
     sampling: Sampling,
     prime: Sequence[int],
     rng: np.random.RandomState,
     webapp: bool,
     visit: SiteVisit | None,
+    tune: int,
 ) -> Transcription:
     model, ids, probability, uniform = stepper.model, [vocabulary.start], [], []
     state = [tuple(part.clone() for part in layer) for layer in model.initial_state(SMALLEST_BATCH)]
+    number(model, state, [tune])
     while ids[-1] != vocabulary.end and len(ids) <= LEGACY_LIMIT:
         place = len(ids) - 1
         logits, state = stepper.step(torch.full((SMALLEST_BATCH,), ids[-1], device=model.device), state, visit)
         law = probabilities(logits[:1], sampling.temperature)
         primed = place < len(prime)
         u = rng.random_sample() if webapp or not primed else np.nan
-        token = prime[place] if primed else int(draw(law, torch.tensor([u])))
+        token = prime[place] if primed else _drawn(model, state, law, u, rng)
         ids.append(token)
         probability.append(float(law[0, token]))
         uniform.append(np.nan if primed else u)
     origin = tuple("given" if t < len(prime) else "drawn" for t in range(len(ids) - 1))
     return Transcription(np.array(ids), origin, np.array(probability), np.array(uniform), ids[-1] == vocabulary.end)
+
+
+def _drawn(model: Playable, state: list, law: Tensor, uniform: float, rng: np.random.RandomState) -> int:
+    """The token that the uniform draws, or the next of the same stream that is accepted."""
+    chosen = draw(law, torch.tensor([uniform]))
+    rejected = model.rejected(state) if isinstance(model, Edited) else None
+    return int(chosen if rejected is None else redraw(law, chosen, rejected, [rng.random_sample]))

@@ -7,11 +7,13 @@ from itertools import islice
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from folkrnn.interventions.edited import Edited, Playable, number
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
-from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.visits import SiteVisit
 from folkrnn.sampling.legacy import legacy
+from folkrnn.sampling.redraw import redraw, side_stream
 from folkrnn.sampling.replay import Uniforms, tune_uniforms
 from folkrnn.sampling.transcription import Sampling, Transcription
 from folkrnn.vocabulary import Vocabulary
@@ -19,7 +21,7 @@ from folkrnn.vocabulary import Vocabulary
 
 @torch.no_grad()
 def generate(
-    model: FolkRNN,
+    model: Playable,
     vocabulary: Vocabulary,
     sampling: Sampling,
     seed: int,
@@ -37,7 +39,7 @@ def generate(
     prime = vocabulary.encode(sampling.prime)
     if sampling.rng == "per_tune":
         draws = uniforms or tune_uniforms(seed, sampling.max_tokens + 1)
-        batch = _LiveBatch(model, vocabulary, sampling, prime, draws, visit)
+        batch = _LiveBatch(model, vocabulary, sampling, prime, seed, draws, visit)
         return batch.run(progress)
     return list(legacy(model, vocabulary, sampling, prime, seed, visit, progress))
 
@@ -51,15 +53,17 @@ class _LiveBatch:
 
     def __init__(
         self,
-        model: FolkRNN,
+        model: Playable,
         vocabulary: Vocabulary,
         sampling: Sampling,
         prime: Sequence[int],
+        seed: int,
         uniforms: Uniforms,
         visit: SiteVisit | None,
     ) -> None:
         self.model, self.vocabulary, self.sampling = model, vocabulary, sampling
-        self.prime, self.uniforms, self.visit = np.array(prime, dtype=np.int64), uniforms, visit
+        self.prime, self.visit = np.array(prime, dtype=np.int64), visit
+        self.seed, self.uniforms = seed, uniforms
         self.stepper = model.stepper()
         self.finished: dict[int, Transcription] = {}
         self.waiting = iter(range(sampling.tunes))
@@ -68,11 +72,12 @@ class _LiveBatch:
         self.ids = np.full((count, longest + 1), vocabulary.start)
         self.probability, self.uniform = np.zeros((count, longest)), np.zeros((count, longest))
         self.slots = np.arange(count)
-        for slot, number in enumerate(islice(self.waiting, count)):
-            self._begin(slot, number)
+        for slot, tune in enumerate(islice(self.waiting, count)):
+            self._begin(slot, tune)
         height = max(SMALLEST_BATCH, count)
         self.last = torch.full((height,), vocabulary.start)
         self.state = [tuple(part.clone() for part in layer) for layer in model.initial_state(height)]
+        number(model, self.state, self.number.tolist())
 
     def run(self, progress: Callable[[int], None] | None) -> list[Transcription]:
         while len(self.slots):
@@ -92,6 +97,8 @@ class _LiveBatch:
         logits, self.state = self.stepper.step(self.last.to(self.model.device), self.state, self.visit)
         law = probabilities(logits[: len(slots)], self.sampling.temperature)
         chosen = draw(law, torch.from_numpy(self.uniform[slots, step]))
+        if isinstance(self.model, Edited):
+            chosen = self._redrawn(law, chosen)
         if len(self.prime):
             given = step < len(self.prime)
             chosen[torch.from_numpy(given)] = torch.from_numpy(self.prime[step[given]])
@@ -103,6 +110,14 @@ class _LiveBatch:
         done = (tokens == self.vocabulary.end) | (step + 1 >= self.sampling.max_tokens)
         if done.any():
             self._replace(np.flatnonzero(done))
+
+    def _redrawn(self, law: Tensor, chosen: Tensor) -> Tensor:
+        """Draws again what is not accepted, from side streams of (tune, step)."""
+        rejected = self.model.rejected(self.state)
+        if rejected is None:
+            return chosen
+        keys = zip(self.number[self.slots], self.length[self.slots], strict=True)
+        return redraw(law, chosen, rejected, [side_stream(self.seed, int(tune), int(step)) for tune, step in keys])
 
     def _replace(self, rows: np.ndarray) -> None:
         free = []
@@ -133,6 +148,7 @@ class _LiveBatch:
         for layer, first in zip(self.state, self.model.initial_state(1), strict=True):
             for part, start in zip(layer, first, strict=True):
                 part[row] = start[0]
+        number(self.model, self.state, [int(self.number[self.slots[row]])], row)
 
     def _drop(self, rows: Sequence[int]) -> None:
         kept = np.delete(np.arange(len(self.slots)), rows)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyses.measures import spectra
+from folkrnn import spectra
 
 
 def train(period: int, steps: int = 144, start: int = 0) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses.measures.displacement import displaced, displacement, factor, factor_of_others
+from folkrnn.interventions.displacement import displaced, displacement, factor, factor_of_others
 from folkrnn.refusal import Refusal
 
 probabilities = st.floats(1e-6, 1 - 1e-6)

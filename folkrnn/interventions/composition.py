@@ -1,0 +1,86 @@
+"""Interventions together: checked, settled, applied in order, accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from folkrnn.interventions.edited import Edited
+from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.interventions.ledger import keep_accounts
+from folkrnn.refusal import Refusal
+
+Interventions = Mapping[str, Intervention]
+
+
+def check(interventions: Interventions, model: Any, setting: Setting) -> None:
+    """Raises Refusal where one does not fit the model or two contradict each other, as far as that is known."""
+    for name, intervention in interventions.items():
+        if model.family not in intervention.families:
+            raise Refusal(
+                f"intervention={name} changes {', '.join(intervention.families)}; these weights are of a {model.family}"
+            )
+        try:
+            intervention.check(model, setting)
+        except Refusal as refusal:
+            raise Refusal(f"intervention={name}: {refusal}") from refusal
+    refuse_conflicts(interventions, model)
+
+
+def refuse_conflicts(interventions: Interventions, model: Any) -> None:
+    """Raises Refusal where two interventions each determine the value of one unit or token."""
+    for (first, one), (second, other) in combinations(interventions.items(), 2):
+        shared = sorted(one.fixes(model) & other.fixes(model))
+        if shared:
+            site, unit = shared[0]
+            raise Refusal(
+                f"intervention={first} and intervention={second} both determine {site}[{unit}]"
+                f"{f' and {len(shared) - 1} more' if len(shared) > 1 else ''}; let only one of them have it"
+            )
+
+
+def settle(interventions: Interventions, model: Any, setting: Setting) -> dict[str, Intervention]:
+    """Returns the interventions with the units that their selectors choose, all measured on the unchanged model."""
+    settled = {name: intervention.settled(model, setting) for name, intervention in interventions.items()}
+    refuse_conflicts(settled, model)
+    return settled
+
+
+def apply(interventions: Interventions, model: Any, setting: Setting) -> tuple[Any, list[Account]]:
+    """Returns the model after all (settled) interventions, in order, and what is known of the change at once."""
+    accounts = []
+    for name, intervention in interventions.items():
+        known = set(map(id, edits_of(model)))
+        model, account = intervention.edit(model, setting)
+        for edit in edits_of(model):
+            if id(edit) not in known:
+                edit.name = name
+        accounts.append(Account(name, account.metrics, account.tables))
+    return model, accounts
+
+
+def edits_of(model: Any) -> tuple[Any, ...]:
+    """Returns every edit of streams and draws that a model has."""
+    return (*model.edits, *model.rejections) if isinstance(model, Edited) else ()
+
+
+def matched(interventions: Interventions, draw: int, seed: int) -> dict[str, Intervention] | None:
+    """Returns the settled interventions, each that chooses units on as many random ones; None where none does."""
+    there = {
+        name: intervention.matched(_seed(seed, draw, k)) for k, (name, intervention) in enumerate(interventions.items())
+    }
+    if not any(there.values()):
+        return None
+    return {name: there[name] or intervention for name, intervention in interventions.items()}
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def account(model: Any, accounts: Sequence[Account], tunes: Sequence[np.ndarray], setting: Setting) -> list[Account]:
+    """Returns the accounts with what the edits did to these tunes (token ids from `<s>` on), step by step."""
+    return keep_accounts(model, accounts, tunes, setting) if isinstance(model, Edited) else list(accounts)

@@ -1,0 +1,168 @@
+"""Cutting units: what they say is no longer read (parts 6 and 7 of the blog).
+
+Three cuts, named apart. `output`: what reads the unit from above, the softmax layer or the next layer's gates, gets
+zeros. `recurrence`: what reads it in its own layer at the next step does. `both` is the same as holding its h at zero.
+Cut always, it is zeroed columns of matrices: a changed copy of the model that costs nothing per token. Within a window
+it is an edit of what the columns add.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from folkrnn.interventions.edited import OUT, Edit, Moment, Playable, base_of, with_base, with_edits
+from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.selectors import Chosen, Selector, Units, known_units, selector
+from folkrnn.interventions.where import ALWAYS, Window, window
+from folkrnn.interventions.writes import Rows, Write
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.recurrent import GATES
+from folkrnn.refusal import Refusal
+
+Where = Literal["output", "recurrence", "both"]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Units that a selector chooses, cut where `where` says, within a window."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    select: Selector
+    where: Where = "output"
+    window: Window = ALWAYS
+
+    def __post_init__(self) -> None:
+        if self.where not in get_args(Where):
+            raise Refusal(f"where={self.where}: units can be cut at {', '.join(get_args(Where))}")
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        self.select.check(model, setting)
+        self.window.check(setting.vocabulary, setting.max_tokens)
+
+    def settled(self, model: FolkRNN, setting: Setting) -> Cut:
+        return replace(self, select=self.select.choose(base_of(model), setting))
+
+    def matched(self, seed: int) -> Cut | None:
+        return replace(self, select=self.select.like(seed)) if isinstance(self.select, Chosen) else None
+
+    def fixes(self, model: Any) -> frozenset[tuple[str, int]]:
+        known = known_units(self.select, model)
+        return frozenset((f"l{layer}.h", int(unit)) for layer, units in known.items() for unit in units)
+
+    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+        base = base_of(model)
+        chosen = self.select.choose(base, setting)
+        account = Account("cut", self._metrics(base, chosen), {"units": chosen.listing()})
+        if self.window.always:
+            return with_base(model, without(base, chosen.units, self.where)), account
+        rows = self.window.rows(setting.vocabulary, base.device)
+        return with_edits(model, setting.vocabulary, self._edits(base, chosen.units, rows)), account
+
+    def _metrics(self, model: FolkRNN, chosen: Chosen) -> dict[str, float]:
+        layers = len(chosen.units)
+        metrics = {"units": float(chosen.count), "fraction": chosen.count / (model.units * layers) if layers else 0.0}
+        top = chosen.units.get(len(model.layers))
+        if top is not None and self.where != "recurrence":
+            weight = model.softmax_weight.detach()
+            metrics["softmax_energy"] = float(weight[:, torch.from_numpy(top)].square().sum() / weight.square().sum())
+        return metrics
+
+    def _edits(self, model: FolkRNN, units: Units, rows: Rows) -> list[Edit]:
+        found: list[Edit] = []
+        for layer, some in units.items():
+            index = torch.from_numpy(np.asarray(some)).to(model.device)
+            if not len(index):
+                continue
+            top = layer == len(model.layers)
+            if self.where == "both" or (self.where == "output" and top):
+                site = f"l{layer}.h" if self.where == "both" else OUT
+                found.append(Write("", site, lambda part, _: torch.zeros_like(part), rows, index))
+            elif self.where == "output":
+                found += _without_product(model, layer + 1, f"l{layer}.h", index, rows)
+            else:
+                found += _without_product(model, layer, "", index, rows)
+        return found
+
+
+def cut(
+    where: Where = "output",
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
+    *,
+    select: str = "indices",
+    layer: Any = None,
+    units: Any = None,
+    units_base: int = 0,
+    fraction: float | None = None,
+    count: int | None = None,
+    threshold: float | None = None,
+    by: str = "norm",
+    jointly: bool = False,
+    period: float = 9.0,
+    half_width: float = 0.5,
+    dc: bool = True,
+    token: str = "measure",
+    tunes: int = 16,
+    complement: bool = False,
+) -> Cut:
+    """Returns the cut that settings describe (see `selectors.selector` and `where.window`)."""
+    chosen = selector(
+        select,
+        layer=layer,
+        units=units,
+        units_base=units_base,
+        fraction=fraction,
+        count=count,
+        threshold=threshold,
+        by=by,
+        jointly=jointly,
+        period=period,
+        half_width=half_width,
+        dc=dc,
+        token=token,
+        tunes=tunes,
+        complement=complement,
+    )
+    return Cut(chosen, where, window(steps, bars, parts, after))
+
+
+@torch.no_grad()
+def without(model: FolkRNN, units: Units, where: Where) -> FolkRNN:
+    """Returns a copy of the model in which nobody reads the units where they are cut."""
+    changed = copy.deepcopy(model)
+    for layer, some in units.items():
+        columns = torch.from_numpy(np.asarray(some)).to(model.device)
+        if where in ("output", "both"):
+            top = layer == len(model.layers)
+            (changed.softmax_weight if top else changed.layers[layer].weight_ih)[:, columns] = 0
+        if where in ("recurrence", "both"):
+            changed.layers[layer - 1].weight_hh[:, columns] = 0
+    return changed
+
+
+def _without_product(model: FolkRNN, layer: int, source: str, units: Tensor, rows: Rows) -> list[Edit]:
+    """Edits that take off from the gates of `layer` what some units add: h of `source`, or of the step before."""
+    whole = model.layers[layer - 1].weight_ih if source else model.layers[layer - 1].weight_hh
+    gates = GATES[model.cell]
+    found: list[Edit] = []
+    for name, weight in zip(gates, whole.detach().chunk(len(gates)), strict=True):
+        columns = weight[:, units].t().contiguous()
+        gated = f"l{layer}.r" if name == "n" and not source else ""
+
+        def make(part: Tensor, moment: Moment, columns: Tensor = columns, gated: str = gated) -> Tensor:
+            h = moment.seen[source] if source else moment.before[layer - 1][0]
+            added = h[:, units] @ columns
+            return part - (moment.seen[gated] * added if gated else added)
+
+        looks_at = frozenset(filter(None, (source, gated)))
+        found.append(Write("", f"l{layer}.{name}.pre", make, rows, looks_at=looks_at))
+    return found

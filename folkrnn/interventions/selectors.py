@@ -1,0 +1,402 @@
+"""Which units: by rank of a statistic, at random, by number, or all but those another selector chooses.
+
+Statistics are measured on tunes that the unchanged model wrote or reads (`Setting.control`). Layers count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+
+from folkrnn import spectra
+from folkrnn.datasets.batches import pad
+from folkrnn.interventions.edited import base_of
+from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.where import token_ids
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal, did_you_mean
+
+Units = dict[int, np.ndarray]
+"""Layer to units, ascending."""
+
+Layers = tuple[int, ...] | None
+"""None: the top one; empty: all."""
+
+STATISTICS = ("period", "norm", "mean", "largest", "variance", "token")
+"""Share of power around a period; norm of the column by which it is read; mean, largest |h|; variance of h; correlation
+with the type of the next token."""
+
+BATCH = 16
+
+
+class Selector(Protocol):
+    """A rule that chooses units."""
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        """Raises Refusal for a layer, unit, share or token outside its bounds."""
+
+    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+        """Returns the units, and the table behind the choice."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A choice that is made; itself a selector. `table` has a row per unit: layer, unit, score, chosen."""
+
+    units: Units
+    table: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        for layer, units in self.units.items():
+            check_layer(layer, model)
+            beyond = [int(unit) for unit in units if not 0 <= unit < model.units]
+            if beyond:
+                raise Refusal(f"unit {beyond[0]} does not exist; layer {layer} has units 0 to {model.units - 1}")
+
+    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+        return self
+
+    def like(self, seed: int) -> Random:
+        """Returns as many random units in each layer."""
+        sizes = {layer: len(units) for layer, units in self.units.items()}
+        return Random(sizes=tuple(sizes.items()), seed=seed)
+
+    def listing(self) -> pd.DataFrame:
+        """Returns the table, or where nothing was measured the chosen units."""
+        if len(self.table):
+            return self.table
+        parts = [(layer, int(unit)) for layer, units in self.units.items() for unit in units]
+        return pd.DataFrame(parts, columns=["layer", "unit"])
+
+    @property
+    def count(self) -> int:
+        return sum(len(units) for units in self.units.values())
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Units by number, the same in each layer; `base` is the first number (1 for those of the blog and the paper)."""
+
+    units: tuple[int, ...]
+    layers: Layers = None
+    base: int = 0
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        layers_of(self.layers, model)
+        if self.base not in (0, 1):
+            raise Refusal(f"units_base is {self.base}; units count from 0 or from 1")
+        beyond = [unit for unit in self.units if not self.base <= unit < model.units + self.base]
+        if beyond:
+            last = model.units + self.base - 1
+            raise Refusal(f"unit {beyond[0]} does not exist; counted from {self.base}, units are {self.base} to {last}")
+
+    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+        units = np.unique(np.array(self.units, dtype=int) - self.base)
+        return Chosen(dict.fromkeys(layers_of(self.layers, model), units))
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Units by a statistic: the top (or bottom) `fraction` or `count`, else all whose score reaches `threshold`."""
+
+    by: str = "period"
+    layers: Layers = None
+    fraction: float | None = None
+    count: int | None = None
+    threshold: float | None = None
+    smallest: bool = False
+    jointly: bool = False
+    """Rank over all layers at once instead of in each."""
+    period: float = 9.0
+    half_width: float = 0.5
+    dc: bool = True
+    """Whether the mean counts towards a unit's power."""
+    token: str = "measure"
+    """Token type, or tokens, that the next token is compared with."""
+    tunes: int = 16
+    """Most tunes to measure on."""
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        layers_of(self.layers, model)
+        check_size(self.fraction, self.count, model)
+        if self.by not in STATISTICS:
+            raise Refusal(f"by={self.by}: no such statistic{did_you_mean(self.by, STATISTICS)}; there are {STATISTICS}")
+        if self.fraction is None and self.count is None and self.threshold is None:
+            raise Refusal("how many units? Give cut.fraction (a share from 0 to 1), a count or a threshold")
+        if not 2 + self.half_width <= self.period <= spectra.LENGTH:
+            raise Refusal(f"period is {self.period:g}; it must lie between 2 + half_width and {spectra.LENGTH} steps")
+        if self.tunes < 1:
+            raise Refusal(f"tunes is {self.tunes}; it must be at least 1")
+        token_ids(self.token, setting.vocabulary)
+
+    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+        scores = score(self, model, setting)
+        signed = {layer: -values if self.smallest else values for layer, values in scores.items()}
+        units = self._among(signed)
+        return Chosen(units, score_table(scores, units))
+
+    def _among(self, scores: dict[int, np.ndarray]) -> Units:
+        if self.fraction is None and self.count is None:
+            limit = -self.threshold if self.smallest else self.threshold
+            return {layer: np.flatnonzero(values >= limit) for layer, values in scores.items()}
+        if not self.jointly:
+            return {
+                layer: _top(values, size_of(self.fraction, self.count, len(values))) for layer, values in scores.items()
+            }
+        layers, width = list(scores), len(next(iter(scores.values())))
+        best = _top(np.concatenate(list(scores.values())), size_of(self.fraction, self.count, width * len(layers)))
+        return {layer: best[best // width == k] % width for k, layer in enumerate(layers)}
+
+
+@dataclass(frozen=True)
+class Random:
+    """Units at random: a share or number of each layer, or as many as another selector chooses there."""
+
+    layers: Layers = None
+    fraction: float | None = None
+    count: int | None = None
+    like: Selector | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
+    """(layer, number of units), where they are known."""
+    seed: int | None = None
+    """None: that of the run."""
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        layers_of(self.layers, model)
+        check_size(self.fraction, self.count, model)
+        if self.like is not None:
+            self.like.check(model, setting)
+        elif self.fraction is None and self.count is None:
+            raise Refusal("how many units at random? Give cut.fraction (a share from 0 to 1) or a count")
+
+    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+        if self.sizes:
+            sizes = dict(self.sizes)
+        elif self.fraction is None and self.count is None:
+            sizes = {layer: len(units) for layer, units in self.like.choose(model, setting).units.items()}
+        else:
+            size = size_of(self.fraction, self.count, model.units)
+            sizes = dict.fromkeys(layers_of(self.layers, model), size)
+        rng = np.random.default_rng([setting.seed if self.seed is None else self.seed, _RANDOM_UNITS])
+        return Chosen(_drawn(sizes, model.units, rng))
+
+
+@dataclass(frozen=True)
+class Complement:
+    """All units of the layers but those that another selector chooses."""
+
+    of: Selector
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        self.of.check(model, setting)
+
+    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+        chosen = self.of.choose(model, setting)
+        every = np.arange(model.units)
+        units = {layer: np.setdiff1d(every, taken) for layer, taken in chosen.units.items()}
+        table = chosen.table.assign(chosen=~chosen.table["chosen"]) if len(chosen.table) else chosen.table
+        return Chosen(units, table)
+
+
+def selector(
+    select: str = "indices",
+    *,
+    layer: int | str | Sequence[int] | None = None,
+    units: Sequence[int] | None = None,
+    units_base: int = 0,
+    fraction: float | None = None,
+    count: int | None = None,
+    threshold: float | None = None,
+    by: str = "norm",
+    jointly: bool = False,
+    period: float = 9.0,
+    half_width: float = 0.5,
+    dc: bool = True,
+    token: str = "measure",
+    tunes: int = 16,
+    complement: bool = False,
+) -> Selector:
+    """Returns the selector that settings describe: `select` is one of SELECTS."""
+    if select not in SELECTS:
+        raise Refusal(f"select={select}: no such way{did_you_mean(select, SELECTS)}; there are {', '.join(SELECTS)}")
+    layers = _layers(layer)
+    periodic = Ranked(
+        "period", layers, fraction, count, threshold, False, jointly, period, half_width, dc, token, tunes
+    )
+    if select == "indices":
+        if units is None:
+            raise Refusal("which units? Give cut.units=[60,97,156] (from 0), or another way to select them")
+        found: Selector = Indices(tuple(units), layers, units_base)
+    elif select == "random":
+        found = Random(layers, fraction, count, periodic if threshold is not None else None)
+    elif select == "periodic":
+        found = periodic
+    else:
+        statistic = "token" if select == "token" else by
+        found = Ranked(
+            statistic,
+            layers,
+            fraction,
+            count,
+            threshold,
+            select == "smallest",
+            jointly,
+            period,
+            half_width,
+            dc,
+            token,
+            tunes,
+        )
+    return Complement(found) if complement else found
+
+
+SELECTS = ("indices", "periodic", "random", "largest", "smallest", "token")
+
+_RANDOM_UNITS = 6
+"""Keeps the choice of random units apart from other uses of the seed."""
+
+
+def score(rule: Ranked, model: FolkRNN, setting: Setting) -> dict[int, np.ndarray]:
+    """Returns the statistic of every unit, `[H]` per layer; a unit that it says nothing about has 0."""
+    layers = layers_of(rule.layers, model)
+    if rule.by == "norm":
+        return {layer: _column_norms(model, layer) for layer in layers}
+    sums: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
+    steps: list[int] = []
+    wanted = token_ids(rule.token, setting.vocabulary)
+    for ids, streams in read(model, setting.control()[: rule.tunes], [f"l{layer}.h" for layer in layers]):
+        steps.append(len(ids) - 1)
+        for layer in layers:
+            sums[layer].append(_statistic(rule, streams[f"l{layer}.h"], np.isin(ids[1:], wanted)))
+    if not steps:
+        raise Refusal("there are no tunes to measure units on")
+    weights = np.array(steps, float)[:, None]
+    return {layer: _over_tunes(rule.by, np.stack(found), weights) for layer, found in sums.items()}
+
+
+def _statistic(rule: Ranked, h: np.ndarray, event: np.ndarray) -> np.ndarray:
+    """The statistic of one tune: `[H]`; for those that need moments over all tunes, the moments `[H, M]`."""
+    if rule.by == "period":
+        return spectra.band_share(spectra.power(h, dc=rule.dc), len(h), rule.period, rule.half_width)
+    if rule.by == "largest":
+        return np.abs(h).max(0)
+    if rule.by == "mean":
+        return np.abs(h).mean(0)
+    h = h.astype(np.float64)
+    both = (h * event[:, None]).mean(0)
+    return np.stack([h.mean(0), (h**2).mean(0), both, np.full(len(both), event.mean())], axis=-1)
+
+
+def _over_tunes(by: str, found: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Statistics of all tunes `[N, H(, M)]` in one: the mean over tunes (of shares), over steps, or the largest."""
+    if by == "period":
+        known = np.isfinite(found)
+        return np.where(known, found, 0).sum(0) / np.maximum(1, known.sum(0))
+    if by == "largest":
+        return found.max(0)
+    if by == "mean":
+        return (found * weights).sum(0) / weights.sum()
+    mean, square, both, rate = ((found * weights[..., None]).sum(0) / weights.sum()).T
+    variance = np.maximum(0, square - mean**2)
+    if by == "variance":
+        return variance
+    scale = np.sqrt(variance * rate * (1 - rate))
+    return np.abs(both - mean * rate) / np.where(scale > 0, scale, 1) * (scale > 0)
+
+
+def _column_norms(model: FolkRNN, layer: int) -> np.ndarray:
+    """The norm of the column of the softmax layer, or of the next layer's input matrix, by which a unit is read."""
+    top = layer == len(model.layers)
+    weight = model.softmax_weight if top else model.layers[layer].weight_ih
+    return weight.detach().double().norm(dim=0).cpu().numpy()
+
+
+@torch.no_grad()
+def read(
+    model: FolkRNN, tunes: Sequence[np.ndarray], sites: Sequence[str]
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Yields (token ids `[N]`, streams `[N − 1, units]`) of every tune, read by the model without edits."""
+    plain = base_of(model)
+    for start in range(0, len(tunes), BATCH):
+        some = list(tunes[start : start + BATCH])
+        inputs, _ = pad(some, 0)
+        streams = {name: value.cpu().numpy() for name, value in plain.trace(inputs.to(plain.device), sites).items()}
+        for row, ids in enumerate(some):
+            yield ids, {name: value[row, : len(ids) - 1] for name, value in streams.items()}
+
+
+def score_table(scores: Mapping[int, np.ndarray], units: Units) -> pd.DataFrame:
+    """Returns one row per unit: layer, unit, score, and whether it was chosen."""
+    parts = [
+        pd.DataFrame(
+            {
+                "layer": layer,
+                "unit": np.arange(len(values)),
+                "score": values,
+                "chosen": np.isin(np.arange(len(values)), units[layer]),
+            }
+        )
+        for layer, values in scores.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def layers_of(layers: Layers, model: Any) -> tuple[int, ...]:
+    """Returns the layers meant, from 1; raises Refusal for one that the model lacks."""
+    if layers is None:
+        return (len(model.layers),)
+    for layer in layers:
+        check_layer(layer, model)
+    return layers or tuple(range(1, len(model.layers) + 1))
+
+
+def check_layer(layer: int, model: Any) -> None:
+    if not 1 <= layer <= len(model.layers):
+        raise Refusal(f"layer {layer} does not exist; this model has layers 1 to {len(model.layers)}")
+
+
+def check_size(fraction: float | None, count: int | None, model: Any) -> None:
+    """Raises Refusal for a share outside 0 to 1, a number outside 0 to H, or both at once."""
+    if fraction is not None and count is not None:
+        raise Refusal(f"fraction={fraction:g} and count={count} are both given; give one of them")
+    if fraction is not None and not 0 <= fraction <= 1:
+        raise Refusal(f"fraction is {fraction:g}; it must lie between 0 and 1")
+    if count is not None and not 0 <= count <= model.units:
+        raise Refusal(f"count is {count}; it must lie between 0 and {model.units}, the units of a layer")
+
+
+def size_of(fraction: float | None, count: int | None, units: int) -> int:
+    """Returns how many of `units` a share or number means: 20, 27, 33 % of 512 are 102, 138, 169."""
+    return round(fraction * units) if count is None else count
+
+
+def _layers(layer: int | str | Sequence[int] | None) -> Layers:
+    if layer is None:
+        return None
+    if layer == "all":
+        return ()
+    numbers = [layer] if isinstance(layer, int) else layer
+    if isinstance(numbers, str) or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
+        raise Refusal(f"layer={layer} is no layer; write a number from 1, a list of numbers, or all")
+    return tuple(numbers) or None
+
+
+def _drawn(sizes: Mapping[int, int], units: int, rng: np.random.Generator) -> Units:
+    """Of one order of all units per layer, so that more units at the same seed are the same ones and others."""
+    return {layer: np.sort(rng.permutation(units)[:size]) for layer, size in sizes.items()}
+
+
+def known_units(select: Selector, model: Any) -> Units:
+    """Returns the units where they are known without measuring, else none."""
+    if isinstance(select, Indices):
+        return {layer: np.array(select.units) - select.base for layer in layers_of(select.layers, model)}
+    return select.units if isinstance(select, Chosen) else {}
+
+
+def _top(values: np.ndarray, size: int) -> np.ndarray:
+    return np.sort(np.argsort(-values, kind="stable")[:size])
