@@ -122,7 +122,8 @@ def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None)
         draw_summary(summary), f"Every observed stream over {summary.rows} steps: the spread over its units."
     )
     tracked.log_findings(
-        "summary", Findings({}, {"streams": figure}, {"units": units, "streams": pd.DataFrame(summary.table())})
+        "summary",
+        Findings(figures={"streams": figure}, tables={"units": units, "streams": pd.DataFrame(summary.table())}),
     )
 
 
