@@ -34,6 +34,8 @@ SONGS = {
 }
 """What comes with music21 as ABC besides the Irish collections: folder and terms of use."""
 
+COLLECTED = ("all", "irish")
+
 _OTHER_REASONS = {
     "duplicate": "the same tune again",
     "token-not-in-vocabulary": "a token that folk-rnn has not",
@@ -148,15 +150,21 @@ def intervals(classes: np.ndarray) -> list[bytes]:
     return [row.tobytes() for row in np.where(rows >= FIRST_ON, rows - first + 1000, rows)]
 
 
-def melodies(bars: int = 2, meters: str = "all", path: str | None = None, form: str = "abc") -> MelodyCorpus:
+def melodies(
+    bars: int = 2, meters: str = "all", path: str | None = None, form: str = "abc", collections: str = "all"
+) -> MelodyCorpus:
     """Returns the slices of all tunes that come with music21 as ABC: the Irish collections, Essen, fife and pipe tunes.
 
-    With `path` those of other tunes: a file or folder of ABC, or with `form="tokens"` a file of folk-rnn's tokens, such
+    `collections="irish"` takes the Irish ones alone, whose terms do not exclude commercial use, as Essen's do. With
+    `path` those of other tunes: a file or folder of ABC, or with `form="tokens"` a file of folk-rnn's tokens, such
     as generated tunes. Tunes stand on C, as tokens have them, repeats played out; `meters="4/4"` keeps those that
     Magenta would. Melodies come back from a cache from the second time on.
     """
     rules = Rules(bars=bars, meters=meters)
-    corpus = _shipped_tunes() if path is None else _own_tunes(path, form)
+    if collections not in COLLECTED:
+        raise Refusal(f"collections={collections}: must be one of {', '.join(COLLECTED)}")
+    shipped = irish if collections == "irish" else _shipped_tunes
+    corpus = shipped() if path is None else _own_tunes(path, form)
     tunes, rejections = corpus.tunes, Counter(corpus.rejections)
     named = [(tune.title, " ".join(tune.tokens)) for tune in tunes]
     key = cache_key([("rules", repr(rules)), *named], folkrnn.melodies)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from folkrnn import filing
+from folkrnn.build import build
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.findings import Findings
 from folkrnn.interventions.composition import Interventions
@@ -21,6 +24,8 @@ from folkrnn.weights.folder import Weights
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from folkrnn.training.fit import Fitted
 
 DATA = MelodyCorpus
 """What its datasets are."""
@@ -38,11 +43,50 @@ def given(config: DictConfig, _: object) -> list[Any]:
 
 
 def check_training(config: DictConfig) -> None:
-    """Refuses: only folk-rnn is trained in this version."""
-    raise Refusal(
-        f"model={config.model.name} cannot be trained in this version; load a published checkpoint with "
-        "weights=magenta weights.path=…"
-    )
+    """Refuses a recipe or trainer that cannot train."""
+    from folkrnn.training.fit import TrainerSettings
+
+    build(config.recipe)
+    TrainerSettings(**trainer_settings(config))
+
+
+def fit(
+    config: DictConfig, weights: Weights, corpus: MelodyCorpus, checkpoints: Path, tracked: TrackedRun | None
+) -> Fitted:
+    """Returns the model trained as `recipe=` and `trainer=` say; what `tracked` is None for files nothing."""
+    from folkrnn.tracking.lightning import RunLogger
+    from folkrnn.training.fit import MELODIES, TrainerSettings
+    from folkrnn.training.fit import fit as train
+    from folkrnn.training.melody_watch import MelodyWatch
+
+    check_length(corpus, weights.model)
+    recipe, trainer = build(config.recipe).settled(weights.model), TrainerSettings(**trainer_settings(config))
+    logger, callbacks = None, []
+    if tracked is not None:
+        logger = RunLogger(tracked)
+        file_summary = partial(filing.file_summary, tracked)
+
+        def file_melody(midi: bytes, step: int) -> None:
+            tracked.log_bytes(midi, f"training/melody_after_{step:06d}.mid")
+
+        callbacks = [MelodyWatch(config.observation.sites, tracked.log_metrics, file_summary, file_melody)]
+    return train(weights.model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks, MELODIES)
+
+
+def check_length(corpus: MelodyCorpus, model: MusicVAE) -> None:
+    """Refuses a corpus whose melodies are not as long as the model's."""
+    if corpus.classes.shape[1] != model.sizes.max_seq_len:
+        raise Refusal(
+            f"dataset {corpus.name} has melodies of {corpus.classes.shape[1]} steps, the model reads "
+            f"{model.sizes.max_seq_len}; set dataset.bars={model.sizes.max_seq_len // 16}"
+        )
+
+
+def trainer_settings(config: DictConfig) -> dict[str, Any]:
+    """Returns the keys `trainer.*` that the training takes."""
+    from folkrnn.training.fit import TrainerSettings
+
+    return {name: config.trainer[name] for name in TrainerSettings.__dataclass_fields__ if name in config.trainer}
 
 
 def setting_of(config: DictConfig, _: object) -> Setting:
@@ -61,11 +105,7 @@ def observe(
     """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded."""
     count = min(config.sampling.tunes, len(corpus))
     chosen = np.sort(np.random.default_rng(config.seed).choice(len(corpus), count, replace=False))
-    if corpus.classes.shape[1] != model.sizes.max_seq_len:
-        raise Refusal(
-            f"dataset {corpus.name} has melodies of {corpus.classes.shape[1]} steps, the model reads "
-            f"{model.sizes.max_seq_len}; set dataset.bars={model.sizes.max_seq_len // 16}"
-        )
+    check_length(corpus, model)
     titles = [corpus.title(i) for i in chosen]
     tempi = corpus.quarters_per_minute[chosen]
     return LatentObservation(model, corpus.classes[chosen], titles, corpus, config.seed, tempi, chosen)

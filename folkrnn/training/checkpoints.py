@@ -15,7 +15,9 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from folkrnn.datasets.corpus import Corpus
+from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -85,10 +87,12 @@ def restore(states: Mapping[str, Any]) -> None:
     random.setstate((version, tuple(inner), following))
 
 
-def identity(model: FolkRNN, corpus: Corpus, recipe: Any, seed: int, max_epochs: int, precision: str) -> dict[str, str]:
+def identity(
+    model: FolkRNN | MusicVAE, corpus: Corpus | MelodyCorpus, recipe: Any, seed: int, max_epochs: int, precision: str
+) -> dict[str, str]:
     """Returns what a training is of: only a checkpoint of the very same can be gone on from."""
     return {
-        "model": f"{model.shape}, dropout {model.dropout}",
+        "model": f"{model.shape}, dropout {model.dropout}" if isinstance(model, FolkRNN) else model.shape,
         "recipe": f"{type(recipe).__name__}({', '.join(f'{k}={v}' for k, v in asdict(recipe).items())})",
         "data": f"{corpus.name} ({corpus.digest})",
         "seed": str(seed),

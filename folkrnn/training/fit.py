@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -14,12 +15,17 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
 from folkrnn.datasets.corpus import Corpus
+from folkrnn.datasets.melodies import MelodyCorpus
+from folkrnn.datasets.melody_batches import MelodyBatches
 from folkrnn.datasets.module import TuneBatches
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
+from folkrnn.training.autoencoder import AutoencoderRecipe, AutoencoderTraining
 from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, identity, read_progress
 from folkrnn.training.keep import Keep, stopping
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
+from folkrnn.training.lock import alone_in
 from folkrnn.training.pace import Pace, ProgressBar
 
 
@@ -53,30 +59,54 @@ class TrainerSettings:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model and how well it predicts the validation tunes."""
+    """A trained model and how well it does on the validation side."""
 
-    model: FolkRNN
+    model: FolkRNN | MusicVAE
     validation_loss: float
-    """Nats per token of the best checkpoint, whose parameters the model has."""
+    """That of the best checkpoint, whose parameters the model has: nats per token, of a MusicVAE per melody."""
     updates: int
     checkpoint: Path
 
 
+@dataclass(frozen=True)
+class Loop:
+    """What a family brings to the loop that all are trained by."""
+
+    module: Callable[[Any, Any], pl.LightningModule]
+    """Makes it from the model, which must be its `model`, and the recipe; it logs `validation/loss`."""
+    batches: Callable[[Any, Any, int, tuple[int, int]], pl.LightningDataModule]
+    """Makes them from corpus, recipe, seed and what a resumed training has seen: (epoch, batches of it)."""
+
+
+def _tunes(corpus: Corpus, recipe: TrainingRecipe, seed: int, skip: tuple[int, int]) -> TuneBatches:
+    return TuneBatches(corpus, recipe.batch_size, seed, recipe.batching, recipe.split, skip)
+
+
+def _melodies(corpus: MelodyCorpus, recipe: AutoencoderRecipe, seed: int, skip: tuple[int, int]) -> MelodyBatches:
+    return MelodyBatches(corpus, recipe.batch_size, seed, recipe.transpose, recipe.moved, skip)
+
+
+TUNES = Loop(LanguageModelTraining, _tunes)
+MELODIES = Loop(AutoencoderTraining, _melodies)
+
+
 def fit(
-    model: FolkRNN,
-    corpus: Corpus,
-    recipe: TrainingRecipe,
+    model: FolkRNN | MusicVAE,
+    corpus: Corpus | MelodyCorpus,
+    recipe: TrainingRecipe | AutoencoderRecipe,
     settings: TrainerSettings,
     seed: int,
     folder: Path,
     logger: Logger | None = None,
     callbacks: Sequence[Callback] = (),
+    loop: Loop = TUNES,
 ) -> Fitted:
-    """Returns `model` trained on the corpus, with the parameters of its best validation epoch.
+    """Returns `model` trained on the corpus by the family's `loop`, with the parameters of its best validation epoch.
 
     Checkpoints are `folder/best.ckpt` and `folder/last.ckpt`. With `settings.resume` training goes on from the last,
     from within an epoch too, and arrives (on a CPU, with as many threads) at the very parameters of a training that was
-    never cut off. Raises Refusal for a checkpoint of another configuration and where the loss is no longer a number.
+    never cut off. Raises Refusal for a checkpoint of another configuration, where another training is at work in the
+    folder, and where the loss is no longer a number.
     SIGTERM and Ctrl-C finish the batch and write the last checkpoint first; then SystemExit(143) or KeyboardInterrupt
     is raised, unless an earlier handler raises something else.
     """
@@ -93,8 +123,8 @@ def fit(
     mine = identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision)
     progress = read_progress(last, mine) if settings.resume else None
     epoch, batch = progress["position"] if progress else (0, 0)
-    batches = TuneBatches(corpus, recipe.batch_size, seed, recipe.batching, recipe.split, skip=(epoch, batch))
-    with stopping() as stop:
+    batches = loop.batches(corpus, recipe, seed, (epoch, batch))
+    with alone_in(folder), stopping() as stop:
         keep = Keep(folder, mine, stop, settings.save_every, settings.save_every_updates, settings.patience, progress)
         trainer = pl.Trainer(
             max_epochs=settings.max_epochs,
@@ -114,7 +144,7 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        training = LanguageModelTraining(model, recipe)
+        training = loop.module(model, recipe)
         trainer.fit(training, batches, ckpt_path=last if settings.resume else None, weights_only=True)
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     training.load_state_dict(best["state_dict"])

@@ -1,7 +1,7 @@
-"""Weights on disk: a folder with `model.safetensors` (the parameters and nothing else), `vocabulary.json`, `card.md`
-and, where it is known how the training went, `curve.csv`.
+"""Weights on disk: a folder with `model.safetensors` (the parameters and nothing else), `vocabulary.json` (of a FolkRNN),
+`card.md` and, where it is known how the training went, `curve.csv`.
 
-Sizes and cell follow from the tensors' shapes. Nothing in the folder is executed or instantiated.
+Sizes and cell follow from the tensors' shapes; the lengths of a MusicVAE stand in the metadata of `model.safetensors`. Nothing in the folder is executed or instantiated.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import curve as curves
 from folkrnn.weights.curve import Curve
+from folkrnn.weights.musicvae_folder import MARK, metadata, musicvae_of
 
 PARAMETERS, VOCABULARY, CARD = "model.safetensors", "vocabulary.json", "card.md"
 
@@ -59,8 +60,8 @@ class Weights:
 
 def save(
     folder: Path,
-    model: FolkRNN,
-    vocabulary: Vocabulary,
+    model: FolkRNN | MusicVAE,
+    vocabulary: Vocabulary | None,
     card: str,
     dtype: torch.dtype = torch.float16,
     curve: Curve | None = None,
@@ -68,8 +69,10 @@ def save(
     """Writes the files of a weights folder, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in model.state_dict().items()}
-    write_whole(folder / PARAMETERS, safetensors.torch.save(tensors))
-    write_whole(folder / VOCABULARY, json.dumps(vocabulary.tokens, ensure_ascii=False, indent=0).encode())
+    lengths = metadata(model) if isinstance(model, MusicVAE) else None
+    write_whole(folder / PARAMETERS, safetensors.torch.save(tensors, lengths))
+    if vocabulary is not None:
+        write_whole(folder / VOCABULARY, json.dumps(vocabulary.tokens, ensure_ascii=False, indent=0).encode())
     write_whole(folder / CARD, card.encode())
     if curve is not None:
         write_whole(folder / curves.FILE, curves.to_csv(curve).encode())
@@ -82,8 +85,11 @@ def load(place: Path) -> Weights:
     """
     file = place / PARAMETERS if place.is_dir() else place
     tensors = read_tensors(file)
-    vocabulary = read_vocabulary(file.parent) or assumed(file)
-    model = model_of(tensors, str(file), vocabulary)
+    if MARK in tensors:
+        vocabulary, model = None, musicvae_of(tensors, _metadata(file), str(file))
+    else:
+        vocabulary = read_vocabulary(file.parent) or assumed(file)
+        model = model_of(tensors, str(file), vocabulary)
     card = _text(file.parent / CARD) or ""
     return Weights(model, vocabulary, str(place), digest(model), card, curve=curves.read(file.parent))
 
@@ -105,6 +111,11 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise Refusal(f"{file} is not a whole safetensors file: {str(error).splitlines()[0]}") from None
     return {name: value.float() for name, value in tensors.items()}
+
+
+def _metadata(file: Path) -> dict[str, str]:
+    with safetensors.safe_open(file, "pt") as content:
+        return content.metadata() or {}
 
 
 def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary) -> FolkRNN:
@@ -142,7 +153,7 @@ def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary)
     return model.eval()
 
 
-def digest(model: FolkRNN) -> str:
+def digest(model: FolkRNN | MusicVAE) -> str:
     """Returns SHA-256 over names and single-precision values of all parameters, 16 hexadecimal digits."""
     hasher = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):

@@ -14,6 +14,7 @@ from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights import folder
 from folkrnn.weights.folder import Weights
+from folkrnn.weights.musicvae_folder import MARK, musicvae_of
 
 OURS = "folkrnn"
 """Key of a checkpoint of our own training, under which its vocabulary may stand."""
@@ -35,6 +36,9 @@ def load(file: Path) -> Weights:
     if not isinstance(state, dict):
         raise Refusal(f"{file} is not a Lightning checkpoint: it has no state_dict")
     tensors = _tensors(state, file)
+    if MARK in tensors:
+        model = musicvae_of(tensors, _lengths(content), str(file))
+        return Weights(model, None, str(file), folder.digest(model))
     vocabulary = _vocabulary(content) or folder.read_vocabulary(file.parent) or folder.assumed(file)
     model = folder.model_of(tensors, str(file), vocabulary)
     return Weights(model, vocabulary, str(file), folder.digest(model))
@@ -71,6 +75,13 @@ def _tensors(state: Mapping[Any, Any], file: Path) -> dict[str, Tensor]:
     if not all(value.is_floating_point() and value.layout == torch.strided for value in state.values()):
         raise Refusal(f"{file}: its state_dict holds what are no floating-point numbers")
     return {name.removeprefix("model."): value.float() for name, value in state.items()}
+
+
+def _lengths(content: Mapping[Any, Any]) -> Mapping[str, object]:
+    """The sizes that our training of a MusicVAE writes among the settings."""
+    settings = content.get("hyper_parameters")
+    sizes = settings.get("sizes") if isinstance(settings, dict) else None
+    return sizes if isinstance(sizes, dict) else {}
 
 
 def _vocabulary(content: Mapping[Any, Any]) -> Vocabulary | None:

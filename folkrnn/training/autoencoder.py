@@ -1,0 +1,254 @@
+"""Training a MusicVAE: the recipe, and the LightningModule that follows it (facts on MusicVAE, section 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from folkrnn.datasets.melody_batches import MelodyBatch
+from folkrnn.models.melody_tensors import NOTHING, valid_steps
+from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.recurrent import RecurrentLayer
+from folkrnn.refusal import Refusal
+from folkrnn.training.musicvae_objective import elbo
+
+
+class AutoencoderRecipe(Protocol):
+    """What a recipe decides; `recipe=` names one."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def transpose(self) -> int: ...
+    @property
+    def moved(self) -> float: ...
+    @property
+    def free_bits(self) -> float: ...
+
+    def settled(self, model: MusicVAE) -> AutoencoderRecipe:
+        """Returns the recipe with what it leaves to the model's sizes filled in."""
+        ...
+
+    def prepare(self, model: MusicVAE, seed: int) -> None:
+        """Sets what the recipe wants otherwise in an untrained model."""
+
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
+
+    def rate(self, update: int, total: int) -> float:
+        """Returns the learning rate of an update (from 0) out of `total`."""
+        ...
+
+    def beta(self, update: int, total: int) -> float:
+        """Returns the weight of the KL in an update (from 0) out of `total`."""
+        ...
+
+    @property
+    def last_beta(self) -> float:
+        """The weight that β comes to: that of the validation loss."""
+        ...
+
+    def steps(self, model: MusicVAE, update: int, total: int) -> int:
+        """Returns at how many steps the melodies of an update are cut."""
+        ...
+
+    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int) -> Tensor:
+        """Returns logits `[B, T, D]` of `melodies [B, T]` given z, reading what the recipe lets the decoder read."""
+        ...
+
+    def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Returns the norm of all gradients, having clipped them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`recipe=modern`: made to learn from a hundredth of the melodies that Magenta's schedules take.
+
+    AdamW with warm-up and cosine decay; β rises linearly to its last value; parts of the decoder's inputs are hidden,
+    so that what it needs must come through z, and others replaced by its own samples of a first, teacher-forced pass
+    (parallel scheduled sampling, Duckworth et al. 2019), which keeps both passes fused.
+    """
+
+    learning_rate: float = 2e-3
+    final_share: float = 0.01
+    """Learning rate at the end, as a share of `learning_rate`."""
+    warmup_updates: int = 100
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    batch_size: int = 128
+    transpose: int = 5
+    """Training melodies are moved by up to so many semitones, up or down."""
+    moved: float = 0.5
+    """Share of them that are moved; the others stand where the corpus has them."""
+    last_beta: float = 0.05
+    beta_warmup: float = 0.3
+    """Share of all updates over which β rises."""
+    free_bits: float = 0.0
+    """Bits of the whole KL that cost nothing."""
+    hidden: float = 0.3
+    """Share of the decoder's inputs that are taken away."""
+    own: float = 0.0
+    """Share of the decoder's inputs that are its own samples."""
+    shortest: int = 4
+    """Steps that melodies are cut at in the first update; flat models only, as a conductor takes whole melodies."""
+    growth: float = 0.6
+    """Share of all updates over which melodies grow to their full length."""
+    long_memory: bool = True
+    """Forget and input gates begin with memories of 1 to T steps instead of three (Tallec and Ollivier 2018)."""
+
+    def __post_init__(self) -> None:
+        positive = (self.learning_rate, self.clip_norm, self.batch_size)
+        shares = (self.final_share, self.beta_warmup, self.growth, self.hidden, self.own, self.moved)
+        if min(positive) <= 0 or min(self.last_beta, self.free_bits, self.transpose) < 0 or self.shortest < 1:
+            raise Refusal(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
+        if not all(0 <= share <= 1 for share in shares):
+            raise Refusal(f"recipe: shares are numbers from 0 to 1; got {asdict(self)}")
+
+    def settled(self, model: MusicVAE) -> Recipe:
+        return self
+
+    def prepare(self, model: MusicVAE, seed: int) -> None:
+        """Draws time scales of gates, and larger first weights of μ and the initial states: z speaks from the start."""
+        generator = torch.Generator().manual_seed(seed)
+        if self.long_memory:
+            remember(model, generator)
+        nn.init.xavier_uniform_(model.encoder.mu.weight, generator=generator)
+        nn.init.xavier_uniform_(model.encoder.sigma.weight, gain=0.1, generator=generator)
+        nn.init.xavier_uniform_(model.decoder.initial.weight, generator=generator)
+        if model.conductor is not None:
+            nn.init.xavier_uniform_(model.conductor.initial.weight, generator=generator)
+
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+
+    def rate(self, update: int, total: int) -> float:
+        if update < self.warmup_updates:
+            return self.learning_rate * (update + 1) / self.warmup_updates
+        done = min(1.0, (update - self.warmup_updates) / max(1, total - self.warmup_updates))
+        return self.learning_rate * (self.final_share + (1 - self.final_share) * (1 + math.cos(math.pi * done)) / 2)
+
+    def beta(self, update: int, total: int) -> float:
+        return self.last_beta * min(1.0, update / max(1.0, self.beta_warmup * total))
+
+    def steps(self, model: MusicVAE, update: int, total: int) -> int:
+        longest = model.sizes.max_seq_len
+        if model.conductor is not None or self.shortest >= longest or update >= self.growth * total:
+            return longest
+        return self.shortest + int((longest - self.shortest) * update / (self.growth * total))
+
+    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int) -> Tensor:
+        read = melodies
+        if self.own > 0:
+            with torch.no_grad():
+                law = model.decode(z, melodies).float().softmax(-1)
+            own = torch.multinomial(law.flatten(0, 1), 1).view_as(melodies)
+            read = torch.where(torch.rand(read.shape, device=read.device) < self.own, own, read)
+        if self.hidden > 0:
+            read = read.masked_fill(torch.rand(read.shape, device=read.device) < self.hidden, NOTHING)
+        return model.decode(z, read)
+
+    def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+
+
+@torch.no_grad()
+def remember(model: MusicVAE, generator: torch.Generator) -> None:
+    """Sets gate biases so that units forget at rates from 1 / T to 1 (chrono initialisation, Tallec and Ollivier 2018).
+
+    b_f = ln U(1, T − 1) and b_i = −b_f, T being the steps that a layer runs over: those of a melody, for a conductor's
+    core those of a segment.
+    """
+    sizes = model.sizes
+    each = sizes.max_seq_len // sizes.segments
+    parts = [(model.encoder, sizes.max_seq_len), (model.decoder, each), (model.conductor, sizes.segments)]
+    for part, steps in parts:
+        for layer in () if part is None else part.modules():
+            if isinstance(layer, RecurrentLayer):
+                span = torch.empty(layer.units).uniform_(1, max(2, steps - 1), generator=generator).log()
+                layer.bias[: layer.units] = -span
+                layer.bias[layer.units : 2 * layer.units] = span
+
+
+class AutoencoderTraining(pl.LightningModule):
+    """Fits a MusicVAE to write back each melody from a sample of its z.
+
+    Logs per update, in nats per melody, `train/loss` (what is minimised), `train/reconstruction` and `train/kl`, and
+    `train/beta`, `train/steps`, `train/learning_rate`, `train/gradient_norm`; per validation, from a sample of z and reading the true
+    steps, `validation/loss` (with the last β), `validation/reconstruction` and `validation/kl`.
+    """
+
+    def __init__(self, model: MusicVAE, recipe: AutoencoderRecipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+        self.save_hyperparameters({"recipe": asdict(recipe), "sizes": asdict(model.sizes)})
+
+    def training_step(self, batch: MelodyBatch, index: int) -> Tensor:
+        melodies, lengths, size = batch
+        update, total = self.trainer.global_step, int(self.trainer.estimated_stepping_batches)
+        beta, steps = self.recipe.beta(update, total), self.recipe.steps(self.model, update, total)
+        reconstruction, kl_cost, kl = self._terms(melodies[:, :steps], lengths.clamp(max=steps), update)
+        # DDP averages over processes: this makes the average the loss of the whole batch
+        share = self.trainer.world_size / size.tunes
+        loss = (reconstruction + beta * kl_cost) * share
+        if not torch.isfinite(loss):
+            raise Refusal(
+                f"the training loss is {float(loss.detach())} at update {update} (epoch {self.trainer.current_epoch}, "
+                f"batch {index}: {len(melodies)} melodies); nothing of this batch was kept. A smaller "
+                "recipe.learning_rate may help"
+            )
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/reconstruction", reconstruction.detach() * share, prog_bar=True)
+        self.log("train/kl", kl.detach() * share)
+        self.log("train/beta", beta)
+        self.log("train/steps", float(steps))
+        return loss
+
+    def _terms(self, melodies: Tensor, lengths: Tensor, update: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums over melodies of reconstruction, KL beyond the free bits, and KL, in nats; update None: for validation.
+
+        A process without a share of the batch has a melody of no steps, which costs nothing.
+        """
+        mu, sigma = (part.float() for part in self.model.encode(melodies, lengths))
+        z = mu + sigma * torch.randn_like(sigma)
+        if update is None:
+            logits = self.model.decode(z, melodies)
+        else:
+            logits = self.recipe.logits(self.model, z, melodies, update)
+        valid = valid_steps(lengths, melodies.shape[1], self.model.sizes.segments)
+        found = elbo(logits.float(), melodies, valid, mu, sigma, 0.0, self.recipe.free_bits)
+        present = lengths > 0
+        return found.reconstruction.sum(), (found.kl_cost * present).sum(), (found.kl * present).sum()
+
+    def on_validation_epoch_start(self) -> None:
+        self._sums = torch.zeros(4, dtype=torch.float64, device=self.device)
+        self._generators = torch.get_rng_state()
+        torch.manual_seed(0)  # the same draws of z at each validation, so that they differ by the parameters alone
+
+    def validation_step(self, batch: MelodyBatch, _: int) -> None:
+        melodies, lengths, _ = batch
+        self._sums += torch.stack([*self._terms(melodies, lengths, None), (lengths > 0).sum()]).double()
+
+    def on_validation_epoch_end(self) -> None:
+        torch.set_rng_state(self._generators)
+        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
+        reconstruction, kl_cost, kl = (sums[:3] / sums[3]).float()
+        loss = reconstruction + self.recipe.last_beta * kl_cost
+        for name, value in {"loss": loss, "reconstruction": reconstruction, "kl": kl}.items():
+            self.log(f"validation/{name}", value, prog_bar=name == "reconstruction", rank_zero_only=False)
+
+    def configure_optimizers(self) -> dict:
+        optimiser = self.recipe.optimiser(self.parameters())
+        total = int(self.trainer.estimated_stepping_batches)
+        full = optimiser.param_groups[0]["lr"]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda update: self.recipe.rate(update, total) / full)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: object, **__: object) -> None:
+        self.log("train/gradient_norm", self.recipe.clip(self.parameters()))
+        self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
