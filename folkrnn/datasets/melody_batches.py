@@ -6,6 +6,7 @@ resumed epoch goes on at its batch. With W processes each takes every W-th row o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ class MelodySampler(Sampler[MelodyShare]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self.lengths) // self.batch_size)
+        return math.ceil(len(self.lengths) / self.batch_size)
 
     def __iter__(self) -> Iterator[MelodyShare]:
         order, semitones = np.arange(len(self.lengths)), np.zeros(len(self.lengths), np.int64)

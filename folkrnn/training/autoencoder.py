@@ -179,8 +179,8 @@ class AutoencoderTraining(pl.LightningModule):
     """Fits a MusicVAE to write back each melody from a sample of its z.
 
     Logs per update, in nats per melody, `train/loss` (what is minimised), `train/reconstruction` and `train/kl`, and
-    `train/beta`, `train/steps`, `train/learning_rate`, `train/gradient_norm`; per validation, from a sample of z and reading the true
-    steps, `validation/loss` (with the last β), `validation/reconstruction` and `validation/kl`.
+    `train/beta`, `train/steps`, `train/learning_rate`, `train/gradient_norm`; per validation, from a sample of z and
+    reading the true steps, `validation/loss` (with the last β), `validation/reconstruction` and `validation/kl`.
     """
 
     def __init__(self, model: MusicVAE, recipe: AutoencoderRecipe) -> None:

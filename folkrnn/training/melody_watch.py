@@ -47,9 +47,9 @@ def reconstruction_metrics(model: MusicVAE, classes: np.ndarray, lengths: np.nda
     melodies, ends = tensors(classes, lengths)
     forced, mu, sigma = [], [], []
     with torch.no_grad():
-        for some, some_ends in zip(melodies.split(256), ends.split(256), strict=True):
-            some = some.to(model.device)
-            means, deviations = model.encode(some, some_ends)
+        for rows in torch.arange(len(melodies)).split(256):
+            some = melodies[rows].to(model.device)
+            means, deviations = model.encode(some, ends[rows])
             forced.append(model.decode(means, some).argmax(-1).cpu())
             mu.append(means)
             sigma.append(deviations)

@@ -1,7 +1,8 @@
-"""Weights on disk: a folder with `model.safetensors` (the parameters and nothing else), `vocabulary.json` (of a FolkRNN),
-`card.md` and, where it is known how the training went, `curve.csv`.
+"""Weights on disk: a folder with `model.safetensors` (the parameters), `vocabulary.json` (of a FolkRNN), `card.md` and,
+where it is known how the training went, `curve.csv`.
 
-Sizes and cell follow from the tensors' shapes; the lengths of a MusicVAE stand in the metadata of `model.safetensors`. Nothing in the folder is executed or instantiated.
+Sizes and cell follow from the tensors' shapes; the lengths of a MusicVAE stand in the metadata of `model.safetensors`.
+Nothing in the folder is executed or instantiated.
 """
 
 from __future__ import annotations
