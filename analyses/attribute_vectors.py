@@ -167,7 +167,7 @@ class AttributeVectors:
                     ordered[f"{measure}_{way}"], places, s=size, marker=marker, color=COLOURS[way], label=says, zorder=2
                 )
             axes.set_xlim(-0.02, 1.02)
-            axes.set_xlabel(f"{label} with the feature, on the other half of the tunes")
+            axes.set_xlabel(f"{label} with the feature")
             axes.set_ylim(-0.8, len(ordered) - 0.2)
             axes.grid(axis="y", color="#EEF0F2", linewidth=0.5)
         names = [f"{row.feature} {row.name} · {row.place}" for row in ordered.itertuples(index=False)]
