@@ -1,0 +1,230 @@
+"""Downloads from a server on this machine, which may cut, lie, stall or be away."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from dataclasses import replace
+
+import pytest
+from file_server import Behaviour, serving
+
+from folkrnn import download
+from folkrnn.download import Source, fetch, git_blob
+from folkrnn.refusal import Refusal
+
+CONTENT = bytes(range(256)) * 3000
+BLOB = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """(what the server does, the source that it offers); the cache is empty, waiting takes no time."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "WAIT", 0.0)
+    behaviour = Behaviour(CONTENT)
+    with serving(behaviour) as address:
+        yield (
+            behaviour,
+            Source("model.pkl", (address,), "MIT, © somebody", 2**20, BLOB, "weights=pickle weights.path=FILE"),
+        )
+
+
+def cache(tmp_path):
+    return tmp_path / "cache" / "folkrnn" / "downloads"
+
+
+def files(tmp_path):
+    return sorted(path.name for path in cache(tmp_path).iterdir() if path.suffix != ".lock")
+
+
+def test_gits_id_of_a_file_is_known(tmp_path):
+    # `printf hello | git hash-object --stdin`
+    (tmp_path / "hello").write_text("hello")
+    assert git_blob(tmp_path / "hello") == "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+
+
+def test_a_file_is_fetched_once_and_its_terms_are_shown_each_time(server, tmp_path, capsys):
+    behaviour, source = server
+    place = fetch(source)
+    assert place.read_bytes() == CONTENT
+    assert git_blob(place) == BLOB
+    assert fetch(source) == place
+    assert len(behaviour.asked) == 1
+    assert capsys.readouterr().err.count("MIT, © somebody") == 2
+    assert files(tmp_path) == ["model.pkl"]
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(server):
+    behaviour, source = server
+    behaviour.cut = [300_000, 200_000]
+    assert fetch(source).read_bytes() == CONTENT
+    assert behaviour.asked == ["", "bytes=300000-", "bytes=500000-"]
+
+
+def test_a_later_run_goes_on_with_what_an_interrupted_one_left(server, tmp_path):
+    behaviour, source = server
+    behaviour.cut = [100_000] * download.TRIES
+    with pytest.raises(Refusal, match=r"the connection ended after|broke off"):
+        fetch(source)
+    assert files(tmp_path) == ["model.pkl.part"]
+    behaviour.asked.clear()
+    assert fetch(source).read_bytes() == CONTENT
+    assert behaviour.asked == ["bytes=400000-"]
+    assert files(tmp_path) == ["model.pkl"]
+
+
+def test_a_server_that_cannot_go_on_sends_all_again(server):
+    behaviour, source = server
+    behaviour.cut, behaviour.ranges = [300_000], False
+    assert fetch(source).read_bytes() == CONTENT
+
+
+def test_a_part_of_something_else_is_thrown_away(server, tmp_path):
+    _, source = server
+    cache(tmp_path).mkdir(parents=True)
+    for wrong in (b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)):
+        (cache(tmp_path) / "model.pkl.part").write_bytes(wrong)
+        fetch(source).unlink()
+    assert files(tmp_path) == []
+
+
+def test_a_whole_part_is_used_without_a_byte_more(server, tmp_path):
+    behaviour, source = server
+    cache(tmp_path).mkdir(parents=True)
+    (cache(tmp_path) / "model.pkl.part").write_bytes(CONTENT)
+    assert fetch(source).read_bytes() == CONTENT
+    assert behaviour.asked == [f"bytes={len(CONTENT)}-"]
+
+
+@pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT + b"x", b"<html>not found</html>", b"", b"x" * len(CONTENT)])
+def test_what_is_not_the_published_file_is_never_used(server, tmp_path, wrong):
+    behaviour, source = server
+    behaviour.content = wrong
+    with pytest.raises(Refusal, match="not the published file") as refusal:
+        fetch(source)
+    assert BLOB in str(refusal.value)
+    assert files(tmp_path) == []
+
+
+def test_a_truncated_download_without_a_stated_length_is_never_used(server, tmp_path):
+    behaviour, source = server
+    behaviour.length, behaviour.cut = False, [1000] * 20
+    with pytest.raises(Refusal):
+        fetch(source)
+    assert "model.pkl" not in files(tmp_path)
+
+
+def test_more_than_it_can_be_is_not_written(server, tmp_path):
+    behaviour, source = server
+    for behaviour.length in (True, False):
+        with pytest.raises(Refusal, match=r"can have|cannot have"):
+            fetch(replace(source, largest=100_000))
+        part = cache(tmp_path) / "model.pkl.part"
+        assert not part.exists() or part.stat().st_size <= 100_000
+
+
+def test_an_address_that_has_moved_is_followed_by_the_next(server):
+    behaviour, source = server
+    behaviour.status = [404]
+    assert fetch(replace(source, addresses=source.addresses * 2)).read_bytes() == CONTENT
+
+
+def test_a_server_that_is_busy_is_asked_again(server):
+    behaviour, source = server
+    behaviour.status = [503, 429]
+    assert fetch(source).read_bytes() == CONTENT
+
+
+def test_offline_it_says_the_address_and_where_to_put_the_file(server, tmp_path):
+    _, source = server
+    away = replace(source, addresses=("http://127.0.0.1:9/model.pkl",))
+    with pytest.raises(Refusal) as refusal:
+        fetch(away)
+    text = str(refusal.value)
+    assert "http://127.0.0.1:9/model.pkl" in text
+    assert str(cache(tmp_path) / "model.pkl") in text
+    assert "weights=pickle weights.path=FILE" in text
+    assert "\n" not in text
+
+
+def test_a_file_put_there_by_hand_is_used_if_it_is_the_right_one(server, tmp_path):
+    behaviour, source = server
+    cache(tmp_path).mkdir(parents=True)
+    place = cache(tmp_path) / "model.pkl"
+    place.write_bytes(CONTENT)
+    assert fetch(source) == place
+    assert behaviour.asked == []
+    place.write_bytes(CONTENT[:-1])
+    with pytest.raises(Refusal, match="delete it"):
+        fetch(source)
+
+
+def test_without_a_published_digest_the_first_download_is_recorded_and_holds(server, tmp_path):
+    behaviour, source = server
+    source = replace(source, blob="")
+    place = fetch(source)
+    assert hashlib.sha256(CONTENT).hexdigest() in (cache(tmp_path) / "model.pkl.sha256").read_text()
+    fetch(source)
+    place.write_bytes(b"changed")
+    with pytest.raises(Refusal, match="recorded"):
+        fetch(source)
+    place.unlink()
+    behaviour.content = b"another"
+    with pytest.raises(Refusal, match="recorded"):
+        fetch(source)
+    assert not place.exists()
+
+
+def test_without_a_published_digest_what_the_server_states_is_checked(server):
+    behaviour, source = server
+    behaviour.md5, behaviour.cut = True, [300_000]
+    assert fetch(replace(source, blob="")).read_bytes() == CONTENT
+    assert behaviour.asked == ["", "bytes=300000-"]
+
+
+def test_without_any_digest_a_part_is_not_built_on_and_a_length_is_needed(server):
+    behaviour, source = server
+    source = replace(source, blob="")
+    behaviour.cut = [300_000]
+    place = fetch(source)
+    assert place.read_bytes() == CONTENT
+    place.unlink()
+    behaviour.length = False
+    with pytest.raises(Refusal, match="how long"):
+        fetch(source)
+
+
+def test_a_mirror_can_be_named_and_is_verified_all_the_same(server):
+    behaviour, source = server
+    away = replace(source, addresses=("https://example.invalid/model.pkl",))
+    assert fetch(away, source.addresses[0]).read_bytes() == CONTENT
+    assert len(behaviour.asked) == 1
+
+
+@pytest.mark.parametrize("address", ["http://example.invalid/x", "file:///etc/passwd", "ftp://example.invalid/x"])
+def test_only_secure_addresses_are_asked_also_by_redirection(server, address):
+    behaviour, source = server
+    with pytest.raises(Refusal, match="https"):
+        fetch(replace(source, addresses=(address,)))
+    behaviour.redirect = address
+    with pytest.raises(Refusal):
+        fetch(source)
+
+
+def test_a_cache_that_is_no_folder_is_said(server, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(Refusal, match="XDG_CACHE_HOME") as refusal:
+        fetch(server[1])
+    assert server[1].addresses[0] in str(refusal.value)
+
+
+def _fetch(source: Source) -> bytes:
+    return fetch(source).read_bytes()
+
+
+def test_of_two_processes_one_fetches(server):
+    behaviour, source = server
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map(_fetch, [source] * 2) == [CONTENT] * 2
+    assert len(behaviour.asked) == 1
