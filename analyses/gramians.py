@@ -21,9 +21,9 @@ from analyses.drawings import gramians as draw
 from analyses.measures import similarity
 from analyses.measures.intervals import mean_interval
 from analyses.measures.passages import repeats, reversals
-from analyses.measures.places import bar_numbers, is_measure, place_in_bar, placed_bars
+from analyses.measures.places import bar_numbers, is_measure, place_in_bar
 from folkrnn import sites as grammar
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Animation, Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
@@ -48,6 +48,7 @@ class Gramians:
     passages: int = 20
     tune: int = 0
     resamples: int = 1000
+    animated: Sequence[str] = ("h",)
 
     def __post_init__(self) -> None:
         if not 0 <= self.near < self.far <= 2:
@@ -73,7 +74,7 @@ class Gramians:
         distance = similarity.l1(observation.posterior(k))
         streams = observation.traces(k, names)
         gram = {name: similarity.gramian(streams[name]) for name in names}
-        per_bar = bar_table(tokens, distance)
+        per_bar = similarity.bar_table(tokens, distance)
         return Findings(
             metrics={
                 f"{row.site}/{row.quantity}": float(row.mean)
@@ -81,6 +82,7 @@ class Gramians:
                 if row.quantity not in ONLY_IN_TABLES
             },
             figures=self.figures(tokens, k, distance, streams, gram, per_bar, layers),
+            animations=self.animations(tokens, k, gram),
             tables={
                 "posteriors": laws,
                 "streams": layers,
@@ -91,6 +93,18 @@ class Gramians:
             },
             arrays={f"tune{k}": {"l1": distance.astype(np.float32)} | gram},
         )
+
+    def animations(self, tokens: Sequence[str], k: int, gram: dict[str, np.ndarray]) -> dict[str, Animation]:
+        """Returns for each stream in `animated` its layers in turn, flipping against the one-hot Gramian."""
+        found = {}
+        for stream in self.animated:
+            panels = {name: np.abs(gram[name]) for name in gram if name.endswith(f".{stream}")}
+            if panels:
+                one_hot = similarity.one_hot(tokens[: len(next(iter(panels.values())))])
+                found[f"flip_{stream}"] = Animation(
+                    draw.flips(tokens, one_hot, panels), _FLIP.format(tune=k, stream=stream)
+                )
+        return found
 
     def gather(self, observation: Observation, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Returns (one row per tune about its posteriors, one row per tune and stream), traced in batches."""
@@ -109,19 +123,19 @@ class Gramians:
         pairs = similarity.pairs(distance)
         draws_measure = is_measure(tokens)[1:]
         among = similarity.pairs(distance[np.ix_(draws_measure, draws_measure)])
-        bars = bar_table(tokens, distance)
+        bars = similarity.bar_table(tokens, distance)
         roles = {
-            f"l1_{role.replace(' ', '_')}": mean(bars.loc[bars["role"] == role, "mean_l1"])
+            f"l1_{role.replace(' ', '_')}": similarity.mean(bars.loc[bars["role"] == role, "mean_l1"])
             for role in ("first", "penultimate", "after the middle")
         }
         return {
             "steps": len(law),
             "pairs": len(pairs),
             "far_pairs": int((pairs > self.far).sum()),
-            "far_share": mean(pairs > self.far),
-            "near_share": mean(pairs <= self.near),
-            "near_share_measure": mean(among <= self.near),
-            "mean_l1": mean(pairs),
+            "far_share": similarity.mean(pairs > self.far),
+            "near_share": similarity.mean(pairs <= self.near),
+            "near_share_measure": similarity.mean(among <= self.near),
+            "mean_l1": similarity.mean(pairs),
             **roles,
         }
 
@@ -137,9 +151,9 @@ class Gramians:
             "same_place": same,
             "other_place": other,
             "place_structure": same - other,
-            "mean_cosine": mean(similarity.pairs(gram)),
-            "saturation_first_half": mean(similarity.pairs(gram[:half, :half])),
-            "saturation_second_half": mean(similarity.pairs(gram[half:, half:])),
+            "mean_cosine": similarity.mean(similarity.pairs(gram)),
+            "saturation_first_half": similarity.mean(similarity.pairs(gram[:half, :half])),
+            "saturation_second_half": similarity.mean(similarity.pairs(gram[half:, half:])),
             **known,
         }
 
@@ -255,33 +269,6 @@ def layers_of(names: Sequence[str] | dict[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-def bar_table(tokens: Sequence[str], distance: np.ndarray) -> pd.DataFrame:
-    """Returns one row per bar: its part and role, and the mean L1 distance of its laws to those of all other steps.
-
-    The laws of a bar are those that drew its tokens (row t drew token t + 1).
-    """
-    rows = []
-    for bar in placed_bars(tokens):
-        inside = np.zeros(len(distance), dtype=bool)
-        inside[max(0, bar.start - 1) : bar.stop - 1] = True
-        rows.append(
-            {
-                "bar": bar.number,
-                "part": bar.part,
-                "role": bar.role,
-                "mean_l1": mean(distance[np.ix_(inside, ~inside)]),
-                "tokens": bar.text,
-            }
-        )
-    return pd.DataFrame(rows, columns=["bar", "part", "role", "mean_l1", "tokens"])
-
-
-def mean(values: Any) -> float:
-    """Returns the mean; NaN of nothing."""
-    values = np.asarray(values, dtype=float)
-    return float(values.mean()) if values.size else float("nan")
-
-
 def _bars(numbers: np.ndarray, first: int, length: int) -> str:
     """ "5–6": the bars that a passage touches; empty where it touches none."""
     touched = [int(n) for n in numbers[first : first + length] if n]
@@ -304,6 +291,10 @@ _STREAM = (
     "Tune {tune}: |cosine| between the values of {stream} at all pairs of steps, layer by layer, beside the one-hot "
     "Gramian of the tokens just read. Sanguine: same direction but for the sign (from 0.99); powder blue: orthogonal "
     "(up to 0.01); darker grey: smaller angle. Numbers at bar lines count bars. After part 9."
+)
+_FLIP = (
+    "Tune {tune}: the layers of {stream} in turn, each after the one-hot Gramian of the tokens just read, so that the "
+    "eye sees what moves: a shift by one step is a token that comes next. After part 9's animations."
 )
 _CROSS = (
     "Tune {tune}: |cosine| between two streams of {layer} at all pairs of steps (first named up, second across), in "

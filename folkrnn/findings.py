@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import matplotlib.figure
     import numpy as np
     import pandas as pd
@@ -17,6 +19,16 @@ class Figure:
 
     drawing: matplotlib.figure.Figure
     caption: str
+
+
+@dataclass(frozen=True)
+class Animation:
+    """Drawings of one size that follow each other in a loop, and the sentence that belongs under them."""
+
+    frames: Sequence[matplotlib.figure.Figure]
+    caption: str
+    seconds: float = 1.0
+    """How long each is shown."""
 
 
 @dataclass
@@ -37,3 +49,4 @@ class Findings:
     """Answers that are no number, the foremost first: tokens, units, periods. Filed as tags, read by claims."""
     pages: dict[str, str] = field(default_factory=dict)
     """HTML pages that ask for nothing outside themselves, for what a figure cannot hold (scores side by side)."""
+    animations: dict[str, Animation] = field(default_factory=dict)

@@ -70,6 +70,27 @@ def layers(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndar
     return figure
 
 
+def flips(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndarray]) -> list[matplotlib.figure.Figure]:
+    """Returns the frames of part 9's animation: the layers in turn, each after the one-hot Gramian, for the eye."""
+    nothing = np.zeros(one_hot.shape, bool)
+    equal = coloured(one_hot, nothing, nothing)
+    frames = []
+    for name, gram in panels.items():
+        frames += [("equal tokens", equal), (name, coloured(gram, gram >= 0.99, gram <= 0.01))]
+    return [_frame(tokens, name, picture) for name, picture in frames]
+
+
+def _frame(tokens: Sequence[str], name: str, picture: np.ndarray) -> matplotlib.figure.Figure:
+    figure = style.figure(width=6.0, height=6.3)
+    axes = figure.subplots()
+    read = list(tokens)[: len(picture)]
+    _show(axes, picture, read)
+    axes.set_title(name)
+    style.token_axis(axes, read, axis="x")
+    style.token_axis(axes, read, axis="y")
+    return figure
+
+
 def crosses(tokens: Sequence[str], layer: str, products: dict[tuple[str, str], np.ndarray]) -> matplotlib.figure.Figure:
     """Returns one panel per pair of streams of a layer."""
     pictures = {}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
+
+from analyses.measures.places import placed_bars
 
 
 def unit_rows(values: np.ndarray) -> np.ndarray:
@@ -81,3 +85,30 @@ def by_place(gram: np.ndarray, places: np.ndarray, tokens: Sequence[str]) -> tup
 def running(gram: np.ndarray, window: int) -> np.ndarray:
     """Returns the mean of `gram[t, t − window : t]` for each t, `[T]`; NaN for t = 0, fewer steps near the start."""
     return np.array([gram[t, max(0, t - window) : t].mean() if t else np.nan for t in range(len(gram))])
+
+
+def bar_table(tokens: Sequence[str], distance: np.ndarray) -> pd.DataFrame:
+    """Returns one row per bar: its part and role, and the mean L1 distance of its laws to those of all other steps.
+
+    The laws of a bar are those that drew its tokens (row t drew token t + 1).
+    """
+    rows = []
+    for bar in placed_bars(tokens):
+        inside = np.zeros(len(distance), dtype=bool)
+        inside[max(0, bar.start - 1) : bar.stop - 1] = True
+        rows.append(
+            {
+                "bar": bar.number,
+                "part": bar.part,
+                "role": bar.role,
+                "mean_l1": mean(distance[np.ix_(inside, ~inside)]),
+                "tokens": bar.text,
+            }
+        )
+    return pd.DataFrame(rows, columns=["bar", "part", "role", "mean_l1", "tokens"])
+
+
+def mean(values: Any) -> float:
+    """Returns the mean; NaN of nothing."""
+    values = np.asarray(values, dtype=float)
+    return float(values.mean()) if values.size else float("nan")

@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import pandas as pd
 
+    from folkrnn.findings import Animation
+
 PAPER_DPI = 300
 """Dots per inch of `.png` figures: 7 inches wide are 2100 dots."""
+SCREEN_DPI = 110
+"""Dots per inch of animations."""
+GIF_COLOURS = 128
 
 
 def png(drawing: matplotlib.figure.Figure, caption: str = "") -> bytes:
@@ -25,6 +30,20 @@ def svg(drawing: matplotlib.figure.Figure, caption: str = "") -> bytes:
 
     with matplotlib.rc_context({"svg.hashsalt": "folkrnn", "svg.fonttype": "none"}):
         return _saved(drawing, "svg", metadata={"Date": None, "Creator": None, "Description": caption})
+
+
+def gif(animation: Animation) -> bytes:
+    """Returns the frames as an animated GIF that loops for ever, at SCREEN_DPI."""
+    from PIL import Image
+
+    frames = [
+        Image.open(io.BytesIO(_saved(frame, "png", dpi=SCREEN_DPI))).convert("RGB").quantize(GIF_COLOURS)
+        for frame in animation.frames
+    ]
+    buffer = io.BytesIO()
+    milliseconds = round(1000 * animation.seconds)
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, optimize=True)
+    return buffer.getvalue()
 
 
 def _saved(drawing: matplotlib.figure.Figure, kind: str, **options: object) -> bytes:

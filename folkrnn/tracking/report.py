@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.findings import Figure, Findings
+from folkrnn.tracking.figures import gif
 
 if TYPE_CHECKING:
     import jinja2
@@ -187,6 +188,11 @@ def _section(section: Section, numbering: dict[str, int]) -> dict[str, Any]:
     for name, figure in found.figures.items():
         numbering["figure"] += 1
         figures.append({"name": name, "number": numbering["figure"], "caption": figure.caption, **_picture(figure)})
+    for name, animation in found.animations.items():
+        numbering["figure"] += 1
+        width = round(animation.frames[0].get_size_inches()[0] * _SCREEN_DPI)
+        moving = {"width": width, "data": f"data:image/gif;base64,{_base64(gif(animation))}"}
+        figures.append({"name": name, "number": numbering["figure"], "caption": animation.caption, **moving})
     tables = []
     for name, table in found.tables.items():
         numbering["table"] += 1

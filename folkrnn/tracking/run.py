@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import journal as journals
-from folkrnn.tracking.figures import drawn_data, png, svg
+from folkrnn.tracking.figures import drawn_data, gif, png, svg
 from folkrnn.tracking.journal import Entry, Journal, in_one_line, now, write_whole
 from folkrnn.tracking.names import TAG_LENGTH, allowed_name, file_name, flatten
 from folkrnn.tracking.store import Store, answers
@@ -107,9 +107,10 @@ class TrackedRun:
         """Files what the analysis `name` found.
 
         Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (with `vector` also `.svg`, and `.csv`
-        with the numbers drawn); tables `tables/<name>_<table>.csv`; arrays `arrays/<name>_<array>.npz`; pages
-        `pages/<name>_<page>.html`. The first figure is also the image `<name>/<figure>`, which the charts of several
-        runs show side by side and, with steps, as a series. With a `step`, files carry it in their names.
+        with the numbers drawn), animations `.gif` beside them; tables `tables/<name>_<table>.csv`; arrays
+        `arrays/<name>_<array>.npz`; pages `pages/<name>_<page>.html`. The first figure is also the image
+        `<name>/<figure>`, which the charts of several runs show side by side and, with steps, as a series. With a
+        `step`, files carry it in their names.
         """
         self.log_metrics({f"{name}/{quantity}": value for quantity, value in findings.metrics.items()}, step)
         if step is None:
@@ -123,6 +124,10 @@ class TrackedRun:
                 image = {"path": f"{stem}.png", "key": key, "step": step or 0, "timestamp": now()}
                 self._record({"kind": "image", **image})
                 self._images.add(key)
+        for label, animation in findings.animations.items():
+            stem = f"figures/{file_name(f'{name}_{label}')}{suffix}"
+            self.log_bytes(gif(animation), f"{stem}.gif")
+            self._log_caption(f"{stem}.gif", animation.caption)
         for label, table in findings.tables.items():
             keep_index = table.index.name is not None or table.index.nlevels > 1
             self.log_text(table.to_csv(index=keep_index), f"tables/{file_name(f'{name}_{label}')}{suffix}.csv")
@@ -138,6 +143,9 @@ class TrackedRun:
         if self.vector:
             self.log_bytes(svg(drawing, caption), f"{stem}.svg")
             self.log_text(drawn_data(drawing).to_csv(index=False), f"{stem}.csv")
+        self._log_caption(stem, caption)
+
+    def _log_caption(self, stem: str, caption: str) -> None:
         if caption:
             self._captions[Path(stem).name] = caption
             self.log_text(

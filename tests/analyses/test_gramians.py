@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from analyses.drawings import gramians as gramian_figures
-from analyses.gramians import Gramians, bar_table
+from analyses.gramians import Gramians
 from analyses.measures import similarity
 from analyses.measures.passages import repeats, reversals
 from folkrnn.models.folkrnn import FolkRNN
@@ -191,11 +191,11 @@ def test_a_state_that_comes_to_rest_saturates():
 def test_the_mean_distance_of_a_bar_is_that_of_the_laws_that_drew_it():
     law = np.zeros((107, 2))
     law[:, 0] = 1.0
-    bar = bar_table(FIG1, similarity.l1(law)).iloc[4]
+    bar = similarity.bar_table(FIG1, similarity.l1(law)).iloc[4]
     start = FIG1.index("C", 30)
     assert bar["tokens"] == "C D E G, 2 A,"
     law[start - 1 : start + 5] = [0.0, 1.0]
-    table = bar_table(FIG1, similarity.l1(law))
+    table = similarity.bar_table(FIG1, similarity.l1(law))
     assert table.loc[4, "mean_l1"] == pytest.approx(2.0)
     assert table.loc[3, "mean_l1"] < 0.2
 
@@ -235,3 +235,9 @@ def test_settings_that_mean_nothing_are_refused(settings):
 def test_a_layer_that_does_not_exist_is_refused(fig1):
     with pytest.raises(Refusal, match="layers 1 to 3"):
         Gramians(streams=["l4.h"])(fig1)
+
+
+def test_the_layers_of_the_animated_stream_flip_against_the_one_hot_gramian(found):
+    animation = found.animations["flip_h"]
+    titles = [frame.axes[0].get_title() for frame in animation.frames]
+    assert titles == ["equal tokens", "l1.h", "equal tokens", "l2.h", "equal tokens", "l3.h"]

@@ -1,7 +1,10 @@
+import io
+
 import numpy as np
 
 from folkrnn import style
-from folkrnn.tracking.figures import drawn_data
+from folkrnn.findings import Animation
+from folkrnn.tracking.figures import SCREEN_DPI, drawn_data, gif
 
 
 def test_the_numbers_of_lines_bars_points_and_images_are_found():
@@ -38,3 +41,16 @@ def test_areas_between_curves_give_both_their_edges():
 
 def test_an_empty_figure_has_no_numbers():
     assert drawn_data(style.figure()).empty
+
+
+def test_an_animation_loops_through_its_frames_at_their_pace():
+    from PIL import Image
+
+    frames = []
+    for height in (1, 2, 3):
+        frame = style.figure(2, 1)
+        frame.subplots().bar([0], [height])
+        frames.append(frame)
+    shown = Image.open(io.BytesIO(gif(Animation(frames, "three bars", seconds=0.5))))
+    assert (shown.n_frames, shown.info["loop"], shown.info["duration"]) == (3, 0, 500)
+    assert shown.size == (2 * SCREEN_DPI, SCREEN_DPI)
