@@ -1,126 +1,190 @@
-"""What do the hidden states do? (Part 5 of the blog series, third to sixth figure; part 7 for other layers.)
+"""What do hidden states and gates do? (Part 5 of the blog series, third to sixth figure; part 7 for other layers.)
 
 Definitions (part 5): a value is near zero if its magnitude is below 0.07 and strong above 0.8; a unit is off if its
-magnitude never exceeds 0.004 and saturated if it exceeds 0.9998 at some step.
+magnitude never exceeds 0.004 and saturated if it exceeds 0.9998 at some step. Values pile up at the ends if more of
+them lie beyond 0.95 than between 0.90 and 0.95. A gate is closed below 0.1 and open above 0.9 (Karpathy, Johnson, Li
+2015); a gate's unit is dead if it never reaches 0.1, always on if it never falls below 0.9.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from folkrnn import style
+from analyses.drawings import activations as draw
+from analyses.measures.intervals import mean_interval, with_interval
+from folkrnn import sites as grammar
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
+from folkrnn.observation.summary import CLOSED, GATES, OPEN
 
-if TYPE_CHECKING:
-    import matplotlib.figure
+ENDS = (0.90, 0.95)
+"""Magnitudes between which and beyond which values are counted to see whether they pile up."""
 
 
 @dataclass(frozen=True)
 class Activations:
-    """Draws one stream of one tune as an image, a histogram, sorted per step, and as the largest value per unit."""
+    """Draws streams of one tune as images, histograms, sorted per step, and as the largest value per unit.
+
+    Metrics bear the name of their stream if several are looked at.
+    """
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
 
-    site: str = "l3.h"
+    site: str | None = None
+    """The stream, or several by a pattern (`l*.h`, `l2.*`); None: the hidden states of the last layer."""
     tune: int = 0
     near_zero: float = 0.07
     strong: float = 0.8
     off: float = 0.004
     saturated: float = 0.9998
+    resamples: int = 1000
+    """Bootstrap samples of tunes behind each interval."""
 
     @property
     def sites(self) -> tuple[str, ...]:
-        return (self.site,)
+        return () if self.site is None else (self.site,)
 
     def __call__(self, observation: Observation) -> Findings:
         k = min(self.tune, len(observation.transcriptions) - 1)
-        values = observation.trace(k, self.site)
-        table = self.population(observation)
-        shares = table.drop(columns=["tune", "steps"])
-        largest = np.abs(values).max(0)
-        return Findings(
-            metrics={name: float(shares[name].mean()) for name in shares},
-            figures={
-                "image": Figure(self.draw_image(observation, k, values), self.caption_image(k)),
-                "distribution": Figure(self.draw_distribution(values, table), self.caption_distribution(k, table)),
-            },
-            tables={
-                "tunes": table,
-                "units": pd.DataFrame(
-                    {"unit": np.arange(len(largest)), "max_magnitude": largest, "mean": values.mean(0)}
-                ),
-            },
-            arrays={f"tune{k}": {self.site: values}},
-        )
+        names = self.names(observation)
+        table = self.population(observation, names)
+        streams = observation.traces(k, names)
+        rng = np.random.default_rng(observation.seed)
+        figures = {"layers": Figure(draw.layers(streams, self.near_zero), self.caption_layers(k, table))}
+        found = Findings(figures=figures if len(names) > 1 else {}, arrays={f"tune{k}": streams})
+        for name in names:
+            prefix, tail = (f"{name}/", f"_{name}") if len(names) > 1 else ("", "")
+            part = table[table["site"] == name].dropna(axis=1, how="all")
+            for quantity in part.columns.drop(["tune", "site", "steps"]):
+                found.metrics |= with_interval(
+                    f"{prefix}{quantity}", mean_interval(part[quantity].to_numpy(), self.resamples, rng)
+                )
+            found.lists.update({f"{prefix}{key}": units for key, units in self.lists(streams[name]).items()})
+            gate, tokens = is_gate(name), observation.tokens(k)[:-1]
+            found.figures[f"image{tail}"] = Figure(
+                draw.image(name, tokens, streams[name], gate), self.caption_image(k, name)
+            )
+            found.figures[f"distribution{tail}"] = Figure(
+                draw.distribution(name, streams[name]), self.caption_distribution(k, name, part)
+            )
+        found.tables.update({"tunes": table, "units": self.units(streams)})
+        return found
 
-    def population(self, observation: Observation) -> pd.DataFrame:
-        """Returns one row per tune, in the words of the metrics."""
-        rows = {k: self.measure(k, streams[self.site]) for k, streams in observation.each([self.site])}
-        return pd.DataFrame([rows[k] for k in sorted(rows)])
+    def names(self, observation: Observation) -> list[str]:
+        """Returns the streams that are looked at."""
+        pattern = self.site or f"l{len(observation.model.layers)}.h"
+        return [str(site) for site in grammar.parse([pattern], observation.model.sites)]
+
+    def population(self, observation: Observation, names: list[str]) -> pd.DataFrame:
+        """Returns one row per tune and stream, in the words of the metrics; what does not apply to one is NaN."""
+        rows = [
+            {"site": name} | (self.measure_gate(k, streams[name]) if is_gate(name) else self.measure(k, streams[name]))
+            for k, streams in observation.each(names)
+            for name in names
+        ]
+        order = {name: place for place, name in enumerate(names)}
+        return pd.DataFrame(sorted(rows, key=lambda row: (row["tune"], order[row["site"]])))
 
     def measure(self, k: int, values: np.ndarray) -> dict[str, float]:
-        """Returns shares of near-zero and strong values, strong units per step, counts of off and saturated units."""
+        """Returns shares of near-zero and strong values, strong units per step, off and saturated units, shape."""
         magnitude = np.abs(values)
-        strong = magnitude > self.strong
+        strong, largest = magnitude > self.strong, magnitude.max(0)
+        centred = values - values.mean(dtype=np.float64)
+        variance = (centred**2).mean()
         return {
             "tune": k,
             "steps": len(magnitude),
             "near_zero_share": (magnitude < self.near_zero).mean(),
             "strong_share": strong.mean(),
             "strong_units_per_step": strong.sum(1).mean(),
-            "off_units": (magnitude.max(0) <= self.off).sum(),
-            "saturated_units": (magnitude.max(0) > self.saturated).sum(),
+            "off_units": (largest <= self.off).sum(),
+            "off_share": (largest <= self.off).mean(),
+            "saturated_units": (largest > self.saturated).sum(),
+            "excess_kurtosis": (centred**4).mean() / max(variance**2, 1e-300) - 3,
+            "pile_up": (magnitude > ENDS[1]).mean() - ((magnitude > ENDS[0]) & (magnitude <= ENDS[1])).mean(),
         }
 
-    def draw_image(self, observation: Observation, k: int, values: np.ndarray) -> matplotlib.figure.Figure:
-        tokens = observation.tokens(k)[:-1]
-        figure = style.figure(width=10.0, height=max(3.5, 0.035 * len(values)))
-        axes = figure.subplots()
-        limit = max(1.0, float(np.abs(values).max()))
-        shown = axes.imshow(
-            values, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
-        )
-        style.token_axis(axes, tokens, axis="y")
-        axes.set_xlabel(f"unit of {self.site}")
-        axes.set_ylabel("step (the token just read)")
-        figure.colorbar(shown, ax=axes, label=self.site, fraction=0.03, pad=0.01)
-        return figure
+    def measure_gate(self, k: int, values: np.ndarray) -> dict[str, float]:
+        """Returns shares of closed and open values of a gate, and counts of its dead and always-on units."""
+        closed, opened = values < CLOSED, values > OPEN
+        return {
+            "tune": k,
+            "steps": len(values),
+            "closed_share": closed.mean(),
+            "open_share": opened.mean(),
+            "saturated_share": closed.mean() + opened.mean(),
+            "dead_units": closed.all(0).sum(),
+            "always_on_units": opened.all(0).sum(),
+        }
 
-    def draw_distribution(self, values: np.ndarray, table: pd.DataFrame) -> matplotlib.figure.Figure:
-        figure = style.figure(width=10.0, height=3.4)
-        left, middle, right = figure.subplots(1, 3)
-        left.hist(values.ravel(), bins=101, color=style.INK)
-        left.set_yscale("log")
-        left.set_xlabel(self.site)
-        left.set_ylabel("values in the tune")
-        ordered = np.sort(values, axis=1)
-        middle.plot(ordered.T, color=style.INK, alpha=0.12, linewidth=0.5)
-        middle.plot(np.median(ordered, 0), color=style.ACCENT, linewidth=1.4, label="median over steps")
-        middle.set_xlabel("unit, sorted at each step")
-        middle.set_ylabel(self.site)
-        middle.legend(frameon=False, fontsize="small")
-        right.plot(np.sort(np.abs(values).max(0)), color=style.INK)
-        right.set_xlabel("unit, sorted")
-        right.set_ylabel(f"largest |{self.site}| in the tune")
-        right.set_ylim(0, None)
-        return figure
+    def lists(self, values: np.ndarray) -> dict[str, list[str]]:
+        """Returns the units that are off and those that saturate in `values [T, H]`, the clearest first."""
+        largest = np.abs(values).max(0)
+        order = np.argsort(largest, kind="stable")
+        return {
+            "units_off": [str(unit) for unit in order if largest[unit] <= self.off],
+            "units_saturated": [str(unit) for unit in order[::-1] if largest[unit] > self.saturated],
+        }
 
-    def caption_image(self, k: int) -> str:
+    def units(self, streams: Mapping[str, np.ndarray]) -> pd.DataFrame:
+        """Returns one row per stream and unit: its largest magnitude and its mean in the tune shown."""
+        parts = [
+            pd.DataFrame(
+                {
+                    "site": name,
+                    "unit": np.arange(values.shape[1]),
+                    "max_magnitude": np.abs(values).max(0),
+                    "mean": values.mean(0),
+                }
+            )
+            for name, values in streams.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def caption_image(self, k: int, site: str) -> str:
         return (
-            f"Tune {k}: {self.site} of every unit (x) at every step (y, bottom to top). "
+            f"Tune {k}: {site} of every unit (x) at every step (y, bottom to top). "
             "After part 5 of “Making sense of the folk-rnn v2 model”."
         )
 
-    def caption_distribution(self, k: int, table: pd.DataFrame) -> str:
-        mean = table.mean(numeric_only=True)
-        return (
+    def caption_distribution(self, k: int, site: str, part: pd.DataFrame) -> str:
+        mean = part.mean(numeric_only=True)
+        start = (
             f"Left to right, for tune {k}: all values; those of each step sorted; the largest magnitude of each unit. "
-            f"Over all {len(table)} tunes {mean['near_zero_share']:.0%} of the values have a magnitude below "
-            f"{self.near_zero:g} and {mean['strong_share']:.1%} above {self.strong:g}, about "
-            f"{mean['strong_units_per_step']:.0f} units a step (part 5 reports 80 %, 2 % and 10 for v2 on one tune)."
         )
+        if is_gate(site):
+            return start + (
+                f"Over all {len(part)} tunes {site} is below {CLOSED:g} in {mean['closed_share']:.0%} and above "
+                f"{OPEN:g} in {mean['open_share']:.0%} of the cases; {mean['dead_units']:.0f} units a tune are dead, "
+                f"{mean['always_on_units']:.0f} always on."
+            )
+        return start + (
+            f"Over all {len(part)} tunes {mean['near_zero_share']:.0%} of the values have a magnitude below "
+            f"{self.near_zero:g} and {mean['strong_share']:.1%} above {self.strong:g}, about "
+            f"{mean['strong_units_per_step']:.0f} units a step (part 5 reports 80 %, 2 % and 10 for v2's last layer on "
+            f"one tune); {mean['off_units']:.0f} units a tune never exceed {self.off:g} and "
+            f"{mean['saturated_units']:.0f} exceed {self.saturated:g} (v2: 2 and 8)."
+        )
+
+    def caption_layers(self, k: int, table: pd.DataFrame) -> str:
+        of = table.groupby("site", sort=False)
+        said = "; ".join(
+            f"{site} {part['near_zero_share'].mean():.0%} near zero, {part['strong_share'].mean():.1%} strong"
+            for site, part in of
+            if "near_zero_share" in part and part["near_zero_share"].notna().any()
+        )
+        return (
+            f"Tune {k}, several streams together: distribution of their values, share of values up to a magnitude, "
+            f"and the largest magnitude of each unit. Over all tunes: {said or 'gates, see below'}. Part 7: sparse in "
+            "every layer, more saturated the deeper."
+        )
+
+
+def is_gate(site: str) -> bool:
+    """Whether a stream is a sigmoid, in (0, 1)."""
+    return site.split("[")[0].split(".")[-1] in GATES

@@ -3,9 +3,9 @@
 Definitions: tunes are compared without their meter and mode. A run of tokens is found in a data tune if it stands there
 in this order without a gap; a bar is what stands between two measure tokens, found wherever its tokens stand, and at
 the same place if they begin a bar of the same number (a pickup is bar 0). The share of bars found leaves out bars of
-fewer than three tokens. The longest copied run is the longest run
-that some data tune holds. The nearest data tune shares most with it by Dice's measure over distinct n-grams: twice
-those shared over those of both. Data tunes against the rest of the data say how much of this real tunes do.
+fewer than three tokens. The longest copied run is the longest run that some data tune holds. The nearest data tune
+shares most with it by Dice's measure over distinct n-grams: twice those shared over those of both. Data tunes against
+the rest of the data say how much of this real tunes do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import copying as draw
-from analyses.measures.intervals import mean_interval
+from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.library import Library, bars_of, body, numbered_bars
 from analyses.measures.ngram_index import WORD
 from folkrnn.findings import Figure, Findings
@@ -28,6 +28,8 @@ from folkrnn.refusal import Refusal
 
 SHORTEST_BAR = 3
 """Tokens that a bar needs to count among those found: a pickup of one note stands in every other tune."""
+COUNTED_BARS = 8
+"""Bars of the tune shown for which it is a metric in how many data tunes they stand: those of a first part."""
 QUANTITIES = (
     "longest_run",
     "longest_run_share",
@@ -43,6 +45,7 @@ class Copying:
     """How much of the observed tunes stands in the data, where, in which titles; and how much real tunes share."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    repeated_on: ClassVar[tuple[str, ...]] = ("shuffled",)
 
     ngram: int = 4
     controls: int = 200
@@ -78,7 +81,7 @@ class Copying:
         if len(tunes) > 1:
             figures["population"] = Figure(draw.population(seen, real), self.caption_population(seen, real))
         return Findings(
-            metrics=self.metrics(seen, real, rng),
+            metrics=self.metrics(seen, real, rng) | self.bar_metrics(library, bar_rows),
             figures=figures,
             tables={"tunes": seen, "data": real, f"bars_tune{k}": bar_rows, f"ngrams_tune{k}": ngram_rows},
         )
@@ -88,11 +91,23 @@ class Copying:
         found = {}
         for name in QUANTITIES:
             mean, low, high = mean_interval(seen[name].to_numpy(float), self.resamples, rng)
-            found |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+            found |= with_interval(name, (mean, low, high))
             if len(real):
                 found[f"data_{name}"] = float(real[name].astype(float).mean())
         found["longest_run_of_all"] = float(seen["longest_run"].max())
         return found
+
+    def bar_metrics(self, library: Library, bar_rows: pd.DataFrame) -> dict[str, float]:
+        """Returns in how many data tunes the first bars of the tune shown stand, and its first figure (an n-gram)."""
+        found: dict[str, float] = {}
+        for row in bar_rows[bar_rows["bar"].between(1, COUNTED_BARS)].itertuples():
+            found |= {
+                f"bar_{row.bar}_tunes": float(row.tunes),
+                f"bar_{row.bar}_same_place": float(row.tunes_same_place),
+            }
+        first = bar_rows.loc[bar_rows["bar"] == 1, "tokens"]
+        figure = tuple(first.iloc[0].split()[: self.ngram]) if len(first) else ()
+        return found | ({"figure_tunes": float(library.counts([figure])[figure])} if figure else {})
 
     def table(self, library: Library, tunes: Sequence[Sequence[str]], own: Sequence[int] | None = None) -> pd.DataFrame:
         """Returns one row per tune (tokens without header); `own` are their numbers in the data, which do not count."""

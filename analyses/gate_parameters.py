@@ -50,6 +50,7 @@ class GateParameters:
     """Heat maps, column norms, Gramians and subspaces of the gate matrices of every layer."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    repeated_on: ClassVar[tuple[str, ...]] = ("untrained",)
 
     least_count: int = 1
     """A token enters the similarities if the data hold it at least this often; 0: every token (part 4)."""

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import gramians as draw
+from analyses.measures import repetition_pairs as again
 from analyses.measures import similarity
-from analyses.measures.intervals import mean_interval
+from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.passages import repeats, reversals
 from analyses.measures.places import bar_numbers, is_measure, place_in_bar
 from folkrnn import sites as grammar
@@ -28,7 +29,7 @@ from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
 CELLS = ("c", "tanhc")
-ONLY_IN_TABLES = ("pairs", "same_place", "other_place", "mean_cosine")
+ONLY_IN_TABLES = ("same_place", "other_place")
 """What is no metric of the run: with seven streams in three layers there would be too many to compare."""
 
 
@@ -71,16 +72,13 @@ class Gramians:
         rng = np.random.default_rng(observation.seed)
         population = self.population(laws, layers, names, rng)
         tokens = observation.tokens(k)
+        cross = self.cross_table(tokens, observation.traces(k, names))
         distance = similarity.l1(observation.posterior(k))
         streams = observation.traces(k, names)
         gram = {name: similarity.gramian(streams[name]) for name in names}
         per_bar = similarity.bar_table(tokens, distance)
         return Findings(
-            metrics={
-                f"{row.site}/{row.quantity}": float(row.mean)
-                for row in population.itertuples(index=False)
-                if row.quantity not in ONLY_IN_TABLES
-            },
+            metrics=self.metrics(population) | {"cross_similarity": cross["similarity_read"].abs().max()},
             figures=self.figures(tokens, k, distance, streams, gram, per_bar, layers),
             animations=self.animations(tokens, k, gram),
             tables={
@@ -89,7 +87,11 @@ class Gramians:
                 "population": population,
                 f"bars_tune{k}": per_bar,
                 f"passages_tune{k}": self.passage_table(tokens),
-                f"cross_tune{k}": self.cross_table(tokens, streams),
+                f"cross_tune{k}": cross,
+            },
+            lists={
+                "first_bar_again": again.first_bar_again(tokens, self.shortest_repeat),
+                "longest_repeats": again.longest_repeats(tokens, self.shortest_repeat),
             },
             arrays={f"tune{k}": {"l1": distance.astype(np.float32)} | gram},
         )
@@ -106,13 +108,24 @@ class Gramians:
                 )
         return found
 
+    def metrics(self, population: pd.DataFrame) -> dict[str, float]:
+        """Returns the means over tunes as metrics, with their intervals where there are several tunes."""
+        found: dict[str, float] = {}
+        for row in population[~population["quantity"].isin(ONLY_IN_TABLES)].itertuples(index=False):
+            found |= with_interval(f"{row.site}/{row.quantity}", (row.mean, row.low, row.high))
+        return found
+
     def gather(self, observation: Observation, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Returns (one row per tune about its posteriors, one row per tune and stream), traced in batches."""
         laws, layers = [], []
         for k, streams in observation.each([*names, "probs"]):
             tokens = observation.tokens(k)
             laws.append({"tune": k} | self.measure_law(tokens, streams["probs"]))
-            layers += [{"tune": k, "site": name} | self.measure_stream(tokens, streams[name]) for name in names]
+            gram = {name: np.abs(similarity.gramian(streams[name])) for name in names}
+            layers += [
+                {"tune": k, "site": name} | self.measure_gramian(tokens, gram[name]) | likeness(gram, name)
+                for name in names
+            ]
         order = {name: place for place, name in enumerate(names)}
         layers.sort(key=lambda row: (row["tune"], order[row["site"]]))
         return pd.DataFrame(laws).sort_values("tune", ignore_index=True), pd.DataFrame(layers)
@@ -136,12 +149,19 @@ class Gramians:
             "near_share": similarity.mean(pairs <= self.near),
             "near_share_measure": similarity.mean(among <= self.near),
             "mean_l1": similarity.mean(pairs),
+            "l1_bars": similarity.mean(bars["mean_l1"].dropna()),
+            "l1_at_repeats": again.mean_at(distance, again.pairs_at(tokens, "repeated", self.shortest_repeat)),
+            "l1_at_reversals": again.mean_at(distance, again.pairs_at(tokens, "reversed", self.shortest_reversal)),
+            "reversed_passages": len(reversals(tokens, self.shortest_reversal)),
             **roles,
         }
 
     def measure_stream(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
         """Returns similarities to the one-hot Gramian, structure by place in the bar, and saturation of direction."""
-        gram = np.abs(similarity.gramian(values))
+        return self.measure_gramian(tokens, np.abs(similarity.gramian(values)))
+
+    def measure_gramian(self, tokens: Sequence[str], gram: np.ndarray) -> dict[str, float]:
+        """Returns the same of the |Gramian| `[T, T]` itself."""
         known = {f"lag{lag:+d}": similarity.to_one_hot(gram, tokens, lag) for lag in range(-self.reach, self.reach + 1)}
         same, other = similarity.by_place(gram, place_in_bar(tokens)[: len(gram)], tokens)
         half = len(gram) // 2
@@ -258,6 +278,17 @@ class Gramians:
                 draw.saturation(tokens, windows, self.window), _SATURATION.format(tune=k, window=self.window)
             )
         return found
+
+
+def likeness(gram: dict[str, np.ndarray], name: str) -> dict[str, float]:
+    """Returns Pearson's r over pairs of steps between a stream's |Gramian| and those of h and o of its layer."""
+    layer, stream = name.split(".", 1)
+    others = {other: gram.get(f"{layer}.{other}") for other in ("h", "o") if other != stream}
+    return {
+        f"likeness_to_{other}": similarity.correlation(similarity.pairs(gram[name]), similarity.pairs(theirs))
+        for other, theirs in others.items()
+        if theirs is not None
+    }
 
 
 def layers_of(names: Sequence[str] | dict[str, Any]) -> dict[str, list[str]]:

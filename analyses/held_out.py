@@ -33,6 +33,7 @@ class HeldOut:
     """Reads the held-out tunes of the data: nats per token in all, by token type and by place in the tune."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    repeated_on: ClassVar[tuple[str, ...]] = ("untrained",)
 
     resamples: int = 1000
     """Bootstrap samples of tunes behind the interval."""

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import periodicity as draw
-from folkrnn import spectra
-from analyses.measures.intervals import mean_interval
+from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.lags import lag_correlation
 from analyses.measures.places import bar_period, is_type
 from folkrnn import sites as grammar
+from folkrnn import spectra
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal, did_you_mean
@@ -109,7 +109,25 @@ class Periodicity:
                 f"tune{k}": {name: spectra.power(observation.trace(k, name), self.length) for name in names},
                 "average": mean,
             },
+            lists=self.lists(units, names) | {"strong_periods": self.strong(mean)},
         )
+
+    def lists(self, units: pd.DataFrame, names: list[str]) -> dict[str, list[str]]:
+        """Returns the units of each class of spectrum, and the periodic ones, of tune k; the clearest first."""
+        found = {}
+        for name in names:
+            part = units[units["site"] == name].sort_values("max_magnitude", ascending=False, kind="stable")
+            for kind in SHOWN:
+                found[f"{name}/{kind.replace(' ', '_')}"] = part.loc[part["class"] == kind, "unit"].astype(str).tolist()
+            periodic = part[part["periodic"]].sort_values("share", ascending=False, kind="stable")
+            found[f"{name}/periodic"] = periodic["unit"].astype(str).tolist()
+        return found
+
+    def strong(self, mean: dict[str, np.ndarray]) -> list[str]:
+        """Returns the strong periods of all sites together in steps, longest first."""
+        table = self.period_table(mean)
+        part = table[table["site"] == ("all" if len(mean) > 1 else next(iter(mean)))]
+        return [f"{period:.3g}" for period in sorted(part["period"], reverse=True)]
 
     def check_units(self, observation: Observation, site: str) -> None:
         """Raises Refusal for a unit that the last of the sites, which is the one traced, does not have."""
@@ -227,7 +245,9 @@ class Periodicity:
 
     def metrics(self, population: pd.DataFrame, profiles: dict[str, pd.DataFrame]) -> dict[str, float]:
         """Returns the means by site; `lead` is the lag at which the periodic units tell most of the measure tokens."""
-        found = {f"{row.site}/{row.quantity}": float(row.mean) for row in _rows(population)}
+        found: dict[str, float] = {}
+        for row in _rows(population):
+            found |= with_interval(f"{row.site}/{row.quantity}", (row.mean, row.low, row.high))
         for name, frame in profiles.items():
             best = frame["mean"].to_numpy()
             found[f"{name}/lead"] = float(frame["lag"][np.nanargmax(best)]) if np.isfinite(best).any() else float("nan")

@@ -2,26 +2,38 @@
 
 Definitions: row t is the law of token t + 1 given all before it, at temperature 1. Entropy is in nats (a uniform law
 over 137 tokens has 4.92). The spacing of the measure spikes is the most frequent distance between successive steps at
-which the measure tokens together hold more than half of the probability.
+which the measure tokens together hold more than half of the probability. A token is likely from a probability of 0.05.
+Accidentals shadow the melody as far as the mean pitch of their probability, over the steps that draw a note, correlates
+with the pitch drawn. The spread of a law is the perplexity of its pitches. Trends are Spearman's correlations.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
+from analyses.drawings import posterior as draw
+from analyses.measures import laws
+from analyses.measures.intervals import mean_interval, ratio_interval, with_interval
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
-from folkrnn.vocabulary import TYPES
+from folkrnn.vocabulary import TYPES, Vocabulary
 
 if TYPE_CHECKING:
     import matplotlib.figure
+
+EVENTS = ("|", "(3", "/2")
+"""Tokens whose probability is drawn over time (part 5)."""
+
+SPACINGS = ("measure_spike_spacing", "bar_spacing")
+PER_STEP = ("nats_per_token", "entropy", "triplet_probability", "semiquaver_probability", "broken_rhythm_probability")
+"""Means over all steps of all tunes; the other numbers are means over tunes."""
 
 
 @dataclass(frozen=True)
@@ -36,38 +48,104 @@ class Posterior:
     """Smallest log₁₀ p that is drawn (part 5)."""
     spike: float = 0.5
     """Probability of all measure tokens together above which a step counts as a spike."""
+    likely: float = 0.05
+    """Probability from which a token counts as likely."""
+    resamples: int = 1000
+    """Bootstrap samples behind each interval."""
 
     def __call__(self, observation: Observation) -> Findings:
         k = min(self.tune, len(observation.transcriptions) - 1)
-        law = observation.posterior(k)
+        law, tokens, ids = observation.posterior(k), observation.tokens(k), observation.transcriptions[k].ids
         numbers = {n: self.measure(observation, n, streams["probs"]) for n, streams in observation.each(["probs"])}
-        spacing = Counter(step for row in numbers.values() for step in row.pop("spacings")).most_common(1)
+        spacing = {
+            name: _most_frequent(step for row in numbers.values() for step in row.pop(name)) for name in SPACINGS
+        }
         table = pd.DataFrame([{"tune": n} | numbers[n] for n in sorted(numbers)])
-        steps = table["steps"].to_numpy()
+        vocabulary, shadow = observation.vocabulary, laws.shadow(law, ids, observation.vocabulary)
+        waiting = [vocabulary.tokens[i] for i in laws.likely_undrawn(law, ids, self.likely, vocabulary)]
+        marked = laws.often_likely(law, laws.accidentals(vocabulary), self.likely, 2)
         return Findings(
-            metrics={
-                "nats_per_token": float(np.average(table["nats_per_token"], weights=steps)),
-                "entropy": float(np.average(table["entropy"], weights=steps)),
-                "measure_spike_spacing": float(spacing[0][0]) if spacing else float("nan"),
-            },
+            metrics=self.metrics(table, np.random.default_rng(observation.seed)) | spacing,
             figures={
                 "log10": Figure(self.draw_law(observation, k, law), _CAPTION_LAW.format(tune=k, floor=self.floor)),
                 "types": Figure(self.draw_types(observation, k, law), _CAPTION_TYPES.format(tune=k)),
+                "events": Figure(
+                    draw.events(tokens[1:], self.events(vocabulary, law), 0.01), self.caption_events(k, tokens, waiting)
+                ),
+                "shadow": Figure(
+                    draw.shadow(
+                        tokens[1:],
+                        *shadow,
+                        laws.pitch_spread(law, vocabulary),
+                        laws.part_starts(tokens, ids, vocabulary),
+                    ),
+                    self.caption_shadow(k, table),
+                ),
             },
             tables={"tunes": table, "types": self.type_shares(observation, law)},
-            arrays={f"tune{k}": {"probs": law.astype(np.float32), "ids": observation.transcriptions[k].ids}},
+            arrays={f"tune{k}": {"probs": law.astype(np.float32), "ids": ids}},
+            lists={"likely_undrawn": waiting, "likely_accidentals": vocabulary.decode(marked)},
         )
 
+    def metrics(self, table: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+        """Returns the numbers of `measure` over all tunes with 95 % bootstrap intervals; the first two per step."""
+        steps, found = table["steps"].to_numpy(), {}
+        for name in table.columns.drop(["tune", "steps"]):
+            values = table[name].to_numpy(float)
+            if name in PER_STEP:
+                found |= with_interval(name, ratio_interval(values * steps, steps, self.resamples, rng))
+            else:
+                found |= with_interval(name, mean_interval(values, self.resamples, rng))
+        return found
+
     def measure(self, observation: Observation, k: int, law: np.ndarray) -> dict[str, Any]:
-        """Returns steps, mean −ln p of the tokens, mean entropy, and the spacings of measure spikes of one tune."""
-        ids = observation.transcriptions[k].ids
-        of_measure = law[:, observation.vocabulary.of_type("measure")].sum(1)
+        """Returns the numbers of one tune, and the spacings of its measure spikes and of its measure tokens."""
+        vocabulary, ids, tokens = observation.vocabulary, observation.transcriptions[k].ids, observation.tokens(k)
+        of_measure = list(vocabulary.of_type("measure"))
+        spread = laws.pitch_spread(law, vocabulary)
+        starts = laws.part_starts(tokens, ids, vocabulary)
+        later = np.setdiff1d(np.flatnonzero(np.isin(ids[1:], vocabulary.of_type("pitch"))), starts)
+        broken = laws.broken_rhythms(vocabulary)
         return {
             "steps": len(law),
             "nats_per_token": float(-np.log(law[np.arange(len(law)), ids[1:]]).mean()),
-            "entropy": float(entropy(law).mean()),
-            "spacings": spike_spacings(of_measure, self.spike),
+            "entropy": float(laws.entropy(law).mean()),
+            "triplet_probability": _mass(law, vocabulary, "(3"),
+            "semiquaver_probability": _mass(law, vocabulary, "/2"),
+            "broken_rhythm_probability": float(law[:, broken].sum(1).mean()),
+            "broken_rhythm_trend": laws.trend(law, ids, broken, vocabulary),
+            "likely_undrawn_tokens": float(len(laws.likely_undrawn(law, ids, self.likely, vocabulary))),
+            "accidental_shadow": laws.shadow_correlation(law, ids, vocabulary),
+            "pitch_spread_at_starts": _mean(spread[starts]),
+            "pitch_spread_elsewhere": _mean(spread[later]),
+            "measure_spike_spacing": spike_spacings(law[:, of_measure].sum(1), self.spike),
+            "bar_spacing": [gap for gap in spike_spacings(np.isin(ids, of_measure), 0.5) if gap > 1],
         }
+
+    def events(self, vocabulary: Vocabulary, law: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the probability of bar lines, triplets, semiquavers and broken rhythms over the steps, `[T]` each."""
+        found = {token: law[:, vocabulary.index[token]] for token in EVENTS if token in vocabulary.index}
+        broken = laws.broken_rhythms(vocabulary)
+        return found | ({"> <": law[:, broken].sum(1)} if broken else {})
+
+    def caption_events(self, k: int, tokens: Sequence[str], waiting: Sequence[str]) -> str:
+        drawn = [name for name in ("(3", "/2") if name in tokens]
+        never = "” and no “".join(name for name in ("(3", "/2") if name not in drawn)
+        return (
+            f"Tune {k}: the probability of a bar line, of a triplet, of a semiquaver and of any broken rhythm at every "
+            f"step; dots: it was drawn; dashed: 0.01, around which part 5 sees “(3” and “/2” fluctuate. "
+            + (f"The tune has no “{never}”. " if never else "")
+            + f"Reaching {self.likely:g} without ever being drawn: {' '.join(waiting[:12]) or 'no token'}."
+        )
+
+    def caption_shadow(self, k: int, table: pd.DataFrame) -> str:
+        mean = table.mean(numeric_only=True)
+        return (
+            f"Tune {k}: the melody and the mean pitch of the probability on accidentals (top: part 5 sees it shadow "
+            f"the contour; mean correlation over {len(table)} tunes {mean['accidental_shadow']:.2f}), and over how "
+            f"many pitches the law spreads (bottom): {mean['pitch_spread_at_starts']:.1f} at the first note of a part, "
+            f"{mean['pitch_spread_elsewhere']:.1f} elsewhere."
+        )
 
     def type_shares(self, observation: Observation, law: np.ndarray) -> pd.DataFrame:
         """Returns the probability of each token type at each step, one row per step."""
@@ -106,7 +184,7 @@ class Posterior:
         upper.set_ylim(0, 1)
         upper.set_ylabel("probability")
         upper.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
-        lower.plot(entropy(law), drawstyle="steps-mid", color=style.INK, linewidth=0.9)
+        lower.plot(laws.entropy(law), drawstyle="steps-mid", color=style.INK, linewidth=0.9)
         lower.set_ylabel("entropy (nats)")
         lower.set_ylim(bottom=0)
         lower.set_xlim(-0.5, len(law) - 0.5)
@@ -117,14 +195,22 @@ class Posterior:
         return figure
 
 
-def entropy(law: np.ndarray) -> np.ndarray:
-    """Returns the entropy of each row of `law [T, V]` in nats, `[T]`."""
-    return -np.sum(law * np.log(np.where(law > 0, law, 1.0)), axis=1)
-
-
 def spike_spacings(mass: Sequence[float], threshold: float) -> list[int]:
     """Returns distances between successive steps at which `mass` exceeds `threshold`."""
     return np.diff(np.flatnonzero(np.asarray(mass) > threshold)).tolist()
+
+
+def _most_frequent(steps: Iterable[int]) -> float:
+    most = Counter(steps).most_common(1)
+    return float(most[0][0]) if most else float("nan")
+
+
+def _mass(law: np.ndarray, vocabulary: Vocabulary, token: str) -> float:
+    return float(law[:, vocabulary.index[token]].mean()) if token in vocabulary.index else float("nan")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 _CAPTION_LAW = (

@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings.over_tokens import name_peaks, over_tokens, strongest, token_counts
+from analyses.measures.intervals import mean_interval, with_interval
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
+from folkrnn.interventions.displacement import displaced, factor
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -26,12 +28,16 @@ from folkrnn.vocabulary import START, Vocabulary
 if TYPE_CHECKING:
     import matplotlib.figure
 
+PLACES = ("first", "second", "third")
+"""What the columns drawn one by one are called in metrics."""
+
 
 @dataclass(frozen=True)
 class SoftmaxLayer:
     """Draws columns and bias of the softmax layer over the typed vocabulary and measures how redundant they are."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    repeated_on: ClassVar[tuple[str, ...]] = ("untrained",)
 
     units: tuple[int, ...] | None = None
     """Columns to draw one by one; None: the two that are most alike up to sign, and the one that moves a token most.
@@ -42,6 +48,12 @@ class SoftmaxLayer:
     """Magnitude of correlation from which two columns count as near-duplicates: half of the variance is shared."""
     named: int = 6
     """Tokens that are named at each end of a column."""
+    delta: float = 1.54
+    """Displacement whose effect is stated (paper: that of unit 497 of v2 on `=B,`)."""
+    probability: float = 0.05
+    """Probability of the token that is displaced (paper)."""
+    resamples: int = 1000
+    """Bootstrap samples of columns and tokens behind the intervals."""
 
     def __post_init__(self) -> None:
         if self.units is not None and min(self.units, default=self.units_base) < self.units_base:
@@ -57,11 +69,18 @@ class SoftmaxLayer:
         vocabulary = observation.vocabulary
         W, b = softmax_parameters(observation.model)
         R, with_bias = column_correlations(W), correlation_with(W, b)
-        control = column_correlations(shuffled_columns(W, np.random.default_rng(observation.seed)))
+        rng = np.random.default_rng(observation.seed)
+        shuffled = shuffled_columns(W, rng)
+        control = column_correlations(shuffled)
         chosen = self.chosen(W, R)
         tokens = self.token_table(observation, W, b)
         return Findings(
-            metrics=self.metrics(W, R, with_bias, control) | frequency_metrics(tokens),
+            metrics=self.metrics(W, R, with_bias, control)
+            | {"shuffled_bias_correlation_mean": _mean(np.abs(correlation_with(shuffled, b)))}
+            | with_interval("bias_correlation_mean", mean_interval(np.abs(with_bias), self.resamples, rng))
+            | self.frequency_metrics(tokens, rng)
+            | self.chosen_metrics(vocabulary, W, R, chosen)
+            | self.displacement_metrics(observation),
             figures={
                 "shapes": Figure(self.draw_shapes(vocabulary, W, b), self.caption_shapes(vocabulary, b)),
                 "columns": Figure(
@@ -77,7 +96,59 @@ class SoftmaxLayer:
                 "tokens": tokens,
             },
             arrays={"correlations": {"columns": R.astype(np.float32), "bias": with_bias.astype(np.float32)}},
+            lists={"lowest_biases": list(tokens["token"][: self.named])} | self.chosen_lists(vocabulary, W, chosen),
         )
+
+    def chosen_lists(self, vocabulary: Vocabulary, W: np.ndarray, chosen: Sequence[int]) -> dict[str, list[str]]:
+        """Returns the tokens that each drawn column raises and lowers most, by its place among them."""
+        found = {}
+        for place, unit in zip(PLACES, chosen, strict=False):
+            found[f"{place}_raises"], found[f"{place}_lowers"] = strongest(W[:, unit], vocabulary, self.named)
+        return found
+
+    def chosen_metrics(
+        self, vocabulary: Vocabulary, W: np.ndarray, R: np.ndarray, chosen: Sequence[int]
+    ) -> dict[str, float]:
+        """Returns the largest entry of each drawn column, and how alike the first two are.
+
+        `first_two_raise_modes`: by how much the first two, both at +1, raise the mode tokens more than the others.
+        """
+        found = {f"{place}_largest": float(W[:, unit].max()) for place, unit in zip(PLACES, chosen, strict=False)}
+        if len(chosen) > 1:
+            modes = np.isin(range(len(W)), vocabulary.of_type("mode"))
+            both = W[:, chosen[0]] + W[:, chosen[1]]
+            found["first_two_correlation"] = float(R[chosen[0], chosen[1]])
+            found["first_two_raise_modes"] = float(both[modes].mean() - both[~modes].mean())
+        return found
+
+    def displacement_metrics(self, observation: Observation) -> dict[str, float]:
+        """Returns by how much ±`delta` multiplies `probability`, and the law's largest error on the first tune.
+
+        The error is that of the displaced probabilities (equation 13) against softmaxes of displaced values.
+        """
+        law = observation.posterior(0).astype(np.float64)
+        law /= law.sum(1, keepdims=True)
+        token = int(observation.transcriptions[0].ids[-1])
+        shift = np.zeros(law.shape[1])
+        shift[token] = self.delta
+        p = np.clip(law[:, token], 1e-12, 1 - 1e-12)
+        error = np.abs(displaced(law, shift)[:, token] - factor(self.delta, p) * law[:, token])
+        up, down = (float(factor(sign * self.delta, self.probability)) for sign in (1, -1))
+        return {"displaced_up": up, "displaced_down": down, "displacement_error": float(error.max())}
+
+    def frequency_metrics(self, tokens: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+        """Returns Spearman's correlation of the bias with how often a token occurs, `<s>` (never predicted) left out.
+
+        Its interval is that of bootstrap samples of tokens.
+        """
+        rest = tokens.loc[tokens["token"] != START, ["bias", "count"]].rank().to_numpy()
+        if (rest.std(0) == 0).any():
+            return {"bias_frequency_correlation": float("nan")}
+        drawn = rest[rng.integers(0, len(rest), (self.resamples, len(rest)))]
+        drawn = drawn - drawn.mean(1, keepdims=True)
+        values = (drawn[..., 0] * drawn[..., 1]).mean(1) / drawn.std(1).prod(1)
+        low, high = np.nanquantile(values, [0.025, 0.975])
+        return with_interval("bias_frequency_correlation", (float(np.corrcoef(rest.T)[0, 1]), low, high))
 
     def chosen(self, W: np.ndarray, R: np.ndarray) -> list[int]:
         """Returns the columns that are drawn one by one, counted from 0."""
@@ -101,6 +172,7 @@ class SoftmaxLayer:
             "shuffled_correlation_max": _max(shuffled),
             "shuffled_near_duplicates": float((shuffled >= self.near_duplicate).sum()),
             "rank": float(np.linalg.matrix_rank(W)),
+            "tokens": float(len(W)),
         }
 
     def token_table(self, observation: Observation, W: np.ndarray, b: np.ndarray) -> pd.DataFrame:
@@ -252,14 +324,6 @@ def closest_pairs(R: np.ndarray) -> list[tuple[int, int, float]]:
     first, second = np.triu_indices(len(R), 1)
     order = np.argsort(-np.abs(R[first, second]), kind="stable")
     return [(int(first[n]), int(second[n]), float(R[first[n], second[n]])) for n in order]
-
-
-def frequency_metrics(tokens: pd.DataFrame) -> dict[str, float]:
-    """Returns Spearman's correlation of the bias with how often a token occurs (`<s>`, never predicted, left out)."""
-    rest = tokens[tokens["token"] != START]
-    if rest["bias"].nunique() < 2 or rest["count"].nunique() < 2:
-        return {"bias_frequency_correlation": float("nan")}
-    return {"bias_frequency_correlation": float(rest["bias"].corr(rest["count"], method="spearman"))}
 
 
 def _mean(values: np.ndarray) -> float:

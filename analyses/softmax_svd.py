@@ -20,6 +20,7 @@ import pandas as pd
 
 from analyses.drawings import softmax as draw
 from analyses.drawings.over_tokens import strongest
+from analyses.measures import directions
 from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge
 from analyses.softmax_layer import softmax_parameters
 from folkrnn.findings import Figure, Findings
@@ -93,9 +94,15 @@ class SoftmaxSVD:
         planes = self.planes(steps, np.random.default_rng(observation.seed))
         k = min(self.tune, len(observation.transcriptions) - 1)
         h = observation.trace(k, site)
+        apart, single = directions.type_components(steps.projections, steps.positive)
+        of_mode = np.isin(observation.transcriptions[k].ids[1:], vocabulary.of_type("mode"))
         table = self.table(vocabulary, svd, steps)
         return Findings(
-            metrics=self.metrics(W, b, svd) | plane_metrics(planes),
+            metrics=self.metrics(W, b, svd)
+            | plane_metrics(planes)
+            | directions.left_metrics(svd.left[:, : self.left_vectors], vocabulary)
+            | directions.state_metrics(h, svd.right)
+            | {f"{self.type}_component_auc": single},
             figures={
                 "spectrum": Figure(draw.spectrum(svd.values, self.threshold), self.caption_spectrum(svd)),
                 "left": Figure(
@@ -113,6 +120,11 @@ class SoftmaxSVD:
             },
             tables={"components": table, "planes": pd.DataFrame([_row(name, p) for name, p in planes.items()])},
             arrays={"svd": {"left": svd.left, "values": svd.values, "right": svd.right}},
+            lists=directions.left_lists(svd.left[:, : self.left_vectors], vocabulary, self.named)
+            | {
+                f"{self.type}_components": apart,
+                "mode_components": directions.mode_components(self.project(h, svd), of_mode),
+            },
         )
 
     def project(self, h: np.ndarray, svd: SVD) -> np.ndarray:

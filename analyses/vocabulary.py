@@ -32,6 +32,7 @@ class VocabularyTable:
     """Lists tokens by type and index, how often each occurs, and the parameters block by block."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    repeated_on: ClassVar[tuple[str, ...]] = ()
 
     columns: int = 18
     """Tokens side by side in the drawn list."""

@@ -47,6 +47,15 @@ def pairs(matrix: np.ndarray) -> np.ndarray:
     return matrix[np.triu_indices(len(matrix), 1)]
 
 
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Returns Pearson's r between `x [N]` and `y [N]`; NaN where there are fewer than three or either is constant."""
+    if len(x) < 3:
+        return float("nan")
+    x, y = x - x.mean(), y - y.mean()
+    spread = np.sqrt((x**2).sum() * (y**2).sum())
+    return float((x * y).sum() / spread) if spread > 1e-12 else float("nan")
+
+
 def to_one_hot(gram: np.ndarray, tokens: Sequence[str], lag: int) -> float:
     """Returns Pearson's r over pairs of steps between `gram [T, T]` and the equality of the tokens `lag` steps on.
 
@@ -57,10 +66,7 @@ def to_one_hot(gram: np.ndarray, tokens: Sequence[str], lag: int) -> float:
     if last - first < 3:
         return float("nan")
     x = pairs(gram[first:last, first:last])
-    y = pairs(one_hot(tokens[first + lag : last + lag]))
-    x, y = x - x.mean(), y - y.mean()
-    spread = np.sqrt((x**2).sum() * (y**2).sum())
-    return float((x * y).sum() / spread) if spread > 1e-12 else float("nan")
+    return correlation(x, pairs(one_hot(tokens[first + lag : last + lag])))
 
 
 def by_place(gram: np.ndarray, places: np.ndarray, tokens: Sequence[str]) -> tuple[float, float]:

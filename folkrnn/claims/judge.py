@@ -107,6 +107,7 @@ def unlike_given(given: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
             if key == "intervention" and not wanted:
                 return "the model as it is, without an intervention"
             shown = f"[{','.join(map(str, wanted))}]" if isinstance(wanted, list) else wanted
+            shown = "null" if wanted is None else shown
             return f"{'transcription' if key == 'tune' else key}={shown}"
     return ""
 

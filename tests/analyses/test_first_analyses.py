@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from analyses.activations import Activations
-from analyses.posterior import Posterior, entropy, spike_spacings
+from analyses.measures.laws import entropy
+from analyses.posterior import Posterior, spike_spacings
 from analyses.tune_statistics import TuneStatistics, parts, statistics, table_of
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.models.folkrnn import FolkRNN
