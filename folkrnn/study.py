@@ -169,7 +169,7 @@ def control_of(config: DictConfig, analyses: dict[str, Any]) -> Control | None:
 
 def controls_of(analysis: Any) -> Sequence[str]:
     """Returns the controls that change what an analysis looks at: all, unless it says otherwise."""
-    return getattr(analysis, "controls", ("untrained", "shuffled"))
+    return getattr(analysis, "repeated_on", ("untrained", "shuffled"))
 
 
 def train(plan: Plan, tracked: TrackedRun) -> Weights:
