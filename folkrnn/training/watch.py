@@ -14,7 +14,7 @@ from folkrnn.notation.bars import share_of_full_bars
 from folkrnn.notation.score import to_abc
 from folkrnn.observation.summary import Summary, summarise
 from folkrnn.sampling import Sampling, generate
-from folkrnn.training.ngram import baselines
+from folkrnn.models.ngram import baselines
 
 WATCHED = 64
 """Validation tunes whose activations are summarised."""

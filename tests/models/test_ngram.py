@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from folkrnn.datasets.files import tokens
-from folkrnn.training.ngram import NGrams, baselines
+from folkrnn.models.ngram import NGrams, baselines
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 4), min_size=2, max_size=12).map(np.array), min_size=1, max_size=6)
 
