@@ -32,7 +32,7 @@ ROWS: dict[str, tuple[float, float, tuple[float, ...]]] = {
     "1234": (0.36, 0.255, (1, 1, 1, 1)),
     "xy": (0.195, 0.045, (1, 1)),
 }
-"""The panels of each row of the page, its upper and lower end, and their widths; capitals hold colour bars, dots nothing."""
+"""The panels of each row of the page, its upper and lower end, and their widths; capitals hold colour bars."""
 
 
 @dataclass(frozen=True)
