@@ -22,6 +22,10 @@ from analyses.measures.heard import ABILITIES, ability_kept, floors_of
 from folkrnn.findings import Figure, Findings
 
 HALF = 0.5
+NO_DOSES = frozenset(
+    {"seed", "layer", "units", "components", "tunes", "max_tokens", "period", "steps", "bars", "parts"}
+)
+"""Last words of settings that are numbers and no amounts."""
 RESAMPLES = 1000
 MATCHED = "random units"
 
@@ -51,12 +55,14 @@ class Curve:
 
 
 def dose_key(conditions: Sequence[Condition]) -> str | None:
-    """Returns the setting that is the dose: of those varied, but `seed`, the numeric one with most values, or None."""
+    """Returns the setting that is the dose: of those varied, the amount with most values; None where there is none."""
     values: dict[str, set[str]] = {}
     for condition in conditions:
         for key, value in condition.varied.items():
             values.setdefault(key, set()).add(value)
-    numeric = [key for key, found in values.items() if key != "seed" and all(map(_is_number, found))]
+    numeric = [
+        key for key, found in values.items() if key.split(".")[-1] not in NO_DOSES and all(map(_is_number, found))
+    ]
     several = [key for key in numeric if len(values[key]) > 1]
     return max(several, key=lambda key: len(values[key]), default=None)
 

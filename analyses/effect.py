@@ -33,8 +33,8 @@ class Effect:
     """Paired comparison of an intervention with the model as it is and with random units of the same number."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
-    compares: ClassVar[str] = "intervention"
-    """It needs one, and says so before anything slow starts."""
+    of_interventions: ClassVar[bool] = True
+    """Without one it is refused before anything slow starts."""
 
     read_tunes: int = 64
     late_bar: int = 16
@@ -79,10 +79,6 @@ class Effect:
         if watched is not None:
             self.add_watched(found, watched, observation)
         self.addtokens_of(found, observation, control, heard)
-        for account in observation.accounts:
-            found.metrics |= {f"{account.name}/{name}": value for name, value in account.metrics.items()}
-            if account.table is not None and len(account.table):
-                found.tables[f"account_{account.name}"] = account.table
         return found
 
     def compare(self, heard: Heard, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:

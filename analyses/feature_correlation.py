@@ -199,9 +199,9 @@ class FeatureCorrelation:
         candidates = ", ".join(str(place[neuron]) for neuron in named.melody[:8]) or "none"
         return (
             f"φk between jSymbolic features and μ over {len(observation):,} melodies. Dashed: {music} music neurons by "
-            f"mean σ below {Thresholds().sigma_below:g}. By the rule of this analysis {said[0]}, and {said[1]}; places with more to do with "
-            f"melody than with either: {candidates}. The paper finds its first two neurons (of 37) to be pitch and "
-            "rhythm, in an order that it states both ways, and no melody neuron in two bars."
+            f"mean σ below {Thresholds().sigma_below:g}. By the rule of this analysis {said[0]}, and {said[1]}; places "
+            f"with more to do with melody than with either: {candidates}. The paper finds its first two neurons (of "
+            "37) to be pitch and rhythm, in an order that it states both ways, and no melody neuron in two bars."
         )
 
 

@@ -90,7 +90,7 @@ class Gramians:
                 f"cross_tune{k}": cross,
             },
             lists={
-                "first_bar_again": again.first_bar_again(tokens, self.shortest_repeat),
+                "first_bar_again": again.first_bar_again(tokens, self.shortest_reversal),
                 "longest_repeats": again.longest_repeats(tokens, self.shortest_repeat),
             },
             arrays={f"tune{k}": {"l1": distance.astype(np.float32)} | gram},
@@ -112,7 +112,8 @@ class Gramians:
         """Returns the means over tunes as metrics, with their intervals where there are several tunes."""
         found: dict[str, float] = {}
         for row in population[~population["quantity"].isin(ONLY_IN_TABLES)].itertuples(index=False):
-            found |= with_interval(f"{row.site}/{row.quantity}", (row.mean, row.low, row.high))
+            if np.isfinite(row.mean):
+                found |= with_interval(f"{row.site}/{row.quantity}", (row.mean, row.low, row.high))
         return found
 
     def gather(self, observation: Observation, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,7 +1,7 @@
 """How does a neuron follow a feature? (Barenboim, Del Debbio, Hirn, Sanz 2023, Figs. 8 and 9.)
 
-Definitions: a neuron's excitation is its μ. The curve is LOESS with a span of two thirds of the melodies, three rounds
-against outliers (`analyses.measures.loess`); its band is the pointwise 95 % bootstrap interval, tunes resampled.
+Definitions: a neuron's excitation is its μ. The curve is LOESS, locally linear over the nearest two thirds of the
+melodies (`analyses.measures.loess`); its band is the pointwise 95 % bootstrap interval, tunes resampled.
 `explained` is the share of the variance of μ that the curve accounts for, beside that of a straight line (r²) and of
 the curve after the melodies were put in random order. Melodies for which the feature is undefined are left out.
 
@@ -38,13 +38,14 @@ class NeuronRegression:
     kinds: Sequence[str] = ("rhythm", "pitch")
     per_kind: int = 4
     span: float = loess.SPAN
+    rounds: int = loess.ROUNDS
     resamples: int = 200
 
     def __post_init__(self) -> None:
         if not 0 < self.span <= 1:
             raise Refusal(f"neuron_regression.span is {self.span:g}; it is a share of the melodies, above 0, at most 1")
-        if self.per_kind < 1 or self.resamples < 1:
-            raise Refusal("neuron_regression.per_kind and .resamples must be at least 1")
+        if self.per_kind < 1 or self.resamples < 1 or self.rounds < 0:
+            raise Refusal("neuron_regression: per_kind and resamples must be at least 1, and rounds at least 0")
         for kind in self.kinds:
             if kind not in KINDS.values():
                 known = ", ".join(KINDS.values())
@@ -122,8 +123,8 @@ class NeuronRegression:
         known = np.isfinite(values)
         x, y = values[known], observation.mu[known, neuron].astype(float)
         at = loess.places(x)
-        low, high = loess.band(x, y, at, observation.source[known], rng, self.resamples, self.span)
-        fitted = pd.DataFrame({"x": at, "y": loess.curve(x, y, at, self.span), "low": low, "high": high})
+        low, high = loess.band(x, y, at, observation.source[known], rng, self.resamples, self.span, self.rounds)
+        fitted = pd.DataFrame({"x": at, "y": self.curve(x, y, at), "low": low, "high": high})
         mixed = rng.permutation(y)
         fit = {
             "neuron": neuron,
@@ -133,10 +134,13 @@ class NeuronRegression:
             "pearson": correlation(x, y),
             "explained_by_line": correlation(x, y) ** 2,
             "explained_by_curve": loess.explained(y, np.interp(x, at, fitted["y"])),
-            "explained_shuffled": loess.explained(mixed, np.interp(x, at, loess.curve(x, mixed, at, self.span))),
+            "explained_shuffled": loess.explained(mixed, np.interp(x, at, self.curve(x, mixed, at))),
         }
         note = f"R² {fit['explained_by_curve']:.2f}, of a line {fit['explained_by_line']:.2f}"
         return draw.Panel(jsymbolic.names()[number], KINDS[number[0]], x, y, fitted, note), fit
+
+    def curve(self, x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return loess.curve(x, y, at, self.span, self.rounds)
 
     def metrics(self, fits: pd.DataFrame) -> dict[str, float]:
         """Returns for each neuron the mean share of variance that the curves over features of each kind explain."""

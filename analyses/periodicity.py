@@ -1,11 +1,10 @@
-"""Which units keep time, and do they follow the bar lines or announce them? (Part 5, sixth figure on; part 7.)
+"""Which units keep time? (Part 5, sixth figure on; part 7. Whether they follow bar lines or announce them: `timing`.)
 
 Definitions: the spectrum of a unit is the squared magnitude of the DFT of its values over a tune, zero-padded to 512
 steps; the picture shows what is within 6 dB of the unit's own peak. A unit is periodic if at least 5 % of its one-sided
 energy lies at periods within half a step of 9, the length of a bar of eight eighths and its bar line (parts 5 and 6 say
 neither how wide the band is nor whether DC counts: `half_width` and `dc` say both). A tune shorter than the period has
-no share: NaN. The lag profile correlates a unit's value at a row with "token t + lag is a measure token": a peak at
-lag 0 or before follows what was read, one at lag 1 or after announces what is written.
+no share: NaN.
 """
 
 from __future__ import annotations
@@ -19,14 +18,12 @@ import pandas as pd
 
 from analyses.drawings import periodicity as draw
 from analyses.measures.intervals import mean_interval, with_interval
-from analyses.measures.lags import lag_correlation
-from analyses.measures.places import bar_period, is_type
+from analyses.measures.places import bar_period
 from folkrnn import sites as grammar
 from folkrnn import spectra
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal, did_you_mean
-from folkrnn.vocabulary import TYPES
+from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,13 +42,11 @@ class Gathered:
     rows: list[dict[str, Any]] = field(default_factory=list)
     spectrum: dict[str, list[np.ndarray]] = field(default_factory=dict)
     """Per site: (sum over tunes of the mean spectrum, number of tunes that had one)."""
-    lags: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    """Per site: one profile over lags per tune, the mean |r| of its periodic units."""
 
 
 @dataclass(frozen=True)
 class Periodicity:
-    """Spectra of all units of some streams: images, classes, periodic units, strong periods, traces, lag profiles."""
+    """Spectra of all units of some streams: images, classes, periodic units, strong periods, traces."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
 
@@ -61,8 +56,6 @@ class Periodicity:
     threshold: float = 0.05
     dc: bool = True
     length: int = spectra.LENGTH
-    event: str = "measure"
-    reach: int = 4
     units: Sequence[int] | None = None
     tune: int = 0
     resamples: int = 1000
@@ -72,9 +65,6 @@ class Periodicity:
             raise Refusal(f"periodicity.length is {self.length}; it must be an even number of at least 8 steps")
         if not 0 < self.threshold < 1:
             raise Refusal(f"periodicity.threshold is {self.threshold}; it is a share, between 0 and 1")
-        if self.event not in TYPES:
-            hint = did_you_mean(self.event, TYPES)
-            raise Refusal(f"periodicity.event: no token type {self.event!r}{hint}; there are {', '.join(TYPES)}")
         if isinstance(self.period, str):
             if self.period != BAR:
                 raise Refusal(f"periodicity.period is {self.period!r}; it must be a number of steps or {BAR!r}")
@@ -93,17 +83,15 @@ class Periodicity:
         rng = np.random.default_rng(observation.seed)
         population = self.population(table, names, rng)
         mean = {name: total / max(1, count) for name, (total, count) in gathered.spectrum.items()}
-        profiles = {name: self.lag_interval(gathered.lags[name], rng) for name in names}
         units = pd.concat([self.unit_table(observation, k, name) for name in names], ignore_index=True)
         return Findings(
-            metrics=self.metrics(population, profiles),
-            figures=self.figures(observation, k, names, units, mean, profiles, population),
+            metrics=self.metrics(population),
+            figures=self.figures(observation, k, names, units, mean, population),
             tables={
                 "tunes": table,
                 "population": population,
                 f"units_tune{k}": units,
                 "strong_periods": self.period_table(mean),
-                "lags": pd.concat([frame.assign(site=name) for name, frame in profiles.items()], ignore_index=True),
             },
             arrays={
                 f"tune{k}": {name: spectra.power(observation.trace(k, name), self.length) for name in names},
@@ -142,25 +130,22 @@ class Periodicity:
 
     def gather(self, observation: Observation, names: Sequence[str]) -> Gathered:
         """Returns the numbers of every tune and site, traced in batches and not kept."""
-        found = Gathered(
-            spectrum={name: [np.zeros(self.length // 2 + 1), 0] for name in names}, lags={name: [] for name in names}
-        )
+        found = Gathered(spectrum={name: [np.zeros(self.length // 2 + 1), 0] for name in names})
         for k, streams in observation.each(names):
             tokens = observation.tokens(k)
             rng = np.random.default_rng([observation.seed, k])
             for name in names:
-                row, spectrum, profile = self.measure(tokens, streams[name], rng)
+                row, spectrum = self.measure(tokens, streams[name], rng)
                 found.rows.append({"tune": k, "site": name} | row)
                 if np.isfinite(spectrum).all():
                     found.spectrum[name][0] = found.spectrum[name][0] + spectrum
                     found.spectrum[name][1] += 1
-                found.lags[name].append(profile)
         return found
 
     def measure(
         self, tokens: Sequence[str], values: np.ndarray, rng: np.random.Generator
-    ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-        """Returns (row of the table, mean spectrum `[length/2 + 1]`, lag profile `[2·reach + 1]`) of one stream.
+    ) -> tuple[dict[str, Any], np.ndarray]:
+        """Returns (row of the table, mean spectrum `[length/2 + 1]`) of one stream.
 
         `chance` is the share of periodic units after the steps were put in random order.
         """
@@ -178,19 +163,11 @@ class Periodicity:
             "chance": self.share_of_units(spectra.band_share(mixed, steps, period, self.half_width)),
             "mean_share": float(np.nanmean(shares)) if np.isfinite(shares).any() else float("nan"),
         }
-        chosen = np.flatnonzero(np.nan_to_num(shares) >= self.threshold)
-        return row, spectra.average(spectrum, self.length), self.profile(tokens, values[:, chosen])
+        return row, spectra.average(spectrum, self.length)
 
     def share_of_units(self, shares: np.ndarray) -> float:
         """Returns the share of units that are periodic; NaN where the tune is too short to say. Dead units count."""
         return float((np.nan_to_num(shares) >= self.threshold).mean()) if np.isfinite(shares).any() else float("nan")
-
-    def profile(self, tokens: Sequence[str], values: np.ndarray) -> np.ndarray:
-        """Returns the mean |r| over the units given, per lag from −reach to reach; NaN where there is none."""
-        found = np.abs(lag_correlation(values, is_type(tokens, self.event), self.reach))
-        known = np.isfinite(found)
-        total = np.where(known, found, 0).sum(1)
-        return np.where(known.any(1), total / np.maximum(1, known.sum(1)), np.nan)
 
     def population(self, table: pd.DataFrame, names: Iterable[str], rng: np.random.Generator) -> pd.DataFrame:
         """Returns one row per site and quantity: mean over tunes and the ends of its 95 % bootstrap interval."""
@@ -205,21 +182,11 @@ class Periodicity:
                 )
         return pd.DataFrame(rows)
 
-    def lag_interval(self, profiles: list[np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
-        """Returns one row per lag: mean |r| over tunes and the ends of its interval."""
-        stacked = np.array(profiles)
-        rows = [mean_interval(stacked[:, place], self.resamples, rng) for place in range(stacked.shape[1])]
-        frame = pd.DataFrame(rows, columns=["mean", "low", "high"])
-        frame.insert(0, "lag", np.arange(-self.reach, self.reach + 1))
-        return frame
-
     def unit_table(self, observation: Observation, k: int, name: str) -> pd.DataFrame:
-        """Returns one row per unit of one stream of tune k: share, whether periodic, class, largest magnitude, lag."""
+        """Returns one row per unit of one stream of tune k: share, whether periodic, class, largest magnitude."""
         values, tokens = observation.trace(k, name), observation.tokens(k)
         spectrum, period = spectra.power(values, self.length, self.dc), self.period_of(tokens)
         shares = spectra.band_share(spectrum, len(values), period, self.half_width)
-        correlation = np.abs(lag_correlation(values, is_type(tokens, self.event), self.reach))
-        best = np.nan_to_num(correlation, nan=-1.0).argmax(0) - self.reach
         return pd.DataFrame(
             {
                 "site": name,
@@ -228,8 +195,6 @@ class Periodicity:
                 "periodic": np.nan_to_num(shares) >= self.threshold,
                 "class": spectra.classify(spectrum, len(values), period, self.half_width),
                 "max_magnitude": np.abs(values).max(0),
-                "best_lag": np.where(np.isfinite(correlation).any(0), best, np.nan),
-                "r_at_best_lag": np.nan_to_num(correlation).max(0),
             }
         )
 
@@ -243,14 +208,11 @@ class Periodicity:
         ]
         return pd.DataFrame(rows, columns=["site", "bin", "period", "height"])
 
-    def metrics(self, population: pd.DataFrame, profiles: dict[str, pd.DataFrame]) -> dict[str, float]:
-        """Returns the means by site; `lead` is the lag at which the periodic units tell most of the measure tokens."""
+    def metrics(self, population: pd.DataFrame) -> dict[str, float]:
+        """Returns the means by site, with their intervals."""
         found: dict[str, float] = {}
         for row in _rows(population):
             found |= with_interval(f"{row.site}/{row.quantity}", (row.mean, row.low, row.high))
-        for name, frame in profiles.items():
-            best = frame["mean"].to_numpy()
-            found[f"{name}/lead"] = float(frame["lag"][np.nanargmax(best)]) if np.isfinite(best).any() else float("nan")
         return found
 
     def shown_units(self, units: pd.DataFrame, site: str) -> list[tuple[int, str]]:
@@ -274,7 +236,6 @@ class Periodicity:
         names: list[str],
         units: pd.DataFrame,
         mean: dict[str, np.ndarray],
-        profiles: dict[str, pd.DataFrame],
         population: pd.DataFrame,
     ) -> dict[str, Figure]:
         tokens, tunes = observation.tokens(k), len(observation.transcriptions)
@@ -290,7 +251,6 @@ class Periodicity:
                 draw.population(population, units, names, self.threshold),
                 self.caption_population(population, names, tunes),
             ),
-            "lags": Figure(draw.lags(profiles, self.event), _LAGS.format(tunes=count(tunes), event=self.event)),
         }
 
     def caption_population(self, population: pd.DataFrame, names: list[str], tunes: int) -> str:
@@ -326,10 +286,4 @@ _TRACES = (
 _AVERAGE = (
     "Mean spectrum of each layer's units, scaled to equal energy, over {tunes}, with its strong periods in steps. "
     "Part 7 reports DC, 2.25, 3, 4.5, 6, 8.8, 11.5, 18 and 36 for v2."
-)
-_LAGS = (
-    "Correlation of the periodic units' values with “the token at this lag is a {event} token” (mean |r| over units, "
-    "then over {tunes}; 95 % intervals). Lag 0 is the token just read, lag 1 the one that the row's law draws: a "
-    "peak on the left follows the input, on the right it announces the output (part 7: layer 1 follows, layer 3 "
-    "causes)."
 )

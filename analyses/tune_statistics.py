@@ -111,7 +111,7 @@ class TuneStatistics:
             "top_forms_share": top / len(table),
         }
         for name, row in zip(QUANTITIES, ratio_intervals(*shape.sums, self.resamples, rng), strict=True):
-            found |= with_interval(name, tuple(row))
+            found |= with_interval(name, tuple(row)) if np.isfinite(row[0]) else {}
         return found
 
     def compared(self, metrics: dict[str, float]) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     if not to_train and any(word.startswith(("model=", "model.")) for word in overrides):
         check_model(config, weights)
     for name, analysis in analyses.items():
-        check_analysis(name, analysis, weights)
+        check_analysis(name, analysis, weights, bool(interventions))
     control = control_of(config, analyses)
     chosen = documents() if config.claims is None else config.claims
     for pattern in [*config.observation.sites, *config.observation.keep]:
@@ -144,11 +144,16 @@ def check_model(config: DictConfig, weights: Weights) -> None:
         )
 
 
-def check_analysis(name: str, analysis: Any, weights: Weights) -> None:
-    """Refuses an analysis of another model family or of sites that the model lacks."""
+def check_analysis(name: str, analysis: Any, weights: Weights, intervened: bool) -> None:
+    """Refuses an analysis of another model family, of sites that the model lacks, or of an intervention without one."""
     if weights.model.family not in analysis.families:
         raise Refusal(
             f"analysis={name} looks into {', '.join(analysis.families)}; these weights are of a {weights.model.family}"
+        )
+    if getattr(analysis, "of_interventions", False) and not intervened:
+        raise Refusal(
+            f"analysis={name} compares an intervention with the model as it is, and there is none; choose one with "
+            "intervention= (--help lists them)"
         )
     for pattern in getattr(analysis, "sites", ()):
         parse(pattern, weights.model.sites)

@@ -199,8 +199,8 @@ def subspace(
     order = list(vocabulary.plot_order)
     n = left.shape[1]
     figure = style.figure(width=10.0, height=2.2 + 1.25 * n)
-    top, *rows = figure.subfigures(2, 1, height_ratios=(2.0, 0.5 + 1.25 * n))
-    spectrum, shares = top.subplots(1, 2, width_ratios=(1.4, 1))
+    grid = figure.add_gridspec(n + 1, 2, width_ratios=(1.4, 1), height_ratios=(1.7, *[1.0] * n))
+    spectrum, shares = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     spectrum.plot(np.arange(1, len(whole) + 1), whole, color=CONTROL, label="before")
     spectrum.plot(np.arange(1, len(values) + 1), values, color=CHANGED, label="taken away")
     spectrum.set_yscale("log")
@@ -213,7 +213,7 @@ def subspace(
     shares.set_yticks(range(len(names)), names)
     shares.set_ylim(len(names) - 0.4, -0.6)
     shares.set_xlabel("energy of its rows that was taken away")
-    panels = rows[0].subplots(n, 1, squeeze=False, sharex=True)[:, 0]
+    panels = [figure.add_subplot(grid[j + 1, :]) for j in range(n)]
     colours = [style.TYPE_COLOURS[vocabulary.types[i]] for i in order]
     for j, axes in enumerate(panels):
         vector = left[order, j]

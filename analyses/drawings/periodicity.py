@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from folkrnn import spectra
-from folkrnn import style
+from folkrnn import spectra, style
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -148,22 +147,4 @@ def population(
     right.set_ylabel("share of energy around the period")
     right.set_ylim(0, None)
     right.legend()
-    return figure
-
-
-def lags(profiles: dict[str, pd.DataFrame], event: str) -> matplotlib.figure.Figure:
-    """Returns mean |r| against lag, one line per site with its interval."""
-    figure = style.figure(width=style.PAGE, height=3.2)
-    axes = figure.subplots()
-    for (name, frame), colour in zip(profiles.items(), style.PALETTE, strict=False):
-        axes.plot(frame["lag"], frame["mean"], "o-", markersize=3.5, color=colour, label=name)
-        axes.fill_between(frame["lag"], frame["low"], frame["high"], color=colour, alpha=0.2, linewidth=0)
-    axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=":")
-    top = max([0.1, *(float(frame["mean"].max()) for frame in profiles.values() if frame["mean"].notna().any())])
-    axes.set_ylim(0, 1.3 * top)
-    axes.text(0.42, 1.28 * top, "tokens read ", ha="right", va="top", fontsize=8)
-    axes.text(0.58, 1.28 * top, " tokens to come", ha="left", va="top", fontsize=8)
-    axes.set_xlabel(f"lag of the {event} token, in steps")
-    axes.set_ylabel("mean |r| of periodic units")
-    axes.legend(loc="upper right")
     return figure

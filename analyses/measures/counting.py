@@ -42,7 +42,8 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     """Returns the ends of the 95 % Wilson interval of a share of n."""
     middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+    low, high = (0.0 if share == 0 else middle - half), (1.0 if share == 1 else middle + half)
+    return float(max(0.0, low)), float(min(1.0, high))
 
 
 def _body(tokens: Sequence[str]) -> list[str]:

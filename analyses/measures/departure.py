@@ -86,7 +86,8 @@ def survival(steps: np.ndarray, longest: int) -> np.ndarray:
 
 def divergence(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
     """Returns D(P‖Q) of each row, in nats, `[T]`, of laws `[T, V]`."""
-    return _terms(P.astype(float), Q.astype(float)).sum(-1)
+    P, Q = _bounded(P, Q)
+    return _terms(P, Q).sum(-1)
 
 
 def divergence_by_type(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> dict[str, np.ndarray]:
@@ -94,7 +95,7 @@ def divergence_by_type(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> di
 
     They add up to the whole. A type that the vocabulary lacks has part 0.
     """
-    P, Q = P.astype(float), Q.astype(float)
+    P, Q = _bounded(P, Q)
     own = np.array([TYPES.index(name) for name in types])
     members = np.eye(len(TYPES))[own]
     p_type, q_type = P @ members, Q @ members
@@ -111,7 +112,12 @@ def total_variation(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
     return 0.5 * np.abs(P.astype(float) - Q.astype(float)).sum(-1)
 
 
+def _bounded(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both in double precision, q at least SMALLEST where p is more than that; equal laws stay equal."""
+    P, Q = P.astype(float), Q.astype(float)
+    return P, np.maximum(Q, np.minimum(SMALLEST, P))
+
+
 def _terms(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    floor = np.minimum(SMALLEST, np.where(P > 0, P, SMALLEST))  # p below the floor costs nothing where q = p
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(P > 0, P * (np.log(P) - np.log(np.maximum(Q, floor))), 0.0)
+        return np.where(P > 0, P * (np.log(P) - np.log(Q)), 0.0)

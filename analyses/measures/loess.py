@@ -1,10 +1,11 @@
 """Local regression (Cleveland 1979) of one variable on another that may be discrete, with a bootstrap band.
 
-statsmodels does the fitting: locally linear, tricube weights over the nearest `span` of all points, three rounds of
-bisquare weights against outliers. Two things it leaves to the caller. Where more points than the span share one value,
-its neighbourhood has no width and it returns the data themselves; the span is then widened until the neighbourhood
-reaches the next value (`widened`). And of points with equal x an arbitrary part may fall into a neighbourhood, so that
-the curve is read at distinct x.
+statsmodels does the fitting: locally linear, tricube weights over the nearest `span` of all points. Its rounds of weights
+against outliers are off by default: they are made for heavier tails than latents have, and of a discrete variable they
+can silence a whole value. Two things it leaves to the caller. Where more points than the span share one value, its
+neighbourhood has no width and it returns one of the data themselves; the span is then widened until the neighbourhood
+reaches the next value (`widened`). And of points with equal x an arbitrary part may fall into a neighbourhood; here they
+stand in order of y.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from statsmodels.nonparametric.smoothers_lowess import lowess
 SPAN = 2 / 3
 """The default of statsmodels and of R's lowess; the source paper does not state its own."""
 
-ROUNDS = 3
-"""Rounds against outliers."""
+ROUNDS = 0
+"""Rounds of weights against outliers."""
 
 POINTS = 100
 """At most so many x at which a curve is given."""
@@ -34,14 +35,14 @@ def widened(x: np.ndarray, span: float = SPAN) -> float:
     return float(min(1.0, max(span, (commonest + 1.5) / len(x))))
 
 
-def curve(x: np.ndarray, y: np.ndarray, at: np.ndarray, span: float = SPAN) -> np.ndarray:
+def curve(x: np.ndarray, y: np.ndarray, at: np.ndarray, span: float = SPAN, rounds: int = ROUNDS) -> np.ndarray:
     """Returns the LOESS of `y [N]` on `x [N]` at `at [P]`, NaN beyond the range of x and if that is one value.
 
     Between fits no farther apart than a hundredth of the range of x the curve is straight.
     """
     # among equal x the order decides who is a neighbour; by y it depends on the points alone, not on their order
     order = np.lexsort((y, x))
-    return _sorted_curve(x[order], y[order], at, span)
+    return _sorted_curve(x[order], y[order], at, span, rounds)
 
 
 def band(
@@ -52,6 +53,7 @@ def band(
     rng: np.random.Generator,
     resamples: int,
     span: float = SPAN,
+    rounds: int = ROUNDS,
     level: float = 0.95,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the ends of the pointwise bootstrap interval of `curve`, `[P]` each.
@@ -65,7 +67,7 @@ def band(
     found = np.full((resamples, len(at)), np.nan)
     for k in range(resamples):
         times = np.bincount(rng.integers(0, len(sources), len(sources)), minlength=len(sources))[group]
-        found[k] = _sorted_curve(np.repeat(x, times), np.repeat(y, times), at, span)
+        found[k] = _sorted_curve(np.repeat(x, times), np.repeat(y, times), at, span, rounds)
     reached = np.isfinite(found).any(0)
     ends = np.full((2, len(at)), np.nan)
     if reached.any():
@@ -79,9 +81,13 @@ def explained(y: np.ndarray, fitted: np.ndarray) -> float:
     return 1 - float(((y - fitted) ** 2).sum()) / total if total > 0 else float("nan")
 
 
-def _sorted_curve(x: np.ndarray, y: np.ndarray, at: np.ndarray, span: float) -> np.ndarray:
+def _sorted_curve(x: np.ndarray, y: np.ndarray, at: np.ndarray, span: float, rounds: int) -> np.ndarray:
     if len(x) == 0 or x[0] == x[-1]:
         return np.full(len(at), np.nan)
-    fit = lowess(y, x, frac=widened(x, span), it=ROUNDS, delta=0.01 * (x[-1] - x[0]), is_sorted=True)
+    options = {"frac": widened(x, span), "delta": 0.01 * (x[-1] - x[0]), "is_sorted": True}
+    fit = lowess(y, x, it=0, **options)
+    # where most residuals are rounding errors, weights by residual would silence points at random (R stops there too)
+    if rounds and np.median(np.abs(y - fit[:, 1])) > 1e-7 * np.ptp(y):
+        fit = lowess(y, x, it=rounds, **options)
     distinct, first = np.unique(fit[:, 0], return_index=True)
     return np.interp(at, distinct, fit[first, 1], left=np.nan, right=np.nan)

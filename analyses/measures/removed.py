@@ -75,6 +75,8 @@ def lost(W: np.ndarray, rest: np.ndarray, vocabulary: Vocabulary) -> Lost | None
         values=values[:rank],
         whole=whole,
         energy_share=float((D**2).sum() / (W**2).sum()),
-        energy_by_type={name: float((D[ids] ** 2).sum() / (W[ids] ** 2).sum()) for name, ids in rows.items()},
+        energy_by_type={
+            name: float((D[ids] ** 2).sum() / (W[ids] ** 2).sum()) for name, ids in rows.items() if np.any(W[ids])
+        },
         remaining_rank=int((np.linalg.svd(rest, compute_uv=False) > least).sum()),
     )

@@ -1,7 +1,8 @@
 """Some tokens watched along tunes: how likely the model as it is holds them, and what came in their place.
 
-The probability is that of the unchanged model reading what was written. A watched token was replaced at a step where
-the unchanged model, given the number that drew the token there, would have drawn it, and another one stands instead.
+The probability is that of the unchanged model reading what was written. A watched token was replaced where an
+intervention says so in its account (it suppressed the token); for interventions that suppress nothing, where the
+unchanged model, given the number that drew the token there (at temperature 1), would have drawn a watched one.
 """
 
 from __future__ import annotations
@@ -103,14 +104,16 @@ def watch(observation: Observation, control: Observation, words: str | None) -> 
     vocabulary = control.vocabulary
     ids = list(token_ids(words, vocabulary))
     probability: dict[str, list[np.ndarray]] = {}
-    substitutes: list[list[tuple[int, str]]] = [[] for _ in observation.transcriptions]
+    substitutes = accounted(observation, vocabulary, ids)
+    told = substitutes is not None
+    substitutes = substitutes or [[] for _ in observation.transcriptions]
     for side, seen in (("control", control), ("changed", observation)):
         reader = Observation(control.model, vocabulary, seen.transcriptions, seed=control.seed)
         found: dict[int, np.ndarray] = {}
         for k, streams in reader.each(["probs"]):
             law = streams["probs"]
             found[k] = law[:, ids].astype(float).sum(1)
-            if side == "changed":
+            if side == "changed" and not told:
                 transcription = seen.transcriptions[k]
                 substitutes[k] = replaced(law, transcription.ids, transcription.uniform, ids, vocabulary)
         probability[side] = [found[k] for k in range(len(seen.transcriptions))]
@@ -121,6 +124,22 @@ def watch(observation: Observation, control: Observation, words: str | None) -> 
     table = pd.DataFrame({"tune": np.arange(len(substitutes)), **counts, "replaced": [len(s) for s in substitutes]})
     table["substitutes"] = [" ".join(_most(Counter(token for _, token in some))) for some in substitutes]
     return Watched(words, probability, substitutes, table, control.seed)
+
+
+def accounted(
+    observation: Observation, vocabulary: Vocabulary, watched: Sequence[int]
+) -> list[list[tuple[int, str]]] | None:
+    """Returns per tune (step, token that came in the place of a suppressed one); None where nothing was suppressed."""
+    tables = [account.tables["steps"] for account in observation.accounts if "steps" in account.tables]
+    tables = [table for table in tables if "substitute_token" in table.columns]
+    if not tables:
+        return None
+    found: list[list[tuple[int, str]]] = [[] for _ in observation.transcriptions]
+    names = {vocabulary.tokens[i] for i in watched}
+    for row in pd.concat(tables).sort_values(["tune", "step"]).itertuples():
+        if row.suppressed_token in names:
+            found[int(row.tune)].append((int(row.step), row.substitute_token))
+    return found
 
 
 def replaced(

@@ -1,0 +1,328 @@
+"""The comparison of a model before and after an intervention, on planted laws, tunes and cuts."""
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given as for_all
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from analyses.effect import Effect
+from analyses.measures import departure, paired, removed, watching
+from analyses.measures.counting import by_bar, late_share, wilson
+from analyses.measures.heard import ABILITIES
+from analyses.measures.tune_quantities import FIGURE, QUANTITIES, quantities, scale, scrambled, sums
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.observation.observation import Observation
+from folkrnn.published import TUNES, ids_of
+from folkrnn.refusal import Refusal
+from folkrnn.sampling import Sampling, generate, given
+from folkrnn.vocabulary import TYPES, V2
+
+FIG1 = TUNES["fig1"].split()
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(2)
+    return FolkRNN(units=24, layers=2).eval()
+
+
+@pytest.fixture(scope="module")
+def control(model):
+    sampling = Sampling(tunes=6, max_tokens=40, prime=("M:4/4", "K:Cmaj"))
+    return Observation(model, V2, generate(model, V2, sampling, 5), seed=5)
+
+
+def changed(model, edit):
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        edit(other)
+    return other
+
+
+def played(model, control, **beside):
+    sampling = Sampling(tunes=6, max_tokens=40, prime=("M:4/4", "K:Cmaj"))
+    return Observation(model, V2, generate(model, V2, sampling, 5), seed=5, control=control, **beside)
+
+
+@pytest.fixture(scope="module")
+def published(model):
+    """The control has written three published tunes: an untrained model writes no full bar."""
+    return Observation(model, V2, [given(ids_of(name, V2), V2, name) for name in TUNES], seed=5)
+
+
+def test_without_an_intervention_there_is_nothing_to_compare(control):
+    with pytest.raises(Refusal, match="choose one with intervention="):
+        Effect()(control)
+
+
+def test_an_intervention_of_no_size_has_exactly_no_effect(model, published):
+    same = Observation(copy.deepcopy(model), V2, published.transcriptions, seed=5)
+    found = Effect(resamples=20, tokens="measure")(replace(same, control=published, matched=(same,)))
+    assert found.metrics["counting_kept"] == found.metrics["melody_kept"] == 1
+    assert found.metrics["kl"] == found.metrics["matched_kl"] == 0
+    assert found.metrics["departed"] == 0
+    assert "departure_step" not in found.metrics
+    for column in ("difference", "difference_low", "difference_high", "matched_difference", "beyond_matched"):
+        assert set(found.tables["quantities"][column].dropna()) == {0.0}
+    assert found.metrics["replaced_per_tune"] == 0
+    assert "subspace" not in found.figures
+
+
+@pytest.mark.parametrize("delta", [-3.0, 0.7, 2.0])
+def test_a_displaced_token_moves_the_laws_by_the_divergence_of_the_formula(model, control, delta):
+    token = V2.index["G"]
+
+    def displace(other):
+        other.softmax_bias[token] += delta
+
+    observation = played(changed(model, displace), control)
+    laws = departure.compare_laws(observation, control, 100)
+    for k in range(len(control.transcriptions)):
+        p = control.posterior(k)[:, token].astype(float)
+        expected = np.log(1 - p + p * math.exp(delta)) - p * delta
+        whole = departure.PARTS.index("all")
+        assert laws.changed[k, whole, 0] == pytest.approx(expected.sum(), abs=1e-4)
+        assert laws.changed[k, whole, 1] == len(p)
+
+
+def test_a_type_displaced_as_a_whole_moves_when_and_not_which(model, control):
+    pitches = list(V2.of_type("pitch"))
+
+    def displace(other):
+        other.softmax_bias[pitches] += 1.5
+
+    parts = Effect(resamples=10)(played(changed(model, displace), control)).tables["divergence"].set_index("part")
+    assert parts.loc["type", "changed"] == pytest.approx(parts.loc["all", "changed"], rel=1e-4)
+    assert parts.loc[list(TYPES), "changed"].abs().max() < 1e-5
+
+
+@settings(max_examples=40, deadline=None)
+@for_all(st.integers(0, 2**32 - 1), st.floats(0.05, 3.0))
+def test_the_parts_of_a_divergence_add_up_to_it(seed, spread):
+    rng = np.random.default_rng(seed)
+    P, Q = (rng.dirichlet(np.full(len(V2), spread), size=3) for _ in range(2))
+    parts = departure.divergence_by_type(P, Q, V2.types)
+    assert sum(parts.values()) == pytest.approx(departure.divergence(P, Q))
+    assert all(np.all(part > -1e-12) for part in parts.values())
+    assert np.all(departure.total_variation(P, Q) <= 1)
+
+
+def test_an_excluded_token_costs_a_finite_divergence():
+    P, Q = np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]])
+    expected = 0.5 * math.log(0.5) + 0.5 * (math.log(0.5) - math.log(departure.SMALLEST))
+    assert departure.divergence(P, Q)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "at"),
+    [([1, 2, 3], [1, 2, 3], math.inf), ([1, 2, 3], [1, 5, 3], 1), ([1, 2], [1, 2, 3], 2), ([7], [8], 0)],
+)
+def test_tunes_part_at_the_first_token_that_differs(one, other, at):
+    assert departure.first_difference(one, other) == at
+
+
+def test_survival_is_the_share_that_has_not_parted_yet():
+    assert departure.survival(np.array([1, 3, 3, math.inf]), 4).tolist() == [1, 0.75, 0.75, 0.25, 0.25]
+
+
+def test_a_tune_is_measured_as_by_hand():
+    found = quantities("M:4/4 K:Cmaj |: C D E F G A B c | c 4 G 4 | ^f 6 :| C 8 |".split())
+    assert found["full_bars"] == (3, 4)
+    assert found["full_time"] == (24, 30)
+    assert found["repeated_parts"] == (1, 2)
+    assert found["step_size"] == (12 + 0 + 5 + 11 + 18, 11)
+    assert found["stepwise"] == (7, 11)
+    assert found["range"] == (18, 1)
+    assert found["in_scale"] == (11, 12)
+    assert found["cadence"] == (1, 2)
+    assert found["figure_repetition"] == (0, 12 - FIGURE + 1)
+    assert set(found) == set(QUANTITIES)
+
+
+def test_the_papers_first_figure_counts_throughout_and_has_two_parts_of_eight():
+    found = quantities(FIG1)
+    for name in ("full_bars", "full_time", "counted_throughout", "two_by_eight", "repeated_parts", "cadence"):
+        above, below = found[name]
+        assert above == below
+    assert found["bar_repetition"] == (2, 16)  # bar 1 again in 5; bar 9 again in 13
+    assert found["length"] == (108, 1)
+
+
+def test_a_repeated_bar_is_found_as_repeated_figures():
+    above, below = quantities("M:4/4 K:Cmaj C D E F G A B c | C D E F G A B c |".split())["figure_repetition"]
+    assert (above, below) == (5, 13)
+
+
+def test_the_scale_follows_the_mode():
+    assert scale("K:Cmaj") == {0, 2, 4, 5, 7, 9, 11}
+    assert scale("K:Cmix") == {0, 2, 4, 5, 7, 9, 10}
+    assert scale("K:Cdor") == {0, 2, 3, 5, 7, 9, 10}
+    assert scale("K:Cmin") == {0, 2, 3, 5, 7, 8, 10}
+
+
+def test_a_string_without_notes_adds_nothing_to_a_melody():
+    found = quantities(["M:4/4", "K:Cmaj", "|", "|"])
+    assert [found[name] for name in ("step_size", "in_scale", "cadence", "range", "full_bars")] == [(0, 0)] * 5
+
+
+def test_scrambling_keeps_the_tokens_and_loses_the_counting():
+    (mixed,) = scrambled([FIG1], np.random.default_rng(0))
+    assert sorted(mixed) == sorted(FIG1)
+    assert mixed[:2] == FIG1[:2]
+    assert mixed != FIG1
+    above, below = quantities(mixed)["full_bars"]
+    assert above < below / 2
+
+
+def test_nineteen_of_twenty_bootstrap_intervals_hold_the_true_ratio():
+    rng = np.random.default_rng(12)
+    held = 0
+    for _ in range(600):
+        below = rng.integers(10, 30, 60)
+        chance = np.clip(rng.normal(0.8, 0.1, 60), 0, 1)
+        both = np.stack([rng.binomial(below, chance), below], axis=-1)[:, None, :].astype(float)
+        low, high = paired.ends(paired.resampled(both, paired.tune_weights(60, 400, rng)))
+        held += low[0] <= _TRUE_SHARE <= high[0]
+    assert 0.90 <= held / 600 <= 0.98
+
+
+_TRUE_SHARE = float(np.mean(np.clip(np.random.default_rng(0).normal(0.8, 0.1, 1_000_000), 0, 1)))
+
+
+def test_pairing_narrows_the_interval_of_a_difference():
+    rng = np.random.default_rng(4)
+    own = rng.normal(10, 3, 50)
+    before = np.stack([own, np.ones(50)], -1)[:, None, :]
+    after = np.stack([own + 0.5, np.ones(50)], -1)[:, None, :]
+    weights = paired.tune_weights(50, 300, rng)
+    low, high = paired.ends(paired.resampled(after, weights) - paired.resampled(before, weights))
+    assert low[0] == pytest.approx(0.5)
+    assert high[0] == pytest.approx(0.5)
+
+
+def test_the_spread_between_draws_of_random_units_widens_their_interval():
+    rng = np.random.default_rng(4)
+    draws = [np.stack([np.full(20, level), np.ones(20)], -1)[:, None, :] for level in (0.0, 1.0)]
+    weights = paired.tune_weights(20, 400, rng)
+    low, high = paired.ends(paired.resampled_draws(draws, weights, rng))
+    assert (low[0], high[0]) == (0, 1)
+    low, high = paired.ends(paired.resampled_draws(draws[:1], weights, rng))
+    assert (low[0], high[0]) == (0, 0)
+
+
+def test_what_is_kept_falls_from_the_control_to_the_floor_on_either_side():
+    value = np.array([0.8, 0.45, 0.1, 0.0, 1.15, 2.0])
+    assert paired.kept(value, np.full(6, 0.8), np.full(6, 0.1)).tolist() == pytest.approx([1, 0.5, 0, 0, 0.5, 0])
+    assert np.isnan(paired.kept(np.array([1.0]), np.array([0.3]), np.array([0.3]))[0])
+
+
+def test_a_cut_takes_away_the_energy_and_the_rank_of_its_columns(model):
+    W = model.softmax_weight.detach().double().numpy()
+    units = [3, 8, 20]
+    rest = W.copy()
+    rest[:, units] = 0
+    lost = removed.lost(W, rest, V2)
+    assert lost.rank == 3
+    assert lost.remaining_rank == 21
+    assert lost.energy_share == pytest.approx((W[:, units] ** 2).sum() / (W**2).sum())
+    assert np.allclose(lost.left @ lost.left.T @ W[:, units], W[:, units], atol=1e-9)
+    assert removed.lost(W, W, V2) is None
+
+
+def test_a_direction_is_named_by_the_tokens_that_it_raises(model):
+    W = np.zeros((len(V2), 4))
+    W[V2.index["|"], 1], W[V2.index["A,"], 1] = 3.0, -2.0
+    W[V2.index["G"], 0] = 5.0
+    rest = W.copy()
+    rest[:, 1] = 0
+    (row,) = removed.lost(W, rest, V2).table(V2).to_dict("records")
+    assert (row["raises"], row["lowers"]) == ("|", "A,")
+    assert row["singular_value"] == pytest.approx(math.sqrt(13))
+
+
+def test_a_replaced_token_is_found_where_the_law_and_the_number_give_it():
+    bar, other = V2.index["|"], V2.index["G"]
+    law = np.zeros((3, len(V2)))
+    law[:, bar], law[:, other] = 0.5, 0.5
+    first = min(bar, other) == bar
+    uniform = np.array([0.25 if first else 0.75, 0.25 if first else 0.75, np.nan])
+    ids = np.array([V2.start, other, bar, other])
+    assert watching.replaced(law, ids, uniform, [bar], V2) == [(0, "G")]
+
+
+def test_watched_tokens_are_counted_on_both_sides(model, control):
+    def silence(other):
+        other.softmax_bias[list(V2.of_type("measure"))] = -1e4
+
+    found = Effect(resamples=10, tokens="measure")(played(changed(model, silence), control))
+    tunes = [control.tokens(k) for k in range(len(control.transcriptions))]
+    measures = sum(token in ("|", "|:", ":|", "|1", "|2") for tokens in tunes for token in tokens)
+    assert found.metrics["control_watched_per_tune"] == pytest.approx(measures / len(tunes))
+    assert found.metrics["watched_per_tune"] == 0
+    assert found.metrics["watched_absent"] == 1
+    assert found.metrics["watched_probability"] > 0
+    assert "watched" in found.figures
+
+
+def test_a_token_that_is_none_cannot_be_watched(model, control):
+    with pytest.raises(Refusal, match="H,"):
+        Effect(resamples=10, tokens="H,")(played(copy.deepcopy(model), control))
+
+
+def test_counting_is_told_by_the_number_of_the_bar():
+    tunes = [["M:4/4", "K:Cmaj", "C", "8", "|", "C", length, "|"] for length in ("8", "8", "4", "8")]
+    table = by_bar(tunes)
+    assert table["full"].tolist() == [1, 0.75]
+    assert table["tunes"].tolist() == [4, 4]
+    assert late_share(tunes, 1) == 0.75
+    assert math.isnan(late_share(tunes, 2))
+
+
+def test_wilson_intervals_stay_within_nought_and_one():
+    assert wilson(0.0, 10) == (0.0, pytest.approx(0.2775, abs=1e-4))
+    assert wilson(1.0, 10)[1] == 1
+
+
+def test_everything_is_filed_with_names_that_claims_can_speak_of(model, published):
+    def cut(other):
+        other.softmax_weight[:, :8] = 0
+
+    def other_cut(other):
+        other.softmax_weight[:, 8:16] = 0
+
+    sampling = Sampling(tunes=3, max_tokens=60)
+    after, random = (
+        Observation(other, V2, generate(other, V2, sampling, 5), seed=5)
+        for other in (changed(model, cut), changed(model, other_cut))
+    )
+    found = Effect(resamples=20)(replace(after, control=published, matched=(random,)))
+    for name in ABILITIES:
+        assert {f"{name}_kept", f"{name}_kept_low", f"{name}_kept_high", f"matched_{name}_kept"} <= set(found.metrics)
+    assert found.metrics["removed_rank"] == 8
+    assert list(found.metrics)[:2] == ["counting_kept", "melody_kept"]
+    assert {"differences", "departure", "subspace", "side_by_side"} <= set(found.figures)
+    assert set(found.arrays["tunes"]) >= {"control", "changed", "matched", "floor", "divergence"}
+    page = found.pages["before_after"]
+    assert page.count("<svg") >= 6
+    assert 'src="http' not in page
+    assert all(math.isfinite(value) for value in found.metrics.values())
+
+
+def test_tunes_without_any_bar_line_are_compared_all_the_same(model, control):
+    bare = [given(V2.encode(["M:4/4", "K:Cmaj", *"C D E F".split()]), V2) for _ in control.transcriptions]
+    found = Effect(resamples=10)(replace(played(copy.deepcopy(model), control), transcriptions=bare))
+    assert found.metrics["full_bars"] == 0
+
+
+def test_the_sums_of_tunes_add_up_to_those_of_all():
+    tunes = [FIG1, TUNES["swing_swang_swung"].split(), TUNES["seed42"].split()]
+    together = sums(tunes, [True, True, False])
+    assert together.shape == (3, len(QUANTITIES), 2)
+    assert paired.ratios(together)[list(QUANTITIES).index("ended")] == pytest.approx(2 / 3)
+    assert len(ids_of("fig1", V2)) == len(FIG1)
