@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 
 from folkrnn import style
-from folkrnn.claims import Verdict, circumstances, judge, table
+from folkrnn.claims import Verdict, circumstances, document, judge, table
 from folkrnn.claims.judge import FAILS, HOLDS, OPEN
+from folkrnn.claims.judge import published as printed
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.summary import GATES, Summary
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights import folder as weights_folder
+from folkrnn.weights.curve import Curve
 from folkrnn.weights.folder import Weights
 
 if TYPE_CHECKING:
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
     from folkrnn.claims import Document
     from folkrnn.datasets.corpus import Corpus
     from folkrnn.datasets.melodies import MelodyCorpus
-    from folkrnn.tracking.report import Tune
+    from folkrnn.tracking.report import JudgedClaim, Tune
     from folkrnn.training.fit import Fitted
 
     Data = Corpus | MelodyCorpus
 
 NAME_LENGTH = 120
+_CONTROL = (
+    "The same analyses on the control: what an untrained model finds in the same tunes (control=untrained), or the "
+    "model in tunes whose tokens come in random order (control=shuffled). Its figures are filed beside the others."
+)
 REPORT = "report.html"
 
 
@@ -97,11 +103,24 @@ def keep_weights(tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: 
         f"# {name}: {fitted.model.shape}\n\nTrained by the run {tracked.run_id} in {fitted.updates} updates: "
         f"{fitted.validation_loss:.4f} nats per {unit} on the validation side.\n"
     )
-    weights_folder.save(place, fitted.model, vocabulary, card, dtype=next(fitted.model.parameters()).dtype)
+    curve = curve_of(tracked, unit)
+    dtype = next(fitted.model.parameters()).dtype
+    weights_folder.save(place, fitted.model, vocabulary, card, dtype, curve)
     for file in sorted(place.iterdir()):
         tracked.log_file(file)
     loaded = weights_folder.load(place)
-    return Weights(fitted.model, loaded.vocabulary, "scratch", loaded.digest, card)
+    return Weights(fitted.model, loaded.vocabulary, "scratch", loaded.digest, card, curve)
+
+
+def curve_of(tracked: TrackedRun, unit: str) -> Curve:
+    """Returns how the training that `tracked` holds went, in nats per `unit`; Lightning counts its steps from 0."""
+    names = {name for name in tracked.metrics if name.startswith("baseline/")}
+    history = tracked.history("train/loss", "validation/loss", *names)
+    training, validation = (
+        [(step + 1, value) for step, value in history[name]] for name in ("train/loss", "validation/loss")
+    )
+    baselines = {name.removeprefix("baseline/"): history[name][-1][1] for name in sorted(names) if history[name]}
+    return Curve.of(training, validation, unit=unit, baselines=baselines)
 
 
 def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None) -> None:
@@ -208,12 +227,50 @@ def file_report(
         "run": tracked.run_id,
     }
     sections = [Section(name, found) for name, found in findings.items()]
+    if controls:
+        sections.append(Section("control", beside(findings, controls), _CONTROL))
+    claims = [shown_claim(verdict) for verdict in verdicts]
     command = " ".join(["python run.py", *map(shlex.quote, overrides)])
-    report = Report(tracked.name, facts, entries, sections, command=command, warnings=tracked.failures)
+    report = Report(tracked.name, facts, entries, sections, claims, command=command, warnings=tracked.failures)
     write_report(tracked.folder / REPORT, report)
     tracked.log_file(tracked.folder / REPORT)
     first = f"\n\n```\n{entries[0].abc}```" if entries and entries[0].abc else ""
     tracked.describe(f"`{command}`{first}")
+
+
+def beside(findings: Mapping[str, Findings], controls: Mapping[str, Findings]) -> Findings:
+    """Returns a table of every number that the model and its control have in common."""
+    rows = [
+        (f"{name}/{key}", findings[name].metrics[key], value)
+        for name, found in controls.items()
+        if name in findings
+        for key, value in found.metrics.items()
+        if key in findings[name].metrics and not key.endswith(("_low", "_high"))
+    ]
+    return Findings(tables={"model_and_control": pd.DataFrame(rows, columns=["quantity", "model", "control"])})
+
+
+def shown_claim(verdict: Verdict) -> JudgedClaim:
+    """Returns a verdict as the report shows it."""
+    from folkrnn.tracking.report import JudgedClaim, number
+
+    claim, interval = verdict.claim, ""
+    if verdict.low is not None and verdict.high is not None:
+        interval = f"{number(verdict.low)} to {number(verdict.high)}"
+    title = document(claim.source).title
+    words = [_words(value) for value in (printed(claim), verdict.value)]
+    control = _words(verdict.control)
+    criterion = claim.criterion.text
+    return JudgedClaim(
+        claim.id, title, claim.statement, *words, interval, control, criterion, verdict.status, verdict.why
+    )
+
+
+def _words(value: object) -> object:
+    """A list as the words in it, the first dozen; anything else as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    return " ".join(map(str, value[:12])) + (" …" if len(value) > 12 else "") if value else "none"
 
 
 def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, Findings], seconds: float) -> None:

@@ -127,7 +127,7 @@ def observe(
         check_size(changed, tunes, list(config.observation.keep), config.observation.limit_gib * 2**30)
         return Observation(changed, weights.vocabulary, tunes, corpus, config.seed, **beside)
 
-    control = seen(model)
+    control = seen(model, curve=weights.curve)
     if not interventions:
         return control
     setting = setting_of(config, weights.vocabulary, control.transcriptions)

@@ -16,6 +16,7 @@ from folkrnn.interventions.intervention import Account
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription
 from folkrnn.vocabulary import Vocabulary
+from folkrnn.weights.curve import Curve
 
 BATCH = 32
 """Transcriptions traced at once where all are."""
@@ -41,6 +42,8 @@ class Observation:
     """The model without interventions, drawing with the same random numbers; None where there are no interventions."""
     matched: tuple[Observation, ...] = ()
     """The same interventions on as many random units instead, once per draw (`cut.controls`)."""
+    curve: Curve | None = None
+    """How the training of the weights went, where that is known."""
     accounts: list[Account] = field(default_factory=list)
     """What each intervention changed."""
     _kept: dict[tuple[int, str], np.ndarray] = field(default_factory=dict, repr=False)

@@ -12,6 +12,7 @@ import os
 import shlex
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,11 @@ class Journal:
         self.params |= entry.get("params", {})
         if entry["number"] > self.sent:
             self.pending.append(entry)
+
+    def metrics(self) -> Iterator[list[Any]]:
+        """Yields [name, value, time, step] of every metric logged so far, in order."""
+        for line in self._lines():
+            yield from json.loads(line).get("metrics", [])
 
     def send(self, client: MlflowClient) -> None:
         """Sends what was not sent yet, in order; errors of the store end it, what was sent before them stays sent."""

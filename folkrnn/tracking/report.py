@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 25
 _KEY_FIGURES_EACH = 4
+_VERDICTS = ("holds", "does not hold", "n/a")
 _LARGEST_SVG = 120_000
 """Bytes of a figure up to which it stays a drawing; a scatter of many thousand points is smaller as a picture."""
 _PICTURE_DPI, _SCREEN_DPI = 160, 96
@@ -75,6 +76,24 @@ class Section:
 
 
 @dataclass(frozen=True)
+class JudgedClaim:
+    """A claim of a source document beside what was found here, ready to be shown."""
+
+    id: str
+    source: str
+    statement: str
+    published: Any
+    """What the document prints: a number, text, or nothing."""
+    value: Any
+    interval: str
+    control: Any
+    criterion: str
+    verdict: str
+    """`holds`, `does not hold` or `n/a`."""
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """All that goes into `report.html`, in the order in which it is shown."""
 
@@ -83,6 +102,7 @@ class Report:
     """Model, weights, dataset, seed, commit and the like."""
     tunes: Sequence[Tune] = ()
     sections: Sequence[Section] = ()
+    claims: Sequence[JudgedClaim] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     """The key figures; where none are given, the first of each section."""
     command: str = ""
@@ -109,6 +129,8 @@ def render(report: Report) -> str:
         report=report,
         tunes=[_tune(number, tune) for number, tune in enumerate(report.tunes, 1)],
         sections=sections,
+        claims=_by_source(report.claims),
+        verdicts={verdict: sum(c.verdict == verdict for c in report.claims) for verdict in _VERDICTS},
         key_figures=report.metrics or _key_figures(report.sections),
         script=_raw(_SCRIPT),
         script_digest=f"sha256-{base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()}",
@@ -172,6 +194,13 @@ def _tune(place: int, tune: Tune) -> dict[str, Any]:
         "notes": list(tune.notes),
         "file": f"{place:02d} {re.sub(r'[^A-Za-z0-9]+', ' ', tune.title).strip()[:60] or 'tune'}",
     }
+
+
+def _by_source(claims: Sequence[JudgedClaim]) -> dict[str, list[JudgedClaim]]:
+    found: dict[str, list[JudgedClaim]] = {}
+    for claim in claims:
+        found.setdefault(claim.source, []).append(claim)
+    return found
 
 
 def _key_figures(sections: Sequence[Section]) -> dict[str, float]:

@@ -103,6 +103,14 @@ class TrackedRun:
             when = now()
             self._record({"kind": "metrics", "metrics": [[name, finite[name], when, step or 0] for name in finite]})
 
+    def history(self, *names: str) -> dict[str, list[tuple[int, float]]]:
+        """Returns (step, value) of every number logged under these names so far, also before a resumption, by step."""
+        found: dict[str, dict[int, float]] = {name: {} for name in names}
+        for name, value, _, step in self.journal.metrics():
+            if name in found:
+                found[name][int(step)] = float(value)
+        return {name: sorted(values.items()) for name, values in found.items()}
+
     def log_findings(self, name: str, findings: Findings, step: int | None = None) -> None:
         """Files what the analysis `name` found.
 

@@ -14,20 +14,20 @@ from folkrnn.refusal import Refusal
 
 FILE = "curve.csv"
 COLUMNS = ("series", "update", "nats")
-UNITS = ("token", "tune")
+UNITS = ("token", "tune", "melody")
 TRAINING, VALIDATION, BASELINE = "training", "validation", "baseline/"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Losses of one training in nats per token, or per tune where that is all that is known."""
+    """Losses of one training in nats per token, per tune where that is all that is known, or per melody."""
 
     training: np.ndarray
     """(updates made, loss with dropout on), `[N, 2]`; may be empty."""
     validation: np.ndarray
     """(updates made, loss with dropout off), `[M, 2]`; may be empty."""
     unit: str = "token"
-    """"token" or "tune": what the losses are per."""
+    """`token`, `tune` or `melody`: what the losses are per."""
     updates_per_epoch: float = float("nan")
     baselines: Mapping[str, float] = field(default_factory=dict)
     """What knowing less costs on the same validation tunes: `uniform`, `unigram`, … `5gram`, nats per token."""
@@ -35,6 +35,18 @@ class Curve:
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
             raise ValueError(f"unit is {self.unit!r}; a loss is per {' or per '.join(UNITS)}")
+
+    @property
+    def per_epoch(self) -> float:
+        """Updates per epoch; the usual distance between validations where it is not known, NaN with fewer than two."""
+        gaps = np.diff(self.validation[:, 0])
+        return (
+            self.updates_per_epoch
+            if np.isfinite(self.updates_per_epoch)
+            else float(np.median(gaps))
+            if len(gaps)
+            else float("nan")
+        )
 
     @classmethod
     def of(cls, training: object, validation: object, **rest: object) -> Curve:
