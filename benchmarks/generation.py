@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.stepper import Stepper
 from folkrnn.models.visits import Visitor
 from folkrnn.sampling import Sampling, Transcription, generate
 from folkrnn.vocabulary import V2
@@ -41,21 +42,26 @@ def live_batches(tunes: Sequence[Transcription], live: int) -> list[int]:
 
 
 def numpy_sampler(model: FolkRNN, tunes: int, seed: int) -> int:
-    """Samples tunes one at a time in plain numpy; returns the number of tokens."""
+    """Samples tunes one at a time as the authors' script does; returns the number of tokens.
+
+    A product for each gate of input and state (24 a token), the one-hot input multiplied like any other.
+    """
     p = {name: value.numpy() for name, value in model.state_dict().items()}
-    L, H, rng, tokens = len(model.layers), model.units, np.random.RandomState(seed), 0
+    L, H, V, rng, tokens = len(model.layers), model.units, model.vocabulary_size, np.random.RandomState(seed), 0
+    inward = [np.split(p[f"layers.{k}.weight_ih"], 4) for k in range(L)]
+    recurrent = [np.split(p[f"layers.{k}.weight_hh"], 4) for k in range(L)]
+    bias = [np.split(p[f"layers.{k}.bias"], 4) for k in range(L)]
+    one_hot = np.eye(V, dtype=np.float32)
     for _ in range(tunes):
         token, h, c = V2.start, np.zeros((L, H), np.float32), np.zeros((L, H), np.float32)
         for _ in range(1000):
-            drive = p["layers.0.weight_ih"][:, token]
+            x = one_hot[token]
             for k in range(L):
-                if k:
-                    drive = p[f"layers.{k}.weight_ih"] @ h[k - 1]
-                i, f, g, o = np.split(drive + p[f"layers.{k}.weight_hh"] @ h[k] + p[f"layers.{k}.bias"], 4)
+                i, f, g, o = (w @ x + u @ h[k] + b for w, u, b in zip(inward[k], recurrent[k], bias[k], strict=True))
                 c[k] = c[k] / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
-                h[k] = np.tanh(c[k]) / (1 + np.exp(-o))
-            z = np.exp((p["softmax_weight"] @ h[-1] + p["softmax_bias"]).astype(np.float64))
-            token = int(rng.choice(np.arange(len(z)), p=z / z.sum()))
+                h[k] = x = np.tanh(c[k]) / (1 + np.exp(-o))
+            z = np.exp((p["softmax_weight"] @ x + p["softmax_bias"]).astype(np.float64))
+            token = int(rng.choice(np.arange(V), p=z / z.sum()))
             tokens += 1
             if token == V2.end:
                 break
@@ -74,9 +80,9 @@ def best_numpy_rate(model: FolkRNN, threads: int, rounds: int, clock: str) -> tu
     return best
 
 
-def full_batch(model: FolkRNN, rows: int, steps: int) -> None:
+def full_batch(stepper: Stepper, rows: int, steps: int) -> None:
     """The steps of a batch that stays full, each with its draws."""
-    stepper, state = model.stepper(), model.initial_state(rows)
+    state = stepper.model.initial_state(rows)
     last, uniform = torch.full((rows,), V2.start), torch.rand(rows, dtype=torch.float64)
     for _ in range(steps):
         logits, state = stepper.step(last, state)
@@ -114,10 +120,10 @@ def main() -> None:
     print(f"generator ÷ numpy sampler            {tokens / times.median(GENERATOR) / numpy_rate:.1f}")
     print(f"generator ÷ limit (bare products)    {times.ratio(PRODUCTS, GENERATOR)}")
     print(f"with a visitor ÷ without             {times.ratio(GENERATOR, VISITED)}")
-    rows, steps = min(chosen.live, 256), 10
+    rows, steps, stepper = min(chosen.live, 256), 10, model.stepper()
     full = time_interleaved(
         {
-            "steps and draws": lambda: full_batch(model, rows, steps),
+            "steps and draws": lambda: full_batch(stepper, rows, steps),
             PRODUCTS: lambda: [products.step(rows) for _ in range(steps)],
         },
         2 * chosen.rounds,
