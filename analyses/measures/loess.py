@@ -1,11 +1,11 @@
 """Local regression (Cleveland 1979) of one variable on another that may be discrete, with a bootstrap band.
 
-statsmodels does the fitting: locally linear, tricube weights over the nearest `span` of all points. Its rounds of weights
-against outliers are off by default: they are made for heavier tails than latents have, and of a discrete variable they
-can silence a whole value. Two things it leaves to the caller. Where more points than the span share one value, its
-neighbourhood has no width and it returns one of the data themselves; the span is then widened until the neighbourhood
-reaches the next value (`widened`). And of points with equal x an arbitrary part may fall into a neighbourhood; here they
-stand in order of y.
+statsmodels does the fitting: locally linear, tricube weights over the nearest `span` of all points. Its rounds of
+weights against outliers are off by default: they are made for heavier tails than latents have, and can silence all
+points at one value of a discrete variable. Two things it leaves to the caller. Where more points than the span share
+one value, its neighbourhood has no width and it returns one of the data themselves; the span is then widened until the
+neighbourhood reaches the next value (`widened`). And of points with equal x an arbitrary part may fall into a
+neighbourhood; here they stand in order of y.
 """
 
 from __future__ import annotations
