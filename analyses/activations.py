@@ -19,11 +19,16 @@ from analyses.drawings import activations as draw
 from analyses.measures.intervals import mean_interval, with_interval
 from folkrnn import sites as grammar
 from folkrnn.findings import Figure, Findings
+from folkrnn.observation.decoder_reading import reading
+from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.observation.summary import CLOSED, GATES, OPEN
 
 ENDS = (0.90, 0.95)
 """Magnitudes between which and beyond which values are counted to see whether they pile up."""
+
+MOSTLY = 0.5
+"""Share of the steps at which a unit must be strong to count as staying on."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Activations:
     Metrics bear the name of their stream if several are looked at.
     """
 
-    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
 
     site: str | None = None
     """The stream, or several by a pattern (`l*.h`, `l2.*`); None: the hidden states of the last layer."""
@@ -49,7 +54,8 @@ class Activations:
     def sites(self) -> tuple[str, ...]:
         return () if self.site is None else (self.site,)
 
-    def __call__(self, observation: Observation) -> Findings:
+    def __call__(self, observation: Observation | LatentObservation) -> Findings:
+        observation = reading(observation)
         k = min(self.tune, len(observation.transcriptions) - 1)
         names = self.names(observation)
         table = self.population(observation, names)
@@ -105,6 +111,7 @@ class Activations:
             "off_units": (largest <= self.off).sum(),
             "off_share": (largest <= self.off).mean(),
             "saturated_units": (largest > self.saturated).sum(),
+            "mostly_on_units": (strong.mean(0) > MOSTLY).sum(),
             "excess_kurtosis": (centred**4).mean() / max(variance**2, 1e-300) - 3,
             "pile_up": (magnitude > ENDS[1]).mean() - ((magnitude > ENDS[0]) & (magnitude <= ENDS[1])).mean(),
         }

@@ -72,9 +72,10 @@ class GateParameters:
         bases = [self.bases(*layer) for layer in layers]
         angles = [layer_angles(layer, rng) for layer in bases]
         shared = [layer_overlaps(layer) for layer in bases]
+        types = self.type_overlaps(vocabulary, layers[0][0])
         columns = pd.concat([cosine_table(k, *layer) for k, layer in enumerate(layers, 1)], ignore_index=True)
         return Findings(
-            metrics=metrics(norms, alike, columns, shared),
+            metrics=metrics(norms, alike, columns, shared) | summary(columns, shared, types),
             figures={
                 "norms": Figure(draw.norms(vocabulary, layers[0][0]), _CAPTIONS["norms"]),
                 "l1_input": Figure(draw.token_columns(vocabulary, layers[0][0]), _CAPTIONS["l1_input"]),
@@ -92,7 +93,7 @@ class GateParameters:
                 "similarity": alike,
                 "cosines": columns,
                 "angles": angle_table(angles),
-                "type_subspaces": self.type_overlaps(vocabulary, layers[0][0]),
+                "type_subspaces": types,
             },
             arrays={
                 f"l{k}_overlap": {"overlap": value, "matrices": np.array(names)}
@@ -252,6 +253,26 @@ def metrics(
         for i in range(half):
             found[f"l{k}.{names[i][1:]}/input_recurrent_overlap"] = float(value[i, half + i])
     return found
+
+
+def summary(columns: pd.DataFrame, shared: list[tuple[list[str], np.ndarray]], types: pd.DataFrame) -> dict[str, float]:
+    """Returns the numbers of layers over their gates: |cosines|, overlaps of input and recurrent subspaces, of types.
+
+    `column_cosine_spread` is the standard deviation over the gates of layer 1 of how alike their input columns are
+    (mean |cosine|): 0 if all look the same in this respect. `deeper_…` is the largest of the layers above the first.
+    """
+    both = columns[(columns["between"] == "input_recurrent") & (columns["layer"] == 1)]
+    own = columns[(columns["between"] == "input_input") & (columns["layer"] == 1)]
+    overlaps = [
+        float(np.mean([value[i, len(names) // 2 + i] for i in range(len(names) // 2)])) for names, value in shared
+    ]
+    return {
+        "column_cosine_spread": float(own["magnitude"].std(ddof=0)),
+        "l1_input_recurrent_cosine": float(both["magnitude"].mean()),
+        "l1_input_recurrent_chance": float(both["chance"].mean()),
+        "l1_input_recurrent_overlap": overlaps[0],
+        "type_subspace_overlap": float(types["overlap"].mean()),
+    } | ({"deeper_input_recurrent_overlap": max(overlaps[1:])} if len(overlaps) > 1 else {})
 
 
 def layer_figures(layers: list[tuple[Matrices, Matrices]]) -> dict[str, Figure]:

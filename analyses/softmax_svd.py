@@ -26,10 +26,14 @@ from analyses.softmax_layer import softmax_parameters
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
+from folkrnn.sampling import Sampling, generate
 from folkrnn.vocabulary import TYPES, Vocabulary
 
 if TYPE_CHECKING:
     import matplotlib.figure
+
+LONGEST = 500
+"""Tokens at which a tune written besides is cut."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class SoftmaxSVD:
     """Token type whose steps are told from all others."""
     plane_tunes: int = 10
     """Tunes whose steps are drawn in the plane (paper: 10)."""
+    written: int = 0
+    """Tunes that the model writes besides, for the plane and the population (paper, Fig. 7: nine beside Fig. 1)."""
     shown_units: int = 200
     """Units of the last layer drawn over the tune (paper, Fig. 6 top)."""
     tune: int = 0
@@ -133,7 +139,11 @@ class SoftmaxSVD:
 
     def steps(self, observation: Observation, svd: SVD, site: str) -> Steps:
         """Returns the projections of the first `most_tunes` transcriptions, in their order."""
-        some = replace(observation, transcriptions=observation.transcriptions[: self.most_tunes])
+        tunes = list(observation.transcriptions[: self.most_tunes])
+        if self.written:
+            sampling = Sampling(tunes=self.written, max_tokens=LONGEST)
+            tunes += generate(observation.model, observation.vocabulary, sampling, observation.seed)
+        some = replace(observation, transcriptions=tunes, _kept={})
         of_type = np.isin(range(len(some.vocabulary)), some.vocabulary.of_type(self.type))
         found = {k: self.project(streams[site], svd) for k, streams in some.each([site])}
         tunes = range(len(found))

@@ -46,7 +46,10 @@ class VocabularyTable:
         metrics |= {f"parameters{suffix}": float(count) for suffix, count in parameter_counts(model).items()}
         metrics["unigram_entropy"] = unigram_entropy(tokens["observed"].to_numpy())
         metrics["tokens_never_seen"] = float((tokens["observed"] == 0).sum())
-        if "data" in tokens:
+        if observation.data is not None:
+            lengths = np.array([len(ids) for ids in observation.data.ids], dtype=float)
+            metrics |= {"data_tunes": float(len(lengths)), "data_tokens": float(lengths.sum())}
+            metrics |= {f"data_length_{name}": float(of(lengths)) for name, of in _LENGTHS.items()}
             metrics["unigram_entropy_data"] = unigram_entropy(tokens["data"].to_numpy())
             metrics["tokens_never_in_data"] = float((tokens["data"] == 0).sum())
         metrics |= {f"tokens_{name}": float(types[name]) for name in TYPES}
@@ -165,6 +168,8 @@ def parameter_counts(model: FolkRNN) -> dict[str, int]:
         "_with_identity": states + model.vocabulary_size**2,
     }
 
+
+_LENGTHS = {"min": np.min, "median": np.median, "max": np.max}
 
 _CAPTION_FREQUENCY = (
     "How often each token occurs, by type, on a logarithmic axis: bars for the data (where there are any), dots for "

@@ -38,6 +38,7 @@ def circumstances(
         "tune": config["transcription"] or config["sampling"]["replay"],
         "intervention": list(config["intervention"]),
         "control": config["control"]["name"],
+        "sizes": _sizes(weights.model),
     }
     return Circumstances(
         settings,
@@ -48,6 +49,11 @@ def circumstances(
         ran=frozenset(ran),
         failed=frozenset(failed),
     )
+
+
+def _sizes(model: Any) -> str:
+    """What is meant by `sizes` in `given:`, such as `lstm 3 × 512`; empty for a model that is no such stack."""
+    return f"{model.cell} {len(model.layers)} × {model.units}" if hasattr(model, "cell") else ""
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
