@@ -29,6 +29,7 @@ from folkrnn.observation.observation import Observation, check_size
 from folkrnn.observation.summary import summarise
 from folkrnn.published import ids_of
 from folkrnn.sampling import Sampling, Transcription, generate, mark_replayed, replay_uniforms
+from folkrnn.sampling.keep import kept
 from folkrnn.tracking import TrackedRun
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.folder import Weights
@@ -123,7 +124,8 @@ def observe(
     """
 
     def seen(changed: Playable, **beside: Any) -> Observation:
-        tunes = transcriptions or play(config, changed, weights)
+        alone = changed is model and bool(interventions)
+        tunes = transcriptions or (control_tunes if alone else play)(config, changed, weights)
         check_size(changed, tunes, list(config.observation.keep), config.observation.limit_gib * 2**30)
         return Observation(changed, weights.vocabulary, tunes, corpus, config.seed, **beside)
 
@@ -139,9 +141,23 @@ def observe(
         if (others := composition.matched(settled, draw, config.seed)) is not None
     ]
     observation = seen(changed, control=control, matched=tuple(matched))
-    tunes = [tune.ids for tune in observation.transcriptions]
-    observation.accounts = composition.account(changed, known, tunes, setting)
+    observation.accounts = composition.account(changed, known, observation.transcriptions)
     return observation
+
+
+def control_tunes(config: DictConfig, model: FolkRNN, weights: Weights) -> list[Transcription]:
+    """Returns what the unchanged model plays, kept on disk: the jobs of a sweep share it."""
+    vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
+    replay = ids_of(config.sampling.replay, vocabulary) if config.sampling.replay else None
+    return kept(
+        weights.digest,
+        vocabulary.digest,
+        sampling,
+        config.seed,
+        replay,
+        model.device,
+        lambda: play(config, model, weights),
+    )
 
 
 def play(config: DictConfig, model: Playable, weights: Weights) -> list[Transcription]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from folkrnn.interventions.edited import Edited
 from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.ledger import keep_accounts
+from folkrnn.interventions.ledger import Played, keep_accounts
+from folkrnn.interventions.where import disjoint
 from folkrnn.refusal import Refusal
 
 Interventions = Mapping[str, Intervention]
@@ -33,12 +34,14 @@ def check(interventions: Interventions, model: Any, setting: Setting) -> None:
 def refuse_conflicts(interventions: Interventions, model: Any) -> None:
     """Raises Refusal where two interventions each determine the value of one unit or token."""
     for (first, one), (second, other) in combinations(interventions.items(), 2):
-        shared = sorted(one.fixes(model) & other.fixes(model))
-        if shared:
+        shared = sorted(one.fixes(model) & other.fixes(model), key=str)
+        if shared and not disjoint(one.window, other.window):
             site, unit = shared[0]
+            what = f"{site} {unit}" if isinstance(unit, str) else f"unit {unit} of {site}"
+            more = f" (and {len(shared) - 1} more)" if len(shared) > 1 else ""
             raise Refusal(
-                f"intervention={first} and intervention={second} both determine {site}[{unit}]"
-                f"{f' and {len(shared) - 1} more' if len(shared) > 1 else ''}; let only one of them have it"
+                f"intervention={first} and intervention={second} both determine {what}{more}; let only one of them, or "
+                "keep their steps or bars apart"
             )
 
 
@@ -81,6 +84,6 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def account(model: Any, accounts: Sequence[Account], tunes: Sequence[np.ndarray], setting: Setting) -> list[Account]:
-    """Returns the accounts with what the edits did to these tunes (token ids from `<s>` on), step by step."""
-    return keep_accounts(model, accounts, tunes, setting) if isinstance(model, Edited) else list(accounts)
+def account(model: Any, accounts: Sequence[Account], tunes: Sequence[Played]) -> list[Account]:
+    """Returns the accounts with what the edits did to these tunes, step by step."""
+    return keep_accounts(model, accounts, tunes) if isinstance(model, Edited) else list(accounts)

@@ -1,9 +1,9 @@
 """Cutting units: what they say is no longer read (parts 6 and 7 of the blog).
 
 Three cuts, named apart. `output`: what reads the unit from above, the softmax layer or the next layer's gates, gets
-zeros. `recurrence`: what reads it in its own layer at the next step does. `both` is the same as holding its h at zero.
+zeros. `recurrence`: what reads it in its own layer does. `both` is the same as holding its h at zero, before `<s>` too.
 Cut always, it is zeroed columns of matrices: a changed copy of the model that costs nothing per token. Within a window
-it is an edit of what the columns add.
+it is an edit of what the columns add at its rows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from folkrnn.interventions.selectors import Chosen, Selector, Units, known_units
 from folkrnn.interventions.where import ALWAYS, Window, window
 from folkrnn.interventions.writes import Rows, Write
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.products import Product
 from folkrnn.models.recurrent import GATES
 from folkrnn.refusal import Refusal
 
@@ -52,7 +53,7 @@ class Cut:
     def matched(self, seed: int) -> Cut | None:
         return replace(self, select=self.select.like(seed)) if isinstance(self.select, Chosen) else None
 
-    def fixes(self, model: Any) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
         known = known_units(self.select, model)
         return frozenset((f"l{layer}.h", int(unit)) for layer, units in known.items() for unit in units)
 
@@ -80,14 +81,12 @@ class Cut:
             index = torch.from_numpy(np.asarray(some)).to(model.device)
             if not len(index):
                 continue
-            top = layer == len(model.layers)
-            if self.where == "both" or (self.where == "output" and top):
-                site = f"l{layer}.h" if self.where == "both" else OUT
-                found.append(Write("", site, lambda part, _: torch.zeros_like(part), rows, index))
-            elif self.where == "output":
-                found += _without_product(model, layer + 1, f"l{layer}.h", index, rows)
-            else:
+            if self.where != "output":
                 found += _without_product(model, layer, "", index, rows)
+            if self.where != "recurrence" and layer == len(model.layers):
+                found.append(Write("", OUT, lambda part, _: torch.zeros_like(part), rows, index))
+            elif self.where != "recurrence":
+                found += _without_product(model, layer + 1, f"l{layer}.h", index, rows)
         return found
 
 
@@ -155,12 +154,12 @@ def _without_product(model: FolkRNN, layer: int, source: str, units: Tensor, row
     gates = GATES[model.cell]
     found: list[Edit] = []
     for name, weight in zip(gates, whole.detach().chunk(len(gates)), strict=True):
-        columns = weight[:, units].t().contiguous()
+        columns = Product([weight[:, units].contiguous()])  # rows do not depend on their company
         gated = f"l{layer}.r" if name == "n" and not source else ""
 
-        def make(part: Tensor, moment: Moment, columns: Tensor = columns, gated: str = gated) -> Tensor:
+        def make(part: Tensor, moment: Moment, columns: Product = columns, gated: str = gated) -> Tensor:
             h = moment.seen[source] if source else moment.before[layer - 1][0]
-            added = h[:, units] @ columns
+            added = columns(h[:, units])
             return part - (moment.seen[gated] * added if gated else added)
 
         looks_at = frozenset(filter(None, (source, gated)))

@@ -37,6 +37,9 @@ class Moment:
     where: Where
     before: Sequence[State]
     seen: dict[str, Tensor] = field(default_factory=dict)
+    uniform: Tensor | None = None
+    """What drew the next token, `[B]`, and which it was, where a finished tune is read again for its account."""
+    following: Tensor | None = None
 
 
 class Edit(Protocol):

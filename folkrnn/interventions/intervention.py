@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from folkrnn.interventions.where import Window
 from folkrnn.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Intervention(Protocol):
 
     families: ClassVar[tuple[str, ...]]
     """The model families it knows how to change."""
+    window: Window
+    """When it acts."""
 
     def check(self, model: Any, setting: Setting) -> None:
         """Raises Refusal where it does not fit the model or the vocabulary, before anything slow (no control yet)."""
@@ -61,8 +64,8 @@ class Intervention(Protocol):
     def matched(self, seed: int) -> Intervention | None:
         """Returns it (settled) on as many random units instead; None where it does not choose units."""
 
-    def fixes(self, model: Any) -> frozenset[tuple[str, int]]:
-        """Returns the (site, unit) pairs whose value it alone determines; two interventions may not share one."""
+    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+        """Returns the (site, unit) pairs, or ("the law of", token), that it alone determines; two may not share one."""
 
     def edit(self, model: Any, setting: Setting) -> tuple[Any, Account]:
         """Returns a changed copy, and what is known of the change at once; the original is never modified."""

@@ -56,7 +56,7 @@ class Reading:
         return Where(
             where.tune,
             where.step + 1,
-            tokens,
+            tokens.clone(),  # a caller may write the next ones into the same place
             where.bar + measure * where.sounded,
             (1 - measure) * (where.sounded | self.note[tokens]),
             (1 - measure) * (where.since + 1),
@@ -116,6 +116,19 @@ class Window:
 ALWAYS = Window()
 
 _LIMITED = (("step", "steps"), ("bar", "bars"), ("part", "parts"))
+
+
+def disjoint(one: Window, other: Window) -> bool:
+    """Whether no row can lie in both, by their steps, bars or parts."""
+    for key in ("steps", "bars", "parts"):
+        first, second = getattr(one, key), getattr(other, key)
+        if first and second and (_last(first) < second[0] or _last(second) < first[0]):
+            return True
+    return False
+
+
+def _last(limits: Range) -> float:
+    return float("inf") if limits[1] is None else limits[1]
 
 
 def window(

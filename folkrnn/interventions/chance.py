@@ -1,0 +1,42 @@
+"""Random numbers that edits draw: a function of (seed, tune, step, place), so that they are the same in any company.
+
+SplitMix64 (Steele, Lea and Flood 2014) over a mixed key: unlike one generator per tune it fills a whole batch at once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from folkrnn.interventions.where import Where
+
+_GOLDEN, _FIRST, _SECOND = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
+
+def uniforms(where: Where, count: int, seed: int, purpose: int) -> Tensor:
+    """Returns `[B, count]` uniforms in [0, 1), in double precision; another `purpose` gives independent ones."""
+    key = _mixed(where.tune * _GOLDEN + _mixed(torch.full_like(where.tune, seed) * _GOLDEN + purpose))
+    key = _mixed(key + where.step * _GOLDEN)
+    place = torch.arange(1, count + 1, device=key.device) * _GOLDEN
+    return _shifted(_mixed(key.unsqueeze(1) + place), 11).double() * 2.0**-53
+
+
+def normals(where: Where, count: int, seed: int, purpose: int) -> Tensor:
+    """Returns `[B, count]` standard normals in single precision (Box and Muller's way)."""
+    half = (count + 1) // 2
+    u = uniforms(where, 2 * half, seed, purpose)
+    radius, angle = (-2 * (1 - u[:, :half]).log()).sqrt(), 2 * math.pi * u[:, half:]
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count].float()
+
+
+def _mixed(z: Tensor) -> Tensor:
+    z = (z ^ _shifted(z, 30)) * _FIRST
+    z = (z ^ _shifted(z, 27)) * _SECOND
+    return z ^ _shifted(z, 31)
+
+
+def _shifted(z: Tensor, bits: int) -> Tensor:
+    """Shifts right and fills with zeros, as for unsigned numbers."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)

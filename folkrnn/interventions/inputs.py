@@ -1,0 +1,97 @@
+"""Changing what is fed back: two tokens at once (part 7 of the blog), or none (part 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from folkrnn.interventions.chance import uniforms
+from folkrnn.interventions.edited import Moment, Playable, with_edits
+from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
+from folkrnn.interventions.writes import Write
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+
+_PARTNER = 7
+"""Purpose of the random numbers that choose the other token."""
+
+
+@dataclass(frozen=True)
+class BlendInput:
+    """The input is `weight` times the token just written plus `other` times a random one of some tokens.
+
+    `<s>` (row 0) stays as it is, as it was not written.
+    """
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    weight: float = 0.7
+    other: float = 0.3
+    partner: tuple[str, ...] = ("pitch",)
+    """Tokens and token types that the other one is drawn from; none: nothing is added."""
+    window: Window = ALWAYS
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        for name, value in (("weight", self.weight), ("other", self.other)):
+            if not 0 <= value <= 1:
+                raise Refusal(f"{name} is {value:g}; it must lie between 0 and 1")
+        token_ids(self.partner, setting.vocabulary)
+        self.window.check(setting.vocabulary, setting.max_tokens)
+
+    def settled(self, model: FolkRNN, setting: Setting) -> BlendInput:
+        return self
+
+    def matched(self, seed: int) -> None:
+        return None
+
+    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+        return frozenset({("x", 0)})
+
+    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+        ids = torch.tensor(token_ids(self.partner, setting.vocabulary), dtype=torch.long, device=model.device)
+        other = self.other if len(ids) else 0.0
+        account = Account("", {"weight": self.weight, "other": other})
+        if self.weight == 1 and other == 0:
+            return model, account
+        inside = self.window.rows(setting.vocabulary, model.device)
+
+        def rows(where: Any) -> Tensor:
+            written = where.step > 0
+            mask = inside(where)
+            return written if mask is None else written & mask
+
+        def partner(moment: Moment) -> Tensor:
+            place = (uniforms(moment.where, 1, setting.seed, _PARTNER).squeeze(1) * len(ids)).long()
+            return ids[place]
+
+        def blended(x: Tensor, moment: Moment) -> Tensor:
+            mixed = self.weight * x
+            if not other:
+                return mixed
+            return mixed.scatter_add(1, partner(moment).unsqueeze(1), x.new_full((len(x), 1), other))
+
+        def notes(before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
+            none = torch.full_like(moment.where.last, -1)
+            own = torch.where(rows(moment.where), moment.where.last, none)
+            added = torch.where(rows(moment.where), partner(moment), none) if other else none
+            return {"read_token": own, "blended_token": added}
+
+        return with_edits(model, setting.vocabulary, [Write("", "x", blended, rows, notes=notes)]), account
+
+
+def blend_input(
+    weight: float = 0.7,
+    other: float = 0.3,
+    tokens: str | list[str] | None = "pitch",
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
+) -> BlendInput:
+    """Returns two-hot inputs; with `tokens=null` the fed-back token is only weakened (`weight=0`: not read at all)."""
+    words = (tokens.split() if isinstance(tokens, str) else tokens) or ()
+    return BlendInput(weight, other, tuple(words), window(steps, bars, parts, after))

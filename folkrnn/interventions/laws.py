@@ -1,0 +1,220 @@
+"""Changing the law of the next token: suppression (paper, Figs. 10 to 12) and displacement (Fig. 13).
+
+Suppression by re-sampling draws until the token is allowed, from a side stream; masking gives suppressed tokens no
+probability. Both draw from the same law and consume random numbers differently. Displacement moves the value before
+the softmax by δ, or so that the probability of the tokens together is multiplied by α (see `displacement`). Temperature
+acts before: p and δ are those of values already divided by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from folkrnn.interventions.edited import Moment, Playable, with_edits
+from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
+from folkrnn.interventions.where import Where as Place
+from folkrnn.interventions.writes import Rows, Write
+from folkrnn.models.draws import draw
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+
+How = Literal["resample", "mask"]
+
+LIMIT = 1e-6
+"""What a probability stays below 1 where α p would reach or exceed it."""
+
+
+@dataclass(frozen=True)
+class Suppress:
+    """Tokens, or all of some types, that are not drawn while the window lasts."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    tokens: tuple[str, ...]
+    """Tokens and token types."""
+    how: How = "resample"
+    window: Window = ALWAYS
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        if self.how not in get_args(How):
+            raise Refusal(f"how={self.how}: tokens can be suppressed by {' or '.join(get_args(How))}")
+        ids = token_ids(self.tokens, setting.vocabulary)
+        if len(ids) >= len(setting.vocabulary) - 1:
+            raise Refusal(f"{len(ids)} of {len(setting.vocabulary)} tokens are suppressed; leave at least two")
+        self.window.check(setting.vocabulary, setting.max_tokens)
+
+    def settled(self, model: FolkRNN, setting: Setting) -> Suppress:
+        return self
+
+    def matched(self, seed: int) -> None:
+        return None
+
+    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+        return frozenset(("the law of", token) for token in self.tokens)
+
+    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+        account = Account("", {"tokens": float(len(token_ids(self.tokens, setting.vocabulary)))})
+        ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
+        if not len(ids):
+            return model, account
+        rows = self.window.rows(setting.vocabulary, model.device)
+        watch = _Watch(ids, setting.temperature, rows)
+        if self.how == "mask":
+            mask = Write("", "logits", lambda part, _: torch.full_like(part, -math.inf), rows, ids, notes=watch.notes)
+            return with_edits(model, setting.vocabulary, [mask]), account
+        keep = Write("", "logits", lambda part, _: part, rows, notes=watch.notes)
+        reject = _Reject(ids, len(setting.vocabulary), rows)
+        return with_edits(model, setting.vocabulary, [keep], [reject]), account
+
+
+@dataclass(frozen=True)
+class Displace:
+    """Tokens whose values before the softmax move by `delta`, or so that their probability is multiplied by `alpha`."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    tokens: tuple[str, ...]
+    delta: float | None = None
+    alpha: float | None = None
+    window: Window = ALWAYS
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        if (self.delta is None) == (self.alpha is None):
+            raise Refusal("give delta (added before the softmax) or alpha (a factor of the probability), and not both")
+        if self.alpha is not None and not 0 <= self.alpha < math.inf:
+            raise Refusal(f"alpha is {self.alpha:g}; a probability can be multiplied by 0 or more, at most by 1/p")
+        if self.delta is not None and not math.isfinite(self.delta):
+            raise Refusal(f"delta is {self.delta:g}; it must be a finite number; alpha=0 masks")
+        ids = token_ids(self.tokens, setting.vocabulary)
+        if not 0 < len(ids) < len(setting.vocabulary) - 1:
+            raise Refusal(f"{len(ids)} of {len(setting.vocabulary)} tokens are displaced; name some and leave some")
+        self.window.check(setting.vocabulary, setting.max_tokens)
+
+    def settled(self, model: FolkRNN, setting: Setting) -> Displace:
+        return self
+
+    def matched(self, seed: int) -> None:
+        return None
+
+    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+        return frozenset(("the law of", token) for token in self.tokens)
+
+    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+        account = Account("", {"delta": self.delta} if self.alpha is None else {"alpha": self.alpha})
+        if self.delta == 0 or self.alpha == 1:
+            return model, account
+        ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
+        temperature = setting.temperature
+
+        def displaced(logits: Tensor, moment: Moment) -> Tensor:
+            if self.alpha is None:
+                return logits.index_add(1, ids, logits.new_full((len(logits), len(ids)), self.delta * temperature))
+            delta, _ = deltas(logits, ids, self.alpha, temperature)
+            moved = logits[:, ids] + (delta * temperature).unsqueeze(1)
+            return logits.index_copy(1, ids, moved.to(logits.dtype))
+
+        def notes(before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
+            found = {"probability": _share(before, ids, temperature), "becomes": _share(after, ids, temperature)}
+            if self.alpha is not None:
+                found["steps_at_limit"] = deltas(before, ids, self.alpha, temperature)[1].double()
+            inside = rows(moment.where)
+            return found if inside is None else {name: value * inside for name, value in found.items()}
+
+        rows = self.window.rows(setting.vocabulary, model.device)
+        return with_edits(model, setting.vocabulary, [Write("", "logits", displaced, rows, notes=notes)]), account
+
+
+def suppress(
+    tokens: str | Sequence[str] = "|",
+    how: How = "resample",
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
+) -> Suppress:
+    """Returns the suppression of tokens and token types, as a list or with spaces between them."""
+    return Suppress(_words(tokens), how, window(steps, bars, parts, after))
+
+
+def displace(
+    token: str | Sequence[str] = "A,",
+    delta: float | None = None,
+    alpha: float | None = None,
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
+) -> Displace:
+    """Returns the displacement of a token, or of several together."""
+    return Displace(_words(token), delta, alpha, window(steps, bars, parts, after))
+
+
+def deltas(logits: Tensor, ids: Tensor, alpha: float, temperature: float) -> tuple[Tensor, Tensor]:
+    """Returns δ `[B]` that multiplies the probability of tokens `ids` together by α, and where α p is at its limit.
+
+    δ = ln[(1 − p) / (1/α − p)] for logits `[B, V]`, in double precision; where α p would be 1 or more, that of a
+    probability of 1 − 1e-6. It is −∞ for α = 0, and 0 where no other token has any probability.
+    """
+    values = logits.double() / temperature
+    others = torch.ones(values.shape[1], dtype=torch.bool, device=values.device)
+    others[ids] = False
+    own, rest, whole = values[:, ids].logsumexp(1), values[:, others].logsumexp(1), values.logsumexp(1)
+    wanted = alpha * (own - whole).exp()
+    at_limit = wanted >= 1
+    becomes = wanted.clamp(max=1 - LIMIT)
+    delta = becomes.log() - torch.log1p(-becomes) - (own - rest)
+    delta = torch.where(torch.isfinite(rest) & torch.isfinite(own), delta, 0.0)
+    return delta, at_limit
+
+
+class _Reject:
+    """Rows of the window do not accept the tokens."""
+
+    def __init__(self, ids: Tensor, tokens: int, rows: Rows) -> None:
+        self.name, self.rows = "", rows
+        self.mask = torch.zeros(tokens, dtype=torch.bool, device=ids.device)
+        self.mask[ids] = True
+
+    def rejects(self, where: Place) -> Tensor | None:
+        inside = self.rows(where)
+        whole = self.mask.expand(len(where.step), -1)
+        if inside is None:
+            return whole
+        return whole & inside.unsqueeze(1) if inside.any() else None
+
+
+class _Watch:
+    """What suppression accounts for: the tokens' probability, what would have been drawn, and what came instead."""
+
+    def __init__(self, ids: Tensor, temperature: float, rows: Rows) -> None:
+        self.ids, self.temperature, self.rows = ids, temperature, rows
+
+    def notes(self, before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
+        inside = self.rows(moment.where)
+        law = (before.double() / self.temperature).softmax(-1)
+        found = {"probability": law[:, self.ids].sum(1)}
+        if moment.uniform is not None and moment.following is not None:
+            first = draw(law.cpu(), moment.uniform.nan_to_num(0.0).cpu()).to(law.device)
+            hit = torch.isin(first, self.ids) & moment.uniform.isfinite()
+            none = torch.full_like(first, -1)
+            found["suppressed"] = hit if inside is None else hit & inside
+            found["suppressed_token"] = torch.where(found["suppressed"], first, none)
+            found["substitute_token"] = torch.where(found["suppressed"], moment.following, none)
+        if inside is not None:
+            found["probability"] = found["probability"] * inside
+        return found
+
+
+def _share(logits: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    return (logits.double() / temperature).softmax(-1)[:, ids].sum(1)
+
+
+def _words(tokens: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(tokens.split() if isinstance(tokens, str) else tokens)

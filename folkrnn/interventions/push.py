@@ -1,0 +1,144 @@
+"""Pushing the top hidden state so that one token alone gets likelier (paper, section 4.3 and Fig. 14).
+
+Wanted is Δh with V Δh = e_n: adding δ Δh to h then adds δ before the softmax to token n and nothing to the others.
+`minimum_norm` is the solution of least L2 norm, pinv(V) e_n. `sparse` minimises ½ ‖V Δh − e_n‖² + λ ‖Δh‖₁ (LASSO), with
+λ the largest that leaves a residual below `residual`; as in the paper the box |δ Δh| ≤ 1 takes no part in solving, and
+is checked afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from folkrnn.interventions.edited import OUT, Moment, Playable, base_of, with_edits
+from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.where import ALWAYS, Window, window
+from folkrnn.interventions.writes import Write
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+
+Method = Literal["sparse", "minimum_norm"]
+Where = Literal["output", "recurrence"]
+Box = Literal["refuse", "clip", "ignore"]
+
+
+@dataclass(frozen=True)
+class PushHidden:
+    """δ Δh added to the top layer's h: as the softmax layer alone sees it (`output`), or as the next step does too."""
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    token: str
+    delta: float = 1.0
+    method: Method = "sparse"
+    residual: float = 0.1
+    """Of the sparse solution: the largest ‖V Δh − e_n‖₂ that will do."""
+    where: Where = "output"
+    box: Box = "ignore"
+    """What to do where an entry of δ Δh exceeds 1 in magnitude: refuse, clip h + δ Δh to [−1, 1], or only say so."""
+    window: Window = ALWAYS
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("method", Method), ("where", Where), ("box", Box)):
+            if getattr(self, name) not in get_args(kinds):
+                raise Refusal(f"{name}={getattr(self, name)}: it may be {', '.join(get_args(kinds))}")
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        setting.vocabulary.encode([self.token])
+        if not np.isfinite(self.delta):
+            raise Refusal(f"delta is {self.delta:g}; it must be a finite number")
+        if not 0 < self.residual < 1:
+            raise Refusal(f"residual is {self.residual:g}; it must lie between 0 and 1, the residual of Δh = 0")
+        self.window.check(setting.vocabulary, setting.max_tokens)
+
+    def settled(self, model: FolkRNN, setting: Setting) -> PushHidden:
+        return self
+
+    def matched(self, seed: int) -> None:
+        return None
+
+    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+        return frozenset()
+
+    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+        base = base_of(model)
+        matrix = base.softmax_weight.detach().double().cpu().numpy()
+        (n,) = setting.vocabulary.encode([self.token])
+        push = minimum_norm(matrix, n) if self.method == "minimum_norm" else sparse(matrix, n, self.residual)
+        target = np.eye(len(matrix))[n]
+        step = self.delta * push
+        metrics = {
+            "delta": self.delta,
+            "nonzero_units": float(np.count_nonzero(push)),
+            "norm": float(np.linalg.norm(push)),
+            "largest_entry": float(np.abs(step).max()),
+            "inside_box": float(np.abs(step).max() <= 1),
+            "residual": float(np.linalg.norm(matrix @ push - target)),
+        }
+        if self.box == "refuse" and not metrics["inside_box"]:
+            raise Refusal(
+                f"δ Δh for {self.token} has an entry of {metrics['largest_entry']:.2f}, outside the box of ±1; "
+                f"|delta| may be at most {abs(self.delta) / metrics['largest_entry']:.3g}, or set box=clip or ignore"
+            )
+        units = np.flatnonzero(push)
+        table = pd.DataFrame({"layer": len(base.layers), "unit": units, "push": step[units]})
+        account = Account("", metrics, {"units": table})
+        if self.delta == 0:
+            return model, account
+        added = torch.from_numpy(step).to(base.softmax_weight.dtype).to(base.device) * setting.temperature
+
+        def pushed(h: Tensor, moment: Moment) -> Tensor:
+            return (h + added).clamp(-1, 1) if self.box == "clip" else h + added
+
+        def notes(before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
+            return {"units_outside": (after.abs() > 1).sum(1).double()}
+
+        site = OUT if self.where == "output" else f"l{len(base.layers)}.h"
+        write = Write("", site, pushed, self.window.rows(setting.vocabulary, base.device), notes=notes)
+        return with_edits(model, setting.vocabulary, [write]), account
+
+
+def push_hidden(
+    token: str = "A,",
+    delta: float = 1.0,
+    method: Method = "sparse",
+    residual: float = 0.1,
+    where: Where = "output",
+    box: Box = "ignore",
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
+) -> PushHidden:
+    """Returns the push of a token."""
+    return PushHidden(token, delta, method, residual, where, box, window(steps, bars, parts, after))
+
+
+def minimum_norm(matrix: np.ndarray, n: int) -> np.ndarray:
+    """Returns pinv(V) e_n, `[H]`, for V `[V, H]`: exact where V has full row rank."""
+    return np.linalg.pinv(matrix)[:, n]
+
+
+def sparse(matrix: np.ndarray, n: int, residual: float) -> np.ndarray:
+    """Returns the LASSO solution Δh `[H]` with the largest λ for which ‖V Δh − e_n‖₂ ≤ `residual`.
+
+    Raises Refusal where no λ of the path gets there.
+    """
+    from sklearn.linear_model import lasso_path
+
+    target = np.eye(len(matrix))[n]
+    _, found, _ = lasso_path(matrix, target, eps=1e-5, n_alphas=100, max_iter=5000)
+    distance = np.linalg.norm(matrix @ found - target[:, None], axis=0)
+    enough = np.flatnonzero(distance <= residual)
+    if not len(enough):
+        raise Refusal(
+            f"no sparse push leaves a residual of {residual:g} or less (the least is {distance.min():.3g}); raise "
+            "residual, or use method=minimum_norm"
+        )
+    return found[:, enough[0]]

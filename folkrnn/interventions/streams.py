@@ -1,0 +1,279 @@
+"""Writing into streams while the model runs: held at a value, shifted, noisy, or taken from another transcription.
+
+Any stream of any layer can be written, for chosen units, at the rows of a window; besides, `out` is the top layer's h
+as the softmax layer alone sees it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from folkrnn import sites as grammar
+from folkrnn.interventions.chance import normals
+from folkrnn.interventions.edited import OUT, Edited, Moment, Playable, base_of, with_edits
+from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.selectors import Chosen, Selector, read, selector
+from folkrnn.interventions.where import ALWAYS, Window, window
+from folkrnn.interventions.writes import Make, Write
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.notation.tokenise import prime_tokens
+from folkrnn.published import TUNES
+from folkrnn.refusal import Refusal, did_you_mean
+
+How = Literal["value", "mean", "add", "noise", "patch"]
+
+_NOISE = 11
+"""Purpose of the random numbers of noise, plus the place of the site."""
+
+
+@dataclass(frozen=True)
+class WriteStream:
+    """What `how` says, into some units of some sites.
+
+    `value` holds them at a number, `mean` at their mean over the unchanged model's tunes, `add` adds a number, `noise`
+    adds normal noise of this standard deviation, `patch` takes the rows of another transcription read by the model.
+    """
+
+    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+
+    how: How
+    sites: tuple[str, ...]
+    value: float = 0.0
+    select: Selector | None = None
+    """Of units in the layers of the sites; None: those in the brackets of a site, or all."""
+    transcription: str | None = None
+    """What is patched in: the name of a published tune, tokens, ABC or a file."""
+    source: int = 0
+    """Where no transcription is given, the number of the control's tune that is patched in."""
+    offset: int = 0
+    """Row t takes row t + offset of the other transcription; where there is none, nothing is patched."""
+    window: Window = ALWAYS
+    chosen: dict[str, np.ndarray] | None = field(default=None, compare=False)
+    """Units of each site, once they are settled."""
+    means: dict[str, np.ndarray] = field(default_factory=dict, compare=False)
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        if self.how not in get_args(How):
+            raise Refusal(f"how={self.how}: streams can be written by {', '.join(get_args(How))}")
+        if not np.isfinite(self.value) or (self.how == "noise" and self.value < 0):
+            raise Refusal(f"value is {self.value:g}; it must be finite, and for noise not below 0")
+        self._places(model)
+        if self.select is not None:
+            self.select.check(model, setting)
+        if self.how == "patch" and self.transcription is not None:
+            _ids(self.transcription, setting)
+        self.window.check(setting.vocabulary, setting.max_tokens)
+
+    def settled(self, model: FolkRNN, setting: Setting) -> WriteStream:
+        base = base_of(model)
+        select = None if self.select is None else self.select.choose(base, setting)
+        chosen = self._units(base, select)
+        means = _means(base, setting, list(chosen)) if self.how == "mean" else {}
+        return replace(self, select=select, chosen=chosen, means=means)
+
+    def matched(self, seed: int) -> WriteStream | None:
+        if self.chosen is None or self.select is None:
+            return None
+        return replace(self, select=self.select.like(seed), chosen=None)
+
+    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+        if self.how in ("add", "noise") or (self.select is not None and self.chosen is None):
+            return frozenset()
+        units = self.chosen if self.chosen is not None else self._units(model, None)
+        top = f"l{len(model.layers)}.h"
+        return frozenset((top if site == OUT else site, int(unit)) for site, some in units.items() for unit in some)
+
+    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+        base = base_of(model)
+        if self.chosen is None:
+            return self.settled(base, setting).edit(model, setting)
+        rows = self.window.rows(setting.vocabulary, base.device)
+        writes = []
+        for place, (site, units) in enumerate(self.chosen.items()):
+            index = torch.from_numpy(units).to(base.device)
+            every = len(units) == _width(base, site)
+            make = self._make(base, setting, site, index, place)
+            if len(units) and make is not None:
+                writes.append(Write("", site, make, rows, None if every else index))
+        frames = [pd.DataFrame({"site": site, "unit": units}) for site, units in self.chosen.items()]
+        account = Account("", {"units": float(sum(map(len, self.chosen.values())))}, {"units": pd.concat(frames)})
+        return (with_edits(model, setting.vocabulary, writes) if writes else model), account
+
+    def _places(self, model: FolkRNN) -> list[grammar.Site]:
+        available = {name: width for name, width in model.sites.items() if name != "probs"} | {OUT: model.units}
+        return grammar.parse(self.sites, available)
+
+    def _units(self, model: FolkRNN, chosen: Chosen | None) -> dict[str, np.ndarray]:
+        found = {}
+        for site in self._places(model):
+            units = np.arange(_width(model, site.name)) if site.units is None else np.array(sorted(site.units))
+            if chosen is not None:
+                units = np.intersect1d(units, chosen.units.get(_layer(site.name, model), np.array([], int)))
+            found[site.name] = np.union1d(found.get(site.name, np.array([], int)), units).astype(int)
+        return found
+
+    def _make(self, model: FolkRNN, setting: Setting, site: str, units: Tensor, place: int) -> Make | None:
+        """What is written; None where it would change nothing."""
+        if self.how == "value":
+            return lambda part, _: torch.full_like(part, self.value)
+        if self.how == "mean":
+            mean = torch.from_numpy(self.means[site]).float().to(model.device)[units]
+            return lambda part, _: mean
+        if self.how == "add":
+            return (lambda part, _: part + self.value) if self.value else None
+        if self.how == "noise":
+            width = _width(model, site)
+
+            def noisy(part: Tensor, moment: Moment) -> Tensor:
+                noise = normals(moment.where, width, setting.seed, _NOISE + place)
+                return part + self.value * (noise if part.shape[1] == width else noise[:, units])
+
+            return noisy if self.value else None
+        rows = self._other(model, setting, site)[:, units]
+
+        def patched(part: Tensor, moment: Moment) -> Tensor:
+            row = moment.where.step + self.offset
+            there = (row >= 0) & (row < len(rows))
+            return torch.where(there.unsqueeze(1), rows[row.clamp(0, len(rows) - 1)], part)
+
+        return patched
+
+    def _other(self, model: FolkRNN, setting: Setting, site: str) -> Tensor:
+        """The stream of the other transcription, `[T, units]`, by the very steps that generation takes."""
+        if self.transcription is not None:
+            ids = np.array(_ids(self.transcription, setting))
+        else:
+            tunes = setting.control()
+            if not 0 <= self.source < len(tunes):
+                raise Refusal(f"source is {self.source}; the control has tunes 0 to {len(tunes) - 1}")
+            ids = tunes[self.source]
+        tokens = torch.from_numpy(ids[:-1]).to(model.device)
+        name = f"l{len(model.layers)}.h" if site == OUT else site
+        return Edited(model, setting.vocabulary).trace(tokens, [name])[name]
+
+
+def clamp(
+    sites: str | list[str] = "l*.h",
+    value: float | str = 0.0,
+    add: bool = False,
+    select: str | None = None,
+    units: Any = None,
+    fraction: float | None = None,
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
+    **choice: Any,
+) -> WriteStream:
+    """Returns streams held at a number or their `mean`, or with a number added."""
+    if isinstance(value, str) and value not in ("mean", "zero"):
+        raise Refusal(f"value={value}: streams are held at a number, at zero or at their mean")
+    if add and value == "mean":
+        raise Refusal("add=true adds a number; value=mean is none")
+    how = "mean" if value == "mean" else "add" if add else "value"
+    number = 0.0 if isinstance(value, str) else float(value)
+    chosen = _selector(select, sites, units, fraction, choice)
+    return WriteStream(how, _listed(sites), number, chosen, window=window(steps, bars, parts, after))
+
+
+def noise(
+    sites: str | list[str] = "l*.h",
+    deviation: float = 0.1,
+    select: str | None = None,
+    units: Any = None,
+    fraction: float | None = None,
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
+    **choice: Any,
+) -> WriteStream:
+    """Returns streams with normal noise added."""
+    chosen = _selector(select, sites, units, fraction, choice)
+    return WriteStream("noise", _listed(sites), deviation, chosen, window=window(steps, bars, parts, after))
+
+
+def patch(
+    sites: str | list[str] = "l*.h",
+    transcription: str | None = None,
+    source: int = 0,
+    offset: int = 0,
+    select: str | None = None,
+    units: Any = None,
+    fraction: float | None = None,
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
+    **choice: Any,
+) -> WriteStream:
+    """Returns streams that take the values they have while the model reads another transcription."""
+    chosen = _selector(select, sites, units, fraction, choice)
+    when = window(steps, bars, parts, after)
+    return WriteStream("patch", _listed(sites), 0.0, chosen, transcription, source, offset, when)
+
+
+def _selector(
+    select: str | None, sites: str | list[str], units: Any, fraction: float | None, choice: dict[str, Any]
+) -> Selector | None:
+    known = inspect.signature(selector).parameters
+    unknown = [name for name in choice if name not in known]
+    if unknown:
+        raise Refusal(
+            f"{unknown[0]}: no such parameter{did_you_mean(unknown[0], known)}; units are chosen by {', '.join(known)}"
+        )
+    if select is None and units is None and fraction is None:
+        return None
+    if select is None:
+        select = "indices" if units is not None else "random"
+    layers = sorted({int(name[1]) for name in _listed(sites) if name[:1] == "l" and name[1:2].isdigit()})
+    return selector(select, units=units, fraction=fraction, **({"layer": layers or "all"} | choice))
+
+
+def _listed(sites: str | list[str]) -> tuple[str, ...]:
+    return (sites,) if isinstance(sites, str) else tuple(sites)
+
+
+def _width(model: FolkRNN, site: str) -> int:
+    return model.units if site == OUT else model.sites[site]
+
+
+def _layer(site: str, model: FolkRNN) -> int:
+    """The layer of a site; `out` is the top one's. Streams over tokens have none: 0."""
+    if site == OUT:
+        return len(model.layers)
+    return int(site[1 : site.index(".")]) if site[0] == "l" and "." in site else 0
+
+
+def _means(model: FolkRNN, setting: Setting, sites: list[str]) -> dict[str, np.ndarray]:
+    names = {site: f"l{len(model.layers)}.h" if site == OUT else site for site in sites}
+    totals, rows = dict.fromkeys(sites, 0.0), 0
+    for ids, streams in read(model, setting.control(), sorted(set(names.values()))):
+        rows += len(ids) - 1
+        for site, name in names.items():
+            totals[site] = totals[site] + streams[name].sum(0, dtype=np.float64)
+    if not rows:
+        raise Refusal("there are no tunes to take means over")
+    return {site: total / rows for site, total in totals.items()}
+
+
+def _ids(text: str, setting: Setting) -> list[int]:
+    """Token ids, with markers, of the transcription that the text names."""
+    vocabulary = setting.vocabulary
+    if text in TUNES:
+        words = TUNES[text].split()
+    else:
+        file = Path(text).expanduser()
+        readable = "\n" not in text and len(text) < 256 and file.is_file()
+        words = prime_tokens(file.read_text(encoding="utf-8") if readable else text, vocabulary)
+    if not words:
+        raise Refusal(f"transcription={text} holds no tokens to patch from")
+    return [vocabulary.start, *vocabulary.encode(words), vocabulary.end]

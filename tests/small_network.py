@@ -1,0 +1,49 @@
+"""A small untrained network with sharp laws, and what an intervention makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import torch
+
+from folkrnn.interventions import composition
+from folkrnn.interventions.intervention import Setting
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.sampling import Sampling, Transcription, generate
+from folkrnn.vocabulary import V2
+
+SAMPLING = Sampling(tunes=20, max_tokens=40, prime=("M:4/4", "K:Cmaj"))
+SEED = 3
+
+
+def network(cell: str = "lstm", seed: int = 0, units: int = 24, start: float = 0.3) -> FolkRNN:
+    """Three layers that do not forget what they read, and laws with a few likely tokens; `start` is the size of the initial state."""
+    model = FolkRNN(units=units, cell=cell, initial_state="learned").eval()
+    generator = torch.Generator().manual_seed(seed)
+    model.reset_parameters(generator)
+    with torch.no_grad():
+        model.initial.normal_(std=start, generator=generator) if start else model.initial.zero_()
+        model.softmax_weight *= 6
+    return model
+
+
+def play(model: object, sampling: Sampling = SAMPLING, **settings: object) -> list[Transcription]:
+    return generate(model, V2, sampling, SEED, **settings)
+
+
+def ids(tunes: Sequence[Transcription]) -> list[list[int]]:
+    return [tune.ids.tolist() for tune in tunes]
+
+
+def setting(model: FolkRNN, temperature: float = 1.0) -> Setting:
+    return Setting(V2, SEED, temperature, SAMPLING.max_tokens, lambda: [tune.ids for tune in play(model)])
+
+
+def applied(model: FolkRNN, *interventions: object, temperature: float = 1.0) -> SimpleNamespace:
+    """The model after the interventions, checked and settled as a study does, and the accounts without steps."""
+    named = {f"i{k}": intervention for k, intervention in enumerate(interventions)}
+    here = setting(model, temperature)
+    composition.check(named, model, here)
+    changed, accounts = composition.apply(composition.settle(named, model, here), model, here)
+    return SimpleNamespace(model=changed, accounts=accounts)
