@@ -25,6 +25,8 @@ from analyses.measures.passages import repeats, reversals
 from analyses.measures.places import bar_numbers, is_measure, place_in_bar
 from folkrnn import sites as grammar
 from folkrnn.findings import Animation, Figure, Findings
+from folkrnn.observation.decoder_reading import reading
+from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
@@ -37,7 +39,7 @@ ONLY_IN_TABLES = ("same_place", "other_place")
 class Gramians:
     """Gramians of inputs, posteriors, hidden states, gates and cells of one tune; their numbers over all tunes."""
 
-    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
 
     streams: Sequence[str] = ("l*.*",)
     far: float = 1.98
@@ -65,7 +67,8 @@ class Gramians:
     def sites(self) -> tuple[str, ...]:
         return tuple(self.streams)
 
-    def __call__(self, observation: Observation) -> Findings:
+    def __call__(self, observation: Observation | LatentObservation) -> Findings:
+        observation = reading(observation)
         k = min(self.tune, len(observation.transcriptions) - 1)
         names = [str(site) for site in grammar.parse(self.streams, observation.model.sites)]
         laws, layers = self.gather(observation, names)

@@ -22,6 +22,8 @@ from analyses.measures.places import bar_period
 from folkrnn import sites as grammar
 from folkrnn import spectra
 from folkrnn.findings import Figure, Findings
+from folkrnn.observation.decoder_reading import reading
+from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
@@ -48,7 +50,7 @@ class Gathered:
 class Periodicity:
     """Spectra of all units of some streams: images, classes, periodic units, strong periods, traces."""
 
-    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
 
     sites: Sequence[str] = ("l*.h",)
     period: float | str = 9.0
@@ -74,7 +76,8 @@ class Periodicity:
                 f"steps, the shortest period there is, and periodicity.length={self.length}"
             )
 
-    def __call__(self, observation: Observation) -> Findings:
+    def __call__(self, observation: Observation | LatentObservation) -> Findings:
+        observation = reading(observation)
         k = min(self.tune, len(observation.transcriptions) - 1)
         names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
         self.check_units(observation, names[-1])

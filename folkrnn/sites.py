@@ -2,7 +2,8 @@
 
 A site is a stream of a layer, `l3.h`, `l1.f`, `l2.o.pre`, `enc.fw.l1.c`, or a stream of the whole model, `x`, `logits`,
 `probs`. In a pattern `*` stands for any run of characters without a dot, and units may follow: `l*.h`,
-`l3.h[60,97,156]`, `l1.c[0:32]`. Layers count from 1, units from 0.
+`l3.h[60,97,156]`, `l1.c[0:32]`. Layers count from 1, units from 0. The layers of a MusicVAE's decoder may be called
+without its name: `l1.h` for `dec.l1.h`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 from folkrnn.refusal import Refusal, did_you_mean
 
 _PATTERN = re.compile(r"(?P<name>[a-z0-9.*]+)(?:\[(?P<units>[\d,:\s]*)\])?", re.IGNORECASE)
+
+DECODERS = ("dec.", "core.")
+"""How the sites of a MusicVAE's decoder begin, in a flat and in a hierarchical model."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,22 @@ def _match(word: str, available: Mapping[str, int]) -> list[Site]:
     if match is None:
         raise Refusal(f"{word!r} is not a site; write for example l3.h, l*.c, l1.i.pre or l3.h[60,97,156]")
     pattern = re.compile("[^.]*".join(map(re.escape, match["name"].split("*"))))
-    names = [name for name in available if pattern.fullmatch(name)]
+    names = [name for name in available if pattern.fullmatch(name)] or _of_the_decoder(match["name"], available)
     if not names:
         raise Refusal(
             f"no site {match['name']!r}{did_you_mean(match['name'], available)}; this model has {_summary(available)}"
         )
     return [Site(name, _units(match["units"], word, name, available[name])) for name in names]
+
+
+def _of_the_decoder(name: str, available: Mapping[str, int]) -> list[str]:
+    """The sites that a pattern names if `dec.` or `core.` is put before it, or taken from it where there are none."""
+    for prefix in DECODERS:
+        other = name.removeprefix(prefix) if name.startswith(prefix) else f"{prefix}{name}"
+        pattern = re.compile("[^.]*".join(map(re.escape, other.split("*"))))
+        if found := [site for site in available if pattern.fullmatch(site)]:
+            return found
+    return []
 
 
 def _units(text: str | None, word: str, name: str, width: int) -> tuple[int, ...] | None:

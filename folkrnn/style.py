@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from folkrnn.vocabulary import token_type
+from folkrnn.labels import MelodyLabels, type_of
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -119,7 +119,7 @@ def token_axis(
     axes.tick_params(axis=axis, length=1.5, pad=1.5, labelrotation=90 if axis == "x" else 0)
     texts = axes.get_xticklabels() if axis == "x" else axes.get_yticklabels()
     for text, place in zip(texts, places, strict=True):
-        text.set_color(_for_text(TYPE_COLOURS[token_type(tokens[place])]))
+        text.set_color(_for_text(TYPE_COLOURS[type_of(tokens[place])]))
     ends = (-0.5, len(tokens) - 0.5)
     if axis == "x":
         axes.set_xlim(*(ends[::-1] if axes.xaxis_inverted() else ends))
@@ -130,8 +130,12 @@ def token_axis(
 def bar_lines(axes: matplotlib.axes.Axes, tokens: Sequence[str], axis: Literal["x", "y"] = "x") -> None:
     """Draws a thin line behind the data at each measure token; repeats and endings are drawn stronger."""
     line = axes.axvline if axis == "x" else axes.axhline
+    if isinstance(tokens, MelodyLabels):
+        for place in (tokens.place_in_bar == 0).nonzero()[0]:
+            line(place - 0.5, color=SOFT, linewidth=0.8, zorder=0.5)
+        return
     for place, token in enumerate(tokens):
-        if token_type(token) == "measure":
+        if type_of(token) == "measure":
             line(place, color=SOFT, linewidth=0.5 if token == "|" else 1.1, zorder=0.5)
 
 

@@ -18,6 +18,7 @@ ORDER = (
     "published",
     "notation",
     "melodies",
+    "labels",
     "sites",
     "spectra",
     "style",

@@ -34,7 +34,7 @@ def coloured(closeness: np.ndarray, near: np.ndarray, far: np.ndarray) -> np.nda
 
 def distances(tokens: Sequence[str], distance: np.ndarray, near: float, far: float) -> matplotlib.figure.Figure:
     """Returns the picture of L1 distances between laws, both axes named by the token that was drawn."""
-    drawn = list(tokens)[1:]
+    drawn = tokens[1:]
     picture = coloured(1 - distance / 2, distance <= near, distance > far)
     figure = style.figure(width=8.0, height=8.3)
     axes = figure.subplots()
@@ -83,7 +83,7 @@ def flips(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndarr
 def _frame(tokens: Sequence[str], name: str, picture: np.ndarray) -> matplotlib.figure.Figure:
     figure = style.figure(width=6.0, height=6.3)
     axes = figure.subplots()
-    read = list(tokens)[: len(picture)]
+    read = tokens[: len(picture)]
     _show(axes, picture, read)
     axes.set_title(name)
     style.token_axis(axes, read, axis="x")
@@ -155,7 +155,7 @@ def saturation(tokens: Sequence[str], curves: dict[str, np.ndarray], window: int
     """Returns the running |cosine| of the cell states of each layer over the tune."""
     figure = style.figure(width=10.0, height=3.0)
     axes = figure.subplots()
-    read = list(tokens)[: len(next(iter(curves.values())))]
+    read = tokens[: len(next(iter(curves.values())))]
     for (name, values), colour in zip(curves.items(), style.PALETTE, strict=False):
         axes.plot(values, color=colour, label=name)
     style.bar_lines(axes, read)
@@ -177,7 +177,7 @@ def _grid(
 ) -> None:
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, picture) in zip(panels, pictures.items(), strict=False):
-        read = list(tokens)[: len(picture)]
+        read = tokens[: len(picture)]
         _show(axes, picture, read)
         axes.set_title(name)
         _bar_axes(axes, tokens, len(picture), labels)

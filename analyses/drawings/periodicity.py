@@ -76,7 +76,7 @@ def traces(
     tokens: Sequence[str], values: np.ndarray, shown: Sequence[tuple[int, str]], site: str
 ) -> matplotlib.figure.Figure:
     """Returns one row per unit (`values [T, n]`) over the tokens just read."""
-    read = list(tokens)[: len(values)]
+    read = tokens[: len(values)]
     rows = max(1, len(shown))
     figure = style.figure(width=10.0, height=0.9 + 0.62 * rows)
     panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]

@@ -1,6 +1,7 @@
 """Where in a tune a token stands: its bar, its place in the bar, its part.
 
-`tokens` are those of a whole transcription from `<s>` on; bars count from 1, tokens from 0.
+`tokens` are those of a whole transcription from `<s>` on; bars count from 1, tokens from 0. Melodies on a grid have no
+measure tokens: in `MelodyLabels` the step with which a bar begins takes their part.
 """
 
 from __future__ import annotations
@@ -8,16 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
+from folkrnn.melodies.grid import STEPS_PER_BAR
+from folkrnn.labels import MelodyLabels, type_of
 from folkrnn.notation.bars import Bar, bars
-from folkrnn.vocabulary import END, START, token_type
+from folkrnn.vocabulary import END, START
 
 
 def is_type(tokens: Sequence[str], name: str) -> np.ndarray:
     """Returns which tokens are of one of the seven types, `[N]` of bool."""
+    if name == "measure" and isinstance(tokens, MelodyLabels):
+        return tokens.place_in_bar == 0
     return np.array([_type_of(token) == name for token in tokens], dtype=bool)
 
 
@@ -26,7 +33,7 @@ def is_measure(tokens: Sequence[str]) -> np.ndarray:
     return is_type(tokens, "measure")
 
 
-_type_of = cache(token_type)
+_type_of = cache(type_of)
 
 
 def bar_period(tokens: Sequence[str]) -> float:
@@ -34,6 +41,8 @@ def bar_period(tokens: Sequence[str]) -> float:
 
     Of equally frequent ones the longest; distances of one (`:|` and `|:`) do not count.
     """
+    if isinstance(tokens, MelodyLabels):
+        return float(STEPS_PER_BAR) if (tokens.place_in_bar == 0).sum() > 1 else float("nan")
     gaps = Counter(int(gap) for gap in np.diff(np.flatnonzero(is_measure(tokens))) if gap > 1)
     return float(max(gaps, key=lambda gap: (gaps[gap], gap))) if gaps else float("nan")
 
@@ -43,6 +52,8 @@ def place_in_bar(tokens: Sequence[str]) -> np.ndarray:
 
     −1 before the first measure token.
     """
+    if isinstance(tokens, MelodyLabels):
+        return tokens.place_in_bar
     last, places = None, []
     for index, bar_line in enumerate(is_measure(tokens)):
         last = index if bar_line else last
@@ -72,6 +83,8 @@ class PlacedBar:
 
 def placed_bars(tokens: Sequence[str]) -> list[PlacedBar]:
     """Returns the bars of a whole transcription with their numbers, parts and roles."""
+    if isinstance(tokens, MelodyLabels):
+        return _bars_of_the_grid(tokens)
     offset = int(bool(tokens) and tokens[0] == START)
     found = bars([token for token in tokens if token not in (START, END)])
     parts: list[list[tuple[int, Bar]]] = []
@@ -86,6 +99,17 @@ def placed_bars(tokens: Sequence[str]) -> list[PlacedBar]:
         for (number, bar), role in zip(members, roles, strict=True):
             placed.append(PlacedBar(number, bar.start + offset, bar.stop + offset, bar, part, role))
     return placed
+
+
+def _bars_of_the_grid(labels: MelodyLabels) -> list[PlacedBar]:
+    edges = [*np.flatnonzero(labels.place_in_bar == 0).tolist(), len(labels)]
+    whole = Fraction(STEPS_PER_BAR, 2)
+    found = [Bar(a, b, tuple(labels[a:b]), (), whole, whole, "", (), ()) for a, b in pairwise(edges)]
+    roles = _roles(found)
+    return [
+        PlacedBar(n, bar.start, bar.stop, bar, 1, role)
+        for n, (bar, role) in enumerate(zip(found, roles, strict=True), 1)
+    ]
 
 
 def _roles(part: list[Bar]) -> list[str]:
