@@ -1,4 +1,4 @@
-"""Periodic units, lags and population numbers on planted streams."""
+"""Periodic units and population numbers on planted streams."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.measures.lags import lag_correlation
 from analyses.measures.places import bar_period, placed_bars
 from analyses.periodicity import Periodicity
 from folkrnn.models.folkrnn import FolkRNN
@@ -67,27 +66,6 @@ def test_a_wider_threshold_selects_no_fewer_units(read):
     assert shares == sorted(shares, reverse=True)
 
 
-@pytest.mark.parametrize("lag", [-2, 0, 1, 3])
-def test_a_unit_that_fires_at_a_lag_of_the_bar_line_is_found_there(lag):
-    event = np.zeros(100, dtype=bool)
-    event[[9, 18, 27, 40, 52, 61, 77, 90]] = True
-    values = np.zeros((99, 1))
-    for place in np.flatnonzero(event):
-        if 0 <= place - lag < 99:
-            values[place - lag] = -1.0
-    profile = lag_correlation(values, event, 4)[:, 0]
-    assert np.nanargmax(np.abs(profile)) - 4 == lag
-    assert profile[lag + 4] == pytest.approx(-1.0)
-
-
-def test_a_unit_that_announces_bar_lines_has_a_lead_of_one_and_one_that_follows_none():
-    tokens = ["<s>", *TUNES["swing_swang_swung"].split(), "</s>"]
-    lines = np.array([token in ("|", "|:", ":|") for token in tokens], dtype=float)
-    for shift, lead in ((1, 1.0), (0, 0.0)):
-        found = Periodicity(sites=["l1.h"])(planted([lines[shift : shift + len(tokens) - 1]] * 3))
-        assert found.metrics["l1.h/lead"] == lead
-
-
 def test_random_order_of_the_steps_is_the_chance_level():
     steps = np.arange(145)
     found = Periodicity(sites=["l1.h"])(planted([np.cos(2 * np.pi * steps / 9 + k) for k in range(40)]))
@@ -113,7 +91,6 @@ def test_a_tune_of_one_token_has_no_share_and_is_drawn():
     model = FolkRNN(units=8).eval()
     found = Periodicity()(Observation(model, V2, [given([], V2)]))
     assert np.isnan(found.metrics["l3.h/periodic_units"])
-    assert np.isnan(found.metrics["l1.h/lead"])
     assert all(figure.drawing.axes for figure in found.figures.values())
 
 
@@ -145,7 +122,6 @@ def test_the_population_is_the_mean_over_tunes_with_an_interval_around_it():
         ({"period": 1.5}, "2 steps"),
         ({"period": "bars"}, "'bar'"),
         ({"threshold": 0}, "share"),
-        ({"event": "measures"}, "did you mean measure"),
         ({"length": 7}, "even number"),
     ],
 )
