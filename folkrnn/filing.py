@@ -14,7 +14,7 @@ import pandas as pd
 
 from folkrnn import style
 from folkrnn.claims import Verdict, circumstances, document, judge, table
-from folkrnn.claims.judge import FAILS, HOLDS, OPEN
+from folkrnn.claims.judge import FAILS, HOLDS, OPEN, STATED_FOR
 from folkrnn.claims.judge import published as printed
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.summary import GATES, Summary
@@ -177,7 +177,7 @@ def file_claims(
 ) -> list[Verdict]:
     """Judges the claims of the documents, files `claims.csv` and how many hold, and returns the verdicts.
 
-    Where the run names no documents, only the claims that its analyses can answer are kept.
+    Where the run names no documents, only the claims that its analyses can answer under its settings are kept.
     """
     from omegaconf import OmegaConf
 
@@ -192,6 +192,8 @@ def file_claims(
     if config.claims is None:
         claims = [claim for claim in claims if here.ran.issuperset(claim.analyses)]
     verdicts = judge(claims, found, control | lists_of(controls), here)
+    if config.claims is None:
+        verdicts = [verdict for verdict in verdicts if not verdict.why.startswith(STATED_FOR)]
     if verdicts:
         tracked.log_text(table(verdicts).to_csv(index=False), "claims.csv")
         names = {HOLDS: "hold", FAILS: "do_not_hold", OPEN: "not_judged"}

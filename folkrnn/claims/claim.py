@@ -14,6 +14,7 @@ import yaml
 from folkrnn.claims.criterion import Criterion
 from folkrnn.refusal import Refusal, did_you_mean
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SCOPES = ("v2", "data_v2", "any")
 
 NAMES = ("value", "low", "high", "control", "control_low", "control_high", "published")
@@ -84,7 +85,7 @@ def document(name: str) -> Document:
     if name not in documents():
         raise Refusal(f"claims={name}: no such document{did_you_mean(name, documents())}; {', '.join(documents())}")
     text = resources.files("folkrnn.claims").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
+    content = yaml.load(text, Loader=LOADER)
     claims = tuple(read_claim(entry, name) for entry in content["claims"])
     ids = [claim.id for claim in claims]
     if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):

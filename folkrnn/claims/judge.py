@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "n/a"
 
+STATED_FOR = "stated for"
+"""How the reason begins that the settings are not those of a claim."""
+
 COLUMNS = (
     "id",
     "source",
@@ -90,7 +93,7 @@ def _obstacle(claim: Claim, found: Mapping[str, Any], known: Mapping[str, Any], 
     if claim.scope == "data_v2" and not here.is_data_v2:
         return "a number of v2's data (23,636 tunes), which these are not"
     if unlike := unlike_given(claim.given, here.settings):
-        return f"stated for {unlike}"
+        return f"{STATED_FOR} {unlike}"
     for name in sorted(claim.criterion.names.difference(known)):
         if name.startswith("control") and not claim.control:
             return "needs a control to compare with: control=untrained or control=shuffled"
