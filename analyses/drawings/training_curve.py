@@ -42,5 +42,6 @@ def losses(given: Mapping[str, Curve], costs: Mapping[str, float], smoothing: in
         axes.set_xlabel("epoch" if np.isfinite(curve.per_epoch) else "updates")
     panels[0].set_ylabel("nats per token")
     panels[0].set_ylim(0, 1.06 * max(costs.values(), default=5.0))
-    panels[0].legend(frameon=False, loc="lower left", fontsize=8)
+    fullest = max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
+    fullest.legend(frameon=False, loc="lower left", fontsize=8)
     return figure

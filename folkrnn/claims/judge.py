@@ -173,7 +173,9 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def _shown(value: Any) -> Any:
-    """Numbers with six digits, lists with spaces between their items, nothing as nothing."""
+    """Whole numbers whole, others with six digits, lists with spaces between their items, nothing as nothing."""
     if value is None or isinstance(value, str):
         return value or ""
-    return f"{value:.6g}" if isinstance(value, int | float) else " ".join(map(str, value))
+    if isinstance(value, int | float):
+        return f"{int(value)}" if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
+    return " ".join(map(str, value))
