@@ -19,7 +19,10 @@ from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.curve import Curve
 
 BATCH = 32
-"""Transcriptions traced at once where all are."""
+"""Transcriptions traced at once where all are, at most."""
+
+BATCH_BYTES = 2**28
+"""What the streams of the transcriptions traced at once may take: long tunes and many streams make smaller batches."""
 
 
 @dataclass
@@ -67,8 +70,11 @@ class Observation:
         """
         names = [str(site) for site in grammar.parse(sites, self.model.sites)]
         order = sorted(range(len(self.transcriptions)), key=lambda k: len(self.transcriptions[k].ids), reverse=True)
-        for start in range(0, len(order), BATCH):
-            some = order[start : start + BATCH]
+        width = sum(self.model.sites[name.partition("[")[0]] for name in names)
+        while order:
+            rows = len(self.transcriptions[order[0]].ids) - 1
+            size = max(1, min(BATCH, BATCH_BYTES // (4 * width * max(1, rows))))
+            some, order = order[:size], order[size:]
             inputs, _ = pad([self.transcriptions[k].ids for k in some], self.vocabulary.end)
             traced = trace(self.model, inputs.to(self.model.device), names, some)
             streams = {name: value.cpu().numpy() for name, value in traced.items()}

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.observation import observation
 from folkrnn.observation.observation import Observation, check_size
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
@@ -33,6 +34,18 @@ def test_streams_of_all_tunes_equal_those_of_each_alone(seen):
             np.testing.assert_allclose(value, alone[site], atol=2e-6)
         visited.add(k)
     assert visited == set(range(40))
+
+
+def test_streams_that_take_much_room_are_traced_in_smaller_batches(seen, monkeypatch):
+    whole = dict(seen.each(["l*.c"]))
+    longest = max(len(t.ids) for t in seen.transcriptions) - 1
+    monkeypatch.setattr(observation, "BATCH_BYTES", 4 * 3 * 32 * longest * 2)
+    sizes = []
+    for k, streams in seen.each(["l*.c"]):
+        sizes.append(streams["l1.c"].base.shape[0])
+        for site, value in streams.items():
+            np.testing.assert_allclose(value, whole[k][site], atol=2e-6)
+    assert len(sizes) == 40 and sizes[0] == 2
 
 
 def test_patterns_are_spelled_out_and_units_cut(seen):
