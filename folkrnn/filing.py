@@ -275,6 +275,12 @@ def _words(value: object) -> object:
     return " ".join(map(str, value[:12])) + (" …" if len(value) > 12 else "") if value else "none"
 
 
+def claims_in_a_line(metrics: Mapping[str, float]) -> list[str]:
+    """Returns one line on the claims that were judged, or none where there were none."""
+    hold, fail, open_ = (int(metrics.get(f"claims/{name}", 0)) for name in ("hold", "do_not_hold", "not_judged"))
+    return [f"claims   {hold} of {hold + fail} hold, {open_} not judged"] if hold + fail + open_ else []
+
+
 def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, Findings], seconds: float) -> None:
     """Prints the short summary that ends a run: one tune, the key figures, where everything is."""
     from rich.console import Console
@@ -293,6 +299,7 @@ def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, 
         console.print(f"[red]failed:[/red] {failure}", highlight=False)
     lines = [
         f"model    {weights.model.shape} from {weights.source}",
+        *claims_in_a_line(tracked.metrics),
         f"results  {tracked.folder}",
         f"report   {tracked.folder / REPORT}",
         f"MLflow   {tracked.link}",
