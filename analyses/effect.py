@@ -20,7 +20,7 @@ import pandas as pd
 from analyses.drawings import effect as draw
 from analyses.drawings import side_by_side
 from analyses.measures import departure, paired, removed, watching
-from analyses.measures.counting import by_bar, late_share
+from analyses.measures.counting import by_bar, late_share, share_since
 from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear, tokens_of
 from analyses.measures.tune_quantities import QUANTITIES
 from folkrnn.findings import Figure, Findings
@@ -38,6 +38,7 @@ class Effect:
 
     read_tunes: int = 64
     late_bar: int = 16
+    since: int | None = None
     shown: int = 3
     tune: int = 0
     tokens: str | None = None
@@ -68,7 +69,7 @@ class Effect:
                 **ability_metrics(abilities),
                 **departure_metrics(parts, heard),
                 **table_metrics(table),
-                **late_metrics(observation, control, self.late_bar),
+                **late_metrics(observation, control, self.late_bar, self.since),
             },
             tables={"quantities": table, "abilities": abilities, "divergence": parts, "tunes": tune_table(heard)},
             arrays={"tunes": arrays_of(heard, laws)},
@@ -251,10 +252,14 @@ def table_metrics(table: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def late_metrics(observation: Observation, control: Observation, late: int) -> dict[str, float]:
-    """Returns the share of full bars among those after the number `late`, before and after."""
-    sides = {"": observation, "control_": control}
-    found = {f"{side}full_bars_late": late_share(tokens_of(o), late) for side, o in sides.items()}
+def late_metrics(observation: Observation, control: Observation, late: int, since: int | None) -> dict[str, float]:
+    """Returns the share of full bars among those after the number `late`, and from token `since` on, on both sides."""
+    found = {}
+    for side, o in {"": observation, "control_": control}.items():
+        tunes = tokens_of(o)
+        found[f"{side}full_bars_late"] = late_share(tunes, late)
+        if since is not None:
+            found[f"{side}full_bars_since"] = share_since(tunes, since)
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 

@@ -38,6 +38,15 @@ def late_share(tunes: Sequence[Sequence[str]], late: int) -> float:
     return float(np.mean(full)) if full else float("nan")
 
 
+def share_since(tunes: Sequence[Sequence[str]], token: int) -> float:
+    """Returns the share of full bars among those that begin at token `token` (of a tune without `<s>`) or later.
+
+    The first such bar of a tune is left out: what was done before may have cut into it. NaN where there is none.
+    """
+    full = [bar.full for tokens in tunes for bar in [b for b in bars(_body(tokens)) if b.start >= token][1:]]
+    return float(np.mean(full)) if full else float("nan")
+
+
 def wilson(share: float, n: int) -> tuple[float, float]:
     """Returns the ends of the 95 % Wilson interval of a share of n."""
     middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
