@@ -24,6 +24,7 @@ from analyses.measures.melody import QUANTITIES
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
 from folkrnn.notation.bars import Bar, bars, flaws
+from folkrnn.notation.notes import notes
 from folkrnn.observation.observation import Observation
 from folkrnn.vocabulary import token_type
 
@@ -45,9 +46,10 @@ class Shape:
 
     @classmethod
     def of(cls, tunes: Sequence[list[str]]) -> Shape:
-        rows = [list(melody.sums(tokens).values()) for tokens in tunes]
+        played = [notes(tokens, unfold=False) for tokens in tunes]
+        rows = [list(melody.sums(tokens, heard).values()) for tokens, heard in zip(tunes, played, strict=True)]
         both = np.array(rows, dtype=float).reshape(-1, len(QUANTITIES), 2)
-        time = sum((melody.pitch_classes(tokens) for tokens in tunes), np.zeros(12))
+        time = sum((melody.pitch_classes(heard) for heard in played), np.zeros(12))
         return cls((both[..., 0], both[..., 1]), time / max(time.sum(), 1e-12))
 
     def distance(self, other: Shape) -> float:
@@ -64,6 +66,8 @@ class TuneStatistics:
 
     resamples: int = 1000
     """Bootstrap samples of tunes behind each interval."""
+    data_tunes: int = 1000
+    """Most data tunes whose melody is listened to, drawn by the seed; bars, forms and lengths are those of all."""
     top_forms: int = 15
     """How many forms count as the most frequent ones."""
 
@@ -77,7 +81,8 @@ class TuneStatistics:
         data, data_shape = None, None
         if observation.data is not None:
             corpus = [list(tune.tokens) for tune in observation.data.tunes]
-            data, data_shape = table_of(corpus), Shape.of(corpus)
+            some = rng.permutation(len(corpus))[: self.data_tunes]
+            data, data_shape = table_of(corpus), Shape.of([corpus[n] for n in np.sort(some)])
             metrics |= {f"data_{name}": value for name, value in self.metrics(data, data_shape, rng).items()}
             metrics["full_bars_ratio"] = metrics["full_bars"] / metrics["data_full_bars"]
             metrics["pitch_use_distance"] = shape.distance(data_shape)

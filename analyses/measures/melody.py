@@ -8,8 +8,10 @@ bars are counted.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import eq
 
 import numpy as np
 
@@ -48,10 +50,13 @@ QUANTITIES = {
 """Name and words of each quantity, in the order in which they are shown."""
 
 
-def sums(tokens: Sequence[str]) -> Sums:
-    """Returns what a tune (tokens without markers) adds to both sums of each quantity in QUANTITIES."""
+def sums(tokens: Sequence[str], played: Sequence[Note] | None = None) -> Sums:
+    """Returns what a tune (tokens without markers) adds to both sums of each quantity in QUANTITIES.
+
+    `played` are its notes, if they are at hand.
+    """
     tokens = list(tokens)
-    played = notes(tokens, unfold=False)
+    played = notes(tokens, unfold=False) if played is None else played
     parts = _parts(placed_bars(tokens))
     heard = [_notes_in(part, played) for part in parts]
     some = [part for part in heard if part]
@@ -65,10 +70,10 @@ def sums(tokens: Sequence[str]) -> Sums:
     }
 
 
-def pitch_classes(tokens: Sequence[str]) -> np.ndarray:
-    """Returns the eighths that a tune spends on each pitch class, `[12]`, C first."""
+def pitch_classes(played: Sequence[Note]) -> np.ndarray:
+    """Returns the eighths that notes spend on each pitch class, `[12]`, C first."""
     time = np.zeros(12)
-    for note in notes(list(tokens), unfold=False):
+    for note in played:
         time[note.pitch % 12] += float(note.duration)
     return time
 
@@ -89,8 +94,9 @@ def _parts(bars: Sequence[PlacedBar]) -> list[list[PlacedBar]]:
 
 def _notes_in(part: Sequence[PlacedBar], played: Sequence[Note]) -> list[list[Note]]:
     """The notes of each bar of a part; bars without notes are left out."""
-    bars = [[note for note in played if bar.start <= note.index < bar.stop] for bar in part]
-    return [bar for bar in bars if bar]
+    places = [note.index for note in played]
+    bars = [played[bisect_left(places, bar.start) : bisect_left(places, bar.stop)] for bar in part]
+    return [list(bar) for bar in bars if bar]
 
 
 def _endings(parts: Sequence[Sequence[PlacedBar]], heard: Sequence[list[list[Note]]]) -> Sums:
@@ -164,16 +170,13 @@ def _repetition(parts: Sequence[Sequence[PlacedBar]]) -> Sums:
 
 def _alike(bar: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two bars have at least half of their tokens in the same places."""
-    same = sum(a == b for a, b in zip(bar, other, strict=False))
-    return same >= SHARED * max(len(bar), len(other))
+    return bar == other or sum(map(eq, bar, other)) >= SHARED * max(len(bar), len(other))
 
 
 def _minor(tokens: Sequence[str], played: Sequence[Note]) -> Sums:
     if not any(token.strip("[]") == "K:Cmaj" for token in tokens[:2]) or not played:
         return {"relative_minor_time": (0.0, 0.0), "relative_minor_tunes": (0.0, 0.0)}
-    time = np.zeros(12)
-    for note in played:
-        time[note.pitch % 12] += float(note.duration)
+    time = pitch_classes(played)
     return {
         "relative_minor_time": (time[9], time[9] + time[0] + time[4]),
         "relative_minor_tunes": (float(np.ptp(time) > 0 and fits_minor(time)), 1.0),

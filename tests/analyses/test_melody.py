@@ -6,12 +6,17 @@ import pytest
 
 from analyses.measures.melody import QUANTITIES, fits_minor, pitch_classes, sums
 from analyses.tune_statistics import Shape
+from folkrnn.notation.notes import Note, notes
 from folkrnn.published import ids_of
 from folkrnn.vocabulary import V2
 
 
 def published(name: str) -> list[str]:
     return V2.decode(ids_of(name, V2))
+
+
+def played(tokens: str) -> list[Note]:
+    return notes(tokens.split(), unfold=False)
 
 
 def share(tokens: list[str] | str, quantity: str) -> float:
@@ -50,13 +55,13 @@ def test_a_bar_comes_again_or_is_varied_but_not_both():
 
 
 def test_time_is_counted_in_eighths_per_pitch_class():
-    time = pitch_classes("M:4/4 K:Cmin C 4 E 2 e 2 |".split())
+    time = pitch_classes(played("M:4/4 K:Cmin C 4 E 2 e 2 |"))
     assert (time[0], time[3]) == (4.0, 4.0)
 
 
 def test_a_tune_on_the_notes_of_a_minor_fits_it_and_one_on_c_e_g_does_not():
-    assert fits_minor(pitch_classes("M:4/4 K:Cmaj A 4 A, 4 | E 2 c 2 A 4 |".split()))
-    assert not fits_minor(pitch_classes("M:4/4 K:Cmaj C 4 G 4 | E 4 c 4 |".split()))
+    assert fits_minor(pitch_classes(played("M:4/4 K:Cmaj A 4 A, 4 | E 2 c 2 A 4 |")))
+    assert not fits_minor(pitch_classes(played("M:4/4 K:Cmaj C 4 G 4 | E 4 c 4 |")))
 
 
 @pytest.mark.parametrize("tokens", [[], ["M:4/4", "K:Cmaj"], "M:4/4 K:Cmaj | |: :| |1 |2".split(), ["C"]])
