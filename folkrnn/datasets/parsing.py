@@ -94,7 +94,7 @@ def cached(key: str, parse: Callable[[], tuple[list[Tune], Counter[str]]]) -> tu
         return [Tune(tuple(t.split(" ")), title, source) for t, title, source in entry["tunes"]], Counter(
             entry["reasons"]
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, EOFError, ValueError, KeyError):
         path.unlink(missing_ok=True)  # a torn file of an interrupted run
@@ -119,7 +119,7 @@ def stored_arrays(key: str) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as entry:
             return dict(entry)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         path.unlink(missing_ok=True)  # a torn file of an interrupted run
