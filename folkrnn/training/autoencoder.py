@@ -57,7 +57,7 @@ class AutoencoderRecipe(Protocol):
         """Returns at how many steps the melodies of an update are cut."""
         ...
 
-    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int) -> Tensor:
+    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int) -> Tensor:
         """Returns logits `[B, T, D]` of `melodies [B, T]` given z, reading what the recipe lets the decoder read."""
         ...
 
@@ -94,7 +94,7 @@ class Recipe:
     hidden: float = 0.3
     """Share of the decoder's inputs that are taken away."""
     own: float = 0.0
-    """Share of the decoder's inputs that are its own samples."""
+    """Share of the decoder's inputs that are its own samples once melodies have their full length."""
     shortest: int = 4
     """Steps that melodies are cut at in the first update; flat models only, as a conductor takes whole melodies."""
     growth: float = 0.6
@@ -142,9 +142,9 @@ class Recipe:
             return longest
         return self.shortest + int((longest - self.shortest) * update / (self.growth * total))
 
-    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int) -> Tensor:
+    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int) -> Tensor:
         read = melodies
-        if self.own > 0:
+        if self.own > 0 and update >= self.growth * total:
             with torch.no_grad():
                 law = model.decode(z, melodies).float().softmax(-1)
             own = torch.multinomial(law.flatten(0, 1), 1).view_as(melodies)
@@ -192,7 +192,7 @@ class AutoencoderTraining(pl.LightningModule):
         melodies, lengths, size = batch
         update, total = self.trainer.global_step, int(self.trainer.estimated_stepping_batches)
         beta, steps = self.recipe.beta(update, total), self.recipe.steps(self.model, update, total)
-        reconstruction, kl_cost, kl = self._terms(melodies[:, :steps], lengths.clamp(max=steps), update)
+        reconstruction, kl_cost, kl = self._terms(melodies[:, :steps], lengths.clamp(max=steps), (update, total))
         # DDP averages over processes: this makes the average the loss of the whole batch
         share = self.trainer.world_size / size.tunes
         loss = (reconstruction + beta * kl_cost) * share
@@ -209,8 +209,12 @@ class AutoencoderTraining(pl.LightningModule):
         self.log("train/steps", float(steps))
         return loss
 
-    def _terms(self, melodies: Tensor, lengths: Tensor, update: int | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums over melodies of reconstruction, KL beyond the free bits, and KL, in nats; update None: for validation.
+    def _terms(
+        self, melodies: Tensor, lengths: Tensor, update: tuple[int, int] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums over melodies of reconstruction, KL beyond the free bits, and KL, in nats.
+
+        `update` is its number and that of all updates; None for validation, which reads the true steps.
 
         A process without a share of the batch has a melody of no steps, which costs nothing.
         """
@@ -219,7 +223,7 @@ class AutoencoderTraining(pl.LightningModule):
         if update is None:
             logits = self.model.decode(z, melodies)
         else:
-            logits = self.recipe.logits(self.model, z, melodies, update)
+            logits = self.recipe.logits(self.model, z, melodies, *update)
         valid = valid_steps(lengths, melodies.shape[1], self.model.sizes.segments)
         found = elbo(logits.float(), melodies, valid, mu, sigma, 0.0, self.recipe.free_bits)
         present = lengths > 0

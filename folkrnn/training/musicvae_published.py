@@ -77,7 +77,7 @@ class PublishedAutoencoderRecipe:
     def steps(self, model: MusicVAE, update: int, total: int) -> int:
         return model.sizes.max_seq_len
 
-    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int) -> Tensor:
+    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int) -> Tensor:
         """Returns logits `[B, T, D]`, the decoder reading its own samples ever more often."""
         k = self.sampling_rate
         return model.decode(
