@@ -143,7 +143,8 @@ class FeatureCorrelation:
             found[f"{kind}_mean_phik"] = float("nan") if neuron is None else float(kinds.loc[kind, neuron])
         blocks = {name: [n for n in among if n[0] == letter] for letter, name in KINDS.items()}
         blocks["register"] = [number for number in jsymbolic.REGISTER if number in among]
-        return found | {f"within_{name}": mean_off_diagonal(among, numbers) for name, numbers in blocks.items()}
+        found |= {f"within_{name}": mean_off_diagonal(among, numbers) for name, numbers in blocks.items()}
+        return found | {"between_kinds": mean_between_kinds(among)}
 
     def figures(
         self,
@@ -234,4 +235,11 @@ def mean_off_diagonal(matrix: pd.DataFrame, numbers: list[str] | tuple[str, ...]
     present = [number for number in numbers if number in matrix]
     block = matrix.loc[present, present].to_numpy()
     others = block[~np.eye(len(block), dtype=bool)]
+    return float(np.nanmean(others)) if np.isfinite(others).any() else float("nan")
+
+
+def mean_between_kinds(matrix: pd.DataFrame) -> float:
+    """Returns the mean of `matrix [F, F]` over pairs of features of different kinds; NaN if there is but one kind."""
+    letters = np.array([number[0] for number in matrix])
+    others = matrix.to_numpy()[letters[:, None] != letters]
     return float(np.nanmean(others)) if np.isfinite(others).any() else float("nan")
