@@ -60,7 +60,7 @@ class LatentOverview:
             figures={"page": Figure(drawing, self.caption(observation, music, named.melody, place))},
             tables={"kinds": kinds},
             lists={
-                "kinds_of_the_first": kinds["kind"].head(4).tolist(),
+                **{f"{kind}_among_first_four": places_of(kinds.head(4), kind) for kind in ("pitch", "rhythm")},
                 "melody_places": [str(place[neuron]) for neuron in named.melody],
             },
         )
@@ -163,6 +163,11 @@ def draw_strengths(axes: matplotlib.axes.Axes, strength: pd.DataFrame, music: in
     axes.set_xlim(0.5, values.shape[1] + 0.5)
     axes.set_xlabel("neuron")
     return image
+
+
+def places_of(kinds: pd.DataFrame, kind: str) -> list[str]:
+    """Returns the places, from 1, of the neurons of a kind."""
+    return [str(place) for place in kinds.loc[kinds["kind"] == kind, "place"]]
 
 
 def kind_table(strength: pd.DataFrame, music: int) -> pd.DataFrame:
