@@ -20,8 +20,17 @@ import pandas as pd
 from analyses.drawings import effect as draw
 from analyses.drawings import side_by_side
 from analyses.measures import departure, paired, removed, watching
-from analyses.measures.counting import by_bar, late_share, share_since
-from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear, tokens_of
+from analyses.measures.counting import by_bar
+from analyses.measures.effect_numbers import (
+    DIFFERENCES,
+    ability_metrics,
+    arrays_of,
+    departure_metrics,
+    late_metrics,
+    table_metrics,
+    tune_table,
+)
+from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear
 from analyses.measures.tune_quantities import QUANTITIES
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
@@ -96,7 +105,7 @@ class Effect:
         for side in ("control", "changed", "matched"):
             columns |= _with_ends(side, values.get(side), samples.get(side))
         columns["floor"] = floor
-        for name, one, other in _DIFFERENCES:
+        for name, one, other in DIFFERENCES:
             known = one in values and other in values
             value = values[one] - values[other] if known else None
             columns |= _with_ends(name, value, samples[one] - samples[other] if known else None)
@@ -200,93 +209,6 @@ class Effect:
             "the first token that differs; red: in a bar that is not full (pickups included).",
         )
         found.pages["before_after"] = side_by_side.as_page(pairs, "Before and after the intervention")
-
-
-_DIFFERENCES = (
-    ("difference", "changed", "control"),
-    ("matched_difference", "matched", "control"),
-    ("beyond_matched", "changed", "matched"),
-)
-
-
-def ability_metrics(abilities: pd.DataFrame) -> dict[str, float]:
-    """Returns what is kept of counting and melody, after the intervention and after random units."""
-    found = {}
-    for row in abilities.to_dict("records"):
-        for side, prefix in (("changed", ""), ("matched", "matched_")):
-            ends = {"": row[side], "_low": row[f"{side}_low"], "_high": row[f"{side}_high"]}
-            found |= {f"{prefix}{row['ability']}_kept{end}": value for end, value in ends.items()}
-    keys = ("counting_kept", "melody_kept", "matched_counting_kept", "matched_melody_kept")
-    first = {name: found[name] for name in keys if np.isfinite(found[name])}
-    return first | {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def departure_metrics(parts: pd.DataFrame, heard: Heard) -> dict[str, float]:
-    """Returns the divergence of laws and its parts, and when the tunes leave the control."""
-    found = {}
-    for row in parts.to_dict("records"):
-        name = "kl" if row["part"] == "all" else f"kl_{row['part']}"
-        for side, prefix in (("changed", ""), ("matched", "matched_")):
-            if np.isfinite(row[side]):
-                found[f"{prefix}{name}"] = row[side]
-                if row["part"] == "all":
-                    found |= {f"{prefix}{name}_{end}": row[f"{side}_{end}"] for end in ("low", "high")}
-    sides = {"": heard.apart} | ({"matched_": np.concatenate(heard.matched_apart)} if heard.matched_apart else {})
-    for prefix, apart in sides.items():
-        found[f"{prefix}departed"] = float(np.isfinite(apart).mean())
-        median = float(np.quantile(apart, 0.5, method="lower"))
-        if np.isfinite(median):
-            found[f"{prefix}departure_step"] = median
-    return found
-
-
-def table_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """Returns the value of each quantity on each side, and the differences with their intervals."""
-    found = {}
-    for row in table.to_dict("records"):
-        name = row["quantity"]
-        named = {name: row["changed"], f"control_{name}": row["control"], f"matched_{name}": row["matched"]}
-        for difference, _, _ in _DIFFERENCES:
-            named |= {f"{difference}_{name}{end}": row[f"{difference}{end}"] for end in ("", "_low", "_high")}
-        found |= {key: float(value) for key, value in named.items() if np.isfinite(value)}
-    return found
-
-
-def late_metrics(observation: Observation, control: Observation, late: int, since: int | None) -> dict[str, float]:
-    """Returns the share of full bars among those after the number `late`, and from token `since` on, on both sides."""
-    found = {}
-    for side, o in {"": observation, "control_": control}.items():
-        tunes = tokens_of(o)
-        found[f"{side}full_bars_late"] = late_share(tunes, late)
-        if since is not None:
-            found[f"{side}full_bars_since"] = share_since(tunes, since)
-    return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def tune_table(heard: Heard) -> pd.DataFrame:
-    """Returns one row per tune: where it leaves the control, and each quantity before and after."""
-    columns: dict[str, Any] = {"tune": np.arange(len(heard.apart)), "departs_at": heard.apart}
-    for place, name in enumerate(NAMES):
-        for side, part in (("control", heard.control), ("changed", heard.changed)):
-            with np.errstate(invalid="ignore", divide="ignore"):
-                columns[f"{name}_{side}"] = part[:, place, 0] / part[:, place, 1]
-    return pd.DataFrame(columns)
-
-
-def arrays_of(heard: Heard, laws: departure.Laws) -> dict[str, np.ndarray]:
-    """Returns what a comparison of several runs needs: the sums of every tune under every condition."""
-    found = {
-        "quantities": np.array(NAMES),
-        "control": heard.control,
-        "changed": heard.changed,
-        "floor": heard.floor,
-        "departs_at": heard.apart,
-        "divergence": laws.changed,
-    }
-    if heard.matched:
-        found["matched"] = np.stack(heard.matched)
-        found["matched_divergence"] = np.stack(laws.matched)
-    return found
 
 
 def pairs_of(observation: Observation, control: Observation, apart: np.ndarray, number: int) -> list[side_by_side.Pair]:

@@ -226,3 +226,23 @@ def subspace(
         name_peaks(axes, vector, vocabulary.decode(order), 7)
     over_tokens(panels, vocabulary)
     return figure
+
+
+def push(units: np.ndarray, values: np.ndarray, size: int) -> matplotlib.figure.Figure:
+    """Returns stems of what is added to each of `size` units; the strongest are named."""
+    figure = style.figure(width=style.PAGE, height=2.6)
+    axes = figure.subplots()
+    axes.axhline(0, color=style.INK, linewidth=0.5)
+    for edge in (-1, 1):
+        axes.axhline(edge, color=style.SOFT, linewidth=0.8, linestyle=":")
+    axes.vlines(units, 0, values, color=CHANGED, linewidth=0.9)
+    axes.plot(units, values, "o", color=CHANGED, markersize=2.5)
+    whole = np.zeros(size)
+    whole[units] = values
+    name_peaks(axes, whole, [str(k) for k in range(size)], 6)
+    reach = 1.2 * max(1.0, float(np.abs(values).max(initial=0.0)))
+    axes.set_ylim(-reach, reach)
+    axes.set_xlim(-0.02 * size, 1.02 * size)
+    axes.set_xlabel("unit of the last layer")
+    axes.set_ylabel("added to h")
+    return figure
