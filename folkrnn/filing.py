@@ -21,8 +21,9 @@ from folkrnn.observation.summary import GATES, Summary
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights import folder as weights_folder
-from folkrnn.weights.curve import Curve
+from folkrnn.weights.curve import Curve, to_csv
 from folkrnn.weights.folder import Weights
+from folkrnn.weights.losses import by_epoch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -91,8 +92,27 @@ def file_weights(tracked: TrackedRun, weights: Weights) -> None:
     """Files where the weights came from, their digest and their card."""
     tracked.set_tags({"weights.source": weights.source, "weights.digest": weights.digest, "model": weights.model.shape})
     tracked.log_params({"parameters": weights.model.parameter_counts()}, file=None)
+    if weights.terms:
+        tracked.set_tags({"weights.terms": weights.terms})
     if weights.card:
         tracked.log_text(weights.card, "weights/card.md")
+
+
+def offer(tracked: TrackedRun, weights: Weights) -> None:
+    """Files trained weights as a model that `mlflow.pyfunc` plays, where they are of a model that writes tunes."""
+    from folkrnn.tracking.models import file_model, playable
+
+    if playable(weights.model):
+        file_model(tracked, tracked.folder / "weights")
+
+
+def file_training(tracked: TrackedRun, weights: Weights) -> None:
+    """Files the losses that came with weights of an earlier training: metrics `training/…`, and all of them as CSV."""
+    if weights.curve is None:
+        return
+    tracked.log_series(f"training/nats_per_{weights.curve.unit}", by_epoch(weights.curve))
+    tracked.log_series(f"training/validation_nats_per_{weights.curve.unit}", weights.curve.validation)
+    tracked.log_text(to_csv(weights.curve), "weights/curve.csv")
 
 
 def keep_weights(tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: str) -> Weights:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from folkrnn.refusal import Refusal, did_you_mean
-from folkrnn.vocabulary import Vocabulary
+from folkrnn.vocabulary import V2, Vocabulary, remap
 
 TUNES: dict[str, str] = {
     # "What do these 5,599,881 parameters mean?", Fig. 1; also parts 8 and 9 of the blog: 108 tokens with markers
@@ -47,10 +47,11 @@ def is_data_v2(profile: Mapping[str, float]) -> bool:
 def ids_of(name: str, vocabulary: Vocabulary) -> list[int]:
     """Returns the token ids (without markers) of a published tune, or of the tokens in a file of that path.
 
-    Raises Refusal for a name that is neither.
+    A published tune is put into the words of the vocabulary. Raises Refusal for a name that is neither, and for a tune
+    with tokens that have no counterpart there, naming them.
     """
     if name in TUNES:
-        return vocabulary.encode(TUNES[name])
+        return vocabulary.encode(remap(TUNES[name].split(), V2, vocabulary))
     file = Path(name).expanduser()
     if not file.is_file():
         raise Refusal(

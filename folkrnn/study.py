@@ -92,6 +92,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         filing.file_inputs(tracked, config, plan.corpus, card, "training" if plan.to_train else "reference")
         weights = train(plan, tracked) if plan.to_train else plan.weights
         filing.file_weights(tracked, weights)
+        filing.offer(tracked, weights) if plan.to_train else filing.file_training(tracked, weights)
         observation = observe(plan, weights)
         plan.family.file_observation(tracked, observation, config.observation)
         findings = analyse(plan.analyses, observation, tracked)
@@ -130,6 +131,9 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
             f"dataset={config.dataset.name} does not hold what a {weights.model.family} reads; choose a model first "
             "(model=… brings a dataset and analyses that fit), or another dataset"
         )
+    agreed, corpus = family.in_one_vocabulary(config, weights, corpus, to_train)
+    if agreed is not weights:
+        weights, given = agreed, family.given(config, agreed.vocabulary)
     judged = [document(name) for name in chosen]
     return Plan(config, overrides, family, corpus, weights, interventions, given, analyses, control, judged, to_train)
 

@@ -22,11 +22,11 @@ TYPES = ("transcription", "meter", "mode", "measure", "pitch", "grouping", "dura
 _PITCH = re.compile(r"(?P<accidental>\^\^?|__?|=)?(?P<letter>[A-Ga-gz])(?P<octave>,+|'+)?")
 _PATTERNS = {
     "transcription": re.compile(r"</?s>"),
-    "meter": re.compile(r"\[?M:.+\]?"),
+    "meter": re.compile(r"\[?[ML]:.+\]?"),  # the Swedish models have a unit length before the meter
     "mode": re.compile(r"\[?K:.+\]?"),
     "measure": re.compile(r"[|:]+\]?|\|?\[?[1-9]"),
     "pitch": _PITCH,
-    "grouping": re.compile(r"\(\d.*|[\[\]]"),
+    "grouping": re.compile(r"\(\d.*|[\[\]-]"),  # v3 has ties
     "duration": re.compile(r"(\d+|\d*/\d*)?[<>]*"),
 }
 

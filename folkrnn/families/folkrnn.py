@@ -12,7 +12,7 @@ import pandas as pd
 
 from folkrnn import filing
 from folkrnn.build import build
-from folkrnn.datasets.corpus import Corpus, shares
+from folkrnn.datasets.corpus import Corpus, in_vocabulary, shares
 from folkrnn.findings import Findings
 from folkrnn.interventions import composition
 from folkrnn.interventions.composition import Interventions
@@ -28,11 +28,13 @@ from folkrnn.observation.given import read_transcriptions
 from folkrnn.observation.observation import Observation, check_size
 from folkrnn.observation.summary import summarise
 from folkrnn.published import ids_of
+from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, Transcription, generate, mark_replayed, replay_uniforms
 from folkrnn.sampling.keep import kept
 from folkrnn.tracking import TrackedRun
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.folder import Weights
+from folkrnn.weights.sources import scratch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -56,6 +58,23 @@ def given(config: DictConfig, vocabulary: Vocabulary) -> list[Transcription]:
     if config.sampling.replay:
         ids_of(config.sampling.replay, vocabulary)
     return read_transcriptions(config.transcription, vocabulary) if config.transcription else []
+
+
+def in_one_vocabulary(config: DictConfig, weights: Weights, corpus: Corpus, to_train: bool) -> tuple[Weights, Corpus]:
+    """Returns a fresh model over the tokens of the corpus, or the corpus in the words of a loaded model.
+
+    Raises Refusal where a fresh model was asked to have another number of tokens, and where no tune of the corpus can
+    be said in the words of the model.
+    """
+    if not to_train:
+        return weights, in_vocabulary(corpus, weights.vocabulary)
+    size = len(corpus.vocabulary)
+    if corpus.vocabulary.tokens == weights.vocabulary.tokens:
+        return weights, corpus
+    if config.model.vocabulary_size not in (size, len(weights.vocabulary)):
+        raise Refusal(f"model.vocabulary_size={config.model.vocabulary_size}, but {corpus.name} has {size} tokens")
+    config.model.vocabulary_size = size
+    return scratch(build(config.model), config.seed, corpus.vocabulary), corpus
 
 
 def sampling_of(config: DictConfig, vocabulary: Vocabulary) -> Sampling:

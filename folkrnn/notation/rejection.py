@@ -26,6 +26,7 @@ REASONS = {
     "multi_bar_rest": "a rest of whole bars (Z)",
     "sign": "a sign that is not part of ABC, or stands where it means nothing",
     "no_notes": "no notes",
+    "length": "a text far longer than any tune",
 }
 """Reason to a line that explains it, in the order in which tables show them."""
 

@@ -36,6 +36,10 @@ _SLIP = re.compile(r"[IKNQUVWYhijl-twy]|[HLMOPSTJRkuv]+(?!\S)")
 _QUOTED = re.compile(r'"[^"\n]*"|![^!|\s]{1,30}!|\{[^{}\n]*\}|%[^\n]*|\[[A-Za-z]:[^\[\]\n]*\]')
 
 
+LONGEST = 100_000
+"""Characters of the longest tune that is read; the longest of folk-rnn's data has some 8,000."""
+
+
 def tokenise(tune: AbcTune, vocabulary: Vocabulary = V2) -> list[str] | Rejection:
     """Returns the tokens of `tune`, meter and mode first, without `<s>` and `</s>`; or why there are none.
 
@@ -48,6 +52,8 @@ def tokenise(tune: AbcTune, vocabulary: Vocabulary = V2) -> list[str] | Rejectio
 
 
 def _tokenise(tune: AbcTune, vocabulary: Vocabulary) -> list[str]:
+    if len(tune.body) > LONGEST:
+        raise Unfit("length", f"{len(tune.body):,} characters, more than {LONGEST:,}")
     if tune.unit <= 0:
         raise Unfit("unit", "L:" + " ".join(tune.fields.get("L", []))[:20])
     voices = {words.split()[0] for words in tune.fields.get("V", []) if words.strip()}
@@ -80,6 +86,8 @@ def prime_tokens(text: str, vocabulary: Vocabulary = V2) -> list[str]:
     from its K:, is taken to stand on C where it has none, and counts in eighths where it has no L:, like the tokens.
     Raises Refusal naming the piece that is neither.
     """
+    if len(text) > LONGEST:
+        raise Refusal(f"prime: {len(text):,} characters, more than the {LONGEST:,} of the longest tune that is read")
     words = text.split()
     for mark in (START, END):
         if mark in words:

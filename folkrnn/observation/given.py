@@ -6,12 +6,18 @@ from pathlib import Path
 
 from folkrnn.notation.abc import read_abc
 from folkrnn.notation.tokenise import Rejection, prime_tokens, tokenise
-from folkrnn.published import TUNES
+from folkrnn.published import TUNES, ids_of
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription, given
 from folkrnn.vocabulary import Vocabulary
 
 LONGEST_NAME = 255
+
+LONGEST_TUNE = 20_000
+"""Tokens of the longest tune that is observed; the longest of folk-rnn's data has 1,952."""
+
+LARGEST = 2**24
+"""Bytes of the largest file that is read."""
 
 
 def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription]:
@@ -20,13 +26,17 @@ def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription
     Raises Refusal where it holds none, or where a tune has no expression in the vocabulary (with the reason).
     """
     if text in TUNES:
-        return [given(vocabulary.encode(TUNES[text]), vocabulary, text)]
+        return [given(ids_of(text, vocabulary), vocabulary, text)]
     text = _content(text)
+    if len(text) > LARGEST:
+        raise Refusal(f"transcription= has {len(text):,} characters, more than the {LARGEST:,} that are read")
     tunes = list(read_abc(text))
     if len(tunes) < 2 and not any(line.startswith("X:") for line in text.splitlines()):
         tokens = prime_tokens(text, vocabulary)
         if not tokens:
             raise Refusal("transcription= is empty; give ABC, tokens or a file")
+        if len(tokens) > LONGEST_TUNE:
+            raise Refusal(f"transcription= has {len(tokens):,} tokens; tunes of up to {LONGEST_TUNE:,} are observed")
         return [given(vocabulary.encode(tokens), vocabulary)]
     found = []
     for tune in tunes:
@@ -42,6 +52,8 @@ def _content(text: str) -> str:
     if "\n" in text or len(text) > LONGEST_NAME or not Path(text).expanduser().is_file():
         return text
     file = Path(text).expanduser()
+    if file.stat().st_size > LARGEST:
+        raise Refusal(f"transcription={text} is larger than {LARGEST // 2**20} MiB, which no book of tunes is")
     data = file.read_bytes()
     if b"\0" in data:
         raise Refusal(f"transcription={text} is a binary file, not ABC or tokens")

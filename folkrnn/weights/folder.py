@@ -30,6 +30,7 @@ from folkrnn.weights.curve import Curve
 from folkrnn.weights.musicvae_folder import MARK, metadata, musicvae_of
 
 PARAMETERS, VOCABULARY, CARD = "model.safetensors", "vocabulary.json", "card.md"
+FILES = (PARAMETERS, VOCABULARY, CARD, curves.FILE)
 
 LARGEST = 2**31
 """Bytes of the largest weights file that is read."""

@@ -1,0 +1,166 @@
+"""Trained models in MLflow: kept with a run so that `mlflow.pyfunc` can play them, and read back as weights.
+
+The model of a run is its weights folder beside a file that names this module as its loader: no code and no pickle
+travels with it. `mlflow.pyfunc.load_model("runs:/<run>/model").predict(...)` writes tunes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.notation.score import to_abc
+from folkrnn.notation.tokenise import prime_tokens
+from folkrnn.refusal import Refusal
+from folkrnn.sampling import Sampling, generate
+from folkrnn.tracking.store import DEFAULT_URI, absolute_uri
+from folkrnn.weights import folder as weights_folder
+from folkrnn.weights.folder import Weights
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from folkrnn.tracking.run import TrackedRun
+
+PLACE, WEIGHTS = "model", "weights"
+"""Folders of a run's artifacts: the model for `mlflow.pyfunc`, and the weights as such."""
+
+OPTION = "mlflow"
+
+EXAMPLE = {"prime": "M:6/8 K:Cdor", "tunes": 2, "temperature": 1.0, "seed": 1, "max_tokens": 1000}
+"""A row of input: what to play. The columns other than `prime` may be left out."""
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Player:
+    """What `mlflow.pyfunc` loads: a model that writes tunes."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+
+    def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Returns one row per tune: `row` of the input, `tune`, `abc`, `tokens` (separated by spaces), `ended`.
+
+        Raises Refusal for columns, primes and settings that cannot be played.
+        """
+        rows = pd.DataFrame(model_input)
+        if unknown := [str(name) for name in rows.columns if name not in EXAMPLE]:
+            raise Refusal(f"no such column: {', '.join(unknown)}; there are {', '.join(EXAMPLE)}")
+        found = []
+        for number, row in enumerate(rows.to_dict("records")):
+            asked = EXAMPLE | {"prime": ""} | {name: value for name, value in row.items() if not pd.isna(value)}
+            found += [{"row": number, "tune": k, **tune} for k, tune in enumerate(self._tunes(asked))]
+        return pd.DataFrame(found, columns=["row", "tune", "abc", "tokens", "ended"])
+
+    def _tunes(self, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        vocabulary = self.weights.vocabulary
+        prime = prime_tokens(asked["prime"], vocabulary) if asked["prime"] else []
+        sampling = Sampling(
+            int(asked["tunes"]), float(asked["temperature"]), tuple(prime), max_tokens=int(asked["max_tokens"])
+        )
+        for k, tune in enumerate(generate(self.weights.model, vocabulary, sampling, int(asked["seed"])), 1):
+            tokens = tune.tokens(vocabulary)
+            yield {"abc": to_abc(tokens, f"No. {k}", k), "tokens": " ".join(tokens), "ended": tune.ended}
+
+
+def _load_pyfunc(path: str) -> Player:
+    """What MLflow calls to load a model."""
+    return Player(weights_folder.load(Path(path)))
+
+
+def file_model(tracked: TrackedRun, place: Path) -> None:
+    """Files the weights folder at `place` as a model of the run, with signature and example of its input."""
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    types = {"prime": "string", "tunes": "long", "temperature": "double", "seed": "long", "max_tokens": "long"}
+    inputs = Schema([ColSpec(kind, name, required=name == "prime") for name, kind in types.items()])
+    outputs = {"row": "long", "tune": "long", "abc": "string", "tokens": "string", "ended": "boolean"}
+    signature = ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()]))
+    target = tracked.folder / PLACE
+    shutil.rmtree(target, ignore_errors=True)  # of a training that was resumed
+    mlflow.pyfunc.save_model(
+        path=str(target),
+        loader_module=__name__,
+        data_path=str(place),
+        signature=signature,
+        input_example=pd.DataFrame([EXAMPLE]),
+        pip_requirements=["folkrnn-lab"],
+    )
+    for file in sorted(path for path in target.rglob("*") if path.is_file()):
+        tracked.log_file(file)
+
+
+def weights(run: str | None = None, name: str = OPTION, uri: str | None = None, folder: str | None = None) -> Weights:
+    """Returns the weights that a run keeps, or those of a registered model (`name@alias` or `name/version`).
+
+    `uri` and `folder` say where the tracking store is, as for runs. Raises Refusal where there is no such store, run,
+    model or alias, and where the run keeps no weights.
+    """
+    if (run is None) == (name == OPTION):
+        raise Refusal("weights=mlflow needs either weights.run=RUN_ID or weights.name=MODEL@ALIAS (or MODEL/VERSION)")
+    home = REPOSITORY / (folder or "")
+    store = absolute_uri(uri or DEFAULT_URI, home)
+    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
+        raise Refusal(f"weights=mlflow: there is no tracking store at {store}; name another with tracking.uri=")
+    with _said(store), tempfile.TemporaryDirectory() as temporary:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=store, registry_uri=store)
+        where = f"run {run}" if run else f"model {name}"
+        run_id, source = (run, WEIGHTS) if run else _registered(client, name)
+        place = _downloaded(client, run_id, source, Path(temporary), where)
+        found = weights_folder.load(place)
+    return replace(found, source=f"{where} in {store}")
+
+
+def _registered(client: MlflowClient, name: str) -> tuple[str, str]:
+    """The run of a version of a registered model, and the folder of its artifacts in which it lies."""
+    model, at, alias = name.rpartition("@")
+    version, slash, number = name.rpartition("/")
+    if not (at or slash):
+        raise Refusal(f"weights.name={name}: say which version, as {name}@ALIAS or {name}/1")
+    found = client.get_model_version_by_alias(model, alias) if at else client.get_model_version(version, number)
+    if not found.run_id:
+        raise Refusal(f"weights.name={name} belongs to no run, so that its weights cannot be found")
+    return found.run_id, WEIGHTS
+
+
+def _downloaded(client: MlflowClient, run_id: str, source: str, temporary: Path, where: str) -> Path:
+    """The run's weights folder on this disk: the files that such a folder has, up to the size that one may have."""
+    names = {file.path.rpartition("/")[2]: file for file in client.list_artifacts(run_id, source)}
+    if weights_folder.PARAMETERS not in names:
+        raise Refusal(f"weights=mlflow: the {where} keeps no weights; only a training (weights=scratch) does")
+    known = [name for name in weights_folder.FILES if name in names]
+    if sum(names[name].file_size or 0 for name in known) > weights_folder.LARGEST:
+        raise Refusal(f"weights=mlflow: the weights of {where} are larger than {weights_folder.LARGEST // 2**30} GiB")
+    here = [Path(client.download_artifacts(run_id, f"{source}/{name}", str(temporary))) for name in known]
+    return here[0].parent
+
+
+@contextmanager
+def _said(store: str) -> Iterator[None]:
+    """Turns what MLflow raises into one line."""
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, requests.RequestException, OSError) as error:
+        reason = str(error).strip().split("\n")[0][:300]
+        raise Refusal(f"weights=mlflow: the tracking store {store} says: {reason}") from error
+
+
+def playable(model: object) -> bool:
+    """Returns whether a model can be filed for `mlflow.pyfunc`: those that write tunes can."""
+    return isinstance(model, FolkRNN)

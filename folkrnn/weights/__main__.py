@@ -1,0 +1,81 @@
+"""`python -m folkrnn.weights export FROM TO`: weights in another form.
+
+FROM: the name of shipped weights (folkrnn), of published ones (folkrnn_v2, magenta_2bar, …), a weights folder, the
+folder of a run, or a .safetensors, .ckpt or .pkl file. TO: a .pkl file (folk-rnn's original layout, which the authors'
+own scripts load), a .ckpt prefix (a MusicVAE as Magenta keeps it), or else a weights folder (safetensors and card).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from folkrnn.refusal import Refusal
+
+if TYPE_CHECKING:
+    from folkrnn.weights.folder import Weights
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exports; returns 1 if it could not be done, having said why."""
+    parser = argparse.ArgumentParser(
+        prog="python -m folkrnn.weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=["export"])
+    parser.add_argument("source", metavar="FROM")
+    parser.add_argument("target", metavar="TO")
+    parser.add_argument("--half", action="store_true", help="half precision, for a folder: half the size, not exact")
+    options = parser.parse_args(arguments)
+    try:
+        print(export(options.source, Path(options.target).expanduser(), options.half))
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    return 0
+
+
+def export(source: str, target: Path, half: bool = False) -> str:
+    """Writes the weights that `source` names to `target` and returns a line that says what was done.
+
+    Raises Refusal where the source cannot be read, the target is there already, or its form does not fit the model.
+    """
+    import torch
+
+    from folkrnn.models.musicvae import MusicVAE
+    from folkrnn.weights import folder, lasagne, magenta
+
+    if target.exists():
+        raise Refusal(f"{target} is there already; name another place")
+    weights = find(source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix in (".pkl", ".pickle"):
+        lasagne.save(target, weights)
+    elif target.suffix == ".ckpt" and isinstance(weights.model, MusicVAE):
+        magenta.save(target, weights.model)
+    elif target.suffix:
+        raise Refusal(
+            f"{target}: a FolkRNN is exported to a .pkl or a folder, a MusicVAE to a .ckpt prefix or a folder"
+        )
+    else:
+        dtype = torch.float16 if half else torch.float32
+        folder.save(target, weights.model, weights.vocabulary, weights.card, dtype, weights.curve)
+    return f"{weights.model.shape} from {weights.source} ({weights.digest}) written to {target}"
+
+
+def find(source: str) -> Weights:
+    """Returns the weights of a name or a path."""
+    from folkrnn.weights import sources
+    from folkrnn.weights.downloads import SOURCES, published
+
+    if source in SOURCES:
+        return published(source)
+    if (sources.SHIPPED / source / sources.folder.PARAMETERS).is_file() and not Path(source).exists():
+        return sources.pretrained(source)
+    path = Path(source).expanduser()
+    if path.suffix in (".pkl", ".pickle"):
+        return sources.pickle(source)
+    if path.suffix in (".tar", ".index"):
+        return sources.magenta(source)
+    return sources.checkpoint(source)
