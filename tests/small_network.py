@@ -13,12 +13,15 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.sampling import Sampling, Transcription, generate
 from folkrnn.vocabulary import V2
 
-SAMPLING = Sampling(tunes=20, max_tokens=40, prime=("M:4/4", "K:Cmaj"))
+SAMPLING = Sampling(tunes=18, max_tokens=24, prime=("M:4/4", "K:Cmaj"))
 SEED = 3
 
 
-def network(cell: str = "lstm", seed: int = 0, units: int = 24, start: float = 0.3) -> FolkRNN:
-    """Three layers that do not forget what they read, and laws with a few likely tokens; `start` is the size of the initial state."""
+def network(cell: str = "lstm", seed: int = 0, units: int = 32, start: float = 0.3) -> FolkRNN:
+    """Three layers that do not forget what they read, and laws with a few likely tokens.
+
+    `start` is the size of the initial state.
+    """
     model = FolkRNN(units=units, cell=cell, initial_state="learned").eval()
     generator = torch.Generator().manual_seed(seed)
     model.reset_parameters(generator)

@@ -138,7 +138,9 @@ class Edited:
                 h = moment.seen[self._top]
                 changed = self._apply(OUT, h, moment)
                 value = value if changed is h else read_out(changed)
-            value = self._apply(site, value, moment)
+            if site in self._at:
+                # sigmoids of what lies apart in memory round differently: a row must not depend on who is edited
+                value = self._apply(site, value.contiguous(), moment)
             if site in self._wanted:
                 moment.seen[site] = value
             return visit(site, value) if wants(visit, site) else value

@@ -47,7 +47,8 @@ class Write:
             return value
         part = value if self.units is None else value[:, self.units]
         made = self.make(part, moment)
-        new = made.expand_as(part) if inside is None else torch.where(inside.unsqueeze(1), made, part)
+        # rows of their own: a state is written to when a tune takes the place of a finished one
+        new = made.expand_as(part).contiguous() if inside is None else torch.where(inside.unsqueeze(1), made, part)
         return new if self.units is None else value.index_copy(1, self.units, new.to(value.dtype).contiguous())
 
     def notes(self, site: str, before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:

@@ -17,15 +17,15 @@ from folkrnn.vocabulary import V2
 NOTHING = {
     "cut of no units": lambda: cut(select="random", fraction=0.0),
     "cut of no units inside": lambda: cut(select="random", count=0, where="both", layer="all"),
-    "cut that never comes": lambda: cut(select="random", fraction=0.5, steps=[35, None], bars=[39, None]),
-    "softmax layer of full rank": lambda: softmax.truncate_softmax(rank=24),
+    "cut that never comes": lambda: cut(select="random", fraction=0.5, steps=[20, None], bars=[22, None]),
+    "softmax layer of full rank": lambda: softmax.truncate_softmax(rank=32),
     "no component removed": lambda: softmax.remove_component([]),
     "no fraction of components removed": lambda: softmax.truncate_softmax(fraction=0.0),
     "softmax layer times one": lambda: softmax.scale_softmax(1.0),
     "displacement by nothing": lambda: laws.displace("A,", delta=0.0),
     "probability times one": lambda: laws.displace("A,", alpha=1.0),
     "no token suppressed": lambda: laws.suppress([]),
-    "suppressed after the end": lambda: laws.suppress("pitch", steps=[40, None]),
+    "suppressed after the end": lambda: laws.suppress("pitch", steps=[24, None]),
     "noise of no size": lambda: streams.noise(deviation=0.0),
     "shift by nothing": lambda: streams.clamp(value=0.0, add=True),
     "clamp of no units": lambda: streams.clamp(fraction=0.0, value=1.0),
@@ -61,7 +61,7 @@ SOMETHING = {
     "noise on some units": lambda: streams.noise("l1.h", 0.5, select="random", fraction=0.5),
     "patch": lambda: streams.patch("l2.h", "fig1"),
     "push": lambda: push.push_hidden("A,", 4.0, "minimum_norm", where="recurrence"),
-    "two-hot": lambda: inputs.blend_input(),
+    "two-hot": inputs.blend_input,
     "input suppressed": lambda: inputs.blend_input(0.0, 0.0, None, after="pitch"),
 }
 

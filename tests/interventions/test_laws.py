@@ -1,0 +1,150 @@
+"""Suppression and displacement: the laws they draw from, and what they account for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from small_network import SAMPLING, applied, ids, network, play
+
+from folkrnn.interventions import composition, laws
+from folkrnn.interventions.displacement import factor, factor_of_others
+from folkrnn.models.draws import draw
+from folkrnn.sampling.redraw import redraw, side_stream
+from folkrnn.vocabulary import V2
+
+PITCHES = torch.tensor(V2.of_type("pitch"))
+
+
+def test_rejection_draws_from_the_law_of_what_is_left():
+    rng = np.random.default_rng(0)
+    law = torch.from_numpy(rng.dirichlet(np.ones(8)))
+    rejected = torch.zeros(8, dtype=torch.bool)
+    rejected[[1, 4, 6]] = True
+    count = 20_000
+    rows = law.expand(count, -1)
+    chosen = draw(rows, torch.from_numpy(rng.random(count)))
+    sides = [side_stream(1, tune, 0) for tune in range(count)]
+    found = np.bincount(redraw(rows, chosen, rejected.expand(count, -1), sides), minlength=8)
+    masked = law.masked_fill(rejected, 0).numpy()
+    assert found[[1, 4, 6]].sum() == 0
+    left = ~rejected.numpy()
+    assert chisquare(found[left], count * (masked / masked.sum())[left]).pvalue > 1e-3
+
+
+def test_rejecting_and_masking_write_tunes_of_the_same_law():
+    model, many = network(), replace(SAMPLING, tunes=2500, max_tokens=3, live=2500)
+    counts = []
+    for how in ("resample", "mask"):
+        changed = applied(model, laws.suppress("pitch |", how=how)).model
+        counts.append(np.bincount([tune.ids[3] for tune in play(changed, many)], minlength=len(V2)))
+    first, second = (count.astype(float) for count in counts)
+    often = first + second >= 10
+    pooled = (first + second)[often] / 2
+    # twice the statistic of one sample against a known law, since both are samples
+    assert chisquare(first[often], pooled * first[often].sum() / pooled.sum()).pvalue > 1e-3
+    assert first[list(V2.of_type("pitch"))].sum() == second[list(V2.of_type("pitch"))].sum() == 0
+
+
+def test_what_is_too_unlikely_to_be_accepted_is_still_found():
+    law = torch.tensor([[1 - 1e-9, 1e-9]], dtype=torch.float64)
+    rejected = torch.tensor([[True, False]])
+    assert redraw(law, torch.tensor([0]), rejected, [side_stream(1, 0, 0)]).tolist() == [1]
+
+
+@pytest.mark.parametrize("how", ["resample", "mask"])
+def test_suppressed_tokens_come_in_no_row_of_the_window_and_elsewhere_as_before(how):
+    model = network()
+    control = play(model)
+    tunes = play(applied(model, laws.suppress("pitch", how, steps=[5, 9])).model)
+    tunes = [tune for tune in tunes if len(tune.ids) == SAMPLING.max_tokens + 1]
+    assert len(tunes) > 10
+    kinds = np.array([[V2.types[token] for token in tune.ids[1:]] for tune in tunes])
+    assert not (kinds[:, 5:10] == "pitch").any()
+    assert (kinds[:, 10:] == "pitch").any()
+    same = [tune[:6] for tune in ids(control)]
+    assert all(tune[:6] in same for tune in ids(tunes))
+
+
+@pytest.mark.parametrize("how", ["resample", "mask"])
+def test_the_account_names_what_was_suppressed_and_what_came_instead(how):
+    model = network()
+    done = applied(model, laws.suppress("pitch", how))
+    tunes = play(done.model)
+    (account,) = composition.account(done.model, done.accounts, tunes)
+    table = account.table.set_index(["tune", "step"])
+    assert len(table) == sum(len(tune.ids) - 1 for tune in tunes)
+    for k, tune in enumerate(tunes[:3]):
+        read = model.trace(torch.from_numpy(tune.ids[:-1]), "probs")["probs"].double()
+        assert np.allclose(table.loc[k, "probability"], read[:, PITCHES].sum(1).numpy(), atol=1e-5)
+        for step, row in table.loc[k].iterrows():
+            if row["suppressed"]:
+                assert row["suppressed_token"] in [V2.tokens[i] for i in PITCHES]
+                assert row["substitute_token"] == V2.tokens[tune.ids[step + 1]]
+            else:
+                assert row["suppressed_token"] == row["substitute_token"] == ""
+    assert account.metrics["suppressed"] == table["suppressed"].sum() > 50
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6, 2.5])
+@given(alpha=st.floats(0, 3), seed=st.integers(0, 50))
+def test_a_factor_multiplies_the_probability_of_the_tokens_together_at_any_temperature(temperature, alpha, seed):
+    logits = torch.randn(5, 137, generator=torch.Generator().manual_seed(seed)) * 3
+    chosen = torch.tensor([4, 77])
+    delta, limit = laws.deltas(logits, chosen, alpha, temperature)
+    moved = logits.double()
+    moved[:, chosen] += (delta * temperature).unsqueeze(1)
+    before, after = ((value.double() / temperature).softmax(-1) for value in (logits, moved))
+    p, became = before[:, chosen].sum(1), after[:, chosen].sum(1)
+    assert torch.equal(limit, alpha * p >= 1)
+    assert torch.allclose(became, torch.where(limit, 1 - laws.LIMIT, alpha * p), rtol=1e-9, atol=1e-12)
+    assert np.allclose(after[:, 5], before[:, 5] * factor_of_others((became / p).numpy(), p.numpy()), rtol=1e-6)
+
+
+def test_delta_and_factor_agree_on_the_worked_example():
+    # part 2 of the blog: δ = 1.54 and p = 0.05 give α = 3.94
+    p = 0.05
+    logits = torch.tensor([[math.log(p), math.log(1 - p)]])
+    delta, _ = laws.deltas(logits, torch.tensor([0]), float(factor(1.54, p)), 1.0)
+    assert float(factor(1.54, p)) == pytest.approx(3.9423, abs=1e-4)
+    assert float(delta) == pytest.approx(1.54, abs=1e-6)
+
+
+def test_alpha_zero_masks_token_for_token():
+    model = network()
+    zero = play(applied(model, laws.displace("pitch", alpha=0.0)).model)
+    assert ids(zero) == ids(play(applied(model, laws.suppress("pitch", "mask")).model))
+
+
+def test_a_factor_beyond_the_limit_is_counted_and_the_token_all_but_certain():
+    model = network()
+    done = applied(model, laws.displace("pitch", alpha=1e9, steps=[2, 11]))
+    tunes = play(done.model)
+    (account,) = composition.account(done.model, done.accounts, tunes)
+    assert account.metrics["steps_at_limit"] == account.metrics["steps"] == 10 * len(tunes)
+    assert np.allclose(account.table["becomes"], 1 - laws.LIMIT, atol=1e-7)
+    assert all(V2.types[token] == "pitch" for tune in tunes for token in tune.ids[3:13])
+
+
+def test_a_displacement_acts_after_the_temperature():
+    model, cold = network(), replace(SAMPLING, temperature=0.5)
+    done = applied(model, laws.displace("A,", delta=1.54), temperature=0.5)
+    (account,) = composition.account(done.model, done.accounts, play(done.model, cold))
+    table = account.table
+    assert np.allclose(table["becomes"] / table["probability"], factor(1.54, table["probability"]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("rng", ["legacy", "legacy_webapp"])
+def test_the_authors_samplers_suppress_too(rng):
+    few = replace(SAMPLING, tunes=2, rng=rng)
+    network_ = network()
+    with torch.no_grad():
+        network_.softmax_bias[V2.end] = 1.0
+    tunes = play(applied(network_, laws.suppress("pitch")).model, few)
+    assert not any(V2.types[token] == "pitch" for tune in tunes for token in tune.ids[3:])
