@@ -18,7 +18,7 @@ from folkrnn.notation.audio import to_mp3
 from folkrnn.notation.bars import flaws
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
-from folkrnn.tracking.report import Report, Section, Tune, number, render, write_report
+from folkrnn.tracking.report import JudgedClaim, Report, Section, Tune, number, render, write_report
 
 TOKENS = "M:6/8 K:Cdor |: C E G c B G | ^F 3 ] C 3 :|".split()
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -46,7 +46,13 @@ def report() -> Report:
         Section("tune_statistics", Findings({"bars": 12345.0, "missing": float("nan")}, tables={"by_meter": by_meter})),
     ]
     facts = {"model": "folkrnn <3 × 512>", "seed": "42"}
-    return Report("A run", facts, tunes, sections, command="python run.py seed=42", warnings=["one thing failed"])
+    claims = [
+        JudgedClaim("5d-1", "Part 5", "80 % < 0.07.", 0.8, 0.34, "0.3 to 0.4", None, "value > 0.5", "does not hold"),
+        JudgedClaim("5d-2", "Part 5", "<s> is low.", "<s>", "<s> 16", "", 2.0, "found(value, published) == 1", "holds"),
+        JudgedClaim("9a-1", "Part 9", "Pairs.", 5671, None, "", None, "value > 0", "n/a", "run with analysis=gramians"),
+    ]
+    command = "python run.py seed=42"
+    return Report("A run", facts, tunes, sections, claims, command=command, warnings=["one thing failed"])
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +185,19 @@ def test_key_figures_are_the_first_of_each_section_where_none_are_given(html: st
     given = Report("A run", sections=report.sections[1:], metrics={"answer": 42.0})
     assert "answer 42" in Page(render(given)).text
     assert "tune_statistics/bars" not in Page(render(given)).text
+
+
+def test_claims_stand_under_their_document_with_both_numbers_and_a_verdict(html: str):
+    page = html[html.index('id="claims"') :]
+    assert "1 hold, 1 do not, 1 could not be judged" in page
+    assert page.index("Part 5") < page.index("5d-1") < page.index("Part 9") < page.index("9a-1")
+    for text in ("0.8000", "0.3400", "0.3 to 0.4", "does not hold", "&lt;s&gt; is low.", "run with analysis=gramians"):
+        assert text in page
+    assert "1 of 2" in html
+
+
+def test_a_report_without_claims_does_not_speak_of_them():
+    assert "claims" not in render(Report("A run")).split("</style>")[1]
 
 
 def test_command_and_warnings_are_shown(html: str):
