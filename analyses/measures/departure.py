@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from folkrnn.interventions.edited import Edited, Playable
+from folkrnn.interventions.where import Reading, Where
 from folkrnn.observation.observation import Observation
 from folkrnn.vocabulary import TYPES
 
@@ -46,12 +49,31 @@ def compare_laws(observation: Observation, control: Observation, most: int) -> L
         P, steps = own["probs"], len(own["probs"])
         count[:steps] += 1
         for side, (_, other) in enumerate(others):
-            every = compared(P, other["probs"], types)
+            Q = accepted(sides[side].model, tunes[k].ids[:-1], other["probs"])
+            every = compared(P, Q, types)
             sums[side, k] = [(every[name].sum(), steps) for name in PARTS]
             total[side, :steps] += every["all"]
     with np.errstate(invalid="ignore"):
         by_step = list(total / count)
     return Laws(sums[0], list(sums[1:]), by_step)
+
+
+def accepted(model: Playable, ids: np.ndarray, law: np.ndarray) -> np.ndarray:
+    """Returns the law `[T, V]` of what is drawn after each of `ids [T]` once rejected draws are drawn again.
+
+    For a model that rejects nothing it is the law itself.
+    """
+    if not isinstance(model, Edited) or not model.rejections:
+        return law
+    found, reading = law.astype(float), Reading(model.vocabulary, model.device)
+    where = Where(*model.initial_state(1)[-1])
+    for t, token in enumerate(ids):
+        where = reading.after(where, torch.tensor([int(token)], device=model.device))
+        rejected = model.rejected([where])
+        if rejected is not None:
+            found[t, rejected[0].cpu().numpy()] = 0.0
+            found[t] *= law[t].sum() / found[t].sum()
+    return found
 
 
 def compared(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> dict[str, np.ndarray]:
@@ -103,7 +125,7 @@ def divergence_by_type(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> di
     terms = _terms(P, Q)
     between = _terms(p_type, q_type)
     for k, name in enumerate(TYPES):
-        found[name] = terms[:, own == k].sum(-1) - between[:, k]
+        found[name] = terms[:, own == k].sum(-1) - between[:, k] + 0.0
     return found
 
 
@@ -120,4 +142,4 @@ def _bounded(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _terms(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(P > 0, P * (np.log(P) - np.log(Q)), 0.0)
+        return np.where((P > 0) & (P != Q), P * (np.log(P) - np.log(Q)), 0.0)

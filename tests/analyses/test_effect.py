@@ -16,6 +16,8 @@ from analyses.measures import departure, paired, removed, watching
 from analyses.measures.counting import by_bar, late_share, wilson
 from analyses.measures.heard import ABILITIES
 from analyses.measures.tune_quantities import FIGURE, QUANTITIES, quantities, scale, scrambled, sums
+from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.laws import suppress
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
@@ -111,6 +113,17 @@ def test_the_parts_of_a_divergence_add_up_to_it(seed, spread):
     assert sum(parts.values()) == pytest.approx(departure.divergence(P, Q))
     assert all(np.all(part > -1e-12) for part in parts.values())
     assert np.all(departure.total_variation(P, Q) <= 1)
+
+
+def test_tokens_that_are_drawn_again_count_in_the_law_as_masked_ones_do(model, control):
+    setting = Setting(V2)
+    laws = []
+    for how in ("resample", "mask"):
+        other, _ = suppress("measure", how).edit(model, setting)
+        observation = Observation(other, V2, control.transcriptions, seed=5, control=control)
+        laws.append(departure.compare_laws(observation, control, 3).changed)
+    assert laws[0] == pytest.approx(laws[1], rel=1e-4, abs=1e-6)
+    assert laws[0][:, 0, 0].min() > 0
 
 
 def test_an_excluded_token_costs_a_finite_divergence():

@@ -1,0 +1,118 @@
+"""What the parent of a sweep says of its jobs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from folkrnn import sweep
+from folkrnn.findings import Findings
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.tracking import finished_children, open_store, start_parent, start_run
+from folkrnn.vocabulary import V2
+from folkrnn.weights.folder import save
+
+ROOT = Path(__file__).parents[1]
+
+
+def effect(kept: float) -> Findings:
+    """What the analysis `effect` files of tunes of whose counting this share is kept."""
+    from analyses.measures.departure import PARTS
+    from analyses.measures.tune_quantities import QUANTITIES
+
+    def sums(full: float) -> np.ndarray:
+        rows = [[20 * (full if name == "full_bars" else 0.5), 20] for name in QUANTITIES]
+        return np.broadcast_to(np.array(rows, float), (10, len(QUANTITIES), 2)).copy()
+
+    tunes = {
+        "control": sums(0.9),
+        "changed": sums(0.1 + 0.8 * kept),
+        "floor": sums(0.1),
+        "divergence": np.ones((10, len(PARTS), 2)),
+    }
+    metrics = {"counting_kept": kept, "counting_kept_low": kept - 0.1, "counting_kept_high": kept + 0.1}
+    return Findings(metrics=metrics, arrays={"tunes": tunes})
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """A store with a parent, three jobs that ended well and one that failed, compared: (store, parent, its folder)."""
+    store = open_store(None, "folkrnn", tmp_path)
+    parent = start_parent(store, "cuts", overrides=["-m"])
+    for dose, kept in (("0.1", 0.9), ("0.2", 0.7), ("0.4", 0.3)):
+        words = ["intervention=cut_periodic", f"cut.fraction={dose}"]
+        with start_run(store, dose, tmp_path / dose, overrides=words, parent=parent) as run:
+            run.log_findings("effect", effect(kept))
+    words = ["cut.fraction=0.9"]
+    with pytest.raises(ValueError, match="no"), start_run(store, "x", tmp_path / "x", overrides=words, parent=parent):
+        raise ValueError("no")
+    sweep._running = sweep.Sweep(store, parent, 4, tmp_path / "parent")
+    sweep.close(0)
+    return store, parent, tmp_path / "parent"
+
+
+def test_the_parent_has_the_table_and_the_figures_that_compare_its_jobs(compared):
+    store, parent, folder = compared
+    run = store.client.get_run(parent)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["dose_response/counting_half_dose"] == pytest.approx(0.3)
+    table = pd.read_csv(folder / "tables/sweep_comparison.csv")
+    assert table["cut.fraction"].tolist() == [0.1, 0.2, 0.4]
+    assert table["effect/counting_kept"].tolist() == [0.9, 0.7, 0.3]
+    assert "intervention" not in table.columns
+    filed = {entry.path for entry in store.client.list_artifacts(parent, "figures")}
+    assert {"figures/dose_response_dose_response.png", "figures/sweep_comparison.png"} <= filed
+
+
+def test_jobs_that_did_not_finish_are_left_out(compared):
+    store, parent, _ = compared
+    assert [child.name for child in finished_children(store, parent)] == ["0.1", "0.2", "0.4"]
+
+
+def test_a_sweep_with_one_finished_job_has_nothing_to_compare(tmp_path):
+    store = open_store(None, "folkrnn", tmp_path)
+    parent = start_parent(store, "one")
+    with start_run(store, "only", tmp_path / "only", parent=parent) as run:
+        run.log_metrics({"a/b": 1.0})
+    sweep._running = sweep.Sweep(store, parent, 1, tmp_path / "parent")
+    sweep.close(0)
+    assert store.client.get_run(parent).info.status == "FINISHED"
+    assert not (tmp_path / "parent" / "tables").exists()
+
+
+def test_what_all_jobs_have_in_common_is_not_varied():
+    words = [{"a": "1", "b": "x"}, {"a": "2", "b": "x"}, {"b": "x", "c": "3"}]
+    assert sweep.varied_settings(words) == [{"a": "1", "c": ""}, {"a": "2", "c": ""}, {"a": "", "c": "3"}]
+
+
+@pytest.mark.slow
+def test_jobs_of_a_sweep_of_cuts_share_their_control_and_are_compared(tmp_path):
+    torch.manual_seed(0)
+    save(tmp_path / "weights", FolkRNN(units=24, layers=2), V2, "# tiny\n")
+    tunes = "\n".join(f"M:4/4\nK:Cmaj\nC D E F G A B c | {note} 8 |\n" for note in "CDEFGAB")
+    (tmp_path / "tunes.txt").write_text(tunes)
+    words = [
+        "-m", "intervention=cut_units,cut_random", "cut.fraction=0.1,0.5", "seed=range(2)", "cut.units=[0,1]",
+        "analysis=effect", "weights=checkpoint", f"weights.path={tmp_path / 'weights'}", "dataset=tokens",
+        f"dataset.path={tmp_path / 'tunes.txt'}", "sampling.tunes=4", "sampling.max_tokens=30",
+        "analysis.effect.resamples=20", f"tracking.folder={tmp_path}",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "run.py", *words],
+        cwd=ROOT, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True, text=True, timeout=560, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((tmp_path / "cache/folkrnn").glob("control-*.npz"))) == 2  # one for each seed
+    (folder,) = (tmp_path / "runs/sweeps").glob("*/tables")
+    table = pd.read_csv(folder / "sweep_comparison.csv")
+    assert len(table) == 8
+    curves = pd.read_csv(folder / "dose_response_dose_response.csv")
+    assert set(curves["series"]) == {"cut_units", "cut_random"}
