@@ -1,0 +1,114 @@
+"""Bad input is refused before anything is generated, with the bounds named; contradictions too."""
+
+from __future__ import annotations
+
+import pytest
+from small_network import SAMPLING, network
+
+from folkrnn.interventions import composition, inputs, laws, push, softmax, streams
+from folkrnn.interventions.cuts import cut
+from folkrnn.interventions.intervention import Setting
+from folkrnn.refusal import Refusal
+from folkrnn.vocabulary import V2
+
+
+def _unread() -> list:
+    raise AssertionError("something was generated")
+
+
+HERE = Setting(V2, 1, 1.0, SAMPLING.max_tokens, _unread)
+
+BAD = [
+    (lambda: cut(units=[32]), "units are 0 to 31"),
+    (lambda: cut(units=[0], units_base=1), "units are 1 to 32"),
+    (lambda: cut(units=[-1]), "units are 0 to 31"),
+    (lambda: cut(units=[3], layer=4), "layers 1 to 3"),
+    (lambda: cut(units=[3], layer=0), "layers 1 to 3"),
+    (lambda: cut(units=[3], layer="top"), "a number from 1"),
+    (cut, "cut.units"),
+    (lambda: cut(select="random"), "cut.fraction"),
+    (lambda: cut(select="random", fraction=1.2), "between 0 and 1"),
+    (lambda: cut(select="random", count=33), "between 0 and 32"),
+    (lambda: cut(select="radnom", fraction=0.1), "did you mean random"),
+    (lambda: cut(select="largest", by="size", fraction=0.1), "no such statistic"),
+    (lambda: cut(where="input", units=[1]), "output, recurrence, both"),
+    (lambda: cut(units=[1], steps=[30, None]), "between 0 and 24"),
+    (lambda: cut(units=[1], steps=[9, 3]), "not before it"),
+    (lambda: cut(units=[1], bars=[0, 3]), "between 1 and"),
+    (lambda: cut(units=[1], steps=[1, 2, 3]), "[first, last]"),
+    (lambda: cut(units=[1], after="mesure"), "'mesure'"),
+    (lambda: softmax.truncate_softmax(rank=33), "between 0 and 32"),
+    (lambda: softmax.truncate_softmax(rank=-1), "between 0 and 32"),
+    (lambda: softmax.remove_component(0), "1 to 32"),
+    (lambda: softmax.scale_softmax(float("nan")), "finite"),
+    (lambda: laws.suppress("||"), "'||'"),
+    (lambda: laws.suppress("|", how="drop"), "resample or mask"),
+    (lambda: laws.suppress("pitch duration measure grouping meter mode transcription"), "leave at least two"),
+    (lambda: laws.displace("A,", alpha=-0.1), "0 or more"),
+    (lambda: laws.displace("A,"), "delta"),
+    (lambda: laws.displace("A,", delta=1.0, alpha=0.1), "not both"),
+    (lambda: laws.displace("H", alpha=0.1), "'H'"),
+    (lambda: streams.clamp("l4.h"), "layers 1 to 3"),
+    (lambda: streams.clamp("l3.h[32]"), "units 0 to 31"),
+    (lambda: streams.clamp("probs"), "probs"),
+    (lambda: streams.clamp("l3.h", "median"), "at their mean"),
+    (lambda: streams.clamp("l3.h", "mean", add=True), "adds a number"),
+    (lambda: streams.clamp("l3.h", unist=3), "did you mean units"),
+    (lambda: streams.noise(deviation=-1.0), "not below 0"),
+    (lambda: streams.patch("l3.h", "no tune at all"), "no"),
+    (lambda: push.push_hidden("Q"), "'Q'"),
+    (lambda: push.push_hidden("A,", residual=2.0), "between 0 and 1"),
+    (lambda: push.push_hidden("A,", method="dense"), "sparse, minimum_norm"),
+    (lambda: inputs.blend_input(1.5), "between 0 and 1"),
+    (lambda: inputs.blend_input(tokens="pitches"), "'pitches'"),
+]
+
+
+@pytest.mark.parametrize(("make", "says"), BAD)
+def test_bad_input_is_refused_with_the_bounds_named(make, says):
+    with pytest.raises(Refusal) as refusal:
+        composition.check({"it": make()}, network(), HERE)
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+CONFLICTS = [
+    (cut(units=[3, 4]), streams.clamp("l3.h[4]", 0.0), "unit 4 of l3.h"),
+    (cut(units=[3, 4]), streams.clamp("out[3]", 0.5), "unit 3 of l3.h"),
+    (streams.clamp("l1.c", 0.0), streams.patch("l1.c[7]", "fig1"), "unit 7 of l1.c"),
+    (laws.suppress("| :|"), laws.displace("|", alpha=0.5), "the law of |"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "says"), CONFLICTS)
+def test_two_interventions_may_not_determine_the_same(one, other, says):
+    with pytest.raises(Refusal, match="both determine") as refusal:
+        composition.check({"one": one, "other": other}, network(), HERE)
+    assert says in str(refusal.value)
+
+
+def test_what_is_kept_apart_in_time_or_place_is_no_conflict():
+    pairs = [
+        (cut(units=[3], steps=[0, 4]), streams.clamp("l3.h[3]", 0.0, steps=[5, None])),
+        (cut(units=[3]), streams.clamp("l2.h[3]", 0.0)),
+        (laws.suppress("|", bars=[1, 2]), laws.displace("|", alpha=0.5, bars=3)),
+        (streams.noise("l3.h", 0.1), cut(units=[3])),
+    ]
+    for one, other in pairs:
+        composition.check({"one": one, "other": other}, network(), HERE)
+
+
+def test_a_conflict_that_only_a_measurement_shows_is_refused_before_the_tunes_are_played():
+    model = network()
+    both = {"cut": cut(select="largest", by="norm", fraction=0.5), "clamp": streams.clamp("l3.h", 0.0)}
+    composition.check(both, model, HERE)
+    with pytest.raises(Refusal, match="both determine unit"):
+        composition.settle(both, model, HERE)
+
+
+def test_an_intervention_of_another_family_is_refused():
+    class Other:
+        family = "musicvae"
+
+    with pytest.raises(Refusal, match="changes folkrnn"):
+        composition.check({"cut": cut(units=[1])}, Other(), HERE)
