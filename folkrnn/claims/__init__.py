@@ -31,8 +31,9 @@ A criterion is an expression over `value`, `low`, `high` (the ends of its 95 % i
 `folkrnn.claims.criterion`. One that names what the run lacks is not judged; the row says what to run.
 
 `given:` maps settings to what they must be: any key of the configuration (`analysis.activations.site: l3.h`,
-`cut.fraction: 0.33`), `tune` (transcription= or sampling.replay=), `sizes` (`lstm 3 × 512`) and `intervention` (their
-names, in order; a claim without it is one about the model as it is). `units_base: 1` says that a published list of
+`cut.fraction: 0.33`), `tune` (transcription= or sampling.replay=), `sizes` (`lstm 3 × 512`), `magenta` (whose name of a
+checkpoint was loaded, `cat-mel_2bar_big`) and `intervention` (their names, in order; a claim without it is one about the
+model as it is). `units_base: 1` says that a published list of
 units counts from 1.
 """
 

@@ -39,6 +39,7 @@ def circumstances(
         "intervention": list(config["intervention"]),
         "control": config["control"]["name"],
         "sizes": _sizes(weights.model),
+        "magenta": weights.source.partition(":")[0] if config["weights"]["name"].startswith("magenta") else "",
     }
     return Circumstances(
         settings,
