@@ -48,7 +48,9 @@ class VocabularyTable:
         metrics["tokens_never_seen"] = float((tokens["observed"] == 0).sum())
         if observation.data is not None:
             lengths = np.array([len(ids) for ids in observation.data.ids], dtype=float)
+            left_out = sum(observation.data.rejections.values())
             metrics |= {"data_tunes": float(len(lengths)), "data_tokens": float(lengths.sum())}
+            metrics["data_tunes_with_left_out"] = float(len(lengths) + left_out)
             metrics |= {f"data_length_{name}": float(of(lengths)) for name, of in _LENGTHS.items()}
             metrics["unigram_entropy_data"] = unigram_entropy(tokens["data"].to_numpy())
             metrics["tokens_never_in_data"] = float((tokens["data"] == 0).sum())

@@ -207,7 +207,7 @@ def file_claims(
     }
     failed = [failure.split(":", 1)[0] for failure in tracked.failures]
     plain = OmegaConf.to_container(config, resolve=True)
-    here = circumstances(plain, weights, corpus.profile(), findings, failed)
+    here = circumstances(plain, weights, len(corpus) + sum(corpus.rejections.values()), findings, failed)
     claims = [claim for document in documents for claim in document.claims]
     if config.claims is None:
         claims = [claim for claim in claims if here.ran.issuperset(claim.analyses)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from folkrnn.refusal import Refusal, did_you_mean
@@ -30,8 +29,8 @@ TUNES: dict[str, str] = {
 V2_BLOB = "6ac1708b3532be8a2f53b53dda4a97ec77f46791"
 """Git's id of the published pickle of folk-rnn v2 (facts sheet, notes on the sources)."""
 
-DATA_V2_TUNES, DATA_V2_TOKENS = 23_636, 4_032_490
-"""Size of v2's data, `<s>` and `</s>` counted (paper; facts sheet section 4.2)."""
+DATA_V2_TUNES = 23_636
+"""Transcriptions in v2's data, repeated ones counted (paper; facts sheet section 4.2)."""
 
 
 def is_v2(blob: str) -> bool:
@@ -39,9 +38,9 @@ def is_v2(blob: str) -> bool:
     return blob == V2_BLOB
 
 
-def is_data_v2(profile: Mapping[str, float]) -> bool:
-    """Whether a corpus of these sizes is the one that v2 was trained on."""
-    return (profile.get("tunes"), profile.get("tokens")) == (DATA_V2_TUNES, DATA_V2_TOKENS)
+def is_data_v2(transcriptions: int) -> bool:
+    """Whether a corpus of so many transcriptions, those left out counted, is the one that v2 was trained on."""
+    return transcriptions == DATA_V2_TUNES
 
 
 def ids_of(name: str, vocabulary: Vocabulary) -> list[int]:

@@ -31,9 +31,12 @@ class Circumstances:
 
 
 def circumstances(
-    config: Mapping[str, Any], weights: Weights, profile: Mapping[str, float], ran: Iterable[str], failed: Iterable[str]
+    config: Mapping[str, Any], weights: Weights, transcriptions: int, ran: Iterable[str], failed: Iterable[str]
 ) -> Circumstances:
-    """Returns the circumstances of a run from its resolved configuration and the profile of its data."""
+    """Returns the circumstances of a run from its resolved configuration and the size of its data.
+
+    `transcriptions` counts those left out, too.
+    """
     settings = dict(_flat(config)) | {
         "tune": config["transcription"] or config["sampling"]["replay"],
         "intervention": list(config["intervention"]),
@@ -46,7 +49,7 @@ def circumstances(
         layers=len(getattr(weights.model, "layers", ())),
         cell=getattr(weights.model, "cell", "lstm"),
         is_v2=is_v2(weights.blob),
-        is_data_v2=is_data_v2(profile),
+        is_data_v2=is_data_v2(transcriptions),
         ran=frozenset(ran),
         failed=frozenset(failed),
     )
