@@ -32,9 +32,8 @@ A criterion is an expression over `value`, `low`, `high` (the ends of its 95 % i
 
 `given:` maps settings to what they must be: any key of the configuration (`analysis.activations.site: l3.h`,
 `cut.fraction: 0.33`), `tune` (transcription= or sampling.replay=), `sizes` (`lstm 3 × 512`), `magenta` (whose name of a
-checkpoint was loaded, `cat-mel_2bar_big`) and `intervention` (their names, in order; a claim without it is one about the
-model as it is). `units_base: 1` says that a published list of
-units counts from 1.
+checkpoint was loaded, `cat-mel_2bar_big`) and `intervention` (their names, in order; a claim without it is one about
+the model as it is). `units_base: 1` says that a published list of units counts from 1.
 """
 
 from folkrnn.claims.circumstances import Circumstances, circumstances
