@@ -1,4 +1,4 @@
-"""`transcription=…`: tunes to observe that the model did not write, as tokens, ABC text, or a file of either."""
+"""`transcription=…`: tunes to observe that the model did not write: tokens, ABC, or a file (MusicXML and MIDI too)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from folkrnn.notation.abc import read_abc
 from folkrnn.notation.tokenise import Rejection, prime_tokens, tokenise
+from folkrnn.observation.imported import LARGEST, as_abc
 from folkrnn.published import TUNES, ids_of
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription, given
@@ -15,9 +16,6 @@ LONGEST_NAME = 255
 
 LONGEST_TUNE = 20_000
 """Tokens of the longest tune that is observed; the longest of folk-rnn's data has 1,952."""
-
-LARGEST = 2**24
-"""Bytes of the largest file that is read."""
 
 
 def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription]:
@@ -49,14 +47,18 @@ def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription
 
 def _content(text: str) -> str:
     """The content of the file that `text` names, or `text` itself."""
+    if text.lstrip().startswith("{"):
+        return as_abc(text.encode(), "transcription=") or text
     if "\n" in text or len(text) > LONGEST_NAME or not Path(text).expanduser().is_file():
         return text
     file = Path(text).expanduser()
     if file.stat().st_size > LARGEST:
         raise Refusal(f"transcription={text} is larger than {LARGEST // 2**20} MiB, which no book of tunes is")
     data = file.read_bytes()
+    if (abc := as_abc(data, f"transcription={text}")) is not None:
+        return abc
     if b"\0" in data:
-        raise Refusal(f"transcription={text} is a binary file, not ABC or tokens")
+        raise Refusal(f"transcription={text} is a binary file: neither ABC, tokens, MusicXML nor MIDI")
     if not data.strip():
         raise Refusal(f"transcription={text} is an empty file")
     try:

@@ -71,7 +71,7 @@ def find(source: str) -> Weights:
 
     if source in SOURCES:
         return published(source)
-    if (sources.SHIPPED / source / sources.folder.PARAMETERS).is_file() and not Path(source).exists():
+    if (sources.SHIPPED / source / sources.folder.PARAMETERS).is_file():
         return sources.pretrained(source)
     path = Path(source).expanduser()
     if path.suffix in (".pkl", ".pickle"):
