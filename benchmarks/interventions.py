@@ -1,0 +1,76 @@
+"""What interventions cost while tunes are generated: their token rate over that of the plain model, side by side.
+
+    python benchmarks/interventions.py [--tunes 256] [--max-tokens 64] [--threads 2]
+
+Edits of parameters must cost nothing, edits of streams, laws and inputs at most 30 %. Tunes are cut before most of them
+end, so that every model steps through the same number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from measuring import options, time_interleaved
+from threadpoolctl import threadpool_limits
+
+from folkrnn.interventions import composition, inputs, laws, push, softmax, streams
+from folkrnn.interventions.cuts import cut
+from folkrnn.interventions.intervention import Intervention, Setting
+from folkrnn.sampling import Sampling, generate
+from folkrnn.weights.sources import pretrained
+
+PLAIN, FLOOR = "plain", 0.70
+
+INTERVENTIONS: dict[str, Callable[[], Intervention]] = {
+    "cut of a third of the units": lambda: cut(select="random", fraction=0.33),
+    "the same, in bars 3 and 4 only": lambda: cut(select="random", fraction=0.33, bars=[3, 4]),
+    "the same, inside, in bars 3 and 4": lambda: cut("recurrence", bars=[3, 4], select="random", fraction=0.33),
+    "truncation to rank 30, in bar 3": lambda: softmax.truncate_softmax(30, bars=3),
+    "clamp of 100 units of l3.h": lambda: streams.clamp("l3.h[0:100]", 0.0),
+    "clamp of all cell states": lambda: streams.clamp("l*.c", 0.5),
+    "noise on one layer": lambda: streams.noise("l3.h", 0.01),
+    "noise on all layers": lambda: streams.noise("l*.h", 0.01),
+    "patch of l2.h": lambda: streams.patch("l2.h", "fig1"),
+    "push of a token": lambda: push.push_hidden("A,", 0.1, "minimum_norm"),
+    "suppression by re-sampling": lambda: laws.suppress("measure"),
+    "suppression by masking": lambda: laws.suppress("measure", "mask"),
+    "displacement by a factor": lambda: laws.displace("A,", alpha=0.01),
+    "two-hot inputs": inputs.blend_input,
+}
+
+
+def main() -> None:
+    parser = options(__doc__.splitlines()[0])
+    parser.add_argument("--tunes", type=int, default=256)
+    parser.add_argument("--max-tokens", type=int, default=64, help="of a tune")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    weights = pretrained()
+    sampling = Sampling(tunes=arguments.tunes, max_tokens=arguments.max_tokens)
+    setting = Setting(weights.vocabulary, 1)
+    models = {PLAIN: weights.model}
+    for name, make in INTERVENTIONS.items():
+        chosen = composition.settle({name: make()}, weights.model, setting)
+        models[name], _ = composition.apply(chosen, weights.model, setting)
+    tokens: dict[str, float] = {}
+
+    def play(name: str) -> None:
+        tunes = generate(models[name], weights.vocabulary, sampling, 1)
+        tokens[name] = sum(len(tune.ids) - 1 for tune in tunes)
+
+    works = {name: lambda name=name: play(name) for name in models}
+    with threadpool_limits(arguments.threads):
+        times = time_interleaved(works, arguments.rounds, arguments.clock)
+    print(times.rates(tokens, "tokens"))
+    print(f"\ntoken rate over the plain model's (at least {FLOOR:.0%} wanted), median of {arguments.rounds} rounds")
+    for name in INTERVENTIONS:
+        rounds = zip(times.seconds[PLAIN], times.seconds[name], strict=True)
+        ratios = sorted(tokens[name] / tokens[PLAIN] * plain / changed for plain, changed in rounds)
+        middle = ratios[len(ratios) // 2]
+        verdict = "" if middle >= FLOOR else "  TOO SLOW"
+        print(f"{name:36} {middle:.2f} (from {ratios[0]:.2f} to {ratios[-1]:.2f}){verdict}")
+
+
+if __name__ == "__main__":
+    main()
