@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from folkrnn import sweep
+from folkrnn.command_line import main
 from folkrnn.findings import Findings
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.tracking import finished_children, open_store, start_parent, start_run
@@ -92,6 +94,26 @@ def test_what_all_jobs_have_in_common_is_not_varied():
     assert sweep.varied_settings(words) == [{"a": "1", "c": ""}, {"a": "2", "c": ""}, {"a": "", "c": "3"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "values"),
+    [
+        ("part6", "cut.fraction", [0.1, 0.2, 0.27, 0.33, 0.5]),
+        ("part7_cuts", "cut.layer", [1, 2, 3]),
+        ("part8_suppress", "intervention", [["suppress_end"], ["suppress_measure"], ["suppress_input"]]),
+    ],
+)
+def test_a_recipe_of_several_conditions_is_a_sweep_of_its_own(tmp_path, name, key, values):
+    seen = []
+
+    def record(config, _):
+        seen.append(list(config.intervention) if key == "intervention" else OmegaConf.select(config, key))
+        return 0
+
+    there = [f"hydra.sweep.dir={tmp_path}", f"hydra.callbacks.sweep.folder={tmp_path}"]
+    assert main([f"experiment={name}", *there], ROOT / "conf", record) == 0
+    assert seen == values
+
+
 @pytest.mark.slow
 def test_jobs_of_a_sweep_of_cuts_share_their_control_and_are_compared(tmp_path):
     torch.manual_seed(0)
@@ -99,7 +121,7 @@ def test_jobs_of_a_sweep_of_cuts_share_their_control_and_are_compared(tmp_path):
     tunes = "\n".join(f"M:4/4\nK:Cmaj\nC D E F G A B c | {note} 8 |\n" for note in "CDEFGAB")
     (tmp_path / "tunes.txt").write_text(tunes)
     words = [
-        "-m", "intervention=cut_units,cut_random", "cut.fraction=0.1,0.5", "seed=range(2)", "cut.units=[0,1]",
+        "-m", "intervention=cut_random", "cut.fraction=0.1,0.5", "seed=range(2)", "cut.controls=1",
         "analysis=effect", "weights=checkpoint", f"weights.path={tmp_path / 'weights'}", "dataset=tokens",
         f"dataset.path={tmp_path / 'tunes.txt'}", "sampling.tunes=4", "sampling.max_tokens=30",
         "analysis.effect.resamples=20", f"tracking.folder={tmp_path}",
@@ -113,6 +135,7 @@ def test_jobs_of_a_sweep_of_cuts_share_their_control_and_are_compared(tmp_path):
     assert len(list((tmp_path / "cache/folkrnn").glob("control-*.npz"))) == 2  # one for each seed
     (folder,) = (tmp_path / "runs/sweeps").glob("*/tables")
     table = pd.read_csv(folder / "sweep_comparison.csv")
-    assert len(table) == 8
+    assert len(table) == 4
     curves = pd.read_csv(folder / "dose_response_dose_response.csv")
-    assert set(curves["series"]) == {"cut_units", "cut_random"}
+    assert curves["tunes"].tolist() == [8] * 4
+    assert set(curves["series"].fillna("")) == {"", "random units"}

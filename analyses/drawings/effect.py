@@ -22,6 +22,8 @@ SIDES = {"control": ("control", CONTROL), "changed": ("intervention", CHANGED), 
 """Column of the table, name in a legend, colour."""
 
 _ACROSS = 4
+_MOST_LABELS = 120
+"""Tokens that can be read below a panel across the page."""
 
 
 def differences(table: pd.DataFrame) -> matplotlib.figure.Figure:
@@ -173,7 +175,10 @@ def watched(
             family="DejaVu Sans Mono",
             parse_math=False,
         )
-    style.token_axis(upper, list(tokens[1 : len(own) + 1]), axis="x")
+    if len(own) <= _MOST_LABELS:
+        style.token_axis(upper, list(tokens[1 : len(own) + 1]), axis="x")
+    else:
+        upper.set_xlim(-0.5, len(own) - 0.5)
     upper.set_ylim(0, 1.25)
     upper.set_yticks([0, 0.5, 1])
     upper.set_ylabel(f"p({names})")
@@ -221,6 +226,7 @@ def subspace(
         axes.axhline(0, color=style.INK, linewidth=0.5)
         reach = 1.45 * float(np.abs(vector).max())
         axes.set_ylim(-reach, reach)
+        axes.set_xlim(-0.5, len(order) - 0.5)
         axes.set_ylabel(f"u{j + 1}\n(σ {values[j]:.3g})", fontsize=7.5)
         axes.tick_params(axis="y", labelsize=6)
         name_peaks(axes, vector, vocabulary.decode(order), 7)

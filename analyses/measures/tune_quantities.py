@@ -5,14 +5,15 @@ that end on the tonic over tunes), so that a tune counts by what it holds and an
 
 Melody is taken from the notes in the order of writing, repeats not played out. A step is the interval between two
 successive notes, in semitones. The scale is that of the tune's mode token on C. A cadence is a part (what a repeat sign
-or the end of the tune closes) whose last note is the tonic. A figure is four successive notes with their durations; a
-figure or bar repeats if it stood earlier in the tune.
+or the end of the tune closes) whose last note is the tonic. A figure is four successive notes with their durations; it
+repeats if it stood in the 64 notes before (so that long tunes have no advantage), a bar if it stood earlier in the tune.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from folkrnn.vocabulary import token_type
 
 FIGURE = 4
 """Notes in a figure."""
+REACH = 64
+"""Notes back in which a figure is looked for: some eight bars."""
 SHORTEST_BAR = 3
 """Tokens that a bar needs to be looked for earlier in the tune."""
 
@@ -52,7 +55,7 @@ QUANTITIES: dict[str, Quantity] = {
     "range": Quantity("melody", "range (semitones)", "tunes"),
     "in_scale": Quantity("melody", "notes of the scale", "notes"),
     "cadence": Quantity("melody", "parts that end on the tonic", "parts"),
-    "figure_repetition": Quantity("melody", "figures that stood before", "figures"),
+    "figure_repetition": Quantity("melody", "figures that stood shortly before", "figures"),
     "length": Quantity("length", "tokens in a tune", "tunes"),
     "bars": Quantity("length", "bars in a tune", "tunes"),
     "ended": Quantity("length", "tunes that ended by themselves", "tunes"),
@@ -123,8 +126,18 @@ def _melody(tokens: list[str], found: list[Bar], played: list[Note]) -> Sums:
         "range": (float(np.ptp(pitches)) if len(pitches) else 0.0, float(bool(len(pitches)))),
         "in_scale": (float(sum(pitch % 12 in inside for pitch in pitches.tolist())), float(len(pitches))),
         "cadence": (float(sum(pitch % 12 == 0 for pitch in last)), float(len(last))),
-        "figure_repetition": (float(len(figures) - len(set(figures))), float(len(figures))),
+        "figure_repetition": (float(sum(_stood_before(figures))), float(len(figures))),
     }
+
+
+def _stood_before(figures: list[tuple[tuple[int, Fraction], ...]]) -> list[bool]:
+    """For each figure whether it stood among the REACH before it."""
+    last: dict[tuple[tuple[int, Fraction], ...], int] = {}
+    found = []
+    for place, figure in enumerate(figures):
+        found.append(place - last.get(figure, -REACH - 1) <= REACH)
+        last[figure] = place
+    return found
 
 
 def scale(mode: str) -> set[int]:

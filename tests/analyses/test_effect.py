@@ -172,6 +172,16 @@ def test_a_repeated_bar_is_found_as_repeated_figures():
     assert (above, below) == (5, 13)
 
 
+def test_a_figure_of_long_ago_is_no_repetition():
+    phrase, rest = "C D E F".split(), "G A B c d e f g a b ^c ^d ^f ^g".split()
+    wander = [f"{note} {length}" for length in (2, 3, 4, 5, 6) for note in rest]
+    near, far = (
+        quantities(["M:none", "K:Cmaj", *phrase, *" ".join(between).split(), *phrase]) for between in (rest, wander)
+    )
+    assert near["figure_repetition"][0] == 1
+    assert far["figure_repetition"][0] == 0
+
+
 def test_the_scale_follows_the_mode():
     assert scale("K:Cmaj") == {0, 2, 4, 5, 7, 9, 11}
     assert scale("K:Cmix") == {0, 2, 4, 5, 7, 9, 10}
