@@ -75,7 +75,7 @@ class Recipe:
     (parallel scheduled sampling, Duckworth et al. 2019), which keeps both passes fused.
     """
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     final_share: float = 0.01
     """Learning rate at the end, as a share of `learning_rate`."""
     warmup_updates: int = 100
@@ -86,18 +86,18 @@ class Recipe:
     """Training melodies are moved by up to so many semitones, up or down."""
     moved: float = 0.5
     """Share of them that are moved; the others stand where the corpus has them."""
-    last_beta: float = 0.05
-    beta_warmup: float = 0.3
+    last_beta: float = 0.1
+    beta_warmup: float = 0.5
     """Share of all updates over which β rises."""
     free_bits: float = 0.0
     """Bits of the whole KL that cost nothing."""
     hidden: float = 0.3
     """Share of the decoder's inputs that are taken away."""
-    own: float = 0.0
+    own: float = 0.5
     """Share of the decoder's inputs that are its own samples once melodies have their full length."""
     shortest: int = 4
     """Steps that melodies are cut at in the first update; flat models only, as a conductor takes whole melodies."""
-    growth: float = 0.6
+    growth: float = 0.5
     """Share of all updates over which melodies grow to their full length."""
     long_memory: bool = True
     """Forget and input gates begin with memories of 1 to T steps instead of three (Tallec and Ollivier 2018)."""

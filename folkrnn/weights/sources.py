@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import downloads, folder, lasagne, lightning
@@ -38,10 +39,11 @@ def _published(model: str) -> str:
     return f", or load a checkpoint of Magenta's with weights=magenta weights.path={f'{name}.tar' if name else '…'}"
 
 
-def scratch(model: FolkRNN, seed: int, vocabulary: Vocabulary = V2) -> Weights:
+def scratch(model: FolkRNN | MusicVAE, seed: int, vocabulary: Vocabulary = V2) -> Weights:
     """Returns `model` with fresh parameters drawn from `seed`, ready to be trained."""
     model.reset_parameters(torch.Generator().manual_seed(seed))
-    return Weights(model, vocabulary, "scratch", folder.digest(model))
+    speaks = None if isinstance(model, MusicVAE) else vocabulary
+    return Weights(model, speaks, "scratch", folder.digest(model))
 
 
 def checkpoint(path: str | None) -> Weights:

@@ -1,0 +1,42 @@
+"""`recipe=` means the recipes of the family that `model=` is of."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from folkrnn.build import build
+from folkrnn.training import autoencoder, language_model, musicvae_published, published
+
+CONF = str(Path(__file__).parents[2] / "conf")
+
+
+@pytest.mark.parametrize(("typed", "kind"), [
+    ([], language_model.Recipe),
+    (["recipe=published"], published.PublishedRecipe),
+    (["model=musicvae_2bar"], autoencoder.Recipe),
+    (["recipe=published", "model=musicvae_16bar"], musicvae_published.PublishedAutoencoderRecipe),
+    (["model=musicvae_16bar_small", "recipe=modern"], autoencoder.Recipe),
+    (["model=folkrnn_gru", "recipe=modern"], language_model.Recipe),
+])  # fmt: skip
+def test_a_model_brings_its_family_of_recipes(typed, kind):
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = compose("config", overrides=typed)
+    assert type(build(config.recipe)) is kind
+    assert config.recipe.name == ("published" if "recipe=published" in typed else "modern")
+
+
+@pytest.mark.parametrize("family", ["folkrnn", "musicvae"])
+def test_the_defaults_of_a_recipe_are_those_of_its_class(family):
+    model = "folkrnn" if family == "folkrnn" else "musicvae_2bar"
+    for name in ("modern", "published"):
+        with initialize_config_dir(CONF, version_base="1.3"):
+            found = build(compose("config", overrides=[f"model={model}", f"recipe={name}"]).recipe)
+        assert found == type(found)(), name
+
+
+def test_the_shipped_musicvae_is_trained_by_the_modern_recipe_as_it_is():
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = compose("config", overrides=["experiment=train_musicvae_shipped"])
+    assert build(config.recipe) == autoencoder.Recipe()
+    assert config.dataset.collections == "irish"
