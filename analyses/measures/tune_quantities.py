@@ -6,7 +6,7 @@ that end on the tonic over tunes), so that a tune counts by what it holds and an
 Melody is taken from the notes in the order of writing, repeats not played out. A step is the interval between two
 successive notes, in semitones. The scale is that of the tune's mode token on C. A cadence is a part (what a repeat sign
 or the end of the tune closes) whose last note is the tonic. A figure is four successive notes with their durations; it
-repeats if it stood in the 64 notes before (so that long tunes have no advantage), a bar if it stood earlier in the tune.
+repeats if it stood in the 64 notes before (so that long tunes have no advantage), a bar if it stood anywhere earlier.
 """
 
 from __future__ import annotations
