@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from folkrnn.refusal import Refusal
-from folkrnn.vocabulary import TYPES, V2, Vocabulary, pitch_parts, token_type
+from folkrnn.vocabulary import TYPES, V2, Vocabulary, counterparts, pitch_parts, remap, token_type
 
 
 def test_v2_has_137_tokens_of_seven_types_with_the_papers_counts():
@@ -58,3 +58,27 @@ def test_the_swedish_and_v3_families_have_types_too():
     assert [token_type(t) for t in ("[M:3/4]", "K:maj", "[K:Cdor]", "=C", "(3:2:3", "z", "|2")] == [
         "meter", "mode", "mode", "pitch", "grouping", "pitch", "measure",
     ]  # fmt: skip
+
+
+SWEDISH = Vocabulary(("<s>", "</s>", "[M:4/4]", "[K:CMaj]", "[K:GMaj]", "[L:1/8]", "c", "|"))
+
+
+def test_headers_of_other_models_have_counterparts_and_what_has_none_is_named():
+    assert remap(["M:4/4", "K:Cmaj", "c", "|"], V2, SWEDISH) == ["[M:4/4]", "[K:CMaj]", "c", "|"]
+    assert remap(["[M:4/4]", "[K:CMaj]", "c"], SWEDISH, V2) == ["M:4/4", "K:Cmaj", "c"]
+    assert counterparts(V2, Vocabulary(("<s>", "</s>", "K:maj")))["K:Cmaj"] == "K:maj"
+    with pytest.raises(Refusal, match=r"no counterpart of \[L:1/8\] \[K:GMaj\]$"):
+        remap(["[L:1/8]", "[K:GMaj]", "c", "[K:GMaj]"], SWEDISH, V2)
+
+
+@given(st.permutations(V2.tokens))
+def test_tokens_mean_the_same_in_any_order(tokens):
+    other = Vocabulary(tuple(tokens))
+    assert remap(V2.tokens, V2, other) == list(V2.tokens)
+    assert {t: other.types[other.index[t]] for t in tokens} == dict(zip(V2.tokens, V2.types, strict=True))
+    assert [other.tokens[i] for i in other.plot_order] == [V2.tokens[i] for i in V2.plot_order]
+
+
+def test_unit_lengths_and_ties_of_other_models_have_types():
+    assert SWEDISH.types == ("transcription", "transcription", "meter", "mode", "mode", "meter", "pitch", "measure")
+    assert token_type("-") == "grouping"
