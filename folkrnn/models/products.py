@@ -49,7 +49,7 @@ class Product:
             return torch.addmm(added, x, self._whole.t())
         x = x.contiguous()
         if added is None:
-            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
+            return torch.ops.mkldnn._linear_pointwise.default(x, self._packed, self.bias, "none", [], "")
         return torch.ops.mkldnn._linear_pointwise.binary(x, added, self._packed, None, "add")
 
     def _pack(self) -> None:
