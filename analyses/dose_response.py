@@ -218,11 +218,12 @@ def _caption(halves: pd.DataFrame, key: str, curves: Mapping[str, Curve]) -> str
             continue
         high = f"{row['high']:.3g}" if np.isfinite(row["high"]) else "beyond"
         told.append(f"{who}{row['ability']} is half lost at {row['half_dose']:.3g} ({row['low']:.3g} to {high})")
+    text = "; ".join(told)
     tunes = max(max(curve.tunes) for curve in curves.values())
     return (
         f"What is kept of counting and of melody against {key}, and how far laws move; {tunes} tunes per dose, 95 % "
         f"bootstrap intervals over tunes{' and draws of random units' if MATCHED in ' '.join(curves) else ''}. "
-        f"{'; '.join(told)}."
+        f"{text[:1].upper()}{text[1:]}."
     )
 
 

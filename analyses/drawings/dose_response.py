@@ -34,6 +34,10 @@ def curves(table: pd.DataFrame, halves: pd.DataFrame, key: str) -> matplotlib.fi
                 part["dose"], part[column], np.nan_to_num(error).clip(min=0), fmt="o", markersize=3.5,
                 linestyle=line, linewidth=1.2, capsize=2, color=colour, label=str(name) or "intervention",
             )  # fmt: skip
+            if key.rsplit(".", 1)[-1] == "fraction":  # nothing cut is the control
+                first = float(part["dose"].iloc[0]), float(part[column].iloc[0])
+                start = 0.0 if column == "divergence" else 1.0
+                axes.plot([0, first[0]], [start, first[1]], color=colour, linestyle=line, linewidth=0.6, zorder=1)
         axes.set_xlabel(key)
         axes.set_ylabel(words)
         if column == "divergence":
@@ -48,15 +52,15 @@ def curves(table: pd.DataFrame, halves: pd.DataFrame, key: str) -> matplotlib.fi
 
 
 def _looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and line of each series: random units in the colour of what they stand beside, dashed."""
+    """Colour and line of each series: random units dashed, and where there are several, in the colour of their own."""
     found: dict[str, tuple[str, str]] = {}
     colours = iter((style.ACCENT, style.PALETTE[0], *style.PALETTE[2:], *style.PALETTE))
+    several = len([name for name in names if not name.endswith("random units")]) > 1
     for name in names:
-        own, random, _ = name.partition("random units") if name.endswith("random units") else (name, "", "")
-        if random and own.removesuffix(": ") in found:
-            found[name] = (found[own.removesuffix(": ")][0], "--")
-        else:
-            found[name] = (next(colours), "-")
+        random = name.endswith("random units")
+        own = name.removesuffix("random units").removesuffix(": ")
+        colour = found[own][0] if random and several and own in found else next(colours)
+        found[name] = (colour, "--" if random else "-")
     return found
 
 
