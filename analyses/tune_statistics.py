@@ -205,9 +205,11 @@ class TuneStatistics:
 
     def caption(self, seen: pd.DataFrame, metrics: dict[str, float]) -> str:
         against = f", against {metrics['data_full_bars']:.1%} in the data" if "data_full_bars" in metrics else ""
+        ends = [metrics[name] for name in ("full_bars_low", "full_bars_high") if name in metrics]
+        interval = f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
         return (
-            f"{len(seen)} tunes: {metrics['full_bars']:.1%} of the bars are full (95 % interval "
-            f"{metrics['full_bars_low']:.1%} to {metrics['full_bars_high']:.1%}){against}. Error bars: 95 % bootstrap "
+            f"{len(seen)} tune{'s' * (len(seen) != 1)}: {metrics['full_bars']:.1%} of the bars are full"
+            f"{interval}{against}. Error bars: 95 % bootstrap "
             "intervals over tunes. Meter, mode and length beside those of the data."
         )
 

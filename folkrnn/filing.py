@@ -284,7 +284,16 @@ def shown_claim(verdict: Verdict) -> JudgedClaim:
     control = _words(verdict.control)
     criterion = claim.criterion.text
     return JudgedClaim(
-        claim.id, title, claim.statement, *words, interval, control, criterion, verdict.status, verdict.why
+        claim.id,
+        title,
+        claim.statement,
+        *words,
+        interval,
+        control,
+        criterion,
+        verdict.status,
+        verdict.why,
+        verdict.beside,
     )
 
 

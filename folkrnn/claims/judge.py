@@ -28,6 +28,7 @@ COLUMNS = (
     "low",
     "high",
     "control",
+    "beside",
     "criterion",
     "verdict",
     "why",
@@ -45,6 +46,8 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     control: float | Sequence[str] | None = None
+    beside: str = ""
+    """The other numbers that the criterion speaks of, by name."""
     why: str = ""
     """Why it was not judged."""
 
@@ -77,7 +80,8 @@ def _judge(claim: Claim, found: Mapping[str, Any], control: Mapping[str, Any], h
     why = _obstacle(claim, found, known, here)
     status = OPEN if why else HOLDS if claim.criterion.holds(known) else FAILS
     low, high = (_known(f"{quantity}_{end}", found) for end in ("low", "high"))
-    return Verdict(claim, status, known.get("value"), low, high, known.get("control"), why)
+    beside = ", ".join(f"{name} = {_shown(known[name])}" for name in claim.also if name in known)
+    return Verdict(claim, status, known.get("value"), low, high, known.get("control"), beside, why)
 
 
 def _obstacle(claim: Claim, found: Mapping[str, Any], known: Mapping[str, Any], here: Circumstances) -> str:
@@ -162,6 +166,7 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             _shown(v.low),
             _shown(v.high),
             _shown(v.control),
+            v.beside,
             v.claim.criterion.text,
             v.status,
             v.why,

@@ -91,6 +91,8 @@ class JudgedClaim:
     verdict: str
     """`holds`, `does not hold` or `n/a`."""
     why: str = ""
+    beside: str = ""
+    """Other numbers that the criterion speaks of."""
 
 
 @dataclass(frozen=True)

@@ -116,3 +116,11 @@ def test_real_tunes_count_as_the_facts_say(test_data):
             places = [k for k, token in enumerate(t.tokens) if token in ("|", "|:", ":|", "|1", "|2")]
             spacing.update(np.diff(places).tolist())
     assert spacing.most_common(1)[0][0] == 9
+
+
+def test_one_tune_has_statistics_without_intervals(seen):
+    one = replace(seen, transcriptions=[given(ids_of("swing_swang_swung", V2), V2)])
+    found = TuneStatistics(resamples=20)(one).metrics
+    assert found["highest_in_turn"] == 1.0
+    assert "full_bars_low" not in found
+    assert "stepwise_low" not in found
