@@ -173,8 +173,8 @@ def test_a_repeated_bar_is_found_as_repeated_figures():
 
 
 def test_a_figure_of_long_ago_is_no_repetition():
-    phrase, rest = "C D E F".split(), "G A B c d e f g a b ^c ^d ^f ^g".split()
-    wander = [f"{note} {length}" for length in (2, 3, 4, 5, 6) for note in rest]
+    phrase, rest = "C D E F".split(), "G A B c d e f g a b".split()
+    wander = [f"{note} {length}" for length in (2, 3, 4, 5, 6, 7, 8) for note in rest]
     near, far = (
         quantities(["M:none", "K:Cmaj", *phrase, *" ".join(between).split(), *phrase]) for between in (rest, wander)
     )
