@@ -124,7 +124,7 @@ def test_jobs_of_a_sweep_of_cuts_share_their_control_and_are_compared(tmp_path):
         "-m", "intervention=cut_random", "cut.fraction=0.1,0.5", "seed=range(2)", "cut.controls=1",
         "analysis=effect", "weights=checkpoint", f"weights.path={tmp_path / 'weights'}", "dataset=tokens",
         f"dataset.path={tmp_path / 'tunes.txt'}", "sampling.tunes=4", "sampling.max_tokens=30",
-        "analysis.effect.resamples=20", f"tracking.folder={tmp_path}",
+        "analysis.effect.resamples=20", "analysis.effect.shown=0", f"tracking.folder={tmp_path}",
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "run.py", *words],
