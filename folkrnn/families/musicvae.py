@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from folkrnn import filing
 from folkrnn.build import build
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.findings import Findings
+from folkrnn.interventions import composition
 from folkrnn.interventions.composition import Interventions
 from folkrnn.interventions.intervention import Setting
 from folkrnn.melodies.grid import to_midi
@@ -109,13 +111,21 @@ def observe(
     _: list[Any],
     interventions: Interventions,
 ) -> LatentObservation:
-    """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded."""
+    """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded.
+
+    With interventions the model as it is comes along as the control, on the same melodies.
+    """
     count = min(config.sampling.tunes, len(corpus))
     chosen = np.sort(np.random.default_rng(config.seed).choice(len(corpus), count, replace=False))
     check_length(corpus, model)
     titles = [corpus.title(i) for i in chosen]
     tempi = corpus.quarters_per_minute[chosen]
-    return LatentObservation(model, corpus.classes[chosen], titles, corpus, config.seed, tempi, chosen)
+    control = LatentObservation(model, corpus.classes[chosen], titles, corpus, config.seed, tempi, chosen)
+    if not interventions:
+        return control
+    setting = replace(setting_of(config, None), latents=lambda: (control.classes, *control.latents))
+    changed, accounts = composition.apply(composition.settle(interventions, model, setting), model, setting)
+    return replace(control, model=changed, control=control, accounts=accounts, _once={})
 
 
 def dataset_card(corpus: MelodyCorpus) -> str:
@@ -144,6 +154,8 @@ def file_observation(tracked: TrackedRun, observation: LatentObservation, settin
     """Files the latents of all melodies, the first ones as MIDI with what comes back, and the summary of streams."""
     arrays = {"mu": observation.mu, "sigma": observation.sigma, "classes": observation.classes}
     tracked.log_findings("observation", Findings(arrays={"latents": arrays}))
+    for account in observation.accounts:
+        tracked.log_findings(f"intervention/{account.name}", Findings(account.metrics, tables=account.tables))
     for k in range(min(SHOWN, len(observation.classes))):
         tracked.log_bytes(to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
         tracked.log_bytes(to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")

@@ -30,6 +30,8 @@ class Setting:
     max_tokens: int = 1000
     control: Callable[[], Sequence[np.ndarray]] = _none
     """Token ids, from `<s>` on, of the tunes that the unchanged model wrote or reads: what selectors measure on."""
+    latents: Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
+    """Of a MusicVAE: the observed melodies' classes `[N, T]`, and the unchanged model's μ and σ of them, `[N, Z]`."""
 
 
 @dataclass

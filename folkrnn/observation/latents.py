@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from folkrnn.datasets.melodies import MelodyCorpus, random_notes
+from folkrnn.interventions.intervention import Account
+from folkrnn.interventions.latents import EditedVAE
 from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
 
@@ -24,7 +26,7 @@ Value = TypeVar("Value")
 class LatentObservation:
     """A MusicVAE and N melodies of T steps that it encodes into Z latents. Neurons keep the model's own numbering."""
 
-    model: MusicVAE
+    model: MusicVAE | EditedVAE
     classes: np.ndarray
     """The melodies, uint8 `[N, T]` (see `folkrnn.melodies.grid`)."""
     titles: list[str]
@@ -35,6 +37,10 @@ class LatentObservation:
 
     rows: np.ndarray = None  # type: ignore[assignment]
     """Where each melody stands in `data`, `[N]`; if not given, they are its first N."""
+    control: LatentObservation | None = None
+    """The model without interventions, on the same melodies; None where there are no interventions."""
+    accounts: list[Account] = field(default_factory=list)
+    """What each intervention changed."""
     _once: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,105 @@
+"""Interventions on latents: what reaches the decoder, and that nothing else changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from folkrnn.interventions import composition
+from folkrnn.interventions import latents as edits
+from folkrnn.interventions.intervention import Setting
+from folkrnn.models.musicvae import MusicVAE
+from folkrnn.refusal import Refusal
+
+
+@pytest.fixture(scope="module")
+def lively() -> MusicVAE:
+    model = MusicVAE(encoder=(10,), decoder=(9, 12), z_size=6, max_seq_len=16).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.4, generator=generator)
+    return model
+
+
+MELODIES = torch.from_numpy(np.random.default_rng(1).integers(0, 89, (9, 16)))
+
+
+def applied(model: MusicVAE, *interventions: edits.EditLatents):
+    named = {f"i{k}": intervention for k, intervention in enumerate(interventions)}
+    with torch.no_grad():
+        mu, sigma = (part.numpy() for part in model.encode(MELODIES))
+    here = Setting(None, latents=lambda: (MELODIES.numpy(), mu, sigma))
+    composition.check(named, model, here)
+    changed, _ = composition.apply(composition.settle(named, model, here), model, here)
+    with torch.no_grad():
+        new = tuple(part.numpy() for part in changed.encode(MELODIES))
+    return changed, (mu, sigma), new
+
+
+def test_a_clamp_holds_neurons_without_spread_and_no_others(lively):
+    _, (mu, sigma), (new_mu, new_sigma) = applied(lively, edits.latent_clamp([1, 4], 0.5))
+    assert (new_mu[:, [1, 4]] == 0.5).all()
+    assert (new_sigma[:, [1, 4]] == 0).all()
+    assert np.array_equal(np.delete(new_mu, [1, 4], 1), np.delete(mu, [1, 4], 1))
+    assert np.array_equal(np.delete(new_sigma, [1, 4], 1), np.delete(sigma, [1, 4], 1))
+
+
+def test_noise_neurons_are_those_of_large_sigma(lively):
+    sigma = applied(lively)[1][1].mean(0)
+    threshold = float(np.sort(sigma)[3])
+    _, (mu, _), (new_mu, _) = applied(lively, edits.latent_zero_noise(threshold))
+    noisy = sigma >= threshold
+    assert (new_mu[:, noisy] == 0).all()
+    assert np.array_equal(new_mu[:, ~noisy], mu[:, ~noisy])
+
+
+def test_a_swap_exchanges_neurons_of_neighbours_and_twice_is_none(lively):
+    _, (mu, _), (new_mu, _) = applied(lively, edits.latent_swap(2))
+    assert np.array_equal(new_mu[[0, 1, 6, 7], 2], mu[[1, 0, 7, 6], 2])
+    assert new_mu[8, 2] == mu[8, 2]
+    once = applied(lively, edits.latent_swap(2))[0]
+    assert np.array_equal(once.changes[0](*once.changes[0](*map(torch.tensor, (mu, mu))))[0].numpy(), mu)
+
+
+def test_an_attribute_vector_is_the_difference_of_the_extreme_quarters(lively):
+    _, (mu, sigma), (new_mu, new_sigma) = applied(lively, edits.latent_attribute("density", 2.0))
+    order = np.argsort((MELODIES.numpy() >= 2).mean(1), kind="stable")
+    wanted = 2 * (mu[order[-2:]].mean(0) - mu[order[:2]].mean(0))
+    assert np.allclose(new_mu - mu, wanted, atol=1e-5)
+    assert np.array_equal(new_sigma, sigma)
+
+
+def test_what_is_written_and_traced_comes_from_the_changed_latents(lively):
+    changed, _, (new_mu, _) = applied(lively, edits.latent_clamp([0, 1, 2], 3.0))
+    wanted = lively.generate(torch.from_numpy(new_mu), steps=16)
+    assert torch.equal(changed.reconstruct(MELODIES), wanted)
+    assert not torch.equal(lively.reconstruct(MELODIES), wanted)
+    traced = changed.trace(MELODIES, ["mu", "z", "dec.l2.h", "sigma[1]"])
+    plain = lively.trace(MELODIES, ["dec.l2.h"], z=torch.from_numpy(new_mu))
+    assert np.allclose(traced["mu"], new_mu)
+    assert np.allclose(traced["z"], new_mu)
+    assert (traced["sigma[1]"] == 0).all()
+    assert torch.allclose(traced["dec.l2.h"], plain["dec.l2.h"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: edits.latent_clamp([6]), "neurons 0 to 5"),
+        (lambda: edits.latent_swap(-1), "neurons 0 to 5"),
+        (lambda: edits.latent_clamp(0, float("inf")), "finite"),
+        (lambda: edits.latent_attribute("densty"), "did you mean density"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_the_bounds_named(lively, make, says):
+    with pytest.raises(Refusal, match=says):
+        applied(lively, make())
+
+
+def test_a_folkrnn_intervention_does_not_fit_a_musicvae(lively):
+    from folkrnn.interventions.laws import suppress
+
+    with pytest.raises(Refusal, match="changes folkrnn; these weights are of a musicvae"):
+        composition.check({"it": suppress("|")}, lively, Setting(None))
