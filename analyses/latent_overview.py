@@ -88,7 +88,7 @@ class LatentOverview:
             self.draw_neuron(panels[str(k + 1)], observation, order, kinds, k)
         self.draw_excited(panels["x"], observation, order[:music], "music neurons")
         self.draw_excited(panels["y"], observation, order[music:], "noise neurons")
-        panels["1"].legend(loc="upper left", fontsize=6.5, handlelength=1.0, borderaxespad=0.0)
+        panels["x"].legend(loc="upper left", fontsize=7.5, handlelength=1.0)
         for letter, key in zip("abcdefgh", "smcf1xy", strict=False):
             panels[key].text(
                 -0.01, 1.01, letter, transform=panels[key].transAxes, fontweight="bold", ha="right", va="bottom"
