@@ -88,7 +88,8 @@ class Effect:
             self.add_subspace(found, lost, observation)
         if watched is not None:
             self.add_watched(found, watched, observation)
-        self.addtokens_of(found, observation, control, heard)
+        self.add_push(found, observation)
+        self.add_tunes(found, observation, control, heard)
         return found
 
     def compare(self, heard: Heard, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -198,7 +199,25 @@ class Effect:
             "intervals over tunes). After Fig. 11 of the paper.",
         )
 
-    def addtokens_of(self, found: Findings, observation: Observation, control: Observation, heard: Heard) -> None:
+    def add_push(self, found: Findings, observation: Observation) -> None:
+        """Adds what was added to the last hidden state, where an intervention pushes it (the paper's Fig. 14)."""
+        for account in observation.accounts:
+            units = account.tables.get("units")
+            if units is None or "push" not in units.columns:
+                continue
+            size, largest = observation.model.units, float(units["push"].abs().max())
+            found.metrics |= {
+                "pushed_units": float(len(units)),
+                "push_largest": largest,
+                "push_residual": account.metrics["residual"],
+            }
+            found.figures["push"] = Figure(
+                draw.push(units["unit"].to_numpy(), units["push"].to_numpy(), size),
+                f"What is added to the {size} units of the last layer: {len(units)} of them, by at most {largest:.2g} "
+                "(dotted: the box of ±1). After Fig. 14 of the paper.",
+            )
+
+    def add_tunes(self, found: Findings, observation: Observation, control: Observation, heard: Heard) -> None:
         """Adds the first tunes before and after, as text and as scores."""
         pairs = pairs_of(observation, control, heard.apart, self.shown)
         if not pairs:

@@ -64,6 +64,7 @@ def ability_kept(value: np.ndarray, control: np.ndarray, floor: np.ndarray, name
 
 
 def tokens_of(observation: Observation) -> list[list[str]]:
+    """Returns the tokens of every tune, without markers."""
     return [t.tokens(observation.vocabulary) for t in observation.transcriptions]
 
 

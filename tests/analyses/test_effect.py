@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given as for_all
@@ -16,7 +17,7 @@ from analyses.measures import departure, paired, removed, watching
 from analyses.measures.counting import by_bar, late_share, wilson
 from analyses.measures.heard import ABILITIES
 from analyses.measures.tune_quantities import FIGURE, QUANTITIES, quantities, scale, scrambled, sums
-from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.intervention import Account, Setting
 from folkrnn.interventions.laws import suppress
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
@@ -291,6 +292,28 @@ def test_watched_tokens_are_counted_on_both_sides(model, control):
     assert found.metrics["watched_absent"] == 1
     assert found.metrics["watched_probability"] > 0
     assert "watched" in found.figures
+
+
+def test_a_push_is_drawn_where_an_account_tells_of_one(model, control):
+    units = pd.DataFrame({"layer": 2, "unit": [1, 5], "push": [0.3, -1.2]})
+    account = Account("push_hidden", {"residual": 0.05}, {"units": units})
+    found = Effect(resamples=10)(replace(played(copy.deepcopy(model), control), accounts=[account]))
+    assert (found.metrics["pushed_units"], found.metrics["push_largest"]) == (2, 1.2)
+    assert "push" in found.figures
+
+
+def test_what_came_in_the_place_of_a_suppressed_token_is_taken_from_the_account(model, control):
+    steps = pd.DataFrame(
+        {
+            "tune": [0, 0, 1],
+            "step": [9, 4, 7],
+            "suppressed_token": ["|", "|", "G"],
+            "substitute_token": ["A", "/2", "B"],
+        }
+    )
+    observation = replace(played(copy.deepcopy(model), control), accounts=[Account("s", {}, {"steps": steps})])
+    found = watching.accounted(observation, V2, [V2.index["|"]])
+    assert found[:2] == [[(4, "/2"), (9, "A")], []]
 
 
 def test_a_token_that_is_none_cannot_be_watched(model, control):
