@@ -68,7 +68,7 @@ class AutoencoderRecipe(Protocol):
 
 @dataclass(frozen=True)
 class Recipe:
-    """`recipe=modern`: made to learn from a hundredth of the melodies that Magenta's schedules take.
+    """`recipe=modern`: made to learn from a twentieth of the melodies that Magenta's schedules take.
 
     AdamW with warm-up and cosine decay; β rises linearly to its last value; parts of the decoder's inputs are hidden,
     so that what it needs must come through z, and others replaced by its own samples of a first, teacher-forced pass
