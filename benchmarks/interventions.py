@@ -44,14 +44,16 @@ def main() -> None:
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("--tunes", type=int, default=256)
     parser.add_argument("--max-tokens", type=int, default=64, help="of a tune")
+    parser.add_argument("--only", default="", help="only interventions with this in their name")
     arguments = parser.parse_args()
+    chosen_names = [name for name in INTERVENTIONS if arguments.only in name]
     torch.set_num_threads(arguments.threads)
     weights = pretrained()
     sampling = Sampling(tunes=arguments.tunes, max_tokens=arguments.max_tokens)
     setting = Setting(weights.vocabulary, 1)
     models = {PLAIN: weights.model}
-    for name, make in INTERVENTIONS.items():
-        chosen = composition.settle({name: make()}, weights.model, setting)
+    for name in chosen_names:
+        chosen = composition.settle({name: INTERVENTIONS[name]()}, weights.model, setting)
         models[name], _ = composition.apply(chosen, weights.model, setting)
     tokens: dict[str, float] = {}
 
@@ -64,7 +66,7 @@ def main() -> None:
         times = time_interleaved(works, arguments.rounds, arguments.clock)
     print(times.rates(tokens, "tokens"))
     print(f"\ntoken rate over the plain model's (at least {FLOOR:.0%} wanted), median of {arguments.rounds} rounds")
-    for name in INTERVENTIONS:
+    for name in chosen_names:
         rounds = zip(times.seconds[PLAIN], times.seconds[name], strict=True)
         ratios = sorted(tokens[name] / tokens[PLAIN] * plain / changed for plain, changed in rounds)
         middle = ratios[len(ratios) // 2]

@@ -17,8 +17,13 @@ _GOLDEN, _FIRST, _SECOND = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF
 
 def uniforms(where: Where, count: int, seed: int, purpose: int) -> Tensor:
     """Returns `[B, count]` uniforms in [0, 1), in double precision; another `purpose` gives independent ones."""
-    key = _mixed(where.tune * _GOLDEN + _mixed(torch.full_like(where.tune, seed) * _GOLDEN + purpose))
-    key = _mixed(key + where.step * _GOLDEN)
+    return uniforms_of(where.tune, where.step, count, seed, purpose)
+
+
+def uniforms_of(tune: Tensor, step: Tensor, count: int, seed: int, purpose: int) -> Tensor:
+    """Returns the same from the numbers of tunes and their steps, `[B]` each."""
+    key = _mixed(tune * _GOLDEN + _mixed(torch.full_like(tune, seed) * _GOLDEN + purpose))
+    key = _mixed(key + step * _GOLDEN)
     place = torch.arange(1, count + 1, device=key.device) * _GOLDEN
     return _shifted(_mixed(key.unsqueeze(1) + place), 11).double() * 2.0**-53
 

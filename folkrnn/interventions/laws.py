@@ -162,15 +162,13 @@ def deltas(logits: Tensor, ids: Tensor, alpha: float, temperature: float) -> tup
     δ = ln[(1 − p) / (1/α − p)] for logits `[B, V]`, in double precision; where α p would be 1 or more, that of a
     probability of 1 − 1e-6. It is −∞ for α = 0, and 0 where no other token has any probability.
     """
-    values = logits.double() / temperature
-    others = torch.ones(values.shape[1], dtype=torch.bool, device=values.device)
-    others[ids] = False
-    own, rest, whole = values[:, ids].logsumexp(1), values[:, others].logsumexp(1), values.logsumexp(1)
-    wanted = alpha * (own - whole).exp()
+    law = (logits.double() / temperature).softmax(-1)
+    own, rest = law[:, ids].sum(1), law.index_fill(1, ids, 0.0).sum(1)
+    wanted = alpha * own
     at_limit = wanted >= 1
     becomes = wanted.clamp(max=1 - LIMIT)
-    delta = becomes.log() - torch.log1p(-becomes) - (own - rest)
-    delta = torch.where(torch.isfinite(rest) & torch.isfinite(own), delta, 0.0)
+    delta = becomes.log() - torch.log1p(-becomes) - own.log() + rest.log()
+    delta = torch.where((own > 0) & (rest > 0), delta, 0.0)
     return delta, at_limit
 
 

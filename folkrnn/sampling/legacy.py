@@ -70,4 +70,6 @@ def _drawn(model: Playable, state: list, law: Tensor, uniform: float, rng: np.ra
     """The token that the uniform draws, or the next of the same stream that is accepted."""
     chosen = draw(law, torch.tensor([uniform]))
     rejected = model.rejected(state) if isinstance(model, Edited) else None
-    return int(chosen if rejected is None else redraw(law, chosen, rejected, [rng.random_sample]))
+    if rejected is None:
+        return int(chosen)
+    return int(redraw(law, chosen, rejected, lambda *_: torch.from_numpy(rng.random_sample((1, 1)))))

@@ -13,7 +13,7 @@ from folkrnn.interventions.edited import Edited, Playable, number
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
 from folkrnn.models.visits import SiteVisit
 from folkrnn.sampling.legacy import legacy
-from folkrnn.sampling.redraw import redraw, side_stream
+from folkrnn.sampling.redraw import redraw, side_streams
 from folkrnn.sampling.replay import Uniforms, tune_uniforms
 from folkrnn.sampling.transcription import Sampling, Transcription
 from folkrnn.vocabulary import Vocabulary
@@ -116,8 +116,8 @@ class _LiveBatch:
         rejected = self.model.rejected(self.state)
         if rejected is None:
             return chosen
-        keys = zip(self.number[self.slots], self.length[self.slots], strict=True)
-        return redraw(law, chosen, rejected, [side_stream(self.seed, int(tune), int(step)) for tune, step in keys])
+        tune, step = torch.from_numpy(self.number[self.slots]), torch.from_numpy(self.length[self.slots])
+        return redraw(law, chosen, rejected, side_streams(self.seed, tune, step))
 
     def _replace(self, rows: np.ndarray) -> None:
         free = []

@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from folkrnn.models.draws import draw, stream
+from folkrnn.interventions.chance import uniforms_of
+from folkrnn.models.draws import draw
 from folkrnn.refusal import Refusal
 
-SIDE = 2**20
-"""Purpose of the side streams, plus the step: far from those that models use."""
+REDRAW = 2**20
+"""Purpose of the uniforms of rejections, plus how many were used before."""
 
-PATIENCE = 1000
+BLOCK = 64
+"""Draws made at once; the first that is accepted counts."""
+
+PATIENCE = 128
 """Draws after which the law of accepted tokens is drawn from instead: the same law, and an end to rare ones."""
 
-Side = Callable[[], float]
-"""The next uniform of a side stream."""
+More = Callable[[Tensor, int], Tensor]
+"""Maps rows `[R]` and the number of draws made to further uniforms of these rows, `[R, any number]`."""
 
 
-def side_stream(seed: int, tune: int, step: int) -> Side:
-    """Returns the side stream of one step of one tune: a rejection takes nothing from the tune's own stream."""
-    made: list[Side] = []
-
-    def next_uniform() -> float:
-        if not made:  # most steps reject nothing
-            made.append(stream(seed, tune, SIDE + step).random)
-        return float(made[0]())
-
-    return next_uniform
+def side_streams(seed: int, tune: Tensor, step: Tensor) -> More:
+    """Returns the side streams of (tune, step), `[B]` each: a rejection takes nothing from the tune's own stream."""
+    return lambda rows, used: uniforms_of(tune[rows], step[rows], BLOCK, seed, REDRAW + used)
 
 
-def redraw(law: Tensor, chosen: Tensor, rejected: Tensor, sides: Sequence[Side]) -> Tensor:
+def redraw(law: Tensor, chosen: Tensor, rejected: Tensor, more: More) -> Tensor:
     """Returns `chosen [B]` with every token that `rejected [B, V]` (of bool) names drawn again from `law [B, V]`.
 
-    `sides` has one stream per row. Raises Refusal where a law leaves nothing to accept.
+    Raises Refusal where a law leaves nothing to accept.
     """
-    rejected = rejected[: len(law)].cpu()
-    found = chosen.clone()
-    for row in rejected.gather(1, chosen.unsqueeze(1)).squeeze(1).nonzero().flatten().tolist():
-        found[row] = _accepted(law[row : row + 1], rejected[row], sides[row])
+    rejected, found, used = rejected[: len(law)].cpu(), chosen.clone(), 0
+    rows = rejected.gather(1, chosen.unsqueeze(1)).squeeze(1).nonzero().flatten()
+    if len(rows) and not (law[rows].masked_fill(rejected[rows], 0.0).sum(1) > 0).all():
+        raise Refusal("a step gives no probability to any token that is not suppressed; suppress fewer tokens")
+    while len(rows) and used < PATIENCE:
+        uniform = more(rows, used)
+        tokens = _draws(law[rows], uniform)
+        accepted = ~rejected[rows].gather(1, tokens)
+        done, first = accepted.any(1), accepted.int().argmax(1, keepdim=True)
+        found[rows[done]] = tokens.gather(1, first).squeeze(1)[done]
+        rows, used = rows[~done], used + uniform.shape[1]
+    if len(rows):
+        found[rows] = draw(law[rows].masked_fill(rejected[rows], 0.0), more(rows, used)[:, 0])
     return found
 
 
-def _accepted(law: Tensor, rejected: Tensor, side: Side) -> int:
-    allowed = law.masked_fill(rejected, 0.0)
-    if not allowed.sum() > 0:
-        raise Refusal("a step gives no probability to any token that is not suppressed; suppress fewer tokens")
-    for _ in range(PATIENCE):
-        token = int(draw(law, torch.tensor([side()])))
-        if not rejected[token]:
-            return token
-    return int(draw(allowed, torch.tensor([side()])))
+def _draws(law: Tensor, uniform: Tensor) -> Tensor:
+    """As `draw`, for several uniforms `[R, K]` of each row."""
+    cumulative = law.cumsum(-1)
+    return torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).clamp_(max=law.shape[1] - 1)
