@@ -186,17 +186,22 @@ class FolkRNN(nn.Module):
     def _stepped(self, tokens: Tensor, names: set[str]) -> dict[str, Tensor]:
         B, T = tokens.shape
         kept = {name: torch.empty(B, T, self.sites[name], device=self.device) for name in names}
-        state, stepper, t = self.initial_state(B), self.stepper(), 0
-
-        def keep(site: str, value: Tensor) -> Tensor:
-            kept[site][:, t] = value
-            return value
-
-        visitor = Visitor(names, keep)
+        state, stepper = self.initial_state(B), self.stepper()
         for t in range(T):
-            logits, state = stepper.step(tokens[:, t], state, visitor)
-            if "probs" in kept:
-                kept["probs"][:, t] = logits.softmax(-1)
+            into = {name: value[:, t] for name, value in kept.items()}
+            if "x" in into:
+                into["x"].copy_(self.one_hot(tokens[:, t]))
+            if self.cell == "lstm":
+                logits, state = stepper.step_into(tokens[:, t], state, into)
+            else:
+                keep = Visitor(
+                    into.keys() - {"x", "logits", "probs"}, lambda site, value, at=into: at[site].copy_(value)
+                )
+                logits, state = stepper.step(tokens[:, t], state, keep)
+            if "logits" in into:
+                into["logits"].copy_(logits)
+            if "probs" in into:
+                into["probs"].copy_(logits.softmax(-1))
         return kept
 
     def _reconstructed(self, tokens: Tensor, names: set[str]) -> dict[str, Tensor]:

@@ -59,8 +59,11 @@ class Product:
         self._packed = torch.ops.mkldnn._reorder_linear_weight(whole.contiguous(), None) if packs else None
 
 
-def tanh(x: Tensor) -> Tensor:
-    """Returns tanh x, by numpy where that is faster and no gradient is wanted."""
+def tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """Returns tanh x, by numpy where that is faster and no gradient is wanted; written to `out` if that is given."""
     if x.requires_grad or x.device.type != "cpu" or x.dtype != torch.float32:
-        return x.tanh()
-    return torch.from_numpy(np.tanh(x.numpy()))
+        return torch.tanh(x, out=out)
+    if out is None:
+        return torch.from_numpy(np.tanh(x.numpy()))
+    np.tanh(x.numpy(), out=out.numpy())
+    return out

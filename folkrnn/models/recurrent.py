@@ -12,6 +12,7 @@ The GRU (Lasagne's and torch's with one bias): r, u = σ(·); n = tanh(W_xn x + 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -95,6 +96,18 @@ def lstm_cell(pre: Tensor, c: Tensor, visit: Visit | None = None) -> State:
     i, f, g, o = visit("i", i.sigmoid()), visit("f", f.sigmoid()), visit("g", tanh(g)), visit("o", o.sigmoid())
     c = visit("c", torch.addcmul(f * c, i, g))
     return visit("h", o * visit("tanhc", tanh(c))), c
+
+
+def lstm_cell_into(pre: Tensor, c: Tensor, into: Mapping[str, Tensor]) -> State:
+    """Returns what `lstm_cell` does; the streams that `into` names are written to its tensors `[B, H]`."""
+    i, f, g, o = pre.chunk(4, dim=-1)
+    for name, value in zip("ifgo", (i, f, g, o), strict=True):
+        if f"{name}.pre" in into:
+            into[f"{name}.pre"].copy_(value)
+    i, f = torch.sigmoid(i, out=into.get("i")), torch.sigmoid(f, out=into.get("f"))
+    g, o = tanh(g, into.get("g")), torch.sigmoid(o, out=into.get("o"))
+    c = torch.addcmul(f * c, i, g, out=into.get("c"))
+    return torch.mul(o, tanh(c, into.get("tanhc")), out=into.get("h")), c
 
 
 def gru_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:

@@ -5,13 +5,14 @@ Shapes: B tunes, V tokens, H units, G gates.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from folkrnn.models.products import Product
-from folkrnn.models.recurrent import STREAMS, State, gru_cell, lstm_cell
+from folkrnn.models.recurrent import STREAMS, State, gru_cell, lstm_cell, lstm_cell_into
 from folkrnn.models.visits import SiteVisit, of_layer, wants
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ class Stepper:
         logits = self._read_out(after[-1][0])
         return (visit("logits", logits) if wants(visit, "logits") else logits), after
 
+    @torch.no_grad()
+    def step_into(self, tokens: Tensor, state: list[State], into: Mapping[str, Tensor]) -> tuple[Tensor, list[State]]:
+        """As `step` of an LSTM; the sites of layers that `into` names are written to its tensors `[B, H]` at once.
+
+        The state returned may share memory with them.
+        """
+        after: list[State] = []
+        for layer, before, names in zip(self._layers, state, self._names, strict=True):
+            mine = {stream: into[name] for stream, name in names.items() if name in into}
+            pre = layer.pre(after[-1][0], before[0]) if after else layer.first_pre(tokens, before[0])
+            after.append(lstm_cell_into(pre, before[1], mine))
+        return self._read_out(after[-1][0]), after
+
 
 class _Layer:
     """The products of one layer. A GRU's candidate takes its two apart, so they are not made one."""
@@ -61,10 +75,16 @@ class _Layer:
     def step(self, x: Tensor, state: State, visit: SiteVisit | None) -> State:
         if self.both is None:
             return self._driven(self.inward(x), state, visit)
-        return lstm_cell(self.both(torch.cat([x, state[0]], dim=1)), state[1], visit)
+        return lstm_cell(self.pre(x, state[0]), state[1], visit)
 
     def first_step(self, tokens: Tensor, one_hot: Tensor | None, state: State, visit: SiteVisit | None) -> State:
         return self._driven(self._lookup(tokens) if one_hot is None else self.inward(one_hot), state, visit)
+
+    def pre(self, x: Tensor, h: Tensor) -> Tensor:
+        return self.both(torch.cat([x, h], dim=1))
+
+    def first_pre(self, tokens: Tensor, h: Tensor) -> Tensor:
+        return self.recurrent(h, self._lookup(tokens))
 
     def _driven(self, drive: Tensor, state: State, visit: SiteVisit | None) -> State:
         if self.layer.cell == "lstm":

@@ -145,3 +145,14 @@ def test_a_write_by_a_visitor_of_one_site_is_that_by_a_visitor_of_all():
     plain, _ = model.stepper().step(tokens, model.initial_state(16))
     assert torch.equal(all_sites, one_site)
     assert not torch.equal(all_sites, plain)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_stream_is_the_same_to_the_bit_whatever_else_is_traced(cell):
+    torch.manual_seed(0)
+    model = FolkRNN(units=32, cell=cell).eval()
+    tokens = torch.randint(0, 137, (18, 12))
+    everything = model.trace(tokens, ["x", "l*.*", "l*.*.pre", "logits", "probs"], reconstruct=False)
+    assert set(everything) == set(model.sites)
+    for site, value in everything.items():
+        assert torch.equal(model.trace(tokens, site, reconstruct=False)[site], value)
