@@ -191,6 +191,12 @@ def varied_settings(overrides: Sequence[Mapping[str, str]]) -> list[dict[str, st
     return [{key: words.get(key, "") for key in several} for words in overrides]
 
 
+def _label(settings: Mapping[str, str]) -> str:
+    """A job by what was varied, for an axis: "cut_random fraction=0.1 seed=2"."""
+    words = [value if key == "intervention" else f"{key.rsplit('.', 1)[-1]}={value}" for key, value in settings.items()]
+    return " ".join(words)
+
+
 def compare_jobs(jobs: Sequence[Child], varied: Sequence[Mapping[str, str]]) -> Findings:
     """Returns one row per job with all its metrics, and a figure of those that analyses name first."""
     import pandas as pd
@@ -203,8 +209,9 @@ def compare_jobs(jobs: Sequence[Child], varied: Sequence[Mapping[str, str]]) -> 
         for job, settings in zip(jobs, varied, strict=True)
     ]
     table = pd.DataFrame(rows)
-    names = [name for name in dict.fromkeys(name for job in jobs for name in job.main) if name in table.columns]
-    labels = [" ".join(settings.values()) or job.name for job, settings in zip(jobs, varied, strict=True)]
+    first = dict.fromkeys(name for job in jobs for name in job.main if not name.startswith("intervention/"))
+    names = [name for name in first if name in table.columns]
+    labels = [_label(settings) or job.name for job, settings in zip(jobs, varied, strict=True)]
     shown = [name for name in names if table[name].nunique() > 1][:PANELS] or names[:PANELS]
     settings = ", ".join(varied[0])
     figures = {}

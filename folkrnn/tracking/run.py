@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from folkrnn.findings import Findings
 
 _SECONDS_BETWEEN_TRIES = 60.0
-_MAIN_EACH = 4
+_MAIN_EACH = 6
 
 MAIN = "metrics.main"
 """Tag: the metrics that analyses name first, with spaces between them; what a sweep shows of its jobs."""
@@ -130,7 +130,8 @@ class TrackedRun:
         """
         self.log_metrics({f"{name}/{quantity}": value for quantity, value in findings.metrics.items()}, step)
         if step is None:
-            self._main += [allowed_name(f"{name}/{quantity}") for quantity in list(findings.metrics)[:_MAIN_EACH]]
+            main = [quantity for quantity in findings.metrics if not quantity.endswith(("_low", "_high"))][:_MAIN_EACH]
+            self._main += [allowed_name(f"{name}/{quantity}") for quantity in main]
         suffix = "" if step is None else f"_step{step:06d}"
         for i, (label, figure) in enumerate(findings.figures.items()):
             stem = f"figures/{file_name(f'{name}_{label}')}{suffix}"
