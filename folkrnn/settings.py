@@ -46,6 +46,7 @@ _FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 _TEXT = Rule("text", lambda value: isinstance(value, str) and value != "")
 _SITES = Rule("a list of sites such as [l*.h]", lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)))
 
+
 RULES: dict[str, Rule] = {
     "seed": Rule("a whole number from 0 to 2**32 - 1", lambda value: _whole(0).holds(value) and value < 2**32),
     "sampling.tunes": _whole(1),
@@ -57,14 +58,18 @@ RULES: dict[str, Rule] = {
     "sampling.replay": _or_null(_TEXT),
     "transcription": _or_null(_TEXT),
     "cut.fraction": _or_null(_SHARE),
-    "rerun": _FLAG,
     "cut.controls": _whole(0),
+    "figures": Rule(
+        "a list such as [softmax_svd/plane=fig7]",
+        lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)),
+    ),
     "claims": _or_null(
         Rule(
             "a list of documents such as [part5,part9]",
             lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)),
         )
     ),
+    "rerun": _FLAG,
     "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
     "trainer.devices": Rule(
         "a number of devices, -1 for all, auto, or a list of indices",

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,8 @@ class Plan:
     control: Control | None
     documents: list[Document]
     """Those whose claims are judged."""
+    figures: Mapping[str, str]
+    """What figures are called in the place of their own names, by `<analysis>/<figure>`."""
     to_train: bool
 
     @property
@@ -95,7 +97,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         filing.offer(tracked, weights) if plan.to_train else filing.file_training(tracked, weights)
         observation = observe(plan, weights)
         plan.family.file_observation(tracked, observation, config.observation)
-        findings = analyse(plan.analyses, observation, tracked)
+        findings = analyse(plan.analyses, observation, tracked, names=plan.figures)
         controls = repeat(plan, observation, weights, tracked)
         verdicts = filing.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
         entries = plan.family.report_entries(tracked, observation)
@@ -135,7 +137,33 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     if agreed is not weights:
         weights, given = agreed, family.given(config, agreed.vocabulary)
     judged = [document(name) for name in chosen]
-    return Plan(config, overrides, family, corpus, weights, interventions, given, analyses, control, judged, to_train)
+    figures = figure_names(config.figures)
+    return Plan(
+        config,
+        overrides,
+        family,
+        corpus,
+        weights,
+        interventions,
+        given,
+        analyses,
+        control,
+        judged,
+        figures,
+        to_train,
+    )
+
+
+def figure_names(entries: Sequence[str]) -> dict[str, str]:
+    """Returns the name of each figure that has one of its own: {"softmax_svd/plane": "fig7"} of its entry in `figures`.
+
+    Raises Refusal for an entry that is not `<analysis>/<figure>=<name>`.
+    """
+    for entry in entries:
+        figure, _, name = entry.partition("=")
+        if "/" not in figure or not name:
+            raise Refusal(f"figures: {entry!r} must be <analysis>/<figure>=<name>, such as softmax_svd/plane=fig7")
+    return dict(entry.split("=", 1) for entry in entries)
 
 
 def check_model(config: DictConfig, weights: Weights) -> None:
@@ -200,16 +228,22 @@ def observe(plan: Plan, weights: Weights) -> Any:
 
 
 def analyse(
-    analyses: Mapping[str, Any], observation: Any, tracked: TrackedRun, prefix: str = ""
+    analyses: Mapping[str, Any],
+    observation: Any,
+    tracked: TrackedRun,
+    prefix: str = "",
+    names: Mapping[str, str] = {},
 ) -> dict[str, Findings]:
-    """Returns the findings of every analysis, filed under `prefix` and its name.
+    """Returns the findings of every analysis, filed under `prefix` and its name, figures as `names` calls them.
 
     One that fails is filed with its traceback; the others still run.
     """
     findings: dict[str, Findings] = {}
     for name, analysis in analyses.items():
         try:
-            findings[name] = analysis(observation)
+            found = analysis(observation)
+            figures = {names.get(f"{name}/{label}", label): figure for label, figure in found.figures.items()}
+            findings[name] = replace(found, figures=figures)
             tracked.log_findings(f"{prefix}{name}", findings[name])
         except Exception as error:  # whatever an analysis raises is its own; the run ends FAILED all the same
             tracked.log_failure(f"{prefix}{name}", error)
