@@ -6,6 +6,7 @@ travels with it. `mlflow.pyfunc.load_model("runs:/<run>/model").predict(...)` wr
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -87,6 +88,7 @@ def file_model(tracked: TrackedRun, place: Path) -> None:
     inputs = Schema([ColSpec(kind, name, required=name == "prime") for name, kind in types.items()])
     outputs = {"row": "long", "tune": "long", "abc": "string", "tokens": "string", "ended": "boolean"}
     signature = ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()]))
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     target = tracked.folder / PLACE
     shutil.rmtree(target, ignore_errors=True)  # of a training that was resumed
     mlflow.pyfunc.save_model(

@@ -124,7 +124,10 @@ class Keep(Callback):
             raise KeyboardInterrupt
 
     def on_save_checkpoint(self, trainer: pl.Trainer, _: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        # of a FolkRNN: a model is of no use without the meaning of its tokens
+        vocabulary = getattr(getattr(trainer.datamodule, "corpus", None), "vocabulary", None)
         checkpoint[OURS] = {
+            "vocabulary": None if vocabulary is None else list(vocabulary.tokens),
             "identity": self.identity,
             "position": list(self.position),
             "best": self.best,
