@@ -1,0 +1,38 @@
+"""Random numbers of edits: the right distribution, one stream per (seed, tune, step), the same in any company."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.stats import kstest
+
+from folkrnn.interventions.chance import normals, uniforms, uniforms_of
+from folkrnn.interventions.where import Reading, Where
+from folkrnn.vocabulary import V2
+
+
+def places(count: int) -> Where:
+    return Reading(V2).after(Reading(V2).begin(count), torch.zeros(count, dtype=torch.long))
+
+
+def test_uniforms_and_normals_are_distributed_as_such():
+    assert kstest(uniforms(places(300), 100, 1, 0).flatten().numpy(), "uniform").pvalue > 1e-3
+    assert kstest(normals(places(300), 101, 1, 0).flatten().numpy(), "norm").pvalue > 1e-3
+
+
+def test_tunes_steps_seeds_purposes_and_units_are_independent():
+    base = normals(places(200), 200, 1, 0).numpy()
+    later = places(200)
+    later = later._replace(step=later.step + 1)
+    others = [normals(places(200), 200, 2, 0), normals(places(200), 200, 1, 1), normals(later, 200, 1, 0)]
+    for other in [*(o.numpy() for o in others), np.roll(base, 1, axis=0), np.roll(base, 1, axis=1), base[:, ::-1]]:
+        assert abs(np.corrcoef(base.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(base.size)
+
+
+def test_a_row_is_the_same_in_any_company():
+    whole = uniforms(places(20), 7, 5, 3)
+    alone = uniforms_of(torch.tensor([13]), torch.tensor([0]), 7, 5, 3)
+    assert torch.equal(whole[13:14], alone)
+    few = places(20)
+    few = Where(*(part[[13, 2]] for part in few))
+    assert torch.equal(normals(few, 9, 5, 3), normals(places(20), 9, 5, 3)[[13, 2]])
