@@ -179,8 +179,10 @@ def watched(
         style.token_axis(upper, list(tokens[1 : len(own) + 1]), axis="x")
     else:
         upper.set_xlim(-0.5, len(own) - 0.5)
-    upper.set_ylim(0, 1.25)
-    upper.set_yticks([0, 0.5, 1])
+    top = max(0.05, float(own.max(initial=0.0)))
+    upper.set_ylim(0, 1.25 * top)  # room for the names above the peaks
+    if top > 0.5:
+        upper.set_yticks([0, 0.5, 1])
     upper.set_ylabel(f"p({names})")
     upper.set_xlabel("token that was written (orange: what came in the place of a suppressed one)")
     for side, frame in mean.groupby("side", sort=False):
