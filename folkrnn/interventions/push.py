@@ -133,7 +133,8 @@ def sparse(matrix: np.ndarray, n: int, residual: float) -> np.ndarray:
     from sklearn.linear_model import lasso_path
 
     target = np.eye(len(matrix))[n]
-    _, found, _ = lasso_path(matrix, target, eps=1e-5, n_alphas=100, max_iter=5000)
+    largest = np.abs(matrix[n]).max() / len(matrix)  # from here on Δh = 0
+    _, found, _ = lasso_path(matrix, target, alphas=np.geomspace(largest, 1e-5 * largest, 100), max_iter=5000)
     distance = np.linalg.norm(matrix @ found - target[:, None], axis=0)
     enough = np.flatnonzero(distance <= residual)
     if not len(enough):

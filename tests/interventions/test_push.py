@@ -1,0 +1,67 @@
+"""A push of the hidden state moves one token's value before the softmax, and no other's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_network import applied, network, play
+
+from folkrnn.interventions import composition, push
+from folkrnn.refusal import Refusal
+from folkrnn.vocabulary import V2
+
+TOKENS = torch.from_numpy(np.array(V2.encode("<s> M:4/4 K:Cmaj G A | B 2 |")))
+
+
+def wide():
+    """More units than tokens: V has full row rank."""
+    return network(units=160)
+
+
+def test_the_solution_of_least_norm_moves_one_logit_by_delta():
+    model, n = wide(), V2.index["A,"]
+    done = applied(model, push.push_hidden("A,", 1.5, "minimum_norm"))
+    moved = done.model.trace(TOKENS, "logits")["logits"] - model.trace(TOKENS, "logits")["logits"]
+    assert np.allclose(moved, 1.5 * torch.eye(137)[n], atol=1e-4)
+    assert done.accounts[0].metrics["residual"] < 1e-9
+
+
+def test_the_sparse_solution_is_within_its_residual_and_uses_fewer_units():
+    model = wide()
+    done = applied(model, push.push_hidden("A,", 1.0, residual=0.5))
+    metrics = done.accounts[0].metrics
+    moved = done.model.trace(TOKENS, "logits")["logits"] - model.trace(TOKENS, "logits")["logits"]
+    distance = (moved - torch.eye(137)[V2.index["A,"]]).norm(dim=1)
+    assert metrics["residual"] <= 0.5
+    assert np.allclose(distance, metrics["residual"], atol=1e-4)
+    assert 0 < metrics["nonzero_units"] < 160
+
+
+def test_the_push_of_least_norm_has_the_least_norm():
+    matrix = wide().softmax_weight.detach().double().numpy()
+    least = push.minimum_norm(matrix, 5)
+    silent = np.linalg.svd(matrix)[2][137:]  # directions that move no logit
+    assert np.allclose(matrix @ least, np.eye(137)[5], atol=1e-9)
+    assert np.allclose(silent @ least, 0, atol=1e-9)
+
+
+def test_a_push_beyond_the_box_is_refused_clipped_or_told():
+    model = wide()
+    with pytest.raises(Refusal, match="outside the box of ±1"):
+        applied(model, push.push_hidden("A,", 500.0, "minimum_norm", box="refuse"))
+    told = applied(model, push.push_hidden("A,", 500.0, "minimum_norm"))
+    assert told.accounts[0].metrics["inside_box"] == 0
+    clipped = applied(model, push.push_hidden("A,", 500.0, "minimum_norm", box="clip", where="recurrence"))
+    assert clipped.model.trace(TOKENS, "l3.h")["l3.h"].abs().max() == 1
+    counts = []
+    for done in (told, clipped):
+        (account,) = composition.account(done.model, done.accounts, play(done.model)[:2])
+        counts.append(account.metrics["units_outside"])
+    assert counts[0] > 0
+    assert counts[1] == 0
+
+
+def test_a_model_with_more_tokens_than_units_cannot_move_one_alone():
+    with pytest.raises(Refusal, match="raise residual"):
+        applied(network(), push.push_hidden("A,", residual=0.01))

@@ -1,0 +1,68 @@
+"""The place in a tune that schedules go by agrees with the bars of the notation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from folkrnn.interventions.where import Reading, token_ids, window
+from folkrnn.notation.bars import bars
+from folkrnn.published import TUNES
+from folkrnn.vocabulary import V2
+
+
+def places(words: list[str]) -> list[dict[str, int]]:
+    """The place after each token, `<s>` first."""
+    reading = Reading(V2)
+    where, found = reading.begin(1), []
+    for token in V2.encode(["<s>", *words]):
+        where = reading.after(where, torch.tensor([token]))
+        found.append({name: int(getattr(where, name)) for name in where._fields})
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(TUNES))
+def test_bars_count_as_in_the_notation(name):
+    words = TUNES[name].split()
+    found = places(words)
+    for number, bar in enumerate(bars(words), 1):
+        # the row before token k decides it; row 0 is <s>, so token k is decided by row k
+        assert {found[k]["bar"] for k in range(bar.start, bar.stop) if V2.types[V2.index[words[k]]] == "pitch"} == {
+            number
+        }
+
+
+def test_steps_repeats_and_distances_count_from_the_bar_line():
+    found = places("M:4/4 K:Cmaj |: C D :| |: E F | G :|".split())
+    assert [place["step"] for place in found] == list(range(13))
+    assert [place["part"] for place in found] == [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3]
+    assert [place["since"] for place in found[3:]] == [0, 1, 2, 0, 0, 1, 2, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows"),
+    [
+        ({"steps": [2, 4]}, [2, 3, 4]),
+        ({"steps": 3}, [3]),
+        ({"steps": [8, None]}, [8, 9, 10, 11, 12]),
+        ({"bars": 2}, [6, 7, 8, 9]),
+        ({"parts": [2, None], "bars": [1, 2]}, [6, 7, 8, 9]),
+        ({"after": "measure"}, [3, 6, 7, 10, 12]),
+        ({"after": ":| G"}, [6, 11, 12]),
+        ({"after": "measure", "steps": [7, 11]}, [7, 10]),
+    ],
+)
+def test_a_window_is_the_rows_where_all_of_its_limits_hold(settings, rows):
+    words = "<s> M:4/4 K:Cmaj |: C D :| |: E F | G :|".split()
+    reading, inside = Reading(V2), window(**settings).rows(V2)
+    where, found = reading.begin(2), []
+    for step, token in enumerate(V2.encode(words)):
+        where = reading.after(where, torch.tensor([token, V2.index["C"]]))
+        if inside(where)[0]:
+            found.append(step)
+    assert found == rows
+
+
+def test_tokens_are_named_by_themselves_or_by_their_type():
+    assert token_ids("measure", V2) == V2.of_type("measure")
+    assert token_ids("| mode", V2) == tuple(sorted([V2.index["|"], *V2.of_type("mode")]))
