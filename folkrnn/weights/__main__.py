@@ -79,3 +79,7 @@ def find(source: str) -> Weights:
     if path.suffix in (".tar", ".index"):
         return sources.magenta(source)
     return sources.checkpoint(source)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -5,9 +9,12 @@ from folkrnn.refusal import Refusal
 from folkrnn.weights import folder
 from folkrnn.weights.__main__ import export, find, main
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_a_folder_a_pickle_and_back_is_exact(tmp_path, capsys):
-    assert main(["export", "folkrnn", str(tmp_path / "a")]) == 0
+    command = [sys.executable, "-m", "folkrnn.weights", "export", "folkrnn", str(tmp_path / "a")]
+    assert subprocess.run(command, cwd=ROOT, check=False, timeout=300).returncode == 0
     assert main(["export", str(tmp_path / "a"), str(tmp_path / "b.pkl")]) == 0
     assert main(["export", str(tmp_path / "b.pkl"), str(tmp_path / "c")]) == 0
     assert "LSTM 3 × 512 over 137 tokens" in capsys.readouterr().out
