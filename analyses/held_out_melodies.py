@@ -54,7 +54,8 @@ class HeldOutMelodies:
         for way, hits in right.items():
             for name, count in counted.items():
                 metrics |= with_interval(f"{way}_{name}", share(hits & count, count, weights))
-            metrics[f"{way}_whole"] = float((hits | ~there).all(1).mean())
+        # a melody that comes back whole does so in both ways: what is read is then the same
+        metrics["whole_melodies"] = float((right["free"] | ~there).all(1).mean())
         table = self.by_collection(observation, chosen, right, counted)
         caption = (
             f"{len(chosen):,} held-out melodies of {data.name}, written back from μ: "
