@@ -21,6 +21,8 @@ import torch
 
 from folkrnn.melodies.random_notes import random_notes
 from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.products import Product
+from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.observation.latents import BATCH
 
 
@@ -34,19 +36,27 @@ def encode(model: MusicVAE, classes: np.ndarray) -> torch.Tensor:
 
 
 def products(model: MusicVAE, melodies: int, steps: int) -> None:
-    """The matrix products of encoding `melodies` melodies of `steps` steps, in batches of the same size."""
+    """The matrix products of encoding `melodies` melodies of `steps` steps, in batches of the same size.
+
+    They go through weights packed once for the processor (`folkrnn.models.products`), which plain products do not.
+    """
+    layers = [(part.units, Product([part.weight_ih]), Product([part.weight_hh])) for part in parts_of(model)]
     for start in range(0, melodies, BATCH):
         count = min(BATCH, melodies - start)
-        x = torch.zeros(count * steps, model.sizes.depth)
-        for layer in model.encoder.layers:
-            for part in (layer.fw, layer.bw):
-                torch.nn.functional.linear(x, part.weight_ih)
-                h, weight = torch.zeros(count, part.units), part.weight_hh
-                for _ in range(steps):
-                    torch.nn.functional.linear(h, weight)
-            x = torch.zeros(count * steps, 2 * layer.units)
+        for place, (units, inputs, recurrent) in enumerate(layers):
+            width = model.sizes.depth if place < 2 else 2 * layers[place - 2][0]
+            inputs(torch.zeros(count * steps, width))
+            h = torch.zeros(count, units)
+            for _ in range(steps):
+                recurrent(h)
+        code = torch.zeros(count, model.encoder.mu.in_features)
         for head in (model.encoder.mu, model.encoder.sigma):
-            head(x[:count])
+            head(code)
+
+
+def parts_of(model: MusicVAE) -> list[RecurrentLayer]:
+    """Returns both directions of each layer of the encoder, from the first layer up."""
+    return [part for layer in model.encoder.layers for part in (layer.fw, layer.bw)]
 
 
 def seconds(work: Callable[[], object]) -> float:
