@@ -143,7 +143,25 @@ def test_training_from_scratch_leaves_weights_checkpoints_and_curves(tmp_path, c
     assert client.get_metric_history(only.info.run_id, "activations/l3.h/sparsity")
     folder = next(tmp_path.glob("runs/*/report.html")).parent
     assert {p.name for p in (folder / "checkpoints").glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
-    run(tmp_path, "weights=checkpoint", f"weights.path={folder / 'weights'}", "analysis=none", "sampling.tunes=2")
+    told = [row.split(",") for row in (folder / "weights/curve.csv").read_text().splitlines()[2:]]
+    assert {name for name, *_ in told} >= {"training", "validation", "baseline/uniform", "baseline/5gram"}
+    assert [float(nats) for name, _, nats in told if name == "validation"][-1] == pytest.approx(
+        curves[-1].value, rel=1e-4
+    )
+    again = ("weights=checkpoint", f"weights.path={folder / 'weights'}", "sampling.tunes=2", "sampling.max_tokens=40")
+    run(tmp_path / "again", *again, "analysis=[training_curve,activations]", "control=shuffled")
+    folder = next(tmp_path.glob("again/runs/*/report.html")).parent
+    numbers = json.loads((folder / "metrics.json").read_text())
+    assert numbers["training_curve/best_validation"] == pytest.approx(min(point.value for point in curves), rel=1e-4)
+    assert "control/activations/near_zero_share" in numbers
+    assert "control/training_curve/best_validation" not in numbers
+    assert (folder / "claims.csv").read_text().startswith("id,source,scope,statement,published,value")
+
+
+def test_a_control_that_would_change_nothing_is_refused(tmp_path):
+    done = run(tmp_path, "analysis=vocabulary", "control=shuffled", expect=2)
+    assert "control=shuffled" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_two_processes_train_as_one_run_to_nearly_the_same_loss(tmp_path, corpus):
