@@ -333,3 +333,18 @@ def test_logging_a_batch_takes_a_fraction_of_a_second(store, tmp_path):
         for step in range(20):
             run.log_metrics({f"m{i}": i for i in range(90)}, step)
         assert (time.perf_counter() - began) / 20 < 0.5
+
+
+def test_a_page_is_filed_whole(store, tmp_path):
+    with start_run(store, "a", tmp_path / "r") as run:
+        run.log_findings("effect", Findings(pages={"before after": "<!doctype html><p>tunes"}))
+    assert content(store, run.run_id, "pages/effect_before_after.html", tmp_path) == b"<!doctype html><p>tunes"
+
+
+def test_a_run_names_what_its_analyses_name_first(store, tmp_path):
+    metrics = {"kept": 0.5, "kept_low": 0.4, "kept_high": 0.6} | {f"more{k}": float(k) for k in range(9)}
+    with start_run(store, "a", tmp_path / "r") as run:
+        run.log_findings("effect", Findings(metrics=metrics))
+        run.log_findings("curve", Findings(metrics={"loss": 1.0}), step=3)
+    named = store.client.get_run(run.run_id).data.tags["metrics.main"].split()
+    assert named == ["effect/kept", *[f"effect/more{k}" for k in range(5)]]
