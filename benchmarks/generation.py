@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from measuring import CLOCKS, BareProducts, options, time_interleaved
+from measuring import BareProducts, options, time_interleaved
 from threadpoolctl import threadpool_limits
 
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
@@ -27,6 +27,7 @@ from folkrnn.vocabulary import V2
 from folkrnn.weights.sources import pretrained
 
 GENERATOR, VISITED, PRODUCTS = "generator", "generator with a visitor of l3.h", "bare matrix products"
+NUMPY = "numpy sampler, one at a time"
 
 
 def live_batches(tunes: Sequence[Transcription], live: int) -> list[int]:
@@ -68,16 +69,15 @@ def numpy_sampler(model: FolkRNN, tunes: int, seed: int) -> int:
     return tokens
 
 
-def best_numpy_rate(model: FolkRNN, threads: int, rounds: int, clock: str) -> tuple[float, int]:
-    """Returns tokens per second of the numpy sampler, the best of some rounds, and the number of threads for that."""
-    best = (0.0, 1)
-    for count in sorted({1, threads}):
+def best_threads(model: FolkRNN, threads: int) -> int:
+    """Returns the number of threads with which the numpy sampler is fastest: more of them can be much slower."""
+    found = {}
+    for count in {1, threads}:
         with threadpool_limits(count):
-            for seed in range(rounds):
-                began = CLOCKS[clock]()
-                tokens = numpy_sampler(model, 1, seed)
-                best = max(best, (tokens / (CLOCKS[clock]() - began), count))
-    return best
+            began = time.perf_counter()
+            numpy_sampler(model, 1, 1)
+            found[count] = time.perf_counter() - began
+    return min(found, key=found.get)
 
 
 def full_batch(stepper: Stepper, rows: int, steps: int) -> None:
@@ -104,19 +104,28 @@ def main() -> None:
     tokens, sizes = sum(len(t.ids) - 1 for t in tunes), live_batches(tunes, chosen.live)
     products = BareProducts(model, max(sizes))
     visitor = Visitor({"l3.h"}, lambda site, value: value)
+    pinned = best_threads(model, chosen.threads)
+    sampled = numpy_sampler(model, 1, 1)
+
+    def one_by_one() -> None:
+        with threadpool_limits(pinned):
+            numpy_sampler(model, 1, 1)
+
     times = time_interleaved(
         {
             GENERATOR: lambda: generate(model, V2, sampling, seed=1),
             VISITED: lambda: generate(model, V2, sampling, seed=1, visit=visitor),
             PRODUCTS: lambda: [products.step(size) for size in sizes],
+            NUMPY: one_by_one,
         },
         chosen.rounds,
         chosen.clock,
     )
-    numpy_rate, numpy_threads = best_numpy_rate(model, chosen.threads, chosen.rounds, chosen.clock)
+    counts = dict.fromkeys((GENERATOR, VISITED, PRODUCTS), tokens) | {NUMPY: sampled}
+    numpy_rate = sampled / times.median(NUMPY)
     print(f"{chosen.tunes} tunes, {tokens:,} tokens, {len(sizes)} steps, {chosen.threads} threads; first: {took:.1f} s")
-    print(times.rates(tokens, "tokens"))
-    print(f"{'numpy sampler, the best of its rounds':36} {numpy_rate:10,.0f} tokens/s ({numpy_threads} threads)")
+    print(times.rates(counts, "tokens"))
+    print(f"numpy is fastest with {pinned} of its threads")
     print(f"generator ÷ numpy sampler            {tokens / times.median(GENERATOR) / numpy_rate:.1f}")
     print(f"generator ÷ limit (bare products)    {times.ratio(PRODUCTS, GENERATOR)}")
     print(f"with a visitor ÷ without             {times.ratio(GENERATOR, VISITED)}")
