@@ -16,7 +16,6 @@ from folkrnn.sampling import Sampling, generate
 from folkrnn.vocabulary import V2
 from folkrnn.weights import lasagne
 from folkrnn.weights.downloads import SOURCES
-from folkrnn.weights.losses import by_epoch
 
 PLACE = cache_folder() / "downloads" / SOURCES["folkrnn_v2"].file
 
@@ -76,7 +75,7 @@ def test_its_activations_are_as_sparse_as_part_5_says(seen):
 
 def test_its_losses_are_inside_the_pickle(v2):
     assert v2.curve is not None
-    assert len(v2.curve.training) == 35_100
-    assert len(by_epoch(v2.curve)) == 100
-    # at first a batch of some 172 tokens costs ln 137 each; a hundred epochs later about one nat
-    assert v2.curve.training[0, 1] > 4 * v2.curve.training[-1000:, 1].mean()
+    assert v2.curve.updates_per_epoch == 351
+    # tunes have 170.6 tokens on average; unigrams cost 3.2 nats each (facts sheet sections 4.2 and 2.6)
+    assert v2.curve.training[-1000:, 1].mean() / 170.6 < 1.6
+    assert v2.curve.validation[-1, 1] / 170.6 < 1.6
