@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 
 from folkrnn import style
-from folkrnn.claims import Verdict, circumstances, document, judge, table
-from folkrnn.claims.judge import FAILS, HOLDS, OPEN, STATED_FOR
-from folkrnn.claims.judge import published as printed
+from folkrnn import verdicts as verdicts_of
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.summary import GATES, Summary
 from folkrnn.refusal import Refusal
@@ -28,10 +26,10 @@ from folkrnn.weights.losses import by_epoch
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.claims import Document
+    from folkrnn.claims import Verdict
     from folkrnn.datasets.corpus import Corpus
     from folkrnn.datasets.melodies import MelodyCorpus
-    from folkrnn.tracking.report import JudgedClaim, Tune
+    from folkrnn.tracking.report import Tune
     from folkrnn.training.fit import Fitted
 
     Data = Corpus | MelodyCorpus
@@ -186,47 +184,6 @@ def draw_summary(summary: Summary) -> object:
     return drawing
 
 
-def file_claims(
-    tracked: TrackedRun,
-    config: DictConfig,
-    documents: Sequence[Document],
-    weights: Weights,
-    corpus: Data,
-    findings: Mapping[str, Findings],
-    controls: Mapping[str, Findings],
-) -> list[Verdict]:
-    """Judges the claims of the documents, files `claims.csv` and how many hold, and returns the verdicts.
-
-    Where the run names no documents, only the claims that its analyses can answer under its settings are kept.
-    """
-    from omegaconf import OmegaConf
-
-    found = tracked.metrics | lists_of(findings)
-    control = {
-        name.removeprefix("control/"): value for name, value in tracked.metrics.items() if name.startswith("control/")
-    }
-    failed = [failure.split(":", 1)[0] for failure in tracked.failures]
-    plain = OmegaConf.to_container(config, resolve=True)
-    here = circumstances(plain, weights, len(corpus) + sum(corpus.rejections.values()), findings, failed)
-    claims = [claim for document in documents for claim in document.claims]
-    if config.claims is None:
-        claims = [claim for claim in claims if here.ran.issuperset(claim.analyses)]
-    verdicts = judge(claims, found, control | lists_of(controls), here)
-    if config.claims is None:
-        verdicts = [verdict for verdict in verdicts if not verdict.why.startswith(STATED_FOR)]
-    if verdicts:
-        tracked.log_text(table(verdicts).to_csv(index=False), "claims.csv")
-        names = {HOLDS: "hold", FAILS: "do_not_hold", OPEN: "not_judged"}
-        statuses = [verdict.status for verdict in verdicts]
-        tracked.log_metrics({f"claims/{name}": statuses.count(status) for status, name in names.items()})
-    return verdicts
-
-
-def lists_of(findings: Mapping[str, Findings]) -> dict[str, list[str]]:
-    """Returns the lists of all findings by `<analysis>/<quantity>`."""
-    return {f"{name}/{key}": items for name, found in findings.items() for key, items in found.lists.items()}
-
-
 def file_report(
     tracked: TrackedRun,
     overrides: Sequence[str],
@@ -250,64 +207,14 @@ def file_report(
     }
     sections = [Section(name, found) for name, found in findings.items()]
     if controls:
-        sections.append(Section("control", beside(findings, controls), _CONTROL))
-    claims = [shown_claim(verdict) for verdict in verdicts]
+        sections.append(Section("control", verdicts_of.beside(findings, controls), _CONTROL))
+    claims = [verdicts_of.shown_claim(verdict) for verdict in verdicts]
     command = " ".join(["python run.py", *map(shlex.quote, overrides)])
     report = Report(tracked.name, facts, entries, sections, claims, command=command, warnings=tracked.failures)
     write_report(tracked.folder / REPORT, report)
     tracked.log_file(tracked.folder / REPORT)
     first = f"\n\n```\n{entries[0].abc}```" if entries and entries[0].abc else ""
     tracked.describe(f"`{command}`{first}")
-
-
-def beside(findings: Mapping[str, Findings], controls: Mapping[str, Findings]) -> Findings:
-    """Returns a table of every number that the model and its control have in common."""
-    rows = [
-        (f"{name}/{key}", findings[name].metrics[key], value)
-        for name, found in controls.items()
-        if name in findings
-        for key, value in found.metrics.items()
-        if key in findings[name].metrics and not key.endswith(("_low", "_high"))
-    ]
-    return Findings(tables={"model_and_control": pd.DataFrame(rows, columns=["quantity", "model", "control"])})
-
-
-def shown_claim(verdict: Verdict) -> JudgedClaim:
-    """Returns a verdict as the report shows it."""
-    from folkrnn.tracking.report import JudgedClaim, number
-
-    claim, interval = verdict.claim, ""
-    if verdict.low is not None and verdict.high is not None:
-        interval = f"{number(verdict.low)} to {number(verdict.high)}"
-    title = document(claim.source).title
-    words = [_words(value) for value in (printed(claim), verdict.value)]
-    control = _words(verdict.control)
-    criterion = claim.criterion.text
-    return JudgedClaim(
-        claim.id,
-        title,
-        claim.statement,
-        *words,
-        interval,
-        control,
-        criterion,
-        verdict.status,
-        verdict.why,
-        verdict.beside,
-    )
-
-
-def _words(value: object) -> object:
-    """A list as the words in it, the first dozen; anything else as it is."""
-    if not isinstance(value, list | tuple):
-        return value
-    return " ".join(map(str, value[:12])) + (" …" if len(value) > 12 else "") if value else "none"
-
-
-def claims_in_a_line(metrics: Mapping[str, float]) -> list[str]:
-    """Returns one line on the claims that were judged, or none where there were none."""
-    hold, fail, open_ = (int(metrics.get(f"claims/{name}", 0)) for name in ("hold", "do_not_hold", "not_judged"))
-    return [f"claims   {hold} of {hold + fail} hold, {open_} not judged"] if hold + fail + open_ else []
 
 
 def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, Findings], seconds: float) -> None:
@@ -328,7 +235,7 @@ def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, 
         console.print(f"[red]failed:[/red] {failure}", highlight=False)
     lines = [
         f"model    {weights.model.shape} from {weights.source}",
-        *claims_in_a_line(tracked.metrics),
+        *verdicts_of.in_a_line(tracked.metrics),
         f"results  {tracked.folder}",
         f"report   {tracked.folder / REPORT}",
         f"MLflow   {tracked.link}",

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from folkrnn import filing
+from folkrnn import verdicts as verdicts_of
 from folkrnn.build import build
 from folkrnn.claims import document, documents
 from folkrnn.digest import digest
@@ -99,7 +100,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         plan.family.file_observation(tracked, observation, config.observation)
         findings = analyse(plan.analyses, observation, tracked, names=plan.figures)
         controls = repeat(plan, observation, weights, tracked)
-        verdicts = filing.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
+        verdicts = verdicts_of.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
         entries = plan.family.report_entries(tracked, observation)
         filing.file_report(tracked, overrides, weights, plan.corpus, config.seed, entries, findings, controls, verdicts)
         failed = bool(tracked.failures)

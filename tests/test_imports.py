@@ -34,6 +34,7 @@ ORDER = (
     "training",
     "tracking",
     "build",
+    "verdicts",
     "filing",
     "families",
     "settings",
