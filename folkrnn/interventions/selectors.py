@@ -5,33 +5,23 @@ Statistics are measured on tunes that the unchanged model wrote or reads (`Setti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import torch
 
 from folkrnn import spectra
-from folkrnn.datasets.batches import pad
-from folkrnn.interventions.edited import base_of
 from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.layers import Layers, check_layer, layers_named, layers_of
+from folkrnn.interventions.statistics import STATISTICS, score
 from folkrnn.interventions.where import token_ids
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal, did_you_mean
 
 Units = dict[int, np.ndarray]
 """Layer to units, ascending."""
-
-Layers = tuple[int, ...] | None
-"""None: the top one; empty: all."""
-
-STATISTICS = ("period", "norm", "mean", "largest", "variance", "token")
-"""Share of power around a period; norm of the column by which it is read; mean, largest |h|; variance of h; correlation
-with the type of the next token."""
-
-BATCH = 16
 
 
 class Selector(Protocol):
@@ -135,7 +125,7 @@ class Ranked:
         token_ids(self.token, setting.vocabulary)
 
     def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
-        scores = score(self, model, setting)
+        scores = score(self, layers_of(self.layers, model), model, setting)
         signed = {layer: -values if self.smallest else values for layer, values in scores.items()}
         units = self._among(signed)
         return Chosen(units, score_table(scores, units))
@@ -224,7 +214,7 @@ def selector(
     """Returns the selector that settings describe: `select` is one of SELECTS."""
     if select not in SELECTS:
         raise Refusal(f"select={select}: no such way{did_you_mean(select, SELECTS)}; there are {', '.join(SELECTS)}")
-    layers = _layers(layer)
+    layers = layers_named(layer)
     periodic = Ranked(
         "period", layers, fraction, count, threshold, False, jointly, period, half_width, dc, token, tunes
     )
@@ -261,75 +251,6 @@ _RANDOM_UNITS = 6
 """Keeps the choice of random units apart from other uses of the seed."""
 
 
-def score(rule: Ranked, model: FolkRNN, setting: Setting) -> dict[int, np.ndarray]:
-    """Returns the statistic of every unit, `[H]` per layer; a unit that it says nothing about has 0."""
-    layers = layers_of(rule.layers, model)
-    if rule.by == "norm":
-        return {layer: _column_norms(model, layer) for layer in layers}
-    sums: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
-    steps: list[int] = []
-    wanted = token_ids(rule.token, setting.vocabulary)
-    for ids, streams in read(model, setting.control()[: rule.tunes], [f"l{layer}.h" for layer in layers]):
-        steps.append(len(ids) - 1)
-        for layer in layers:
-            sums[layer].append(_statistic(rule, streams[f"l{layer}.h"], np.isin(ids[1:], wanted)))
-    if not steps:
-        raise Refusal("there are no tunes to measure units on")
-    weights = np.array(steps, float)[:, None]
-    return {layer: _over_tunes(rule.by, np.stack(found), weights) for layer, found in sums.items()}
-
-
-def _statistic(rule: Ranked, h: np.ndarray, event: np.ndarray) -> np.ndarray:
-    """The statistic of one tune: `[H]`; for those that need moments over all tunes, the moments `[H, M]`."""
-    if rule.by == "period":
-        return spectra.band_share(spectra.power(h, dc=rule.dc), len(h), rule.period, rule.half_width)
-    if rule.by == "largest":
-        return np.abs(h).max(0)
-    if rule.by == "mean":
-        return np.abs(h).mean(0)
-    h = h.astype(np.float64)
-    both = (h * event[:, None]).mean(0)
-    return np.stack([h.mean(0), (h**2).mean(0), both, np.full(len(both), event.mean())], axis=-1)
-
-
-def _over_tunes(by: str, found: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Statistics of all tunes `[N, H(, M)]` in one: the mean over tunes (of shares), over steps, or the largest."""
-    if by == "period":
-        known = np.isfinite(found)
-        return np.where(known, found, 0).sum(0) / np.maximum(1, known.sum(0))
-    if by == "largest":
-        return found.max(0)
-    if by == "mean":
-        return (found * weights).sum(0) / weights.sum()
-    mean, square, both, rate = ((found * weights[..., None]).sum(0) / weights.sum()).T
-    variance = np.maximum(0, square - mean**2)
-    if by == "variance":
-        return variance
-    scale = np.sqrt(variance * rate * (1 - rate))
-    return np.abs(both - mean * rate) / np.where(scale > 0, scale, 1) * (scale > 0)
-
-
-def _column_norms(model: FolkRNN, layer: int) -> np.ndarray:
-    """The norm of the column of the softmax layer, or of the next layer's input matrix, by which a unit is read."""
-    top = layer == len(model.layers)
-    weight = model.softmax_weight if top else model.layers[layer].weight_ih
-    return weight.detach().double().norm(dim=0).cpu().numpy()
-
-
-@torch.no_grad()
-def read(
-    model: FolkRNN, tunes: Sequence[np.ndarray], sites: Sequence[str]
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Yields (token ids `[N]`, streams `[N − 1, units]`) of every tune, read by the model without edits."""
-    plain = base_of(model)
-    for start in range(0, len(tunes), BATCH):
-        some = list(tunes[start : start + BATCH])
-        inputs, _ = pad(some, 0)
-        streams = {name: value.cpu().numpy() for name, value in plain.trace(inputs.to(plain.device), sites).items()}
-        for row, ids in enumerate(some):
-            yield ids, {name: value[row, : len(ids) - 1] for name, value in streams.items()}
-
-
 def score_table(scores: Mapping[int, np.ndarray], units: Units) -> pd.DataFrame:
     """Returns one row per unit: layer, unit, score, and whether it was chosen."""
     parts = [
@@ -346,20 +267,6 @@ def score_table(scores: Mapping[int, np.ndarray], units: Units) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def layers_of(layers: Layers, model: Any) -> tuple[int, ...]:
-    """Returns the layers meant, from 1; raises Refusal for one that the model lacks."""
-    if layers is None:
-        return (len(model.layers),)
-    for layer in layers:
-        check_layer(layer, model)
-    return layers or tuple(range(1, len(model.layers) + 1))
-
-
-def check_layer(layer: int, model: Any) -> None:
-    if not 1 <= layer <= len(model.layers):
-        raise Refusal(f"layer {layer} does not exist; this model has layers 1 to {len(model.layers)}")
-
-
 def check_size(fraction: float | None, count: int | None, model: Any) -> None:
     """Raises Refusal for a share outside 0 to 1, a number outside 0 to H, or both at once."""
     if fraction is not None and count is not None:
@@ -373,17 +280,6 @@ def check_size(fraction: float | None, count: int | None, model: Any) -> None:
 def size_of(fraction: float | None, count: int | None, units: int) -> int:
     """Returns how many of `units` a share or number means: 20, 27, 33 % of 512 are 102, 138, 169."""
     return round(fraction * units) if count is None else count
-
-
-def _layers(layer: int | str | Sequence[int] | None) -> Layers:
-    if layer is None:
-        return None
-    if layer == "all":
-        return ()
-    numbers = [layer] if isinstance(layer, int) else layer
-    if isinstance(numbers, str) or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
-        raise Refusal(f"layer={layer} is no layer; write a number from 1, a list of numbers, or all")
-    return tuple(numbers) or None
 
 
 def _drawn(sizes: Mapping[int, int], units: int, rng: np.random.Generator) -> Units:

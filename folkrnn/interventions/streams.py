@@ -20,7 +20,8 @@ from folkrnn import sites as grammar
 from folkrnn.interventions.chance import normals
 from folkrnn.interventions.edited import OUT, Edited, Moment, Playable, base_of, with_edits
 from folkrnn.interventions.intervention import Account, Setting
-from folkrnn.interventions.selectors import Chosen, Selector, read, selector
+from folkrnn.interventions.selectors import Chosen, Selector, selector
+from folkrnn.interventions.statistics import read
 from folkrnn.interventions.where import ALWAYS, Window, window
 from folkrnn.interventions.writes import Make, Write
 from folkrnn.models.folkrnn import FolkRNN

@@ -1,0 +1,37 @@
+"""Which layers an intervention means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from folkrnn.refusal import Refusal
+
+Layers = tuple[int, ...] | None
+"""None: the top one; empty: all. Layers count from 1."""
+
+
+def layers_of(layers: Layers, model: Any) -> tuple[int, ...]:
+    """Returns the layers meant, from 1; raises Refusal for one that the model lacks."""
+    if layers is None:
+        return (len(model.layers),)
+    for layer in layers:
+        check_layer(layer, model)
+    return layers or tuple(range(1, len(model.layers) + 1))
+
+
+def check_layer(layer: int, model: Any) -> None:
+    if not 1 <= layer <= len(model.layers):
+        raise Refusal(f"layer {layer} does not exist; this model has layers 1 to {len(model.layers)}")
+
+
+def layers_named(layer: int | str | Sequence[int] | None) -> Layers:
+    """Returns the layers that a setting names: a number from 1, a list of them, or "all"."""
+    if layer is None:
+        return None
+    if layer == "all":
+        return ()
+    numbers = [layer] if isinstance(layer, int) else layer
+    if isinstance(numbers, str) or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
+        raise Refusal(f"layer={layer} is no layer; write a number from 1, a list of numbers, or all")
+    return tuple(numbers) or None
