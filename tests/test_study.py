@@ -190,7 +190,8 @@ def test_a_sweep_is_one_parent_with_its_jobs_below(tmp_path):
 def test_a_musicvae_is_encoded_looked_into_and_filed(tmp_path, test_data):
     place = test_data / "magenta_parity/cat-mel_2bar_tiny/cat-mel_2bar_tiny.tar"
     sizes = ["model.encoder=[64]", "model.decoder=[48,48]", "model.z_size=32"]
-    words = ["model=musicvae_2bar", *sizes, f"weights.path={place}", "dataset=random_notes", "dataset.count=300"]
+    weights = ["weights=magenta", f"weights.path={place}"]
+    words = ["model=musicvae_2bar", *sizes, *weights, "dataset=random_notes", "dataset.count=300"]
     run(tmp_path, *words)
     _, (only,) = runs(tmp_path)
     assert only.info.status == "FINISHED"
