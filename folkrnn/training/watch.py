@@ -10,11 +10,11 @@ from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.module import TuneBatches
+from folkrnn.models.ngram import baselines
 from folkrnn.notation.bars import share_of_full_bars
 from folkrnn.notation.score import to_abc
 from folkrnn.observation.summary import Summary, summarise
 from folkrnn.sampling import Sampling, generate
-from folkrnn.models.ngram import baselines
 
 WATCHED = 64
 """Validation tunes whose activations are summarised."""

@@ -7,10 +7,10 @@ import pytest
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.families import split
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.ngram import baselines
 from folkrnn.notation.abc import read_abc
 from folkrnn.training.fit import TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
-from folkrnn.models.ngram import baselines
 from folkrnn.training.pace import time_left
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.training.watch import Watch
