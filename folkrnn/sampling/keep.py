@@ -6,9 +6,12 @@ of device, version of torch, and the source of the models and of the sampling. I
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +45,7 @@ def kept(
     key = key_of(weights, vocabulary, sampling, seed, replay, device)
     arrays = stored_arrays(key)
     if arrays is not None:
-        (cache_folder() / f"{key}.npz").touch()
+        _used_now(cache_folder() / f"{key}.npz")
         return _unpacked(arrays)
     made = generate()
     store_arrays(key, _packed(made))
@@ -104,6 +107,12 @@ def _unpacked(arrays: dict[str, np.ndarray]) -> list[Transcription]:
     ]
 
 
+def _used_now(entry: Path) -> None:
+    """Notes the time, by which entries are forgotten; a cache that cannot be written forgets none."""
+    with contextlib.suppress(OSError):  # nor is an entry made here that another process has just removed
+        os.utime(entry)
+
+
 def _forget() -> None:
     """Removes the entries not used for longest beyond MOST."""
     entries = []
@@ -113,4 +122,5 @@ def _forget() -> None:
         except FileNotFoundError:  # another process was faster
             continue
     for _, path in sorted(entries)[:-MOST]:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -66,6 +66,16 @@ def test_whatever_determines_the_tunes_makes_another_entry(tunes, other):
         kept(refuse, **other)
 
 
+def test_an_entry_whose_time_cannot_be_written_is_read_all_the_same(tunes, monkeypatch):
+    kept(lambda: tunes)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(keep.os, "utime", refused)
+    assert len(kept(refuse)) == 3
+
+
 def test_a_torn_entry_is_made_anew(tunes, cache):
     kept(lambda: tunes)
     (entry,) = cache.glob("control-*.npz")
