@@ -136,7 +136,7 @@ class Edited:
         def edited(site: str, value: Tensor) -> Tensor:
             if site == "logits" and OUT in self._at:
                 h = moment.seen[self._top]
-                changed = self._apply(OUT, h, moment)
+                changed = moment.seen[OUT] = self._apply(OUT, h, moment)
                 value = value if changed is h else read_out(changed)
             if site in self._at:
                 # sigmoids of what lies apart in memory round differently: a row must not depend on who is edited

@@ -3,7 +3,7 @@
 Wanted is Δh with V Δh = e_n: adding δ Δh to h then adds δ before the softmax to token n and nothing to the others.
 `minimum_norm` is the solution of least L2 norm, pinv(V) e_n. `sparse` minimises ½ ‖V Δh − e_n‖² + λ ‖Δh‖₁ (LASSO), with
 λ the largest that leaves a residual below `residual`; as in the paper the box |δ Δh| ≤ 1 takes no part in solving, and
-is checked afterwards.
+is checked afterwards. Temperature acts before, as in `displacement`: at T, what is added to h is T δ Δh.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class PushHidden:
         (n,) = setting.vocabulary.encode([self.token])
         push = minimum_norm(matrix, n) if self.method == "minimum_norm" else sparse(matrix, n, self.residual)
         target = np.eye(len(matrix))[n]
-        step = self.delta * push
+        step = self.delta * setting.temperature * push  # δ counts after the temperature has divided
         metrics = {
             "delta": self.delta,
             "nonzero_units": float(np.count_nonzero(push)),
@@ -91,7 +91,7 @@ class PushHidden:
         account = Account("", metrics, {"units": table})
         if self.delta == 0:
             return model, account
-        added = torch.from_numpy(step).to(base.softmax_weight.dtype).to(base.device) * setting.temperature
+        added = torch.from_numpy(step).to(base.softmax_weight.dtype).to(base.device)
 
         def pushed(h: Tensor, moment: Moment) -> Tensor:
             return (h + added).clamp(-1, 1) if self.box == "clip" else h + added

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.edited import Moment, Playable, base_of, with_base, with_edits
+from folkrnn.interventions.edited import OUT, Moment, Playable, base_of, with_base, with_edits
 from folkrnn.interventions.intervention import Account, Setting
 from folkrnn.interventions.where import ALWAYS, Window, window
 from folkrnn.interventions.writes import Write
@@ -156,7 +156,7 @@ def _with_softmax(model: Playable, weight: Tensor, bias: Tensor | None, when: Wi
     top, product = f"l{len(base.layers)}.h", Product([weight], bias)
 
     def make(logits: Tensor, moment: Moment) -> Tensor:
-        return logits + product(moment.seen[top])
+        return logits + product(moment.seen.get(OUT, moment.seen[top]))  # what the softmax layer was given
 
     write = Write("", "logits", make, when.rows(setting.vocabulary, base.device), looks_at=frozenset({top}))
     return with_edits(model, setting.vocabulary, [write])

@@ -7,6 +7,7 @@ as the softmax layer alone sees it.
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -66,9 +67,14 @@ class WriteStream:
             raise Refusal(f"how={self.how}: streams can be written by {', '.join(get_args(How))}")
         if not np.isfinite(self.value) or (self.how == "noise" and self.value < 0):
             raise Refusal(f"value is {self.value:g}; it must be finite, and for noise not below 0")
-        self._places(model)
+        places = self._places(model)
         if self.select is not None:
             self.select.check(model, setting)
+            if bare := [site.name for site in places if not _layer(site.name, model)]:
+                raise Refusal(
+                    f"{bare[0]} has no units of a layer to select; name places in it instead, as in {bare[0]}[0,1], "
+                    "and leave select, units and fraction null"
+                )
         if self.how == "patch" and self.transcription is not None:
             _ids(self.transcription, setting)
         self.window.check(setting.vocabulary, setting.max_tokens)
@@ -235,8 +241,9 @@ def _selector(
         return None
     if select is None:
         select = "indices" if units is not None else "random"
-    layers = sorted({int(name[1]) for name in _listed(sites) if name[:1] == "l" and name[1:2].isdigit()})
-    return selector(select, units=units, fraction=fraction, **({"layer": layers or "all"} | choice))
+    named = [re.match(r"l(\d+)\.", name) for name in _listed(sites)]
+    layers = sorted({int(match[1]) for match in named if match}) if all(named) else "all"
+    return selector(select, units=units, fraction=fraction, **({"layer": layers} | choice))
 
 
 def _listed(sites: str | list[str]) -> tuple[str, ...]:

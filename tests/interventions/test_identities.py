@@ -144,6 +144,22 @@ def test_a_truncation_within_a_window_of_all_steps_is_that_of_the_parameters():
     assert ids(play(always)) == ids(play(edited)) != ids(play(model))
 
 
+def test_a_scaled_softmax_layer_reads_the_units_that_are_left_within_a_window_too():
+    model, tokens = network(), torch.tensor([V2.encode(["<s>", "M:4/4", "K:Cmaj", "G", "A", "|", "B", "2", "|"])])
+    units = {"units": [0, 5, 7]}
+    always = applied(model, cut(**units), softmax.scale_softmax(0.3)).model
+    edited = applied(model, cut(**units, steps=[0, None]), softmax.scale_softmax(0.3, steps=[0, None])).model
+    wanted = always.trace(tokens, "logits")["logits"]
+    assert torch.allclose(edited.trace(tokens, "logits")["logits"], wanted, atol=2e-4)
+
+
+def test_units_are_selected_in_every_layer_that_the_sites_name():
+    chosen = streams.clamp(["l1.h", "l*.c", "out"], 0.0, fraction=0.5)
+    (account,) = applied(network(), chosen).accounts
+    counts = account.tables["units"].groupby("site")["unit"].count().to_dict()
+    assert counts == {"l1.h": 16, "l1.c": 16, "l2.c": 16, "l3.c": 16, "out": 16}
+
+
 @pytest.mark.parametrize("site", ["l1.h", "l2.c", "l3.h", "l*.o.pre", "out", "logits"])
 def test_patching_a_tune_into_itself_changes_nothing(site):
     model = network()

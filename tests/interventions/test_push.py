@@ -27,6 +27,17 @@ def test_the_solution_of_least_norm_moves_one_logit_by_delta():
     assert done.accounts[0].metrics["residual"] < 1e-9
 
 
+def test_at_another_temperature_delta_is_what_the_divided_value_gains_and_the_box_is_that_of_what_is_added():
+    model, n = wide(), V2.index["A,"]
+    done = applied(model, push.push_hidden("A,", 1.5, "minimum_norm"), temperature=2.0)
+    moved = done.model.trace(TOKENS, "logits")["logits"] - model.trace(TOKENS, "logits")["logits"]
+    assert np.allclose(moved / 2.0, 1.5 * torch.eye(137)[n], atol=1e-4)
+    (account,) = done.accounts
+    assert account.metrics["largest_entry"] == pytest.approx(account.tables["units"]["push"].abs().max())
+    cold = applied(model, push.push_hidden("A,", 1.5, "minimum_norm"))
+    assert account.metrics["largest_entry"] == pytest.approx(2 * cold.accounts[0].metrics["largest_entry"])
+
+
 def test_the_sparse_solution_is_within_its_residual_and_uses_fewer_units():
     model = wide()
     done = applied(model, push.push_hidden("A,", 1.0, residual=0.5))

@@ -55,6 +55,7 @@ BAD = [
     (lambda: streams.clamp("l3.h", "mean", add=True), "adds a number"),
     (lambda: streams.clamp("l3.h", unist=3), "did you mean units"),
     (lambda: streams.noise(deviation=-1.0), "not below 0"),
+    (lambda: streams.noise(["l3.h", "logits"], fraction=0.1), "logits has no units of a layer"),
     (lambda: streams.patch("l3.h", "no tune at all"), "no"),
     (lambda: push.push_hidden("Q"), "'Q'"),
     (lambda: push.push_hidden("A,", residual=2.0), "between 0 and 1"),
