@@ -195,7 +195,8 @@ def _half(name: str, ability: str, curve: Curve, key: str) -> dict[str, Any]:
         "half_dose": value,
         "low": float(low),
         "high": float(high),
-        "reached": float((samples < np.inf).mean()),
+        # NaN where half was lost before the first dose
+        "reached": float(((samples != np.inf) & np.isfinite(curve.samples[ability]).any(1)).mean()),
     }
 
 
@@ -213,6 +214,9 @@ def _caption(halves: pd.DataFrame, key: str, curves: Mapping[str, Curve]) -> str
     told = []
     for row in halves.to_dict("records"):
         who = f"{row['series']}: " if row["series"] else ""
+        if np.isnan(row["half_dose"]):
+            told.append(f"{who}of {row['ability']} less than half is left at the first dose, or nothing is known")
+            continue
         if not np.isfinite(row["half_dose"]):
             told.append(f"{who}{row['ability']} is not half lost within these doses")
             continue

@@ -91,6 +91,14 @@ def test_the_planted_half_doses_are_found():
     assert "not half lost within these doses" in found.figures["dose_response"].caption
 
 
+def test_what_is_more_than_half_lost_at_every_dose_counts_as_lost():
+    jobs = [job(tunes(0.3, 1.0), noise__deviation=dose) for dose in ("0.1", "0.2")]
+    found = compare(jobs, np.random.default_rng(0))
+    assert found.metrics["counting_half_lost"] == 1
+    assert "counting_half_dose" not in found.metrics
+    assert "of counting less than half is left at the first dose" in found.figures["dose_response"].caption.lower()
+
+
 def test_seeds_are_taken_together_and_interventions_apart():
     jobs = [
         job(tunes(level, 1.0), intervention=name, cut__fraction=dose, seed=seed)
