@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from folkrnn.models.products import tanh
+from folkrnn.models.products import sigmoid, tanh
 from folkrnn.models.visits import Visit
 
 Cell = Literal["lstm", "gru"]
@@ -90,10 +90,10 @@ def lstm_cell(pre: Tensor, c: Tensor, visit: Visit | None = None) -> State:
     """Returns (h, c) `[B, H]` from pre-activations `[B, 4H]` and the c before."""
     i, f, g, o = pre.chunk(4, dim=-1)
     if visit is None:
-        c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), tanh(g))
-        return o.sigmoid() * tanh(c), c
+        c = torch.addcmul(sigmoid(f) * c, sigmoid(i), tanh(g))
+        return sigmoid(o) * tanh(c), c
     i, f, g, o = (visit(f"{name}.pre", value) for name, value in zip("ifgo", (i, f, g, o), strict=True))
-    i, f, g, o = visit("i", i.sigmoid()), visit("f", f.sigmoid()), visit("g", tanh(g)), visit("o", o.sigmoid())
+    i, f, g, o = visit("i", sigmoid(i)), visit("f", sigmoid(f)), visit("g", tanh(g)), visit("o", sigmoid(o))
     c = visit("c", torch.addcmul(f * c, i, g))
     return visit("h", o * visit("tanhc", tanh(c))), c
 
@@ -104,8 +104,8 @@ def lstm_cell_into(pre: Tensor, c: Tensor, into: Mapping[str, Tensor]) -> State:
     for name, value in zip("ifgo", (i, f, g, o), strict=True):
         if f"{name}.pre" in into:
             into[f"{name}.pre"].copy_(value)
-    i, f = torch.sigmoid(i, out=into.get("i")), torch.sigmoid(f, out=into.get("f"))
-    g, o = tanh(g, into.get("g")), torch.sigmoid(o, out=into.get("o"))
+    i, f = sigmoid(i, into.get("i")), sigmoid(f, into.get("f"))
+    g, o = tanh(g, into.get("g")), sigmoid(o, into.get("o"))
     c = torch.addcmul(f * c, i, g, out=into.get("c"))
     return torch.mul(o, tanh(c, into.get("tanhc")), out=into.get("h")), c
 
@@ -120,8 +120,8 @@ def gru_cell(drive: Tensor, recurrent: Tensor, h: Tensor, visit: Visit | None = 
     seen = visit or _unchanged
     xr, xu, xn = drive.chunk(3, dim=-1)
     hr, hu, hn = recurrent.chunk(3, dim=-1)
-    r = seen("r", seen("r.pre", xr + hr).sigmoid())
-    u = seen("u", seen("u.pre", xu + hu).sigmoid())
+    r = seen("r", sigmoid(seen("r.pre", xr + hr)))
+    u = seen("u", sigmoid(seen("u.pre", xu + hu)))
     n = seen("n", tanh(seen("n.pre", xn + r * hn)))
     return (seen("h", (1 - u) * n + u * h),)
 
