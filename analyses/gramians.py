@@ -115,8 +115,7 @@ class Gramians:
         """Returns the means over tunes as metrics, with their intervals where there are several tunes."""
         found: dict[str, float] = {}
         for row in population[~population["quantity"].isin(ONLY_IN_TABLES)].itertuples(index=False):
-            if np.isfinite(row.mean):
-                found |= with_interval(f"{row.site}/{row.quantity}", (row.mean, row.low, row.high))
+            found |= with_interval(f"{row.site}/{row.quantity}", (row.mean, row.low, row.high))
         return found
 
     def gather(self, observation: Observation, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

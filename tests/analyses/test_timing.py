@@ -78,8 +78,8 @@ def test_over_many_tunes_no_unit_responds_to_tokens_shifted_round():
     torch.manual_seed(4)
     model = FolkRNN(units=16, layers=1).eval()
     observation = Observation(model, V2, generate(model, V2, Sampling(tunes=60, max_tokens=80), 3))
-    found = Timing(event="duration")(observation).metrics
-    assert found["l1.h/responding"] > 0.5
+    found = Timing(event="measure", threshold=0.15)(observation).metrics
+    assert found["l1.h/responding"] > 0
     assert found["l1.h/responding_control"] == 0
 
 
