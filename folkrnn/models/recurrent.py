@@ -76,7 +76,7 @@ class RecurrentLayer(nn.Module):
         if self.cell == "gru":
             return _gru_streams(drive, recurrent, h)
         pre = dict(zip(GATES["lstm"], (drive + recurrent).chunk(4, dim=-1), strict=True))
-        gates = {name: pre[name].tanh() if name == "g" else pre[name].sigmoid() for name in pre}
+        gates = {name: pre[name].tanh() if name == "g" else sigmoid(pre[name]) for name in pre}
         c = _scan(gates["f"], gates["i"] * gates["g"], state[1])
         return {f"{name}.pre": value for name, value in pre.items()} | gates | {"c": c, "tanhc": c.tanh(), "h": h}
 
@@ -134,7 +134,7 @@ def _gru_streams(drive: Tensor, recurrent: Tensor, h: Tensor) -> dict[str, Tenso
     xr, xu, xn = drive.chunk(3, dim=-1)
     hr, hu, hn = recurrent.chunk(3, dim=-1)
     pre = {"r.pre": xr + hr, "u.pre": xu + hu}
-    r, u = pre["r.pre"].sigmoid(), pre["u.pre"].sigmoid()
+    r, u = sigmoid(pre["r.pre"]), sigmoid(pre["u.pre"])
     pre["n.pre"] = xn + r * hn
     return pre | {"r": r, "u": u, "n": pre["n.pre"].tanh(), "h": h}
 

@@ -1,7 +1,7 @@
 """The tunes of a control, kept on disk: the jobs of a sweep differ in their interventions and share what comes before.
 
 An entry is named by everything that determines it: weights, vocabulary, settings of sampling, seed, replayed tune, kind
-of device, version of torch, and the source of the models and of the sampling. It is written whole or not at all.
+of device, versions of torch and numpy, and the source of the models and of the sampling. It is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def key_of(
         "replay": None if replay is None else [int(i) for i in replay],
         "device": torch.device(device).type,
         "torch": torch.__version__,
+        "numpy": np.__version__,
     }
     return "control-" + cache_key([("about", json.dumps(about, sort_keys=True))], folkrnn.models, folkrnn.sampling)
 
