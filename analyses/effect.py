@@ -231,7 +231,7 @@ class Effect:
 
 
 def pairs_of(observation: Observation, control: Observation, apart: np.ndarray, number: int) -> list[side_by_side.Pair]:
-    """Returns the first `number` tunes before and after; replays of one tune are shown before only once."""
+    """Returns the first `number` tunes before and after, each with the index of the first token that differs."""
     pairs = []
     for k in range(min(number, len(observation.transcriptions))):
         before, after = (o.transcriptions[k].tokens(o.vocabulary) for o in (control, observation))

@@ -139,7 +139,7 @@ class Edited:
                 changed = moment.seen[OUT] = self._apply(OUT, h, moment)
                 value = value if changed is h else read_out(changed)
             if site in self._at:
-                # sigmoids of what lies apart in memory round differently: a row must not depend on who is edited
+                # what lies apart in memory may round differently: a row must not depend on who is edited
                 value = self._apply(site, value.contiguous(), moment)
             if site in self._wanted:
                 moment.seen[site] = value

@@ -1,7 +1,8 @@
 """The tunes of a control, kept on disk: the jobs of a sweep differ in their interventions and share what comes before.
 
 An entry is named by everything that determines it: weights, vocabulary, settings of sampling, seed, replayed tune, kind
-of device, versions of torch and numpy, and the source of the models and of the sampling. It is written whole or not at all.
+of device, versions of torch and numpy, and the source of the models and of the sampling. It is written whole or not at
+all.
 """
 
 from __future__ import annotations
