@@ -97,11 +97,10 @@ class _LiveBatch:
         logits, self.state = self.stepper.step(self.last.to(self.model.device), self.state, self.visit)
         law = probabilities(logits[: len(slots)], self.sampling.temperature)
         chosen = draw(law, torch.from_numpy(self.uniform[slots, step]))
-        if isinstance(self.model, Edited):
-            chosen = self._redrawn(law, chosen)
-        if len(self.prime):
-            given = step < len(self.prime)
-            chosen[torch.from_numpy(given)] = torch.from_numpy(self.prime[step[given]])
+        given = step < len(self.prime)
+        if isinstance(self.model, Edited) and not given.all():
+            chosen = self._redrawn(law, chosen, torch.from_numpy(given))
+        chosen[torch.from_numpy(given)] = torch.from_numpy(self.prime[step[given]])
         self.last[: len(slots)] = chosen
         tokens = chosen.numpy()
         self.ids[slots, step + 1] = tokens
@@ -111,11 +110,12 @@ class _LiveBatch:
         if done.any():
             self._replace(np.flatnonzero(done))
 
-    def _redrawn(self, law: Tensor, chosen: Tensor) -> Tensor:
-        """Draws again what is not accepted, from side streams of (tune, step)."""
+    def _redrawn(self, law: Tensor, chosen: Tensor, given: Tensor) -> Tensor:
+        """Draws again what is not accepted, from side streams of (tune, step); a token that is given is none of it."""
         rejected = self.model.rejected(self.state)
         if rejected is None:
             return chosen
+        rejected = rejected[: len(given)] & ~given.unsqueeze(1).to(rejected.device)
         tune, step = torch.from_numpy(self.number[self.slots]), torch.from_numpy(self.length[self.slots])
         return redraw(law, chosen, rejected, side_streams(self.seed, tune, step))
 
