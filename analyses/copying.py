@@ -20,8 +20,8 @@ import pandas as pd
 
 from analyses.drawings import copying as draw
 from analyses.measures.intervals import mean_interval, with_interval
-from analyses.measures.library import Library, bars_of, body, numbered_bars
 from analyses.measures.ngram_index import WORD
+from analyses.measures.tune_index import Library, bars_of, body, numbered_bars
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal

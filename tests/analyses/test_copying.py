@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from analyses.copying import Copying
-from analyses.measures.library import Library, bar_counts, bars_of, body
 from analyses.measures.ngram_index import NgramIndex
+from analyses.measures.tune_index import Library, bar_counts, bars_of, body
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
