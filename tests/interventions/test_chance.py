@@ -17,7 +17,16 @@ def places(count: int) -> Where:
 
 def test_uniforms_and_normals_are_distributed_as_such():
     assert kstest(uniforms(places(300), 100, 1, 0).flatten().numpy(), "uniform").pvalue > 1e-3
-    assert kstest(normals(places(300), 101, 1, 0).flatten().numpy(), "norm").pvalue > 1e-3
+    assert kstest(normals(places(1000), 1001, 1, 0).flatten().numpy(), "norm").pvalue > 1e-3
+
+
+def test_normals_have_the_moments_of_a_normal_law_and_tails():
+    drawn = normals(places(2000), 1000, 4, 0).double()
+    n = drawn.numel()
+    assert abs(float(drawn.mean())) < 4 / np.sqrt(n)
+    assert abs(float(drawn.square().mean()) - 1) < 4 * np.sqrt(2 / n)
+    assert abs(float((drawn**4).mean()) - 3) < 4 * np.sqrt(96 / n)
+    assert 4 < float(drawn.abs().max()) < 4.4
 
 
 def test_tunes_steps_seeds_purposes_and_units_are_independent():
