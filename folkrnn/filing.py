@@ -53,15 +53,26 @@ def results_folder(runs: Path, digest: str, resume: bool) -> Path:
     With `resume` it is the latest one, whose training was cut off. Raises Refusal where such a training is there and is
     not to be resumed, and where there is none to resume.
     """
-    places = [runs / digest, *(runs / f"{digest}-{n}" for n in range(2, 10_000))]
-    free = next(k for k, place in enumerate(places) if not place.exists())
-    latest = places[max(0, free - 1)]
-    unfinished = (latest / "checkpoints" / "last.ckpt").is_file() and not (latest / REPORT).is_file()
+    latest, free = _places(runs, digest)
+    unfinished = is_unfinished(runs, digest)
     if resume and not unfinished:
         raise Refusal(f"trainer.resume=true, but there is no unfinished training of this configuration ({latest})")
     if unfinished and not resume:
         raise Refusal(f"{latest} holds an unfinished training of this configuration; go on with trainer.resume=true")
-    return latest if resume else places[free]
+    return latest if resume else free
+
+
+def is_unfinished(runs: Path, digest: str) -> bool:
+    """Whether the latest run of this digest has a training that was cut off, or was cut off after its training."""
+    latest, _ = _places(runs, digest)
+    return (latest / "checkpoints" / "last.ckpt").is_file() and not (latest / REPORT).is_file()
+
+
+def _places(runs: Path, digest: str) -> tuple[Path, Path]:
+    """The folder of the latest run of a digest (or where the first would be), and that for another."""
+    places = [runs / digest, *(runs / f"{digest}-{n}" for n in range(2, 10_000))]
+    free = next(k for k, place in enumerate(places) if not place.exists())
+    return places[max(0, free - 1)], places[free]
 
 
 @contextmanager
@@ -239,6 +250,7 @@ def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, 
         f"results  {tracked.folder}",
         f"report   {tracked.folder / REPORT}",
         f"MLflow   {tracked.link}",
+        *([f"missing  the store lacks part of this run: {tracked.upload_command}"] if tracked.upload_command else []),
         f"time     {seconds:.0f} s",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)

@@ -24,7 +24,8 @@ from folkrnn.interventions import composition
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
 from folkrnn.sweep import parent
-from folkrnn.tracking import TrackedRun, open_store, start_run
+from folkrnn.tracking import TrackedRun, check_store, open_store, start_run
+from folkrnn.training import processes
 from folkrnn.weights.folder import Weights
 from folkrnn.weights.sources import scratch
 
@@ -75,11 +76,33 @@ class Plan:
 def run(config: DictConfig, overrides: list[str]) -> int:
     """Does what `config` describes and files it; returns the exit status (1 if an analysis failed)."""
     began = time.monotonic()
+    home = REPOSITORY / (config.tracking.folder or "")
+    check_store(config.tracking.uri, home)
     plan = prepare(config, overrides)
     if CHECKPOINTS in os.environ:
         plan.family.fit(config, plan.weights, plan.corpus, Path(os.environ[CHECKPOINTS]), None)
         return 0
-    home = REPOSITORY / (config.tracking.folder or "")
+    if processes.group().rank > 0:
+        return follow(plan)
+    if plan.to_train and processes.restarted():
+        config.trainer.resume = config.trainer.resume or filing.is_unfinished(home / "runs", plan.digest)
+    with processes.leading(plan.to_train) as tell:
+        return lead(plan, home, began, tell)
+
+
+def follow(plan: Plan) -> int:
+    """Trains along with the process that torchrun or SLURM started first, and makes no run of its own."""
+    told = processes.hear() if plan.to_train else None
+    if told is None:
+        return int(plan.to_train)
+    plan.config.trainer.resume = told["resume"]
+    plan.family.fit(plan.config, plan.weights, plan.corpus, Path(told["checkpoints"]), None)
+    return 0
+
+
+def lead(plan: Plan, home: Path, began: float, tell: Callable[[dict[str, Any]], None]) -> int:
+    """Makes the run; `tell` is for the other processes of its training. Returns the exit status."""
+    config, overrides = plan.config, plan.overrides
     store = open_store(config.tracking.uri, config.tracking.experiment, home)
     with start_run(
         store,
@@ -93,7 +116,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
     ) as tracked:
         card = plan.family.dataset_card(plan.corpus)
         filing.file_inputs(tracked, config, plan.corpus, card, "training" if plan.to_train else "reference")
-        weights = train(plan, tracked) if plan.to_train else plan.weights
+        weights = train(plan, tracked, tell) if plan.to_train else plan.weights
         filing.file_weights(tracked, weights)
         filing.offer(tracked, weights) if plan.to_train else filing.file_training(tracked, weights)
         observation = observe(plan, weights)
@@ -210,9 +233,10 @@ def controls_of(analysis: Any) -> Sequence[str]:
     return getattr(analysis, "repeated_on", ("untrained", "shuffled"))
 
 
-def train(plan: Plan, tracked: TrackedRun) -> Weights:
-    """Returns the weights of the best validation epoch."""
+def train(plan: Plan, tracked: TrackedRun, tell: Callable[[dict[str, Any]], None]) -> Weights:
+    """Returns the weights of the best validation epoch; `tell` says to other processes what they share in."""
     checkpoints = tracked.folder / "checkpoints"
+    tell({"checkpoints": str(checkpoints), "resume": plan.config.trainer.resume})
     os.environ[CHECKPOINTS] = str(checkpoints)  # for the processes that Lightning may start
     try:
         fitted = plan.family.fit(plan.config, plan.weights, plan.corpus, checkpoints, tracked)

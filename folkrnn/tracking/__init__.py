@@ -12,7 +12,8 @@
         print(run.link)
 
 Importing this does not import mlflow: `open_store` does. `folkrnn.tracking.lightning.RunLogger(run)` takes the curves
-of a Lightning training; `python -m folkrnn.tracking upload FOLDER` sends what a dead server missed.
+of a Lightning training; `python -m folkrnn.tracking upload FOLDER` sends what a dead server missed, and `… serve` runs
+a server with PostgreSQL on this computer.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from folkrnn.tracking.parents import (
     start_parent,
 )
 from folkrnn.tracking.run import TrackedRun
-from folkrnn.tracking.store import DEFAULT_URI, Store, open_store
+from folkrnn.tracking.store import DEFAULT_URI, Store, check_store, open_store
 from folkrnn.tracking.upload import pending, upload
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Child",
     "Store",
     "TrackedRun",
+    "check_store",
     "child_arrays",
     "children",
     "finish_parent",

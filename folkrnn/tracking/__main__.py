@@ -1,25 +1,52 @@
-"""`python -m folkrnn.tracking upload FOLDER…`: send to the store what it missed of runs, or copy them to another."""
+"""A tracking server of one's own, and sending to a store what it missed of runs."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from folkrnn.refusal import Refusal
+from folkrnn.tracking.serve import FOLDER, PORT, serve
 from folkrnn.tracking.upload import upload
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Uploads each folder named; returns 1 if one could not be."""
+    """Does what the words say; returns 1 if something was refused."""
+    options = _parser().parse_args(arguments)
+    if options.action == "upload":
+        return _upload(options.folders, options.to)
+    try:
+        serve(options.folder, options.port, options.options, options.upgrade, say=_say)
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m folkrnn.tracking", description=__doc__)
-    parser.add_argument("action", choices=["upload"])
-    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="results folder of a run")
-    parser.add_argument("--to", metavar="URI", help="another store, where the runs are begun anew with all they have")
-    options = parser.parse_args(arguments)
+    actions = parser.add_subparsers(dest="action", required=True)
+    sending = actions.add_parser("upload", help="send to the store what it missed of runs, or copy them to another")
+    sending.add_argument("folders", nargs="+", metavar="FOLDER", help="results folder of a run")
+    sending.add_argument("--to", metavar="URI", help="another store, where the runs are begun anew with all they have")
+    serving = actions.add_parser("serve", help="run MLflow with PostgreSQL on this computer, until Ctrl-C")
+    serving.add_argument("--folder", type=Path, default=FOLDER, help=f"where everything is kept (default: {FOLDER})")
+    serving.add_argument("--port", type=int, help=f"default: {PORT}, or a free one where that is taken; 0: a free one")
+    serving.add_argument("--upgrade", action="store_true", help="bring the tables to the installed version of MLflow")
+    serving.add_argument("options", nargs="*", metavar="-- OPTION", help="options for `mlflow server`, after --")
+    return parser
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _upload(folders: list[str], to: str | None) -> int:
     failed = False
-    for folder in options.folders:
+    for folder in folders:
         try:
-            print(f"{folder}: sent {upload(folder, options.to)} entries")
+            print(f"{folder}: sent {upload(folder, to)} entries")
         except Refusal as refusal:
             print(refusal, file=sys.stderr)
             failed = True

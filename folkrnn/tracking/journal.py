@@ -2,7 +2,8 @@
 
 A results folder holds the files of the run and, in `.tracking/`, `run.json` (which run, in which store),
 `entries.jsonl` (what was logged, in order) and `sent` (how many of these the store has). If the store goes away, the
-run goes on and `upload` sends the rest later. Entries say what to do in plain JSON, and doing one twice does no harm.
+run goes on and `upload` sends the rest later. Entries say what to do in plain JSON (`entries.py` does it), and doing
+one twice does no harm. Who writes to a journal holds its lock; reading changes nothing.
 """
 
 from __future__ import annotations
@@ -13,29 +14,25 @@ import shlex
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.views import show_side_by_side
+from folkrnn.tracking.entries import Entry, insist, perform
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-Entry = dict[str, Any]
-
 MARKER = "UPLOAD_PENDING.txt"
 """Stands in a results folder while the store lacks something of it, and says how to send it."""
-
-_PARAMS_AT_ONCE = 100
-_METRICS_AT_ONCE = 1000
 
 
 class Journal:
     """The entries of one run, on disk; each is numbered, from 1."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the journal in the results folder `folder`, or an empty one; drops a line that a crash cut short.
+        """Opens the journal in the results folder `folder`, or an empty one; a line that a crash cut short is no entry.
 
         Raises Refusal where it is damaged.
         """
@@ -43,12 +40,13 @@ class Journal:
         self._inside = folder / ".tracking"
         self._inside.mkdir(parents=True, exist_ok=True)
         self.about: dict[str, str] = {}
-        """The run: `uri`, `experiment`, `root` (repository), `run_id`, `name`; empty where none was begun."""
+        """The run: `uri`, `experiment`, `root` (repository), `run_id`, `name`, `began`; empty where there is none."""
         self.pending: deque[Entry] = deque()
         """What the store lacks, in order."""
         self.params: dict[str, str] = {}
         """The parameters logged so far; MLflow lets nobody change them."""
         self.written = self.sent = 0
+        self._whole = 0  # bytes of whole lines
         try:
             self._read()
         except ValueError as error:
@@ -75,13 +73,16 @@ class Journal:
         """Adds an entry. Raises Refusal where there is no room for it."""
         path = self._inside / "entries.jsonl"
         entry = {"number": self.written + 1, **entry}
-        before = path.stat().st_size if path.exists() else 0
+        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        if path.exists() and path.stat().st_size > self._whole:
+            os.truncate(path, self._whole)
         try:
             with path.open("ab") as file:
-                file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+                file.write(line)
         except OSError as error:
-            os.truncate(path, before)
+            os.truncate(path, self._whole)
             raise _no_room(path, error) from error
+        self._whole += len(line)
         self._remember(entry)
 
     def _remember(self, entry: Entry) -> None:
@@ -99,7 +100,7 @@ class Journal:
         """Sends what was not sent yet, in order; errors of the store end it, what was sent before them stays sent."""
         while self.pending:
             try:
-                perform(client, self.about["run_id"], self.folder, self.pending[0])
+                insist(lambda: perform(client, self.about["run_id"], self.folder, self.pending[0]))
             except Exception as error:
                 if is_rejection(error):
                     self._mark_sent()  # the store will never take it: it must not stand in the way of the rest
@@ -115,7 +116,7 @@ class Journal:
             f"{len(self.pending)} of {self.written} entries of this run are not in the tracking store "
             f"{self.about['uri']} yet.\nReason: {reason}\n"
             "Nothing is lost: the files are here. Send the rest with\n\n"
-            f"    python -m folkrnn.tracking upload {shlex.quote(str(self.folder))}\n"
+            f"    {upload_command(self.folder)}\n"
         )
         write_whole(self.folder / MARKER, text.encode())
 
@@ -126,11 +127,40 @@ class Journal:
         path = self._inside / "entries.jsonl"
         if not path.exists():
             return []
-        whole = path.read_bytes()
-        kept = whole[: whole.rfind(b"\n") + 1]
-        if len(kept) < len(whole):
-            write_whole(path, kept)
-        return kept.decode().split("\n")[:-1]
+        content = path.read_bytes()
+        self._whole = content.rfind(b"\n") + 1
+        return content[: self._whole].decode().split("\n")[:-1]
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Holds the lock of the journal in `folder`, which is made where it is new.
+
+    Raises Refusal where another process holds it, or where nothing can be written.
+    """
+    from filelock import FileLock, Timeout
+
+    inside = folder / ".tracking"
+    try:
+        inside.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(inside / "lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise Refusal(
+            f"the run in {folder} is still being written: it sends by itself what the store lacks, at the latest when "
+            "it ends"
+        ) from error
+    except OSError as error:
+        raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def upload_command(folder: Path) -> str:
+    """What to type for the store to get what it lacks of the run in `folder`."""
+    return f"python -m folkrnn.tracking upload {shlex.quote(str(folder))}"
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -171,80 +201,3 @@ def is_trouble(error: BaseException) -> bool:
     from sqlalchemy.exc import SQLAlchemyError
 
     return isinstance(error, (MlflowException, SQLAlchemyError, OSError))
-
-
-def perform(client: MlflowClient, run_id: str, folder: Path, entry: Entry) -> None:
-    """Does in the store what one entry says."""
-    match entry["kind"]:
-        case "params":
-            _log_params(client, run_id, entry["params"])
-        case "tags":
-            _log_tags(client, run_id, entry["tags"])
-        case "metrics":
-            _log_metrics(client, run_id, entry["metrics"])
-        case "file":
-            place = os.path.dirname(entry["path"])  # noqa: PTH120 - "" for the root, where Path says "."
-            client.log_artifact(run_id, str(folder / entry["path"]), place or None)
-        case "image":
-            _log_image(client, run_id, folder, entry)
-        case "dataset":
-            _log_dataset(client, run_id, entry)
-        case "view":
-            show_side_by_side(client, client.get_run(run_id).info.experiment_id, entry["images"])
-        case "status":
-            _set_status(client, run_id, entry)
-        case kind:
-            raise ValueError(f"unknown kind of entry: {kind}")
-
-
-def _log_params(client: MlflowClient, run_id: str, params: dict[str, str]) -> None:
-    from mlflow.entities import Param
-
-    rows = [Param(key, value) for key, value in params.items()]
-    for i in range(0, len(rows), _PARAMS_AT_ONCE):
-        client.log_batch(run_id, params=rows[i : i + _PARAMS_AT_ONCE])
-
-
-def _log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    rows = [RunTag(key, value) for key, value in tags.items()]
-    for i in range(0, len(rows), _PARAMS_AT_ONCE):
-        client.log_batch(run_id, tags=rows[i : i + _PARAMS_AT_ONCE])
-
-
-def _log_metrics(client: MlflowClient, run_id: str, metrics: list[tuple[str, float, int, int]]) -> None:
-    from mlflow.entities import Metric
-
-    rows = [Metric(*metric) for metric in metrics]
-    for i in range(0, len(rows), _METRICS_AT_ONCE):
-        client.log_batch(run_id, metrics=rows[i : i + _METRICS_AT_ONCE])
-
-
-def _log_image(client: MlflowClient, run_id: str, folder: Path, entry: Entry) -> None:
-    import PIL.Image
-
-    with PIL.Image.open(folder / entry["path"]) as image:
-        client.log_image(
-            run_id, image.convert("RGB"), key=entry["key"], step=entry["step"], timestamp=entry["timestamp"]
-        )
-
-
-def _log_dataset(client: MlflowClient, run_id: str, entry: Entry) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    dataset = Dataset(
-        name=entry["name"],
-        digest=entry["digest"],
-        source_type="local",
-        source=json.dumps({"uri": entry["source"]}),
-        profile=json.dumps(entry["profile"], ensure_ascii=False),
-    )
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", entry["context"])])])
-
-
-def _set_status(client: MlflowClient, run_id: str, entry: Entry) -> None:
-    if entry["status"] == "RUNNING":
-        client.update_run(run_id, status="RUNNING")
-        return
-    client.set_terminated(run_id, status=entry["status"], end_time=entry["time"])

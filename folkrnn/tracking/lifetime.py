@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.journal import Journal, in_one_line, now
+from folkrnn.tracking.journal import Journal, in_one_line, now, writing
 from folkrnn.tracking.process import is_gone, process_tags
 from folkrnn.tracking.provenance import provenance_tags
 from folkrnn.tracking.run import TrackedRun
 from folkrnn.tracking.store import Store
 from folkrnn.tracking.upload import enter
+from folkrnn.training.preemption import Requeued
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,21 @@ def start_run(
     """Runs the block as the run `name`, with its results in `folder`; the final status is always written.
 
     FINISHED; FAILED after an exception (its traceback becomes `traceback.txt`) or if a part was reported with
-    `log_failure`; KILLED after Ctrl-C or SIGTERM. Exceptions go on to the caller. `parent` is the run id of a sweep.
+    `log_failure`; KILLED after Ctrl-C or SIGTERM; SCHEDULED where the job went back into a queue. Exceptions go on to the caller. `parent` is the run id of a sweep.
     With `vector`, figures are also written as `.svg`, with the data behind them as `.csv`. With `resume`, the run
     begun in `folder` is continued under its id, or begun anew with all it had where `store` has not got it. Raises
     Refusal where `folder` holds a run already and is not to be resumed, where that run still runs, or where the store
     takes no run.
     """
     every = {**provenance_tags(store.folder, overrides, device), **(tags or {}), **process_tags()}
-    run = _begin(store, name, Path(folder).absolute(), parent, every, resume)
-    run.vector = vector
+    folder = Path(folder).absolute()
+    with writing(folder):
+        run = _begin(store, name, folder, parent, every, resume)
+        run.vector = vector
+        yield from _to_its_end(run)
+
+
+def _to_its_end(run: TrackedRun) -> Iterator[TrackedRun]:
     try:
         with _signals_as_exceptions():
             yield run
@@ -55,7 +62,7 @@ def start_run(
         with _undisturbed():
             _finish_after(run, status, reason)
         if status == "KILLED" and isinstance(error, SystemExit):
-            raise _as_signalled(reason) from error
+            raise _as_signalled(reason, error) from error
         raise
     with _undisturbed():
         run.finish("FAILED" if run.failures else "FINISHED", "; ".join(run.failures))
@@ -81,30 +88,32 @@ def ending(error: BaseException) -> tuple[str, str]:
     """Returns the final status of a run that ends with `error`, and the reason in one line."""
     if isinstance(error, KeyboardInterrupt):
         return "KILLED", _CTRL_C
+    if isinstance(error, Requeued):
+        return "SCHEDULED", "preempted; the job is back in the queue"
     if not isinstance(error, SystemExit):
         return "FAILED", in_one_line(error)
     if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
         return "KILLED", _CTRL_C
-    if type(error) is not SystemExit or (isinstance(error.code, int) and error.code > 128):
+    if type(error) is not SystemExit or error.code == 128 + signal.SIGTERM:
         return "KILLED", _SIGTERM  # Lightning's SIGTERMException carries no code
+    if isinstance(error.code, int) and error.code > 128:
+        return "KILLED", f"ended by signal {error.code - 128}"
     if error.code in (None, 0):
         return "FINISHED", ""
     return "FAILED", f"exit code {error.code}"
 
 
-def _as_signalled(reason: str) -> BaseException:
+def _as_signalled(reason: str, error: SystemExit) -> BaseException:
     """What a signal leaves a run with, whatever library caught it first: exit codes tell sweeps why a job ended."""
-    return KeyboardInterrupt() if reason == _CTRL_C else SystemExit(128 + signal.SIGTERM)
+    if reason == _CTRL_C:
+        return KeyboardInterrupt()
+    return SystemExit(error.code if isinstance(error.code, int) and error.code > 128 else 128 + signal.SIGTERM)
 
 
 def _begin(
     store: Store, name: str, folder: Path, parent: str | None, tags: Mapping[str, Any], resume: bool
 ) -> TrackedRun:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        journal = Journal(folder)
-    except OSError as error:
-        raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
+    journal = Journal(folder)
     if journal.about and not resume:
         raise Refusal(f"{folder} holds the run {journal.about['name']!r} already: resume it, or choose another folder")
     if parent:

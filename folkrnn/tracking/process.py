@@ -12,16 +12,27 @@ from pathlib import Path
 
 def process_tags() -> dict[str, str]:
     """Tags that identify this process without naming the computer: a digest of it, the process id and its start."""
-    return {"process.host": _host(), "process.id": str(os.getpid()), "process.start": _start(os.getpid()) or "unknown"}
+    tags = {"process.host": _host(), "process.id": str(os.getpid()), "process.start": _start(os.getpid()) or "unknown"}
+    return tags | ({"process.job": _job()} if _job() else {})
 
 
 def is_gone(tags: Mapping[str, str]) -> bool:
     """Whether the process in `tags` ran on this computer and no longer does; False where that cannot be known."""
+    job, _, attempt = tags.get("process.job", "").partition(" ")
+    mine, _, now = _job().partition(" ")
+    if job and job == mine and attempt != now:
+        return True  # SLURM starts a job again, perhaps on another computer, only once it has ended
     if tags.get("process.host") != _host() or tags.get("process.start", "unknown") == "unknown":
         return False
     if os.name == "nt":
         return False
     return _start(int(tags["process.id"])) != tags["process.start"]
+
+
+def _job() -> str:
+    """The number of this SLURM job and how often it was started again; empty where it is none."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    return f"{job} {os.environ.get('SLURM_RESTART_COUNT', '0')}" if job else ""
 
 
 def _host() -> str:

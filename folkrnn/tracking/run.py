@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import journal as journals
+from folkrnn.tracking.entries import ENDED, Entry, insist, perform
 from folkrnn.tracking.figures import drawn_data, gif, png, svg
-from folkrnn.tracking.journal import Entry, Journal, in_one_line, now, write_whole
+from folkrnn.tracking.journal import Journal, in_one_line, now, upload_command, write_whole
 from folkrnn.tracking.names import TAG_LENGTH, allowed_name, file_name, flatten
-from folkrnn.tracking.store import Store, answers
+from folkrnn.tracking.remote import answers
+from folkrnn.tracking.store import Store
 
 if TYPE_CHECKING:
     from folkrnn.findings import Findings
@@ -57,6 +59,11 @@ class TrackedRun:
     def link(self) -> str:
         """The command and the address that show this run."""
         return self.store.link(self.run_id)
+
+    @property
+    def upload_command(self) -> str | None:
+        """What to type for the store to get what it lacks; None while it lacks nothing."""
+        return upload_command(self.folder) if self.journal.pending else None
 
     def log_params(self, params: Mapping[str, Any], file: str | None = "config.yaml") -> None:
         """Logs a nested configuration: flat parameters (`model.layers`), and the whole as YAML in `file`.
@@ -212,7 +219,7 @@ class TrackedRun:
         """
         try:
             if reason:
-                self.set_tags({"ended": reason})
+                self.set_tags({ENDED: reason})
             if self._main:
                 self.set_tags({MAIN: " ".join(name for name in self._main if " " not in name)})
             if self._images:
@@ -227,12 +234,15 @@ class TrackedRun:
             self._record(entry, last=True)
         except Refusal:
             try:
-                journals.perform(self.store.client, self.run_id, self.folder, entry)
+                insist(lambda: perform(self.store.client, self.run_id, self.folder, entry))
             except Exception as error:
                 log.error("the status %s could not be written either: %s", status, in_one_line(error))
             raise
         if self._last_try is not None:
-            log.warning("the tracking store lacks part of this run; see %s", self.folder / journals.MARKER)
+            log.warning(
+                "the tracking store lacks %d of %d entries of this run, which are kept; when it is back, type\n    %s",
+                len(self.journal.pending), self.journal.written, upload_command(self.folder),
+            )  # fmt: skip
 
     def _inside(self, path: str) -> Path:
         place = Path(os.path.normpath(self.folder / path))

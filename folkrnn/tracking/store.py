@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
+from folkrnn.tracking.entries import ENDED, insist
 from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone
+from folkrnn.tracking.remote import check_answers, is_server, server_errors, server_uri
 from folkrnn.tracking.views import VIEW, furnish
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 
 _SQLITE = "sqlite:///"
 _MAGIC = b"SQLite format 3\0"
-_SECONDS_TO_ANSWER = 3.0
 _SECONDS_FOR_LOCK = 120.0
 _ALLOWED = f"allowed: {DEFAULT_URI} (the default) or http(s)://host:port of a server"
 
@@ -50,7 +51,7 @@ class Store:
 
     @property
     def is_server(self) -> bool:
-        return _is_server(self.uri)
+        return is_server(self.uri)
 
     def link(self, run_id: str | None = None) -> str:
         """The command and the address that show a run, or without one, the figures of all runs side by side."""
@@ -77,11 +78,12 @@ def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path
     folder = Path(folder).absolute()
     uri = absolute_uri(uri or DEFAULT_URI, folder)
     _quiet()
-    if _is_server(uri):
-        client = _client_of_server(uri)
-        with _server_errors(uri):
+    if is_server(uri):
+        check_answers(uri)
+        client = _client(uri)
+        with server_errors(uri):
             experiment_id = _experiment(client, experiment, None, uri)
-            furnish(client, experiment_id)
+            insist(lambda: furnish(client, experiment_id))
             _reap(client, experiment_id)
         return Store(uri, experiment, experiment_id, folder, client)
     path = Path(uri.removeprefix(_SQLITE))
@@ -97,21 +99,29 @@ def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path
     return Store(uri, experiment, experiment_id, folder, client)
 
 
-def create(store: Store, name: str, tags: Mapping[str, Any]) -> str:
-    """Returns the id of a new run in the store; raises Refusal where it takes none."""
+def check_store(uri: str | None, folder: Path | str = ".") -> None:
+    """Raises Refusal where the store at `uri` cannot be one, or is a server that does not answer; takes 3 s at most."""
+    check_answers(absolute_uri(uri or DEFAULT_URI, Path(folder).absolute()))
+
+
+def create(store: Store, name: str, tags: Mapping[str, Any], began: int | None = None) -> str:
+    """Returns the id of a new run in the store, begun at `began` (milliseconds since 1970; now).
+
+    Raises Refusal where the store takes none.
+    """
     from mlflow.exceptions import MlflowException
 
     text = {key: str(value)[:TAG_LENGTH] for key, value in tags.items()}
     try:
-        return store.client.create_run(store.experiment_id, tags=text, run_name=name).info.run_id
+        return store.client.create_run(store.experiment_id, began, text, name).info.run_id
     except MlflowException as error:
         raise Refusal(f"the tracking store {store.uri} takes no run: {_first_line(error)}") from error
 
 
 def absolute_uri(uri: str, folder: Path) -> str:
     """Returns `uri` with a relative SQLite path made absolute from `folder`; raises Refusal for other kinds."""
-    if _is_server(uri):
-        return uri.rstrip("/")
+    if is_server(uri):
+        return server_uri(uri)
     if not uri.startswith("sqlite:"):
         reason = "MLflow 3.13 and later no longer write file stores; `mlflow migrate-filestore` converts an old one"
         if "://" in uri and not uri.startswith("file:"):
@@ -124,10 +134,6 @@ def absolute_uri(uri: str, folder: Path) -> str:
     return _SQLITE + place
 
 
-def _is_server(uri: str) -> bool:
-    return uri.startswith(("http://", "https://"))
-
-
 def _quiet() -> None:
     """No telemetry, short patience with a dead server (what is not sent is kept), no pages of migration messages."""
     for name, value in {
@@ -137,6 +143,7 @@ def _quiet() -> None:
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }.items():
         os.environ.setdefault(name, value)
     for name in ("alembic", "mlflow.store.db.utils", "urllib3.connectionpool"):
@@ -147,41 +154,6 @@ def _client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri)
-
-
-def answers(uri: str) -> bool:
-    """Whether the store at `uri` can be spoken to now; a server is given three seconds."""
-    import requests
-
-    if not _is_server(uri):
-        return True
-    try:
-        requests.get(f"{uri}/health", timeout=_SECONDS_TO_ANSWER)
-    except requests.RequestException:
-        return False
-    return True
-
-
-def _client_of_server(uri: str) -> MlflowClient:
-    if not answers(uri):
-        raise Refusal(
-            f"no MLflow server answers at tracking.uri={uri} (waited {_SECONDS_TO_ANSWER:.0f} s): start one with "
-            f"`mlflow server --host 127.0.0.1 --port 5000`, or leave tracking.uri out to use {DEFAULT_URI}"
-        )
-    return _client(uri)
-
-
-@contextmanager
-def _server_errors(uri: str) -> Iterator[None]:
-    import requests
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except (MlflowException, requests.RequestException) as error:
-        raise Refusal(
-            f"tracking.uri={uri} answers, but not as an MLflow server that takes runs: {_first_line(error)}"
-        ) from error
 
 
 @contextmanager
@@ -268,6 +240,11 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None, uri: st
         restore = f"`MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id if found else '?'}`"
         raise Refusal(f"the experiment {name!r} was deleted: {restore} brings it back, or choose tracking.experiment=")
     place = _local_path(found.artifact_location)
+    if artifacts is None and place is not None and not place.parent.is_dir():
+        raise Refusal(
+            f"the server {uri} keeps the artifacts of {name!r} in {place}, a folder of its own that is not on this "
+            "computer: start it with --serve-artifacts and choose a new tracking.experiment="
+        )
     if artifacts is not None and place is not None and place != artifacts and not place.is_dir():
         raise Refusal(
             f"the experiment {name!r} keeps its artifacts in {place}, which is not there (was the folder moved?): "
@@ -279,7 +256,7 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None, uri: st
 def _local_path(location: str) -> Path | None:
     from mlflow.utils.file_utils import local_file_uri_to_path
 
-    if "://" in location and not location.startswith("file:"):
+    if re.match(r"[a-z][a-z0-9+.-]+:", location) and not location.startswith("file:"):
         return None
     return Path(local_file_uri_to_path(location))
 
@@ -290,6 +267,6 @@ def _reap(client: MlflowClient, experiment_id: str) -> None:
     for run in running:
         if not is_gone(run.data.tags):
             continue
-        client.set_tag(run.info.run_id, "ended", "its process vanished; found when the store was next opened")
+        client.set_tag(run.info.run_id, ENDED, "its process vanished; found when the store was next opened")
         client.set_terminated(run.info.run_id, status="KILLED")
         log.warning("run %s had died without a word; it is now marked KILLED", run.info.run_name)

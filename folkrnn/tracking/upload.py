@@ -7,22 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.journal import MARKER, Journal, in_one_line, is_rejection, is_trouble
+from folkrnn.tracking.journal import MARKER, Journal, in_one_line, is_rejection, is_trouble, now, writing
+from folkrnn.tracking.process import process_tags
 from folkrnn.tracking.store import Store, absolute_uri, create, open_store
 
 
 def pending(folder: Path | str) -> int:
     """Returns how many entries of the run in the results folder `folder` its store lacks."""
-    return len(_journal(Path(folder)).pending)
+    _check(Path(folder))
+    return len(Journal(Path(folder).absolute()).pending)
 
 
 def upload(folder: Path | str, uri: str | None = None) -> int:
     """Sends what the store lacks of the run in `folder` and returns how many entries that were.
 
     With the `uri` of another store, the run is begun anew there, with everything it has. Raises Refusal where `folder`
-    holds no run or the store does not take all of it; what was sent stays sent, so it can be called again.
+    holds no run, where that run is still being written, or where the store does not take all of it; what was sent stays
+    sent, so it can be called again.
     """
-    journal = _journal(Path(folder))
+    folder = Path(folder).absolute()
+    _check(folder)
+    with writing(folder):
+        return _upload(folder, uri)
+
+
+def _upload(folder: Path, uri: str | None) -> int:
+    journal = Journal(folder)
     about = journal.about
     to_other = uri is not None and absolute_uri(uri, Path(about["root"])) != about["uri"]
     if not journal.pending and not to_other:
@@ -30,7 +40,7 @@ def upload(folder: Path | str, uri: str | None = None) -> int:
         return 0
     store = open_store(uri or about["uri"], about["experiment"], about["root"])
     if to_other:
-        enter(store, journal, about["name"], {})
+        enter(store, journal, about["name"], process_tags())
     waiting = len(journal.pending)
     try:
         journal.send(store.client)
@@ -48,17 +58,18 @@ def upload(folder: Path | str, uri: str | None = None) -> int:
 
 def enter(store: Store, journal: Journal, name: str, tags: Mapping[str, Any]) -> str:
     """Creates a run in the store, makes the journal its journal, and returns its id."""
-    run_id = create(store, name, tags)
+    began = journal.about.get("began", str(now()))
+    run_id = create(store, name, tags, int(began))
     try:
-        journal.begin(uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name)
+        journal.begin(
+            uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name, began=began
+        )
     except Refusal:
         store.client.set_terminated(run_id, status="FAILED")
         raise
     return run_id
 
 
-def _journal(folder: Path) -> Journal:
-    folder = folder.absolute()
+def _check(folder: Path) -> None:
     if not (folder / ".tracking" / "run.json").exists():
         raise Refusal(f"{folder} holds no tracked run; name a results folder, one that has {MARKER} in it")
-    return Journal(folder)
