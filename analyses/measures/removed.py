@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings.over_tokens import strongest
+from folkrnn.interventions.readout import softmax_of
 from folkrnn.vocabulary import Vocabulary
 
 NAMED = 6
@@ -54,8 +55,11 @@ class Lost:
 
 
 def subspace(before: Any, after: Any, vocabulary: Vocabulary) -> Lost | None:
-    """Returns what the softmax layer of the model `after` lacks of that of `before`; None where nothing."""
-    W, rest = (model.softmax_weight.detach().cpu().double().numpy() for model in (before, after))
+    """Returns what the softmax layer of the model `after` lacks of that of `before`; None where nothing.
+
+    What is taken away for a while counts as taken away.
+    """
+    W, rest = (softmax_of(model)[0].cpu().double().numpy() for model in (before, after))
     return lost(W, rest, vocabulary)
 
 

@@ -28,16 +28,19 @@ def check(interventions: Interventions, model: Any, setting: Setting) -> None:
             intervention.check(model, setting)
         except Refusal as refusal:
             raise Refusal(f"intervention={name}: {refusal}") from refusal
-    refuse_conflicts(interventions, model)
+    refuse_conflicts(interventions, model, setting)
 
 
-def refuse_conflicts(interventions: Interventions, model: Any) -> None:
-    """Raises Refusal where two interventions each determine the value of one unit or token."""
+def refuse_conflicts(interventions: Interventions, model: Any, setting: Setting) -> None:
+    """Raises Refusal where two interventions each determine the value of one unit or the law of one token."""
+    fixed = {name: intervention.fixes(model, setting) for name, intervention in interventions.items()}
     for (first, one), (second, other) in combinations(interventions.items(), 2):
-        shared = sorted(one.fixes(model) & other.fixes(model), key=str)
-        if shared and not disjoint(one.window, other.window):
+        shared = sorted(fixed[first] & fixed[second])
+        if shared and not disjoint(one.window, other.window, setting.vocabulary):
             site, unit = shared[0]
-            what = f"{site} {unit}" if isinstance(unit, str) else f"unit {unit} of {site}"
+            what = f"unit {unit} of {site}"
+            if site == "logits" and setting.vocabulary is not None:
+                what = f"the law of {setting.vocabulary.tokens[unit]}"
             more = f" (and {len(shared) - 1} more)" if len(shared) > 1 else ""
             raise Refusal(
                 f"intervention={first} and intervention={second} both determine {what}{more}; let only one of them, or "
@@ -48,7 +51,7 @@ def refuse_conflicts(interventions: Interventions, model: Any) -> None:
 def settle(interventions: Interventions, model: Any, setting: Setting) -> dict[str, Intervention]:
     """Returns the interventions with the units that their selectors choose, all measured on the unchanged model."""
     settled = {name: intervention.settled(model, setting) for name, intervention in interventions.items()}
-    refuse_conflicts(settled, model)
+    refuse_conflicts(settled, model, setting)
     return settled
 
 

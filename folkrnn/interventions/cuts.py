@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.edited import OUT, Edit, Moment, Playable, base_of, with_base, with_edits
-from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.edited import Edit, Moment, Playable, base_of, with_base, with_edits
+from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.interventions.readout import with_softmax
 from folkrnn.interventions.selectors import Chosen, Selector, Units, known_units, selector
 from folkrnn.interventions.where import ALWAYS, Window, window
 from folkrnn.interventions.writes import Rows, Write
@@ -30,7 +32,7 @@ Where = Literal["output", "recurrence", "both"]
 
 
 @dataclass(frozen=True)
-class Cut:
+class Cut(Intervention):
     """Units that a selector chooses, cut where `where` says, within a window."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -53,7 +55,7 @@ class Cut:
     def matched(self, seed: int) -> Cut | None:
         return replace(self, select=self.select.like(seed)) if isinstance(self.select, Chosen) else None
 
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+    def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
         known = known_units(self.select, model)
         return frozenset((f"l{layer}.h", int(unit)) for layer, units in known.items() for unit in units)
 
@@ -61,10 +63,13 @@ class Cut:
         base = base_of(model)
         chosen = self.select.choose(base, setting)
         account = Account("cut", self._metrics(base, chosen), {"units": chosen.listing()})
+        top = chosen.units.get(len(base.layers), np.array([], int))
+        if len(top) and self.where != "recurrence":
+            model = with_softmax(model, partial(_without_columns, torch.from_numpy(top)), self.window, setting)
         if self.window.always:
-            return with_base(model, without(base, chosen.units, self.where)), account
-        rows = self.window.rows(setting.vocabulary, base.device)
-        return with_edits(model, setting.vocabulary, self._edits(base, chosen.units, rows)), account
+            return with_base(model, without(base_of(model), chosen.units, self.where)), account
+        edits = self._edits(base, chosen.units, self.window.rows(setting.vocabulary, base.device))
+        return (with_edits(model, setting.vocabulary, edits) if edits else model), account
 
     def _metrics(self, model: FolkRNN, chosen: Chosen) -> dict[str, float]:
         layers = len(chosen.units)
@@ -83,9 +88,7 @@ class Cut:
                 continue
             if self.where != "output":
                 found += _without_product(model, layer, "", index, rows)
-            if self.where != "recurrence" and layer == len(model.layers):
-                found.append(Write("", OUT, lambda part, _: torch.zeros_like(part), rows, index))
-            elif self.where != "recurrence":
+            if self.where != "recurrence" and layer < len(model.layers):
                 found += _without_product(model, layer + 1, f"l{layer}.h", index, rows)
         return found
 
@@ -136,16 +139,19 @@ def cut(
 
 @torch.no_grad()
 def without(model: FolkRNN, units: Units, where: Where) -> FolkRNN:
-    """Returns a copy of the model in which nobody reads the units where they are cut."""
+    """Returns a copy of the model in which no recurrent layer reads the units where they are cut."""
     changed = copy.deepcopy(model)
     for layer, some in units.items():
         columns = torch.from_numpy(np.asarray(some)).to(model.device)
-        if where in ("output", "both"):
-            top = layer == len(model.layers)
-            (changed.softmax_weight if top else changed.layers[layer].weight_ih)[:, columns] = 0
-        if where in ("recurrence", "both"):
+        if where != "recurrence" and layer < len(model.layers):
+            changed.layers[layer].weight_ih[:, columns] = 0
+        if where != "output":
             changed.layers[layer - 1].weight_hh[:, columns] = 0
     return changed
+
+
+def _without_columns(units: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    return weight.index_fill(1, units.to(weight.device), 0.0), bias
 
 
 def _without_product(model: FolkRNN, layer: int, source: str, units: Tensor, rows: Rows) -> list[Edit]:

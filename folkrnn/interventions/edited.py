@@ -83,6 +83,8 @@ class Edited:
         for edit in self.edits:
             for site in edit.sites:
                 self._at.setdefault(site, []).append(edit)
+        # what a layer computes comes before what is then done to it
+        self._at.get("logits", []).sort(key=lambda edit: not getattr(edit, "of_parameters", False))
         self._top = f"l{len(base.layers)}.h"
         self._wanted = frozenset(self._at) - {OUT} | (
             frozenset({self._top, "logits"}) if OUT in self._at else frozenset()

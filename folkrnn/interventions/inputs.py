@@ -10,7 +10,7 @@ from torch import Tensor
 
 from folkrnn.interventions.chance import uniforms
 from folkrnn.interventions.edited import Moment, Playable, with_edits
-from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
 from folkrnn.interventions.writes import Write
 from folkrnn.models.folkrnn import FolkRNN
@@ -21,7 +21,7 @@ _PARTNER = 7
 
 
 @dataclass(frozen=True)
-class BlendInput:
+class BlendInput(Intervention):
     """The input is `weight` times the token just written plus `other` times a random one of some tokens.
 
     `<s>` (row 0) stays as it is, as it was not written.
@@ -42,14 +42,8 @@ class BlendInput:
         token_ids(self.partner, setting.vocabulary)
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def settled(self, model: FolkRNN, setting: Setting) -> BlendInput:
-        return self
-
-    def matched(self, seed: int) -> None:
-        return None
-
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
-        return frozenset({("x", 0)})
+    def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
+        return frozenset(("x", i) for i in range(len(setting.vocabulary)))
 
     def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
         ids = torch.tensor(token_ids(self.partner, setting.vocabulary), dtype=torch.long, device=model.device)

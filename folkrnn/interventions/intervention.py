@@ -50,7 +50,10 @@ class Account:
 
 
 class Intervention(Protocol):
-    """One entry of `intervention=`; a list of them is applied in order."""
+    """One entry of `intervention=`; a list of them is applied in order.
+
+    What stands here is said of one that chooses no units and shares what it changes with others.
+    """
 
     families: ClassVar[tuple[str, ...]]
     """The model families it knows how to change."""
@@ -62,12 +65,15 @@ class Intervention(Protocol):
 
     def settled(self, model: Any, setting: Setting) -> Intervention:
         """Returns the same with what its selectors choose written out, measured on the unchanged model's tunes."""
+        return self
 
     def matched(self, seed: int) -> Intervention | None:
         """Returns it (settled) on as many random units instead; None where it does not choose units."""
+        return None
 
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
-        """Returns the (site, unit) pairs, or ("the law of", token), that it alone determines; two may not share one."""
+    def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
+        """Returns the (site, unit) pairs that it alone determines; two may not share one."""
+        return frozenset()
 
     def edit(self, model: Any, setting: Setting) -> tuple[Any, Account]:
         """Returns a changed copy, and what is known of the change at once; the original is never modified."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from folkrnn import sites as grammar
-from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.where import ALWAYS, Window
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal, did_you_mean
@@ -76,7 +76,7 @@ class EditedVAE:
 
 
 @dataclass(frozen=True)
-class EditLatents:
+class EditLatents(Intervention):
     """Clamps neurons (`value`), silences noise neurons, swaps neurons between neighbours, or adds an attribute."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
@@ -111,7 +111,7 @@ class EditLatents:
     def matched(self, seed: int) -> EditLatents | None:
         return None
 
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+    def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
         return frozenset() if self.how == "attribute" else frozenset(("z", neuron) for neuron in self.neurons)
 
     def edit(self, model: MusicVAE | EditedVAE, setting: Setting) -> tuple[EditedVAE, Account]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from folkrnn.interventions.edited import Moment, Playable, with_edits
-from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
 from folkrnn.interventions.where import Where as Place
 from folkrnn.interventions.writes import Rows, Write
@@ -32,7 +32,7 @@ LIMIT = 1e-6
 
 
 @dataclass(frozen=True)
-class Suppress:
+class Suppress(Intervention):
     """Tokens, or all of some types, that are not drawn while the window lasts."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -50,14 +50,8 @@ class Suppress:
             raise Refusal(f"{len(ids)} of {len(setting.vocabulary)} tokens are suppressed; leave at least two")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def settled(self, model: FolkRNN, setting: Setting) -> Suppress:
-        return self
-
-    def matched(self, seed: int) -> None:
-        return None
-
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
-        return frozenset(("the law of", token) for token in self.tokens)
+    def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
+        return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
 
     def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
         account = Account("", {"tokens": float(len(token_ids(self.tokens, setting.vocabulary)))})
@@ -75,7 +69,7 @@ class Suppress:
 
 
 @dataclass(frozen=True)
-class Displace:
+class Displace(Intervention):
     """Tokens whose values before the softmax move by `delta`, or so that their probability is multiplied by `alpha`."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -97,14 +91,8 @@ class Displace:
             raise Refusal(f"{len(ids)} of {len(setting.vocabulary)} tokens are displaced; name some and leave some")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def settled(self, model: FolkRNN, setting: Setting) -> Displace:
-        return self
-
-    def matched(self, seed: int) -> None:
-        return None
-
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
-        return frozenset(("the law of", token) for token in self.tokens)
+    def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
+        return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
 
     def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
         account = Account("", {"delta": self.delta} if self.alpha is None else {"alpha": self.alpha})

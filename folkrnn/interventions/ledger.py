@@ -44,6 +44,7 @@ class Watched:
 
     def __init__(self, edit: Edit) -> None:
         self.edit, self.name, self.sites = edit, edit.name, edit.sites
+        self.of_parameters = getattr(edit, "of_parameters", False)
         self.written: dict[str, Tensor] = {}
         self.uniform: Tensor | None = None
         self.following: Tensor | None = None

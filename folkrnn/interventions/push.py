@@ -1,9 +1,10 @@
 """Pushing the top hidden state so that one token alone gets likelier (paper, section 4.3 and Fig. 14).
 
-Wanted is Δh with V Δh = e_n: adding δ Δh to h then adds δ before the softmax to token n and nothing to the others.
-`minimum_norm` is the solution of least L2 norm, pinv(V) e_n. `sparse` minimises ½ ‖V Δh − e_n‖² + λ ‖Δh‖₁ (LASSO), with
-λ the largest that leaves a residual below `residual`; as in the paper the box |δ Δh| ≤ 1 takes no part in solving, and
-is checked afterwards. Temperature acts before, as in `displacement`: at T, what is added to h is T δ Δh.
+Wanted is Δh with V Δh = e_n, V the softmax layer as the interventions before have left it: adding δ Δh to h then adds
+δ before the softmax to token n and nothing to the others. `minimum_norm` is the solution of least L2 norm, pinv(V) e_n.
+`sparse` minimises ½ ‖V Δh − e_n‖² + λ ‖Δh‖₁ (LASSO), with λ the largest that leaves a residual below `residual`; as in
+the paper the box |δ Δh| ≤ 1 takes no part in solving, and is checked afterwards. Temperature acts before, as in
+`displacement`: at T, what is added to h is T δ Δh.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 from torch import Tensor
 
 from folkrnn.interventions.edited import OUT, Moment, Playable, base_of, with_edits
-from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.interventions.readout import softmax_of
 from folkrnn.interventions.where import ALWAYS, Window, window
 from folkrnn.interventions.writes import Write
 from folkrnn.models.folkrnn import FolkRNN
@@ -29,7 +31,7 @@ Box = Literal["refuse", "clip", "ignore"]
 
 
 @dataclass(frozen=True)
-class PushHidden:
+class PushHidden(Intervention):
     """δ Δh added to the top layer's h: as the softmax layer alone sees it (`output`), or as the next step does too."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -57,18 +59,9 @@ class PushHidden:
             raise Refusal(f"residual is {self.residual:g}; it must lie between 0 and 1, the residual of Δh = 0")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def settled(self, model: FolkRNN, setting: Setting) -> PushHidden:
-        return self
-
-    def matched(self, seed: int) -> None:
-        return None
-
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
-        return frozenset()
-
     def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
         base = base_of(model)
-        matrix = base.softmax_weight.detach().double().cpu().numpy()
+        matrix = softmax_of(model)[0].double().cpu().numpy()
         (n,) = setting.vocabulary.encode([self.token])
         push = minimum_norm(matrix, n) if self.method == "minimum_norm" else sparse(matrix, n, self.residual)
         target = np.eye(len(matrix))[n]

@@ -1,12 +1,11 @@
 """Changes of the softmax layer V: its rank, its singular components, its scale (paper, Figs. 8 and 9).
 
 V = Σ_j σ_j u_j w_jᵀ, components counted from 1 as in the paper, largest first. What is removed is subtracted, so that
-removing nothing leaves V as it is, bit for bit. Within a window the change is an edit of logits.
+removing nothing leaves V as it is, bit for bit. V is the layer as the interventions before have left it.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,17 +15,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.edited import OUT, Moment, Playable, base_of, with_base, with_edits
-from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.edited import Playable
+from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.interventions.readout import softmax_of, with_softmax
 from folkrnn.interventions.where import ALWAYS, Window, window
-from folkrnn.interventions.writes import Write
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.products import Product
 from folkrnn.refusal import Refusal
 
 
 @dataclass(frozen=True)
-class RemoveComponents:
+class RemoveComponents(Intervention):
     """V without some singular components: those listed, or all beyond the first `rank`."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -49,23 +47,10 @@ class RemoveComponents:
             raise Refusal(f"fraction is {self.fraction}; it must lie between 0 and 1")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def settled(self, model: FolkRNN, setting: Setting) -> RemoveComponents:
-        return self
-
-    def matched(self, seed: int) -> None:
-        return None
-
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
-        return frozenset()
-
     def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
-        weight = base_of(model).softmax_weight.detach()
-        left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
-        gone = torch.zeros(len(values), dtype=torch.bool, device=weight.device)
-        gone[[k - 1 for k in self.components]] = True
-        if (rank := self._rank(len(values))) is not None:
-            gone[rank:] = True
-        removed = (left[:, gone] * values[gone]) @ right[gone]
+        weight, _ = softmax_of(model)
+        values = torch.linalg.svdvals(weight.double())
+        gone = self._gone(values)
         energy = float(values[gone].square().sum() / values.square().sum())
         table = pd.DataFrame(
             {
@@ -75,15 +60,27 @@ class RemoveComponents:
             }
         )
         metrics = {"components_removed": float(gone.sum()), "rank": float((~gone).sum()), "energy_removed": energy}
-        changed = _with_softmax(model, -removed.float(), None, self.window, setting) if gone.any() else model
+        changed = with_softmax(model, self._without, self.window, setting) if gone.any() else model
         return changed, Account("", metrics, {"components": table})
 
-    def _rank(self, full: int) -> int | None:
-        return full - round(self.fraction * full) if self.rank is None and self.fraction is not None else self.rank
+    def _gone(self, values: Tensor) -> Tensor:
+        """Which of the components go, `[values]` of bool."""
+        full, rank = len(values), self.rank
+        if rank is None:
+            rank = full - round((self.fraction or 0.0) * full)
+        gone = torch.zeros(full, dtype=torch.bool, device=values.device)
+        gone[[k - 1 for k in self.components]] = True
+        gone[rank:] = True
+        return gone
+
+    def _without(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
+        gone = self._gone(values)
+        return weight - ((left[:, gone] * values[gone]) @ right[gone]).float(), bias
 
 
 @dataclass(frozen=True)
-class ScaleSoftmax:
+class ScaleSoftmax(Intervention):
     """V times a factor: below 1 flatter laws, above 1 sharper ones. With `bias` its bias too, as a temperature does."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -97,22 +94,15 @@ class ScaleSoftmax:
             raise Refusal(f"factor is {self.factor}; it must be a finite number")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def settled(self, model: FolkRNN, setting: Setting) -> ScaleSoftmax:
-        return self
-
-    def matched(self, seed: int) -> None:
-        return None
-
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
-        return frozenset()
-
     def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
-        base = base_of(model)
         account = Account("", {"factor": self.factor})
         if self.factor == 1:
             return model, account
-        weight, bias = (self.factor - 1) * base.softmax_weight.detach(), (self.factor - 1) * base.softmax_bias.detach()
-        return _with_softmax(model, weight, bias if self.bias else None, self.window, setting), account
+
+        def scaled(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+            return self.factor * weight, self.factor * bias if self.bias else bias
+
+        return with_softmax(model, scaled, self.window, setting), account
 
 
 def truncate_softmax(
@@ -141,22 +131,3 @@ def scale_softmax(
 ) -> ScaleSoftmax:
     """Returns V times a factor."""
     return ScaleSoftmax(factor, bias, window(steps, bars, parts, after))
-
-
-@torch.no_grad()
-def _with_softmax(model: Playable, weight: Tensor, bias: Tensor | None, when: Window, setting: Setting) -> Playable:
-    """Returns the model with `weight [V, H]` and `bias [V]` added to its softmax layer, within a window."""
-    base = base_of(model)
-    if when.always:
-        changed = copy.deepcopy(base)
-        changed.softmax_weight += weight
-        if bias is not None:
-            changed.softmax_bias += bias
-        return with_base(model, changed)
-    top, product = f"l{len(base.layers)}.h", Product([weight], bias)
-
-    def make(logits: Tensor, moment: Moment) -> Tensor:
-        return logits + product(moment.seen.get(OUT, moment.seen[top]))  # what the softmax layer was given
-
-    write = Write("", "logits", make, when.rows(setting.vocabulary, base.device), looks_at=frozenset({top}))
-    return with_edits(model, setting.vocabulary, [write])

@@ -20,7 +20,7 @@ from torch import Tensor
 from folkrnn import sites as grammar
 from folkrnn.interventions.chance import normals
 from folkrnn.interventions.edited import OUT, Edited, Moment, Playable, base_of, with_edits
-from folkrnn.interventions.intervention import Account, Setting
+from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.selectors import Chosen, Selector, selector
 from folkrnn.interventions.statistics import read
 from folkrnn.interventions.where import ALWAYS, Window, window
@@ -37,7 +37,7 @@ _NOISE = 11
 
 
 @dataclass(frozen=True)
-class WriteStream:
+class WriteStream(Intervention):
     """What `how` says, into some units of some sites.
 
     `value` holds them at a number, `mean` at their mean over the unchanged model's tunes, `add` adds a number, `noise`
@@ -91,7 +91,7 @@ class WriteStream:
             return None
         return replace(self, select=self.select.like(seed), chosen=None)
 
-    def fixes(self, model: Any) -> frozenset[tuple[str, int | str]]:
+    def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
         if self.how in ("add", "noise") or (self.select is not None and self.chosen is None):
             return frozenset()
         units = self.chosen if self.chosen is not None else self._units(model, None)

@@ -118,13 +118,15 @@ ALWAYS = Window()
 _LIMITED = (("step", "steps"), ("bar", "bars"), ("part", "parts"))
 
 
-def disjoint(one: Window, other: Window) -> bool:
-    """Whether no row can lie in both, by their steps, bars or parts."""
+def disjoint(one: Window, other: Window, vocabulary: Vocabulary | None) -> bool:
+    """Whether no row can lie in both, by their steps, bars, parts or the token just read."""
     for key in ("steps", "bars", "parts"):
         first, second = getattr(one, key), getattr(other, key)
         if first and second and (_last(first) < second[0] or _last(second) < first[0]):
             return True
-    return False
+    if vocabulary is None or not (one.after and other.after):
+        return False
+    return not set(token_ids(one.after, vocabulary)) & set(token_ids(other.after, vocabulary))
 
 
 def _last(limits: Range) -> float:

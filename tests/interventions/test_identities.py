@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -142,6 +143,42 @@ def test_a_truncation_within_a_window_of_all_steps_is_that_of_the_parameters():
     always = applied(model, softmax.truncate_softmax(rank=5)).model
     edited = applied(model, softmax.truncate_softmax(rank=5, steps=[0, None])).model
     assert ids(play(always)) == ids(play(edited)) != ids(play(model))
+
+
+READ = torch.tensor([V2.encode("<s> M:4/4 K:Cmaj |: G A B | c 2 d e | f :| G | A B | c </s>".split())])
+
+
+def logits(model: object) -> torch.Tensor:
+    return model.trace(READ, "logits")["logits"][0]
+
+
+OF_SOFTMAX = {
+    "cut": lambda **when: cut(units=[0, 5, 7], **when),
+    "component": lambda **when: softmax.remove_component([1, 3], **when),
+    "rank": lambda **when: softmax.truncate_softmax(rank=6, **when),
+    "scale": lambda **when: softmax.scale_softmax(0.3, bias=True, **when),
+}
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(OF_SOFTMAX, 2)))
+def test_changes_of_the_softmax_layer_compose_in_order_within_windows_too(first, second):
+    model, one, other = network(), OF_SOFTMAX[first], OF_SOFTMAX[second]
+    each = [logits(applied(model, *some).model) for some in ([], [one()], [other()], [one(), other()])]
+    changed = logits(applied(model, one(steps=[2, 9]), other(steps=[6, 13])).model)
+    rows = [slice(0, 2), slice(14, None), slice(2, 6), slice(10, 14), slice(6, 10)]
+    for some, wanted in zip(rows, [each[0], each[0], each[1], each[2], each[3]], strict=True):
+        assert torch.allclose(changed[some], wanted[some], atol=1e-5)
+    assert not torch.allclose(each[3], each[2], atol=1e-2)
+    always_behind = logits(applied(model, one(steps=[2, 9]), other()).model)
+    assert torch.allclose(always_behind[2:10], each[3][2:10], atol=1e-5)
+    assert torch.allclose(always_behind[10:], each[2][10:], atol=1e-5)
+
+
+def test_what_is_done_to_logits_is_done_to_those_of_the_changed_softmax_layer():
+    held = streams.clamp("logits[53]", 2.5)
+    for when in ({}, {"steps": [0, None]}):
+        changed = applied(network(), held, softmax.truncate_softmax(rank=6, **when)).model
+        assert (logits(changed)[:, 53] == 2.5).all()
 
 
 def test_a_scaled_softmax_layer_reads_the_units_that_are_left_within_a_window_too():

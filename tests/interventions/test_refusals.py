@@ -78,6 +78,10 @@ CONFLICTS = [
     (cut(units=[3, 4]), streams.clamp("out[3]", 0.5), "unit 3 of l3.h"),
     (streams.clamp("l1.c", 0.0), streams.patch("l1.c[7]", "fig1"), "unit 7 of l1.c"),
     (laws.suppress("| :|"), laws.displace("|", alpha=0.5), "the law of |"),
+    (laws.suppress("measure", steps=[3, 9]), laws.displace("|", alpha=0.5, steps=[9, 12]), "the law of |"),
+    (laws.suppress("A,"), laws.suppress("pitch", "mask"), "the law of A,"),
+    (laws.suppress("|"), streams.clamp("logits[53]", 0.0), "the law of |"),
+    (inputs.blend_input(), streams.clamp("x[5]", 0.0), "unit 5 of x"),
 ]
 
 
@@ -94,6 +98,8 @@ def test_what_is_kept_apart_in_time_or_place_is_no_conflict():
         (cut(units=[3]), streams.clamp("l2.h[3]", 0.0)),
         (laws.suppress("|", bars=[1, 2]), laws.displace("|", alpha=0.5, bars=3)),
         (streams.noise("l3.h", 0.1), cut(units=[3])),
+        (laws.suppress("measure"), laws.displace("A,", alpha=0.5)),
+        (laws.suppress("A,", after="measure"), laws.displace("A,", alpha=0.5, after="pitch")),
     ]
     for one, other in pairs:
         composition.check({"one": one, "other": other}, network(), HERE)
