@@ -113,7 +113,8 @@ def observe(
 ) -> LatentObservation:
     """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded.
 
-    With interventions the model as it is comes along as the control, on the same melodies.
+    With interventions the model as it is comes along as the control, on the same melodies, and so do `cut.controls`
+    draws of random neurons in the place of chosen ones.
     """
     count = min(config.sampling.tunes, len(corpus))
     chosen = np.sort(np.random.default_rng(config.seed).choice(len(corpus), count, replace=False))
@@ -124,8 +125,14 @@ def observe(
     if not interventions:
         return control
     setting = replace(setting_of(config, None), latents=lambda: (control.classes, *control.latents))
-    changed, accounts = composition.apply(composition.settle(interventions, model, setting), model, setting)
-    return replace(control, model=changed, control=control, accounts=accounts, _once={})
+    settled = composition.settle(interventions, model, setting)
+    matched = tuple(
+        replace(control, model=composition.apply(others, model, setting)[0], _once={})
+        for draw in range(config.cut.controls)
+        if (others := composition.matched(settled, draw, config.seed)) is not None
+    )
+    changed, accounts = composition.apply(settled, model, setting)
+    return replace(control, model=changed, control=control, matched=matched, accounts=accounts, _once={})
 
 
 def dataset_card(corpus: MelodyCorpus) -> str:

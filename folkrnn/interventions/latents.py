@@ -18,11 +18,12 @@ from torch import Tensor
 from folkrnn import sites as grammar
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.where import ALWAYS, Window
+from folkrnn.models.melody_tensors import classes_of
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal, did_you_mean
 
-Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Returns new μ and σ `[B, Z]`."""
+Change = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Returns new μ and σ `[B, Z]` from those of the melodies `[B, T]`."""
 
 NOTE_ON = 2
 """Classes from here on begin a note; 0 nothing new, 1 note off."""
@@ -43,16 +44,10 @@ class EditedVAE:
         """Returns the changed μ and σ `[B, Z]`, as `MusicVAE.encode`."""
         mu, sigma = self.base.encode(melodies, *arguments, **settings)
         for change in self.changes:
-            mu, sigma = change(mu, sigma)
+            mu, sigma = change(mu, sigma, classes_of(melodies, self.base.sizes))
         return mu, sigma
 
-    def reconstruct(
-        self, melodies: Tensor, lengths: Tensor | None = None, *, temperature: float | None = None, seed: int = 0
-    ) -> Tensor:
-        """Returns the melodies `[B, T]` that the model writes freely from the changed μ of `melodies`."""
-        with torch.no_grad():
-            mu, _ = self.encode(melodies, lengths)
-        return self.base.generate(mu, temperature=temperature, seed=seed, steps=melodies.shape[1])
+    reconstruct = MusicVAE.reconstruct  # from the μ that `encode` above returns
 
     @torch.no_grad()
     def trace(
@@ -65,14 +60,44 @@ class EditedVAE:
     ) -> dict[str, Tensor]:
         """Returns the streams as `MusicVAE.trace`; μ and σ are the changed ones, and so is what is decoded."""
         alone = melodies.dim() == 1
-        latents = dict(zip(("mu", "sigma"), self.encode(melodies[None] if alone else melodies, lengths), strict=True))
-        latents = {name: value[0] if alone else value for name, value in latents.items()}
+        both = self.encode(melodies[None] if alone else melodies, lengths)
+        latents = {name: value[0] if alone else value for name, value in zip(("mu", "sigma"), both, strict=True)}
         found = self.base.trace(melodies, patterns, lengths=lengths, z=latents["mu"] if z is None else z)
         for site in grammar.parse(patterns, self.base.sites):
             if site.name in latents:
                 whole = latents[site.name]
                 found[str(site)] = whole if site.units is None else whole[..., list(site.units)]
         return found
+
+
+class Partners:
+    """Whose neurons a melody gets: the observed ones in pairs, 0 and 1, 2 and 3, …, as they come, each counted once.
+
+    A melody is known by its notes, so that it gets the same ones in whatever company it is encoded.
+    """
+
+    def __init__(self, classes: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> None:
+        """Takes the observed melodies `[N, T]` and their latents `[N, Z]`; raises Refusal where they are all one."""
+        first: dict[bytes, int] = {}
+        for k, melody in enumerate(classes.astype(np.uint8)):
+            first.setdefault(melody.tobytes(), k)
+        if len(first) < 2:
+            raise Refusal("neurons are exchanged between two melodies, and one is observed; raise sampling.tunes")
+        rows = list(first.values())
+        paired = len(rows) // 2 * 2  # the last of an odd number has no partner
+        self.partner = {melody: rows[k ^ 1] for k, melody in enumerate(first) if k < paired}
+        self.latents = mu, sigma
+
+    def swapped(self, mu: Tensor, sigma: Tensor, melodies: Tensor, neurons: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the latents `[B, Z]` of the melodies `[B, T]` with these neurons of their partners, if any."""
+        rows = [self.partner.get(melody.tobytes(), -1) for melody in melodies.to("cpu", torch.uint8).numpy()]
+        paired = torch.tensor([row >= 0 for row in rows], device=mu.device).unsqueeze(1)
+        chosen = neurons.cpu().numpy()
+        new_mu, new_sigma = (torch.from_numpy(part[rows][:, chosen]).to(mu) for part in self.latents)
+        return (
+            mu.index_copy(1, neurons, torch.where(paired, new_mu, mu[:, neurons])),
+            sigma.index_copy(1, neurons, torch.where(paired, new_sigma, sigma[:, neurons])),
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +113,11 @@ class EditLatents(Intervention):
     """What `clamp` holds μ at; the σ from which `zero_noise` counts neurons as noise; the factor of `attribute`."""
     attribute: str = "density"
     vector: np.ndarray | None = field(default=None, compare=False)
+    """Of `attribute`, `[Z]`, once it is settled."""
+    partners: Partners | None = field(default=None, compare=False)
+    """Of `swap`, once it is settled."""
+    size: int = 0
+    """Neurons that the model has, once it is settled."""
 
     def check(self, model: MusicVAE, setting: Setting) -> None:
         last = model.sizes.z_size - 1
@@ -101,15 +131,24 @@ class EditLatents(Intervention):
             raise Refusal(f"no attribute {self.attribute!r}{hint}; there are {', '.join(ATTRIBUTES)}")
 
     def settled(self, model: MusicVAE, setting: Setting) -> EditLatents:
+        here = replace(self, size=model.sizes.z_size)
+        if self.how == "clamp":
+            return here
+        classes, mu, sigma = setting.latents()
         if self.how == "zero_noise":
-            _, _, sigma = setting.latents()
-            return replace(self, neurons=tuple(int(k) for k in np.flatnonzero(sigma.mean(0) >= self.value)))
+            return replace(here, neurons=tuple(np.flatnonzero(sigma.mean(0) >= self.value).tolist()))
         if self.how == "attribute":
-            return replace(self, vector=attribute_vector(*setting.latents()[:2], self.attribute))
-        return self
+            return replace(here, vector=attribute_vector(classes, mu, self.attribute))
+        return replace(here, partners=Partners(classes, mu, sigma))
 
     def matched(self, seed: int) -> EditLatents | None:
-        return None
+        """As many random neurons; for an attribute its vector with the entries at random neurons."""
+        rng = np.random.default_rng(seed)
+        if self.how == "attribute":
+            return replace(self, vector=rng.permutation(self.vector))
+        if not self.neurons:
+            return None
+        return replace(self, neurons=tuple(np.sort(rng.choice(self.size, len(self.neurons), replace=False)).tolist()))
 
     def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
         return frozenset() if self.how == "attribute" else frozenset(("z", neuron) for neuron in self.neurons)
@@ -123,13 +162,12 @@ class EditLatents(Intervention):
         base = model.base if isinstance(model, EditedVAE) else model
         return EditedVAE(base, (*older, self._change)), account
 
-    def _change(self, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    def _change(self, mu: Tensor, sigma: Tensor, melodies: Tensor) -> tuple[Tensor, Tensor]:
         if self.how == "attribute":
             return mu + self.value * torch.from_numpy(self.vector).to(mu), sigma
         index = torch.tensor(self.neurons, dtype=torch.long, device=mu.device)
         if self.how == "swap":
-            partner = _partners(len(mu)).to(mu.device)
-            return tuple(part.index_copy(1, index, part[partner][:, index]) for part in (mu, sigma))  # type: ignore[return-value]
+            return self.partners.swapped(mu, sigma, melodies, index)
         held = self.value if self.how == "clamp" else 0.0
         return mu.index_fill(1, index, held), sigma.index_fill(1, index, 0.0)
 
@@ -145,7 +183,7 @@ def latent_zero_noise(threshold: float = 0.95) -> EditLatents:
 
 
 def latent_swap(neurons: int | Sequence[int] = (0,)) -> EditLatents:
-    """Returns neurons exchanged between the observed melodies 0 and 1, 2 and 3, …"""
+    """Returns neurons exchanged between the observed melodies 0 and 1, 2 and 3, …; others keep theirs."""
     return EditLatents("swap", _listed(neurons))
 
 
@@ -179,12 +217,6 @@ def attribute_vector(classes: np.ndarray, mu: np.ndarray, attribute: str) -> np.
     order = np.argsort(ATTRIBUTES[attribute](classes.astype(float)), kind="stable")
     quarter = max(1, len(order) // 4)
     return (mu[order[-quarter:]].mean(0) - mu[order[:quarter]].mean(0)).astype(np.float32)
-
-
-def _partners(count: int) -> Tensor:
-    """Row 0 with 1, 2 with 3, …; the last of an odd number stays alone."""
-    rows = torch.arange(count)
-    return torch.where((rows ^ 1) < count, rows ^ 1, rows)
 
 
 def _listed(neurons: int | Sequence[int]) -> tuple[int, ...]:

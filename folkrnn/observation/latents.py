@@ -39,6 +39,8 @@ class LatentObservation:
     """Where each melody stands in `data`, `[N]`; if not given, they are its first N."""
     control: LatentObservation | None = None
     """The model without interventions, on the same melodies; None where there are no interventions."""
+    matched: tuple[LatentObservation, ...] = ()
+    """The same interventions on as many random neurons instead, once per draw (`cut.controls`)."""
     accounts: list[Account] = field(default_factory=list)
     """What each intervention changed."""
     _once: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -26,11 +26,15 @@ def lively() -> MusicVAE:
 MELODIES = torch.from_numpy(np.random.default_rng(1).integers(0, 89, (9, 16)))
 
 
+def latents_of(model: MusicVAE, melodies: torch.Tensor = MELODIES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with torch.no_grad():
+        return melodies.numpy(), *(part.numpy() for part in model.encode(melodies))
+
+
 def applied(model: MusicVAE, *interventions: edits.EditLatents):
     named = {f"i{k}": intervention for k, intervention in enumerate(interventions)}
-    with torch.no_grad():
-        mu, sigma = (part.numpy() for part in model.encode(MELODIES))
-    here = Setting(None, latents=lambda: (MELODIES.numpy(), mu, sigma))
+    classes, mu, sigma = latents_of(model)
+    here = Setting(None, latents=lambda: (classes, mu, sigma))
     composition.check(named, model, here)
     changed, _ = composition.apply(composition.settle(named, model, here), model, here)
     with torch.no_grad():
@@ -55,12 +59,50 @@ def test_noise_neurons_are_those_of_large_sigma(lively):
     assert np.array_equal(new_mu[:, ~noisy], mu[:, ~noisy])
 
 
-def test_a_swap_exchanges_neurons_of_neighbours_and_twice_is_none(lively):
+def test_a_swap_exchanges_neurons_of_neighbours(lively):
     _, (mu, _), (new_mu, _) = applied(lively, edits.latent_swap(2))
     assert np.array_equal(new_mu[[0, 1, 6, 7], 2], mu[[1, 0, 7, 6], 2])
     assert new_mu[8, 2] == mu[8, 2]
-    once = applied(lively, edits.latent_swap(2))[0]
-    assert np.array_equal(once.changes[0](*once.changes[0](*map(torch.tensor, (mu, mu))))[0].numpy(), mu)
+    assert np.array_equal(
+        applied(lively, edits.latent_swap(2))[0].reconstruct(MELODIES[8:]), lively.reconstruct(MELODIES[8:])
+    )
+
+
+def test_a_melody_gets_the_same_neurons_in_whatever_company_it_is_encoded(lively):
+    changed, _, (whole, _) = applied(lively, edits.latent_swap([2, 5]))
+    for some in ([3], [8, 1, 0], [4, 4]):
+        assert np.allclose(changed.encode(MELODIES[some])[0].detach().numpy(), whole[some], atol=1e-6)
+    unknown = MELODIES[:2].flip(1)
+    assert torch.equal(changed.encode(unknown)[0], lively.encode(unknown)[0])
+
+
+def test_a_melody_that_is_observed_twice_counts_once(lively):
+    twice = torch.cat([MELODIES[:1], MELODIES])
+    settled = edits.latent_swap(2).settled(lively, Setting(None, latents=lambda: latents_of(lively, twice)))
+    one, other = (made.encode(MELODIES)[0] for made in (settled.edit(lively, None)[0], lively))
+    assert torch.equal(one[[0, 1], 2], other[[1, 0], 2])
+
+
+def test_a_swap_of_one_melody_is_refused(lively):
+    for some in (MELODIES[:1], MELODIES[[3, 3]]):
+        with pytest.raises(Refusal, match="two melodies"):
+            edits.latent_swap(2).settled(lively, Setting(None, latents=lambda some=some: latents_of(lively, some)))
+
+
+def test_the_control_of_chosen_neurons_is_as_many_random_ones(lively):
+    for make in (edits.latent_clamp([1, 4], 0.5), edits.latent_swap([0, 5])):
+        settled = composition.settle({"it": make}, lively, Setting(None, latents=lambda: latents_of(lively)))
+        draws = [composition.matched(settled, draw, 1)["it"] for draw in range(40)]
+        assert all(len(set(draw.neurons)) == 2 and draw.how == make.how for draw in draws)
+        assert {neuron for draw in draws for neuron in draw.neurons} == set(range(6))
+        assert composition.matched(settled, 3, 1)["it"] == draws[3]
+
+
+def test_the_control_of_an_attribute_is_as_long_a_step_elsewhere(lively):
+    settled = edits.latent_attribute().settled(lively, Setting(None, latents=lambda: latents_of(lively)))
+    other = settled.matched(1).vector
+    assert not np.array_equal(other, settled.vector)
+    assert np.array_equal(np.sort(other), np.sort(settled.vector))
 
 
 def test_an_attribute_vector_is_the_difference_of_the_extreme_quarters(lively):
