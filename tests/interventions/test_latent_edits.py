@@ -63,9 +63,7 @@ def test_a_swap_exchanges_neurons_of_neighbours(lively):
     _, (mu, _), (new_mu, _) = applied(lively, edits.latent_swap(2))
     assert np.array_equal(new_mu[[0, 1, 6, 7], 2], mu[[1, 0, 7, 6], 2])
     assert new_mu[8, 2] == mu[8, 2]
-    assert np.array_equal(
-        applied(lively, edits.latent_swap(2))[0].reconstruct(MELODIES[8:]), lively.reconstruct(MELODIES[8:])
-    )
+    assert np.array_equal(np.delete(new_mu, 2, 1), np.delete(mu, 2, 1))
 
 
 def test_a_melody_gets_the_same_neurons_in_whatever_company_it_is_encoded(lively):
