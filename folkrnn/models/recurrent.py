@@ -7,7 +7,9 @@ The LSTM of folk-rnn (facts sheet section 1.2; Lasagne's convention, which has o
     i = σ(W_xi x + W_hi h + b_i)    f = σ(W_xf x + W_hf h + b_f)    o = σ(W_xo x + W_ho h + b_o)
     g = tanh(W_xg x + W_hg h + b_g)    c ← f⊙c + i⊙g    h ← o⊙tanh(c)
 
-The GRU (Lasagne's and torch's with one bias): r, u = σ(·); n = tanh(W_xn x + b_n + r⊙W_hn h); h ← (1 − u)⊙n + u⊙h.
+The GRU (torch's, with one bias per gate): r, u = σ(·); n = tanh(W_xn x + b_n + r⊙W_hn h); h ← (1 − u)⊙n + u⊙h.
+Lasagne's is the same but for its update gate, which is the complement of ours: its h ← (1 − u)⊙h + u⊙n. The loader of
+its weights turns one into the other (`weights/lasagne.py`).
 """
 
 from __future__ import annotations
