@@ -1,12 +1,14 @@
 """What does an intervention do? The same tunes drawn with the same random numbers, before and after. (Parts 6 to 8.)
 
 Definitions: a quantity (see `analyses.measures.tune_quantities`) is a ratio of sums over tunes; its interval, and that
-of its difference from the control, comes from resampling tunes in pairs. Random units of the same number are the
-second control, drawn several times; their intervals resample the draws too. What is kept of a quantity is 1 for the
-control and 0 for the floor: the control's tunes with their tokens in random order (for notes of the scale, 7 of 12
-pitch classes). Counting is kept as full bars are; melody as stepwise motion, notes of the scale, cadences and repeated
-figures are, on average. The divergence of laws compares what both models say next on the control's own tokens; it
-splits into when (which type of token comes) and which token of the type.
+of its difference from the control, comes from resampling tunes in pairs; beside it, the share of tunes in which it
+falls and rises. Random units of the same number are the second control, drawn several times; their intervals resample the
+draws too. Of replays of a published tune the second control is the model as it is, going on from where a tune left the
+published one, since leaving it is itself a change. What is kept of a quantity is 1 for the control and 0 for the floor:
+the control's tunes with their tokens in random order (for notes of the scale, 7 of 12 pitch classes). Counting is kept
+as full bars are; melody as stepwise motion, notes of the scale, cadences and repeated figures are, on average. The
+divergence of laws compares what both models say next on the control's own tokens; it splits into when (which type of
+token comes) and which token of the type.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from analyses.measures.effect_numbers import (
     arrays_of,
     departure_metrics,
     late_metrics,
+    shares_of_tunes,
     table_metrics,
     tune_table,
 )
@@ -99,13 +102,17 @@ class Effect:
         samples = {"control": paired.resampled(heard.control, weights)}
         samples["changed"] = paired.resampled(heard.changed, weights)
         floor, floors = floors_of(heard.floor, weights)
+        if heard.resumed is not None:
+            values["resumed"] = paired.ratios(heard.resumed)
+            samples["resumed"] = paired.resampled(heard.resumed, weights)
         if heard.matched:
             values["matched"] = np.mean([paired.ratios(part) for part in heard.matched], axis=0)
             samples["matched"] = paired.resampled_draws(heard.matched, weights, rng)
         columns: dict[str, Any] = {"quantity": NAMES, "group": [QUANTITIES[name].group for name in NAMES]}
-        for side in ("control", "changed", "matched"):
+        for side in ("control", "changed", "matched", "resumed"):
             columns |= _with_ends(side, values.get(side), samples.get(side))
         columns["floor"] = floor
+        columns |= shares_of_tunes(heard)
         for name, one, other in DIFFERENCES:
             known = one in values and other in values
             value = values[one] - values[other] if known else None
@@ -113,7 +120,7 @@ class Effect:
         rows = []
         for ability, names in ABILITIES.items():
             row: dict[str, Any] = {"ability": ability}
-            for side in ("changed", "matched"):
+            for side in ("changed", "matched", "resumed"):
                 if side not in values:
                     row |= dict.fromkeys((side, f"{side}_low", f"{side}_high"), float("nan"))
                     continue
@@ -159,6 +166,8 @@ class Effect:
             "token or the choice within the type is at stake (these add up, but for the rare types left out).",
         )
         sides = {"control": control, "changed": observation}
+        if observation.resumed is not None:
+            sides["resumed"] = observation.resumed
         curves = {side: by_bar([o.tokens(k) for k in range(len(o.transcriptions))]) for side, o in sides.items()}
         if all(len(frame) for frame in curves.values()):
             found.figures["counting_by_bar"] = Figure(
@@ -246,10 +255,13 @@ def caption_differences(abilities: pd.DataFrame, tunes: int, draws: int) -> str:
     for ability in ("counting", "melody"):
         row = rows.loc[ability]
         random = f", {row['matched']:.0%} after random units" if draws else ""
+        random += f", {row['resumed']:.0%} by the control resumed" if np.isfinite(row["resumed"]) else ""
         told.append(
             f"{ability} is kept to {row['changed']:.0%} ({row['changed_low']:.0%} to {row['changed_high']:.0%}){random}"
         )
     drawn = f", {draws} draws of random units of the same number" if draws else ""
+    if np.isfinite(abilities["resumed"]).any():
+        drawn += "; the control resumed: the unchanged model from where a tune left the replayed one"
     return (
         f"{tunes} tunes before and after with the same random numbers{drawn}; 95 % bootstrap intervals over tunes"
         f"{' and draws' if draws else ''}. Dotted: the control's tokens in random order. {'; '.join(told)}."

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-CONTROL, CHANGED, MATCHED = style.INK, style.ACCENT, style.PALETTE[0]
-SIDES = {"control": ("control", CONTROL), "changed": ("intervention", CHANGED), "matched": ("random units", MATCHED)}
+CONTROL, CHANGED, MATCHED, RESUMED = style.INK, style.ACCENT, style.PALETTE[0], style.PALETTE[2]
+SIDES = {
+    "control": ("control", CONTROL),
+    "changed": ("intervention", CHANGED),
+    "matched": ("random units", MATCHED),
+    "resumed": ("control resumed", RESUMED),
+}
 """Column of the table, name in a legend, colour."""
 
 _ACROSS = 4

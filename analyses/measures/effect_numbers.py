@@ -16,15 +16,21 @@ DIFFERENCES = (
     ("difference", "changed", "control"),
     ("matched_difference", "matched", "control"),
     ("beyond_matched", "changed", "matched"),
+    ("resumed_difference", "resumed", "control"),
+    ("beyond_resumed", "changed", "resumed"),
 )
 """Name, and the two sides of which it is the difference."""
 
 
+SIDES = (("changed", ""), ("control", "control_"), ("matched", "matched_"), ("resumed", "resumed_"))
+"""Column of a table, and what the names of its metrics begin with."""
+
+
 def ability_metrics(abilities: pd.DataFrame) -> dict[str, float]:
-    """Returns what is kept of counting and melody, after the intervention and after random units."""
+    """Returns what is kept of counting and melody, after the intervention, random units and a resumed control."""
     found = {}
     for row in abilities.to_dict("records"):
-        for side, prefix in (("changed", ""), ("matched", "matched_")):
+        for side, prefix in (("changed", ""), ("matched", "matched_"), ("resumed", "resumed_")):
             ends = {"": row[side], "_low": row[f"{side}_low"], "_high": row[f"{side}_high"]}
             found |= {f"{prefix}{row['ability']}_kept{end}": value for end, value in ends.items()}
     keys = ("counting_kept", "melody_kept", "matched_counting_kept", "matched_melody_kept")
@@ -56,15 +62,23 @@ def table_metrics(table: pd.DataFrame) -> dict[str, float]:
     found = {}
     for row in table.to_dict("records"):
         name = row["quantity"]
-        named = {
-            f"{prefix}{name}{end}": row[f"{side}{end}"]
-            for side, prefix in (("changed", ""), ("control", "control_"), ("matched", "matched_"))
-            for end in ("", "_low", "_high")
-        }
+        named = {f"{prefix}{name}{end}": row[f"{side}{end}"] for side, prefix in SIDES for end in ("", "_low", "_high")}
+        named |= {f"{name}_{way}": row[way] for way in ("falls", "rises")}
         for difference, _, _ in DIFFERENCES:
             named |= {f"{difference}_{name}{end}": row[f"{difference}{end}"] for end in ("", "_low", "_high")}
         found |= {key: float(value) for key, value in named.items() if np.isfinite(value)}
     return found
+
+
+def shares_of_tunes(heard: Heard) -> dict[str, np.ndarray]:
+    """Returns the share of tunes in which each quantity is below (`falls`) and above (`rises`) the control's, `[Q]`.
+
+    Of tunes that have the quantity on both sides; NaN where there is none.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        before, after = (part[..., 0] / part[..., 1] for part in (heard.control, heard.changed))
+        known = (np.isfinite(before) & np.isfinite(after)).sum(0)
+        return {"falls": (after < before).sum(0) / known, "rises": (after > before).sum(0) / known}
 
 
 def late_metrics(observation: Observation, control: Observation, late: int, since: int | None) -> dict[str, float]:
@@ -82,7 +96,9 @@ def tune_table(heard: Heard) -> pd.DataFrame:
     """Returns one row per tune: where it leaves the control, and each quantity before and after."""
     columns: dict[str, Any] = {"tune": np.arange(len(heard.apart)), "departs_at": heard.apart}
     for place, name in enumerate(NAMES):
-        for side, part in (("control", heard.control), ("changed", heard.changed)):
+        for side, part in (("control", heard.control), ("changed", heard.changed), ("resumed", heard.resumed)):
+            if part is None:
+                continue
             with np.errstate(invalid="ignore", divide="ignore"):
                 columns[f"{name}_{side}"] = part[:, place, 0] / part[:, place, 1]
     return pd.DataFrame(columns)
@@ -98,6 +114,8 @@ def arrays_of(heard: Heard, laws: departure.Laws) -> dict[str, np.ndarray]:
         "departs_at": heard.apart,
         "divergence": laws.changed,
     }
+    if heard.resumed is not None:
+        found["resumed"] = heard.resumed
     if heard.matched:
         found["matched"] = np.stack(heard.matched)
         found["matched_divergence"] = np.stack(laws.matched)

@@ -28,6 +28,8 @@ class Heard:
     floor: np.ndarray
     apart: np.ndarray
     matched_apart: list[np.ndarray]
+    resumed: np.ndarray | None = None
+    """Of replays: what the unchanged model made of each tune from where it left the replayed one."""
 
 
 def hear(observation: Observation, control: Observation) -> Heard:
@@ -42,6 +44,7 @@ def hear(observation: Observation, control: Observation) -> Heard:
         floor=sums(scrambled(before, rng), ended),
         apart=_apart(observation, control),
         matched_apart=[_apart(other, control) for other in observation.matched],
+        resumed=None if observation.resumed is None else _sums(observation.resumed),
     )
 
 

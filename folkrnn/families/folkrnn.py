@@ -29,7 +29,14 @@ from folkrnn.observation.observation import Observation, check_size
 from folkrnn.observation.summary import summarise
 from folkrnn.published import ids_of
 from folkrnn.refusal import Refusal
-from folkrnn.sampling import Sampling, Transcription, generate, mark_replayed, replay_uniforms
+from folkrnn.sampling import (
+    Sampling,
+    Transcription,
+    generate,
+    mark_replayed,
+    replay_uniforms,
+    resume_uniforms,
+)
 from folkrnn.sampling.keep import kept
 from folkrnn.tracking import TrackedRun
 from folkrnn.vocabulary import Vocabulary
@@ -139,7 +146,8 @@ def observe(
     """Returns what the model, after all interventions, wrote, or reads where `transcriptions` were given.
 
     With interventions the model as it is comes along as the control, drawing with the same random numbers, and so do
-    `cut.controls` draws of random units in the place of selected ones.
+    `cut.controls` draws of random units in the place of selected ones. Of replays the unchanged model also goes on from
+    where each tune left the replayed one.
     """
 
     def seen(changed: Playable, **beside: Any) -> Observation:
@@ -161,7 +169,31 @@ def observe(
     ]
     observation = seen(changed, control=control, matched=tuple(matched))
     observation.accounts = composition.account(changed, known, observation.transcriptions)
+    if config.sampling.replay and not transcriptions:
+        tunes = resume(config, model, weights, observation)
+        observation.resumed = Observation(model, weights.vocabulary, tunes, corpus, config.seed)
     return observation
+
+
+def resume(config: DictConfig, model: FolkRNN, weights: Weights, observation: Observation) -> list[Transcription]:
+    """Returns what the unchanged model makes of every tune from the first token on that is not the replayed one's.
+
+    The numbers that it draws with are those of the tune.
+    """
+    vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
+    pairs = zip(observation.transcriptions, observation.control.transcriptions, strict=True)
+    beginnings = [beginning(changed.ids, control.ids) for changed, control in pairs]
+    replayed = replay_uniforms(model, vocabulary, ids_of(config.sampling.replay, vocabulary), sampling, config.seed)
+    uniforms = resume_uniforms(model, beginnings, sampling, config.seed, replayed)
+    with filing.progress("Resuming", sampling.tunes) as advance:
+        return generate(model, vocabulary, sampling, config.seed, uniforms=uniforms, progress=advance)
+
+
+def beginning(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns the tokens of a tune up to and with the first that another tune does not have there."""
+    shared = min(len(ids), len(others))
+    different = np.flatnonzero(ids[:shared] != others[:shared])
+    return ids[: (different[0] if len(different) else shared) + 1]
 
 
 def control_tunes(config: DictConfig, model: FolkRNN, weights: Weights) -> list[Transcription]:

@@ -45,6 +45,8 @@ class Observation:
     """The model without interventions, drawing with the same random numbers; None where there are no interventions."""
     matched: tuple[Observation, ...] = ()
     """The same interventions on as many random units instead, once per draw (`cut.controls`)."""
+    resumed: Observation | None = None
+    """Of replays: the model without interventions going on from where each tune left the replayed one."""
     curve: Curve | None = None
     """How the training of the weights went, where that is known."""
     accounts: list[Account] = field(default_factory=list)

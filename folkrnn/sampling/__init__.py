@@ -14,7 +14,7 @@ probability exceeds the uniform.
 from __future__ import annotations
 
 from folkrnn.sampling.live import generate
-from folkrnn.sampling.replay import Uniforms, replay_uniforms, tune_uniforms
+from folkrnn.sampling.replay import Uniforms, replay_uniforms, resume_uniforms, tune_uniforms
 from folkrnn.sampling.transcription import Sampling, Transcription, given, mark_replayed
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "given",
     "mark_replayed",
     "replay_uniforms",
+    "resume_uniforms",
     "tune_uniforms",
 ]

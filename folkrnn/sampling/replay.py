@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from folkrnn.models.draws import SMALLEST_BATCH, probabilities, stream
 from folkrnn.models.folkrnn import FolkRNN
@@ -22,7 +22,6 @@ def tune_uniforms(seed: int, length: int) -> Uniforms:
     return lambda tune: stream(seed, tune).random(length)
 
 
-@torch.no_grad()
 def replay_uniforms(
     model: FolkRNN, vocabulary: Vocabulary, ids: Sequence[int], sampling: Sampling, seed: int
 ) -> Uniforms:
@@ -32,29 +31,52 @@ def replay_uniforms(
     own stream picks; past the end of the transcription the stream goes on as usual. An intervention then departs from
     the transcription only where it moves the law far enough.
     """
-    whole = torch.tensor([vocabulary.start, *ids, vocabulary.end])
-    law = probabilities(_stepped_logits(model, whole[:-1]), sampling.temperature)
-    cumulative = law.cumsum(-1) / law.sum(-1, keepdim=True)
-    rows, targets = torch.arange(len(whole) - 1), whole[1:]
-    upper = cumulative[rows, targets].numpy()
-    lower = np.where(targets.numpy() > 0, cumulative[rows, (targets - 1).clamp(min=0)].numpy(), 0.0)
+    whole = np.array([vocabulary.start, *ids, vocabulary.end])
+    [interval] = _intervals(model, [whole], sampling.temperature)
     own = tune_uniforms(seed, max(sampling.max_tokens + 1, len(whole)))
+    return lambda tune: _inside(interval, own(tune))
 
-    def uniforms(tune: int) -> np.ndarray:
-        stream = own(tune)
-        # the middle 98 % of the interval: rounding of the cumulative sum must not tip a draw into a neighbour
-        inside = 0.01 + 0.98 * stream[: len(upper)]
-        stream[: len(upper)] = lower + (upper - lower) * inside
+
+def resume_uniforms(
+    model: FolkRNN, beginnings: Sequence[np.ndarray], sampling: Sampling, seed: int, uniforms: Uniforms
+) -> Uniforms:
+    """Returns streams under which the unchanged model goes on from other tunes: a control that starts where they do.
+
+    Tune n first draws the token ids `beginnings[n] [≥ 1]` (from `<s>` on), then goes on with `uniforms(n)`.
+    """
+    intervals = _intervals(model, beginnings, sampling.temperature)
+    own = tune_uniforms(seed, sampling.max_tokens + 1)
+
+    def resumed(tune: int) -> np.ndarray:
+        steps, stream = len(beginnings[tune]) - 1, uniforms(tune).copy()
+        stream[:steps] = _inside(intervals[tune], own(tune)[:steps])
         return stream
 
-    return uniforms
+    return resumed
 
 
-def _stepped_logits(model: FolkRNN, tokens: Tensor) -> Tensor:
-    """Logits after each of `tokens [T]`, `[T, V]`, by the very steps that generation takes."""
-    state = [tuple(part.clone() for part in layer) for layer in model.initial_state(SMALLEST_BATCH)]
-    rows, stepper = [], model.stepper()
-    for token in tokens:
-        logits, state = stepper.step(token.expand(SMALLEST_BATCH).to(model.device), state)
-        rows.append(logits[0])
-    return torch.stack(rows)
+def _inside(interval: np.ndarray, stream: np.ndarray) -> np.ndarray:
+    """The stream with its first T entries moved into `interval [2, T]`."""
+    lower, upper = interval
+    # the middle 98 % of the interval: rounding of the cumulative sum must not tip a draw into a neighbour
+    places = 0.01 + 0.98 * stream[: len(upper)]
+    stream[: len(upper)] = lower + (upper - lower) * places
+    return stream
+
+
+@torch.no_grad()
+def _intervals(model: FolkRNN, tunes: Sequence[np.ndarray], temperature: float) -> list[np.ndarray]:
+    """The cumulative interval of each token after the first, `[2, N − 1]` per tune, by the steps of generation."""
+    lengths = [len(ids) for ids in tunes]
+    tokens = torch.zeros(max(SMALLEST_BATCH, len(tunes)), max(lengths), dtype=torch.long)
+    for row, ids in enumerate(tunes):
+        tokens[row, : len(ids)] = torch.from_numpy(ids)
+    ends = np.zeros((2, *tokens.shape))
+    state = [tuple(part.clone() for part in layer) for layer in model.initial_state(len(tokens))]
+    stepper = model.stepper()
+    for t in range(max(lengths) - 1):
+        logits, state = stepper.step(tokens[:, t].to(model.device), state)
+        law, target = probabilities(logits, temperature), tokens[:, t + 1 : t + 2]
+        cumulative = nn.functional.pad(law.cumsum(-1) / law.sum(-1, keepdim=True), (1, 0))
+        ends[:, :, t] = torch.cat([cumulative.gather(1, target), cumulative.gather(1, target + 1)], dim=1).T
+    return [ends[:, row, : length - 1] for row, length in enumerate(lengths)]

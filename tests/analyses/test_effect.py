@@ -77,6 +77,17 @@ def test_an_intervention_of_no_size_has_exactly_no_effect(model, published):
     assert "subspace" not in found.figures
 
 
+def test_the_share_of_tunes_that_show_an_effect_is_that_of_tunes_whose_own_value_moves(model, published):
+    tunes = [given(V2.encode(words.split()), V2) for words in ("M:4/4 K:Cmaj C 8 | C 4 |", "M:4/4 K:Cmaj C 8 | D 8 |")]
+    before = Observation(model, V2, [tunes[1], tunes[1]], seed=5)
+    found = Effect(resamples=10)(Observation(model, V2, tunes, seed=5, control=before, resumed=before))
+    assert found.metrics["full_bars_falls"] == 0.5
+    assert found.metrics["full_bars_rises"] == 0
+    assert found.metrics["difference_full_bars"] == found.metrics["beyond_resumed_full_bars"] == -0.25
+    assert found.metrics["resumed_difference_full_bars"] == 0
+    assert found.metrics["resumed_counting_kept"] == 1
+
+
 @pytest.mark.parametrize("delta", [-3.0, 0.7, 2.0])
 def test_a_displaced_token_moves_the_laws_by_the_divergence_of_the_formula(model, control, delta):
     token = V2.index["G"]

@@ -9,7 +9,7 @@ from folkrnn.models.draws import draw, probabilities
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.published import TUNES, ids_of
 from folkrnn.refusal import Refusal
-from folkrnn.sampling import Sampling, generate, replay_uniforms
+from folkrnn.sampling import Sampling, generate, replay_uniforms, resume_uniforms
 from folkrnn.vocabulary import V2
 
 
@@ -74,6 +74,19 @@ def test_a_replay_reproduces_its_tune_on_any_model(model):
         replayed = generate(model, V2, sampling, 5, uniforms=streams)
         assert [t.tokens(V2) for t in replayed] == [V2.decode(tune)] * 3
         assert not np.array_equal(replayed[0].uniform, replayed[1].uniform)
+
+
+def test_a_tune_is_resumed_from_where_it_left_its_replay(model):
+    sampling, tune = Sampling(tunes=4, max_tokens=140), ids_of("fig1", V2)
+    streams = replay_uniforms(model, V2, tune, sampling, seed=5)
+    replayed = generate(model, V2, sampling, 5, uniforms=streams)[0].ids
+    others = [np.append(replayed[:length], V2.index[token]) for length, token in [(5, "=f'"), (40, "|"), (1, "z")]]
+    resumed = resume_uniforms(model, [*others, replayed], sampling, 5, streams)
+    tunes = generate(model, V2, sampling, 5, uniforms=resumed)
+    for k, (other, found) in enumerate(zip(others, tunes, strict=False)):
+        assert found.ids[: len(other)].tolist() == other.tolist()
+        assert np.array_equal(found.uniform[len(other) - 1 :], streams(k)[len(other) - 1 : len(found.ids) - 1])
+    assert tunes[3].ids.tolist() == replayed.tolist()
 
 
 def test_the_published_tunes_have_the_lengths_that_the_documents_give():
