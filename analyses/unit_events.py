@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -23,8 +24,8 @@ from analyses.measures.explained import (
     Explained,
     Result,
     corrected_significance,
+    drawn_labels,
     labellings,
-    marks,
     standard_scores,
 )
 from folkrnn import sites as grammar
@@ -96,20 +97,22 @@ class UnitEvents:
         kept = [k for k, tune in enumerate(tokens) if len(tune) - 1 - first_row(tune) >= MINIMUM]
         if not kept:
             raise Refusal(f"unit_events needs a tune of at least {MINIMUM} tokens after meter and mode; there is none")
-        tunes = [labels(tokens[k]) for k in kept]
+        places, tunes = {k: place for place, k in enumerate(kept)}, [labels(tokens[k]) for k in kept]
         drawn = labellings(tunes, VARIABLES, self.shuffles, np.random.default_rng(observation.seed))
         widths = observation.traces(kept[0], names)
         found: dict[str, Result] = {}
         for start in range(0, len(names), SITES_AT_ONCE):
             some = names[start : start + SITES_AT_ONCE]
-            sums = {name: Explained.empty(VARIABLES, self.shuffles, widths[name].shape[1]) for name in some}
+            ends = np.cumsum([0, *(widths[name].shape[1] for name in some)])
+            sums = Explained.empty(VARIABLES, self.shuffles, int(ends[-1]))
             for k, streams in observation.each(some):
-                if k not in kept:
+                if k not in places:
                     continue
-                mark = marks(kept.index(k), tunes, VARIABLES, *drawn[kept.index(k)])
-                for name in some:
-                    sums[name].add(streams[name][first_row(tokens[k]) :], mark)
-            found |= {name: sums[name].result() for name in some}
+                values = np.concatenate([streams[name][first_row(tokens[k]) :] for name in some], axis=1)
+                sums.add(values, drawn_labels(places[k], tunes, VARIABLES, *drawn[places[k]]))
+            found |= {
+                name: sums.of(slice(*stretch)).result() for name, stretch in zip(some, pairwise(ends), strict=True)
+            }
         return found
 
     def unit_table(self, found: dict[str, Result]) -> pd.DataFrame:

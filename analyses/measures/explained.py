@@ -11,11 +11,16 @@ tune: one of the variables should be the place in the tune itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from analyses.measures.events import Variable
+from folkrnn.models.products import Product
+
+ROWS_AT_ONCE = 1000
+"""Rows of tunes that go into the sums together."""
 
 
 @dataclass(frozen=True)
@@ -30,64 +35,121 @@ class Result:
 
 @dataclass
 class Explained:
-    """Sums over all rows seen so far; their size depends on neither the tunes nor their length."""
+    """Sums over all rows seen so far; their size depends on neither the tunes nor their length.
+
+    A row has one category of each variable, so the sum over the last one is what the others leave of all rows.
+    """
 
     variables: Sequence[Variable]
-    sums: np.ndarray
-    """Of the activity, by labelling (0: the true one), category of each variable in turn, and unit, `[1 + R, K, U]`."""
+    stepwise: np.ndarray
+    """Of the activity, by labelling (0: the true one), category but the last of each variable that changes within a
+    tune, and unit, `[1 + R, K′, U]`."""
+    constant: np.ndarray
+    """The same for every category of the variables that hold for a whole tune, `[1 + R, K″, U]`."""
     counts: np.ndarray
-    """Rows by labelling and category, `[1 + R, K]`."""
+    """Rows by labelling and category of each variable in turn, `[1 + R, K]`."""
     total: np.ndarray
     squares: np.ndarray
     """Over all rows, `[U]`."""
     rows: int = 0
+    _waiting: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list, repr=False)
+    """Rows that are not in `stepwise` yet: larger products are faster."""
 
     @classmethod
     def empty(cls, variables: Sequence[Variable], shuffles: int, units: int) -> Explained:
         """Returns sums of nothing."""
-        categories = sum(len(variable.categories) for variable in variables)
+        size = 1 + shuffles
+        stepwise = sum(len(variable.categories) - 1 for variable in variables if not variable.whole_tune)
+        constant = sum(len(variable.categories) for variable in variables if variable.whole_tune)
         return cls(
             variables,
-            np.zeros((1 + shuffles, categories, units), np.float32),
-            np.zeros((1 + shuffles, categories)),
+            np.zeros((size, stepwise, units), np.float32),
+            np.zeros((size, constant, units), np.float32),
+            np.zeros((size, sum(len(variable.categories) for variable in variables))),
             np.zeros(units),
             np.zeros(units),
         )
 
-    def add(self, values: np.ndarray, marks: np.ndarray) -> None:
-        """Adds the rows of a tune: `values [n, U]`, and `marks [1 + R, K, n]` of 0 and 1, one 1 for each variable."""
-        labellings, categories, n = marks.shape
-        self.sums += (marks.reshape(-1, n) @ values.astype(np.float32)).reshape(labellings, categories, -1)
-        self.counts += marks.sum(2)
-        self.total += values.sum(0, dtype=float)
+    def add(self, values: np.ndarray, drawn: np.ndarray) -> None:
+        """Adds the rows of a tune: `values [n, U]`, and the categories `drawn [variables, 1 + R, n]`."""
+        whole, labellings, before = values.sum(0, dtype=float), np.arange(drawn.shape[1]), 0
+        for variable, answers in zip(self.variables, drawn, strict=True):
+            if variable.whole_tune:
+                self.constant[labellings, before + answers[:, 0]] += whole.astype(np.float32)
+                before += len(variable.categories)
+        self.total += whole
         self.squares += np.square(values, dtype=float).sum(0)
-        self.rows += n
+        self.rows += len(values)
+        self._waiting.append((values, drawn))
+        if sum(len(waiting) for waiting, _ in self._waiting) >= ROWS_AT_ONCE:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Adds the rows that wait to the sums."""
+        if not self._waiting:
+            return
+        values = np.concatenate([values for values, _ in self._waiting])
+        drawn = np.concatenate([drawn for _, drawn in self._waiting], axis=2)
+        self._waiting.clear()
+        marks = []
+        for variable, part, answers in zip(self.variables, self.parts(), drawn, strict=True):
+            found = answers[:, None, :] == np.arange(len(variable.categories), dtype=answers.dtype)[:, None]
+            self.counts[:, part] += found.sum(2)
+            if not variable.whole_tune:
+                marks.append(found[:, :-1])
+        product = Product([torch.from_numpy(np.ascontiguousarray(values.T, np.float32))])
+        x = np.concatenate(marks, axis=1, dtype=np.float32)
+        self.stepwise += product(torch.from_numpy(x.reshape(-1, len(values)))).numpy().reshape(self.stepwise.shape)
+
+    def of(self, units: slice) -> Explained:
+        """Returns the sums of some units alone."""
+        self._settle()
+        parts = (
+            self.stepwise[..., units],
+            self.constant[..., units],
+            self.counts,
+            self.total[units],
+            self.squares[units],
+        )
+        return Explained(self.variables, *parts, self.rows)
+
+    def sums(self, variable: int) -> np.ndarray:
+        """Returns the sums of the activity by labelling, category of a variable, and unit, `[1 + R, categories, U]`."""
+        self._settle()
+        chosen = self.variables[variable]
+        kind = [one for one in self.variables[:variable] if one.whole_tune == chosen.whole_tune]
+        if chosen.whole_tune:
+            start = sum(len(one.categories) for one in kind)
+            return self.constant[:, start : start + len(chosen.categories)].astype(float)
+        start = sum(len(one.categories) - 1 for one in kind)
+        known = self.stepwise[:, start : start + len(chosen.categories) - 1].astype(float)
+        return np.concatenate([known, (self.total - known.sum(1))[:, None]], axis=1)
 
     def correlation_ratios(self) -> np.ndarray:
         """Returns η² by labelling, variable and unit, `[1 + R, variables, U]`.
 
         NaN for a unit that never changes and a variable that has one answer throughout.
         """
+        self._settle()
         mean = self.total / self.rows
         spread = self.squares - self.rows * mean**2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            between = self.sums.astype(float) ** 2 / self.counts[..., None]
-            between = np.where(self.counts[..., None] > 0, between, 0.0)
-            ratios = [
-                np.where(spread > 1e-9 * self.rows, (between[:, part].sum(1) - self.rows * mean**2) / spread, np.nan)
-                for part in self.parts()
-            ]
+        ratios = []
         for place, part in enumerate(self.parts()):
-            ratios[place][(self.counts[:, part] > 0).sum(1) < 2] = np.nan
-        return np.clip(np.stack(ratios, axis=1), 0, 1).astype(np.float32)
+            counts = self.counts[:, part, None]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                between = np.where(counts > 0, self.sums(place) ** 2 / counts, 0.0).sum(1)
+                ratio = np.where(spread > 1e-9 * self.rows, (between - self.rows * mean**2) / spread, np.nan)
+            ratio[(counts[..., 0] > 0).sum(1) < 2] = np.nan
+            ratios.append(np.clip(ratio, 0, 1).astype(np.float32))
+        return np.stack(ratios, axis=1)
 
     def strongest_category(self, variable: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns for each unit the category that moves it most in all, its mean there, and its mean elsewhere."""
-        part = self.parts()[variable]
-        sums, counts = self.sums[0, part].astype(float), self.counts[0, part][:, None]
+        sums = self.sums(variable)[0]
+        counts = self.counts[0, self.parts()[variable]][:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
             inside, outside = sums / counts, (self.total - sums) / (self.rows - counts)
-        weight = np.nan_to_num(counts * (inside - self.total / self.rows) ** 2)
+            weight = np.nan_to_num(counts * (inside - self.total / self.rows) ** 2)
         best, units = weight.argmax(0), np.arange(sums.shape[1])
         return best, inside[best, units], outside[best, units]
 
@@ -96,7 +158,7 @@ class Explained:
         return Result(self.correlation_ratios(), [self.strongest_category(v) for v in range(len(self.variables))])
 
     def parts(self) -> list[slice]:
-        """Where the categories of each variable stand."""
+        """Where the categories of each variable stand in `counts`."""
         ends = np.cumsum([len(variable.categories) for variable in self.variables])
         return [slice(end - len(v.categories), end) for v, end in zip(self.variables, ends, strict=True)]
 
@@ -113,25 +175,23 @@ def labellings(
     return [(rng.integers(0, n, shuffles), others[k]) for k, n in enumerate(lengths)]
 
 
-def marks(
+def drawn_labels(
     tune: int,
     tunes: Sequence[dict[str, np.ndarray]],
     variables: Sequence[Variable],
     shifts: np.ndarray,
     others: np.ndarray,
 ) -> np.ndarray:
-    """Returns the marks of one tune for `Explained.add`, `[1 + R, K, n]` of float32."""
+    """Returns the categories of one tune for `Explained.add`, `[variables, 1 + R, n]` of int8."""
     n = len(tunes[tune][variables[0].name])
-    blocks = []
-    for variable in variables:
+    rows = (np.arange(n) - np.concatenate([[0], shifts])[:, None]) % n
+    found = np.empty((len(variables), *rows.shape), np.int8)
+    for place, variable in enumerate(variables):
         if variable.whole_tune:
-            answers = np.array([tunes[k][variable.name][0] for k in (tune, *others)])
-            labels = np.repeat(answers[:, None], n, axis=1)
+            found[place] = np.array([tunes[k][variable.name][0] for k in (tune, *others)])[:, None]
         else:
-            rows = (np.arange(n) - np.concatenate([[0], shifts])[:, None]) % n
-            labels = tunes[tune][variable.name][rows]
-        blocks.append(labels[:, None, :] == np.arange(len(variable.categories))[:, None])
-    return np.concatenate(blocks, axis=1).astype(np.float32)
+            found[place] = tunes[tune][variable.name][rows]
+    return found
 
 
 def corrected_significance(scores: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analyses.measures.events import VARIABLES, first_row, labels
-from analyses.measures.explained import Explained, corrected_significance, labellings, marks
+from analyses.measures.explained import Explained, corrected_significance, drawn_labels, labellings
 from analyses.unit_events import NONE, UnitEvents
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
@@ -106,7 +106,7 @@ def test_the_correlation_ratio_is_that_of_an_analysis_of_variance():
     values = [rng.normal(size=(len(tune["part"]), 3)) + tune["steps in bar"][:, None] for tune in tunes]
     sums = Explained.empty(VARIABLES, 3, 3)
     for k, drawn in enumerate(labellings(tunes, VARIABLES, 3, rng)):
-        sums.add(values[k], marks(k, tunes, VARIABLES, *drawn))
+        sums.add(values[k], drawn_labels(k, tunes, VARIABLES, *drawn))
     y = np.concatenate(values)
     for place, variable in enumerate(VARIABLES):
         x = np.concatenate([tune[variable.name] for tune in tunes])
