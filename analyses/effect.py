@@ -2,13 +2,13 @@
 
 Definitions: a quantity (see `analyses.measures.tune_quantities`) is a ratio of sums over tunes; its interval, and that
 of its difference from the control, comes from resampling tunes in pairs; beside it, the share of tunes in which it
-falls and rises. Random units of the same number are the second control, drawn several times; their intervals resample the
-draws too. Of replays of a published tune the second control is the model as it is, going on from where a tune left the
-published one, since leaving it is itself a change. What is kept of a quantity is 1 for the control and 0 for the floor:
-the control's tunes with their tokens in random order (for notes of the scale, 7 of 12 pitch classes). Counting is kept
-as full bars are; melody as stepwise motion, notes of the scale, cadences and repeated figures are, on average. The
-divergence of laws compares what both models say next on the control's own tokens; it splits into when (which type of
-token comes) and which token of the type.
+falls and rises. Random units of the same number are the second control, drawn several times; their intervals resample
+the draws too. Of replays of a published tune the second control is the model as it is, going on from where a tune left
+the published one, since leaving it is itself a change. What is kept of a quantity is 1 for the control and 0 for the
+floor: the control's tunes with their tokens in random order (for notes of the scale, 7 of 12 pitch classes). Counting
+is kept as full bars are; melody as stepwise motion, notes of the scale, cadences and repeated figures are, on average.
+The divergence of laws compares what both models say next on the control's own tokens; it splits into when (which type
+of token comes) and which token of the type.
 """
 
 from __future__ import annotations
