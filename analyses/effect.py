@@ -21,16 +21,13 @@ import pandas as pd
 
 from analyses.drawings import effect as draw
 from analyses.drawings import side_by_side
-from analyses.measures import departure, paired, removed, watching
+from analyses.measures import departure, paired, removed, sides, watching
 from analyses.measures.counting import by_bar
 from analyses.measures.effect_numbers import (
-    DIFFERENCES,
     ability_metrics,
     arrays_of,
     departure_metrics,
     late_metrics,
-    shares_of_tunes,
-    table_metrics,
     tune_table,
 )
 from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear
@@ -80,7 +77,7 @@ class Effect:
             metrics={
                 **ability_metrics(abilities),
                 **departure_metrics(parts, heard),
-                **table_metrics(table),
+                **sides.metrics(table),
                 **late_metrics(observation, control, self.late_bar, self.since),
             },
             tables={"quantities": table, "abilities": abilities, "divergence": parts, "tunes": tune_table(heard)},
@@ -98,25 +95,14 @@ class Effect:
     def compare(self, heard: Heard, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Returns one row per quantity, and one per ability (counting, melody), each value with its interval."""
         weights = paired.tune_weights(len(heard.control), self.resamples, rng)
-        values = {"control": paired.ratios(heard.control), "changed": paired.ratios(heard.changed)}
-        samples = {"control": paired.resampled(heard.control, weights)}
-        samples["changed"] = paired.resampled(heard.changed, weights)
-        floor, floors = floors_of(heard.floor, weights)
+        sums = {"control": heard.control, "changed": heard.changed, "matched": heard.matched}
         if heard.resumed is not None:
-            values["resumed"] = paired.ratios(heard.resumed)
-            samples["resumed"] = paired.resampled(heard.resumed, weights)
-        if heard.matched:
-            values["matched"] = np.mean([paired.ratios(part) for part in heard.matched], axis=0)
-            samples["matched"] = paired.resampled_draws(heard.matched, weights, rng)
+            sums["resumed"] = heard.resumed
+        values, samples = sides.resampled(sums, weights, rng)
+        floor, floors = floors_of(heard.floor, weights)
         columns: dict[str, Any] = {"quantity": NAMES, "group": [QUANTITIES[name].group for name in NAMES]}
-        for side in ("control", "changed", "matched", "resumed"):
-            columns |= _with_ends(side, values.get(side), samples.get(side))
-        columns["floor"] = floor
-        columns |= shares_of_tunes(heard)
-        for name, one, other in DIFFERENCES:
-            known = one in values and other in values
-            value = values[one] - values[other] if known else None
-            columns |= _with_ends(name, value, samples[one] - samples[other] if known else None)
+        columns |= sides.columns(values, samples) | {"floor": floor}
+        columns |= sides.falls_and_rises(heard.control, heard.changed)
         rows = []
         for ability, names in ABILITIES.items():
             row: dict[str, Any] = {"ability": ability}
@@ -134,13 +120,11 @@ class Effect:
     def parts(self, laws: departure.Laws, rng: np.random.Generator) -> pd.DataFrame:
         """Returns the divergence of laws per step and each of its parts, with intervals."""
         weights = paired.tune_weights(len(laws.changed), self.resamples, rng)
+        values, samples = sides.resampled({"changed": laws.changed, "matched": laws.matched}, weights, rng)
         columns: dict[str, Any] = {"part": list(departure.PARTS)}
-        columns |= _with_ends("changed", paired.ratios(laws.changed), paired.resampled(laws.changed, weights))
-        if laws.matched:
-            mean = np.mean([paired.ratios(part) for part in laws.matched], axis=0)
-            columns |= _with_ends("matched", mean, paired.resampled_draws(laws.matched, weights, rng))
-        else:
-            columns |= _with_ends("matched", np.full(len(departure.PARTS), np.nan), None)
+        for side in ("changed", "matched"):
+            nothing = np.full(len(departure.PARTS), np.nan)
+            columns |= sides.with_ends(side, values.get(side, nothing), samples.get(side))
         return pd.DataFrame(columns)
 
     def draw(
@@ -165,10 +149,12 @@ class Effect:
             f"on the tokens of {len(laws.changed)} of the control's tunes; the same by whether the type of the next "
             "token or the choice within the type is at stake (these add up, but for the rare types left out).",
         )
-        sides = {"control": control, "changed": observation}
-        if observation.resumed is not None:
-            sides["resumed"] = observation.resumed
-        curves = {side: by_bar([o.tokens(k) for k in range(len(o.transcriptions))]) for side, o in sides.items()}
+        seen = {"control": control, "changed": observation, "resumed": observation.resumed}
+        curves = {
+            side: by_bar([o.tokens(k) for k in range(len(o.transcriptions))])
+            for side, o in seen.items()
+            if o is not None
+        }
         if all(len(frame) for frame in curves.values()):
             found.figures["counting_by_bar"] = Figure(
                 draw.counting_by_bar(curves, self.late_bar),
@@ -266,10 +252,3 @@ def caption_differences(abilities: pd.DataFrame, tunes: int, draws: int) -> str:
         f"{tunes} tunes before and after with the same random numbers{drawn}; 95 % bootstrap intervals over tunes"
         f"{' and draws' if draws else ''}. Dotted: the control's tokens in random order. {'; '.join(told)}."
     ).replace("; counting", ". Counting")
-
-
-def _with_ends(name: str, value: np.ndarray | None, samples: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Columns of a value and its interval; NaN where there is none."""
-    nothing = np.full(len(NAMES) if value is None else len(value), np.nan)
-    low, high = (nothing, nothing) if samples is None else paired.ends(samples)
-    return {name: nothing if value is None else value, f"{name}_low": low, f"{name}_high": high}

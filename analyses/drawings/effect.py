@@ -26,19 +26,24 @@ SIDES = {
 }
 """Column of the table, name in a legend, colour."""
 
+WORDS = {name: quantity.words for name, quantity in QUANTITIES.items()}
+
 _ACROSS = 4
 _MOST_LABELS = 120
 """Tokens that can be read below a panel across the page."""
 
 
-def differences(table: pd.DataFrame) -> matplotlib.figure.Figure:
-    """Returns one small panel per quantity: its value before, after, and after random units, with intervals.
+def differences(
+    table: pd.DataFrame, words: Mapping[str, str] = WORDS, random: str = "random units"
+) -> matplotlib.figure.Figure:
+    """Returns one small panel per quantity: its value before, after, and after other controls, with intervals.
 
-    A dotted line marks the same tunes with their tokens in random order.
+    `words` says what each quantity is, `random` what the random control is called. A dotted line marks the floor.
     """
     table = table.set_index("quantity")
     sides = [name for name in SIDES if table[name].notna().any()]
-    names = [name for name in QUANTITIES if name in table.index]
+    labels = [random if side == "matched" else SIDES[side][0] for side in sides]
+    names = [name for name in words if name in table.index]
     rows = -(-len(names) // _ACROSS)
     figure = style.figure(width=10.0, height=0.7 + rows * (0.55 + 0.2 * len(sides)))
     panels = figure.subplots(rows, _ACROSS, squeeze=False, sharey=True)
@@ -50,8 +55,8 @@ def differences(table: pd.DataFrame) -> matplotlib.figure.Figure:
             value, low, high = row[side], row[f"{side}_low"], row[f"{side}_high"]
             error = np.nan_to_num([[max(0.0, value - low)], [max(0.0, high - value)]])
             axes.errorbar(value, -place, xerr=error, fmt="o", markersize=4, capsize=2.5, color=SIDES[side][1])
-        axes.set_title(QUANTITIES[name].words, fontsize=7.5, pad=3)
-        axes.set_yticks([-place for place in range(len(sides))], [SIDES[side][0] for side in sides], fontsize=7.5)
+        axes.set_title(words[name], fontsize=7.5, pad=3)
+        axes.set_yticks([-place for place in range(len(sides))], labels, fontsize=7.5)
         axes.set_ylim(-len(sides) + 0.5, 0.5)
         axes.margins(x=0.15)
         axes.tick_params(axis="x", labelsize=7)

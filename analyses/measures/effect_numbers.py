@@ -12,19 +12,6 @@ from analyses.measures.counting import late_share, share_since
 from analyses.measures.heard import NAMES, Heard, tokens_of
 from folkrnn.observation.observation import Observation
 
-DIFFERENCES = (
-    ("difference", "changed", "control"),
-    ("matched_difference", "matched", "control"),
-    ("beyond_matched", "changed", "matched"),
-    ("resumed_difference", "resumed", "control"),
-    ("beyond_resumed", "changed", "resumed"),
-)
-"""Name, and the two sides of which it is the difference."""
-
-
-SIDES = (("changed", ""), ("control", "control_"), ("matched", "matched_"), ("resumed", "resumed_"))
-"""Column of a table, and what the names of its metrics begin with."""
-
 
 def ability_metrics(abilities: pd.DataFrame) -> dict[str, float]:
     """Returns what is kept of counting and melody, after the intervention, random units and a resumed control."""
@@ -55,30 +42,6 @@ def departure_metrics(parts: pd.DataFrame, heard: Heard) -> dict[str, float]:
         if np.isfinite(median):
             found[f"{prefix}departure_step"] = median
     return found
-
-
-def table_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """Returns the value of each quantity on each side and the differences, with their intervals."""
-    found = {}
-    for row in table.to_dict("records"):
-        name = row["quantity"]
-        named = {f"{prefix}{name}{end}": row[f"{side}{end}"] for side, prefix in SIDES for end in ("", "_low", "_high")}
-        named |= {f"{name}_{way}": row[way] for way in ("falls", "rises")}
-        for difference, _, _ in DIFFERENCES:
-            named |= {f"{difference}_{name}{end}": row[f"{difference}{end}"] for end in ("", "_low", "_high")}
-        found |= {key: float(value) for key, value in named.items() if np.isfinite(value)}
-    return found
-
-
-def shares_of_tunes(heard: Heard) -> dict[str, np.ndarray]:
-    """Returns the share of tunes in which each quantity is below (`falls`) and above (`rises`) the control's, `[Q]`.
-
-    Of tunes that have the quantity on both sides; NaN where there is none.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        before, after = (part[..., 0] / part[..., 1] for part in (heard.control, heard.changed))
-        known = (np.isfinite(before) & np.isfinite(after)).sum(0)
-        return {"falls": (after < before).sum(0) / known, "rises": (after > before).sum(0) / known}
 
 
 def late_metrics(observation: Observation, control: Observation, late: int, since: int | None) -> dict[str, float]:
