@@ -34,17 +34,21 @@ if TYPE_CHECKING:
 
     Data = Corpus | MelodyCorpus
 
-NAME_LENGTH = 120
+NAME_LENGTH = 60
+"""Longest name of a run: MLflow's cards grow as wide, and as high, as it is, and push the image out of sight."""
 _CONTROL = (
     "The same analyses on the control: what an untrained model finds in the same tunes (control=untrained), or the "
     "model in tunes whose tokens come in random order (control=shuffled). Its figures are filed beside the others."
 )
 REPORT = "report.html"
+_WHERE = ("tracking=", "tracking.", "hydra.", "hydra/", "launcher=", "launcher.")
 
 
 def run_name(overrides: Sequence[str]) -> str:
-    """Returns the name of a run: what was typed, or "default"."""
-    return " ".join(" ".join(overrides).split())[:NAME_LENGTH] or "default"
+    """Returns the name of a run: what was typed, but for where it is filed, or "default"."""
+    words = " ".join(word for word in overrides if not word.startswith(_WHERE))
+    name = " ".join(words.split()) or "default"
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
 
 
 def results_folder(runs: Path, digest: str, resume: bool) -> Path:
@@ -108,8 +112,9 @@ def file_weights(tracked: TrackedRun, weights: Weights) -> None:
 
 
 def offer(tracked: TrackedRun, weights: Weights) -> None:
-    """Files trained weights as a model that `mlflow.pyfunc` plays, where they are of a model that writes tunes."""
-    from folkrnn.tracking.models import file_model, playable
+    """Files trained weights as a model that `mlflow.pyfunc` plays."""
+    from folkrnn.tracking.models import file_model
+    from folkrnn.tracking.players import playable
 
     if playable(weights.model):
         file_model(tracked, tracked.folder / "weights")

@@ -148,7 +148,7 @@ def close(status: int) -> None:
         tracked = None if final == "KILLED" else _compare(ended)
     finally:
         if tracked is None:
-            finish_parent(ended.store, ended.run, final)
+            finish_parent(ended.store, ended.run, final, ended.folder)
         else:
             tracked.finish(final)
 

@@ -147,8 +147,7 @@ def writing(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise Refusal(
-            f"the run in {folder} is still being written: it sends by itself what the store lacks, at the latest when "
-            "it ends"
+            f"the run in {folder} is still running: when it ends, it sends what the store lacks by itself"
         ) from error
     except OSError as error:
         raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error

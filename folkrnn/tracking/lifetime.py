@@ -39,11 +39,11 @@ def start_run(
     """Runs the block as the run `name`, with its results in `folder`; the final status is always written.
 
     FINISHED; FAILED after an exception (its traceback becomes `traceback.txt`) or if a part was reported with
-    `log_failure`; KILLED after Ctrl-C or SIGTERM; SCHEDULED where the job went back into a queue. Exceptions go on to the caller. `parent` is the run id of a sweep.
-    With `vector`, figures are also written as `.svg`, with the data behind them as `.csv`. With `resume`, the run
-    begun in `folder` is continued under its id, or begun anew with all it had where `store` has not got it. Raises
-    Refusal where `folder` holds a run already and is not to be resumed, where that run still runs, or where the store
-    takes no run.
+    `log_failure`; KILLED after Ctrl-C or SIGTERM; SCHEDULED where the job went back into a queue. Exceptions go on to
+    the caller. `parent` is the run id of a sweep. With `vector`, figures are also written as `.svg`, with the data
+    behind them as `.csv`. With `resume`, the run begun in `folder` is continued under its id, or begun anew with all it
+    had where `store` has not got it. Raises Refusal where `folder` holds a run already and is not to be resumed, where
+    that run still runs, or where the store takes no run.
     """
     every = {**provenance_tags(store.folder, overrides, device), **(tags or {}), **process_tags()}
     folder = Path(folder).absolute()

@@ -1,7 +1,8 @@
 """Trained models in MLflow: kept with a run so that `mlflow.pyfunc` can play them, and read back as weights.
 
 The model of a run is its weights folder beside a file that names this module as its loader: no code and no pickle
-travels with it. `mlflow.pyfunc.load_model("runs:/<run>/model").predict(...)` writes tunes.
+travels with it. `mlflow.pyfunc.load_model("runs:/<run>/model").predict(...)` writes tunes, or encodes and decodes
+melodies (`players.py`).
 """
 
 from __future__ import annotations
@@ -9,19 +10,16 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.notation.score import to_abc
-from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.refusal import Refusal
-from folkrnn.sampling import Sampling, generate
+from folkrnn.tracking.players import Player, player
 from folkrnn.tracking.store import DEFAULT_URI, absolute_uri
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.folder import Weights
@@ -36,58 +34,20 @@ PLACE, WEIGHTS = "model", "weights"
 
 OPTION = "mlflow"
 
-EXAMPLE = {"prime": "M:6/8 K:Cdor", "tunes": 2, "temperature": 1.0, "seed": 1, "max_tokens": 1000}
-"""A row of input: what to play. The columns other than `prime` may be left out."""
-
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-class Player:
-    """What `mlflow.pyfunc` loads: a model that writes tunes."""
-
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-
-    def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Returns one row per tune: `row` of the input, `tune`, `abc`, `tokens` (separated by spaces), `ended`.
-
-        Raises Refusal for columns, primes and settings that cannot be played.
-        """
-        rows = pd.DataFrame(model_input)
-        if unknown := [str(name) for name in rows.columns if name not in EXAMPLE]:
-            raise Refusal(f"no such column: {', '.join(unknown)}; there are {', '.join(EXAMPLE)}")
-        found = []
-        for number, row in enumerate(rows.to_dict("records")):
-            asked = EXAMPLE | {"prime": ""} | {name: value for name, value in row.items() if not pd.isna(value)}
-            found += [{"row": number, "tune": k, **tune} for k, tune in enumerate(self._tunes(asked))]
-        return pd.DataFrame(found, columns=["row", "tune", "abc", "tokens", "ended"])
-
-    def _tunes(self, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        vocabulary = self.weights.vocabulary
-        prime = prime_tokens(asked["prime"], vocabulary) if asked["prime"] else []
-        sampling = Sampling(
-            int(asked["tunes"]), float(asked["temperature"]), tuple(prime), max_tokens=int(asked["max_tokens"])
-        )
-        for k, tune in enumerate(generate(self.weights.model, vocabulary, sampling, int(asked["seed"])), 1):
-            tokens = tune.tokens(vocabulary)
-            yield {"abc": to_abc(tokens, f"No. {k}", k), "tokens": " ".join(tokens), "ended": tune.ended}
 
 
 def _load_pyfunc(path: str) -> Player:
     """What MLflow calls to load a model."""
-    return Player(weights_folder.load(Path(path)))
+    return player(weights_folder.load(Path(path)))
 
 
 def file_model(tracked: TrackedRun, place: Path) -> None:
     """Files the weights folder at `place` as a model of the run, with signature and example of its input."""
     import mlflow.pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema
 
-    types = {"prime": "string", "tunes": "long", "temperature": "double", "seed": "long", "max_tokens": "long"}
-    inputs = Schema([ColSpec(kind, name, required=name == "prime") for name, kind in types.items()])
-    outputs = {"row": "long", "tune": "long", "abc": "string", "tokens": "string", "ended": "boolean"}
-    signature = ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()]))
+    plays = player(weights_folder.load(place))
+    example = {name: value for name, value in plays.example.items() if value is not None}
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     target = tracked.folder / PLACE
     shutil.rmtree(target, ignore_errors=True)  # of a training that was resumed
@@ -95,8 +55,8 @@ def file_model(tracked: TrackedRun, place: Path) -> None:
         path=str(target),
         loader_module=__name__,
         data_path=str(place),
-        signature=signature,
-        input_example=pd.DataFrame([EXAMPLE]),
+        signature=plays.signature,
+        input_example=pd.DataFrame([example]),
         pip_requirements=["folkrnn-lab"],
     )
     for file in sorted(path for path in target.rglob("*") if path.is_file()):
@@ -161,8 +121,3 @@ def _said(store: str) -> Iterator[None]:
     except (MlflowException, requests.RequestException, OSError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise Refusal(f"weights=mlflow: the tracking store {store} says: {reason}") from error
-
-
-def playable(model: object) -> bool:
-    """Returns whether a model can be filed for `mlflow.pyfunc`: those that write tunes can."""
-    return isinstance(model, FolkRNN)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.journal import Journal, in_one_line, is_trouble
+from folkrnn.tracking.journal import Journal, in_one_line, is_trouble, now, upload_command
 from folkrnn.tracking.process import process_tags
 from folkrnn.tracking.provenance import provenance_tags
 from folkrnn.tracking.run import MAIN, TrackedRun
@@ -31,16 +31,24 @@ def start_parent(
     return create(store, name, every)
 
 
-def finish_parent(store: Store, run_id: str, status: str = "FINISHED") -> None:
-    """Ends the parent `run_id` as FINISHED, FAILED or KILLED. Raises Refusal where the store has gone away."""
+def finish_parent(store: Store, run_id: str, status: str = "FINISHED", folder: Path | None = None) -> None:
+    """Ends the parent `run_id` as FINISHED, FAILED or KILLED.
+
+    Raises Refusal where the store has gone away; the status is then kept in `folder`, from where `upload` sends it.
+    """
     try:
         store.client.set_terminated(run_id, status=status)
     except Exception as error:
         if not is_trouble(error):
             raise
+        how = "it will say KILLED when the store is next opened from here"
+        if folder is not None:
+            journal = _journal(store, run_id, folder, "sweep")
+            journal.add({"kind": "status", "status": status, "time": now()})
+            journal.mark_pending(in_one_line(error))
+            how = f"when it is back, type {upload_command(folder)}"
         raise Refusal(
-            f"{store.uri} could not be told that the sweep {run_id} ended as {status} ({in_one_line(error)}); "
-            "it will say KILLED when the store is next opened from here"
+            f"{store.uri} could not be told that the sweep {run_id} ended as {status} ({in_one_line(error)}); {how}"
         ) from error
 
 
@@ -99,9 +107,13 @@ def child_arrays(store: Store, child: Child, path: str) -> dict[str, np.ndarray]
 def parent_run(store: Store, run_id: str, folder: Path) -> TrackedRun:
     """Returns the parent `run_id` as a run that can be written to; its files go to `folder` first."""
     name = store.client.get_run(run_id).info.run_name
+    return TrackedRun(store, run_id, name, folder, _journal(store, run_id, folder, name))
+
+
+def _journal(store: Store, run_id: str, folder: Path, name: str) -> Journal:
     journal = Journal(folder)
     journal.begin(uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name)
-    return TrackedRun(store, run_id, name, folder, journal)
+    return journal
 
 
 def _overrides(command: str) -> dict[str, str]:

@@ -61,7 +61,7 @@ def check_answers(uri: str) -> None:
     if not answers(uri):
         raise Refusal(
             f"no MLflow server answers at tracking.uri={uri} (waited {_SECONDS_TO_ANSWER:.0f} s): start one with "
-            "`python -m folkrnn.tracking serve`, correct the address, or leave it out to keep runs in mlflow.db"
+            "`python -m folkrnn.tracking serve`, or leave tracking.uri out to keep runs in mlflow.db"
         )
 
 

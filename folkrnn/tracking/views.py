@@ -22,7 +22,7 @@ VIEW = "folkrnn-figures"
 _TAG = f"mlflow.sharedViewState.{VIEW}"
 _KIND = "mlflow.experimentKind"
 _NAME = "figures side by side"
-_CARD_HEIGHT = 420
+_CARD_HEIGHT = 520
 
 
 def furnish(client: MlflowClient, experiment_id: str) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import requests
 
+from folkrnn.refusal import Refusal
 from folkrnn.tracking import Store, open_store
+from folkrnn.tracking.postgresql import programs
 
 
 @pytest.fixture(scope="session")
@@ -95,3 +101,81 @@ def script(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
     return start
+
+
+class OwnServer:
+    """`python -m folkrnn.tracking serve` with its folder and, from its second start on, the port that it had."""
+
+    def __init__(self, folder: Path, options: tuple[str, ...] = ()) -> None:
+        self.folder, self.options = folder, options
+        self.uri = ""
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        port = self.uri.rpartition(":")[2] or "0"
+        command = [sys.executable, "-m", "folkrnn.tracking", "serve", "--folder", str(self.folder), "--port", port]
+        self.process = subprocess.Popen(
+            [*command, *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        said = self.process.stdout.readline() + self.process.stdout.readline() + self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", said)
+        assert found, said + self.process.stderr.read()
+        self.uri = found[0]
+
+    def interrupt(self, number: int = signal.SIGINT) -> tuple[int, str]:
+        """Ends it as Ctrl-C does; returns its exit status and what it said at last."""
+        self.process.send_signal(number)
+        said, _ = self.process.communicate(timeout=60)
+        return self.process.returncode, said
+
+    def processes(self) -> list[int]:
+        """Itself and everything below it."""
+        found = [self.process.pid]
+        for parent in found:
+            below = ["ps", "-o", "pid=", "--ppid", str(parent)]
+            found += map(int, subprocess.run(below, capture_output=True, text=True, check=False).stdout.split())
+        return found
+
+    def kill(self) -> None:
+        """A power cut: kill -9 for all of it at once, PostgreSQL too."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+        deadline = time.monotonic() + 30
+        while any(Path(f"/proc/{pid}").exists() for pid in self._left()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _left(self) -> list[int]:
+        pid_file = self.folder / "postgresql" / "postmaster.pid"
+        return [int(pid_file.read_text().split()[0])] if pid_file.exists() else []
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> None:
+    """Skips, saying so, where PostgreSQL or its driver is not installed."""
+    pytest.importorskip("psycopg2", reason="the driver of PostgreSQL is not installed: pip install psycopg2-binary")
+    try:
+        programs()
+    except Refusal as refusal:
+        pytest.skip(f"PostgreSQL is not installed (.ci/install_postgresql does it): {refusal}")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that every user may enter: as root, PostgreSQL runs as another one."""
+    folder = Path(tempfile.mkdtemp(prefix="folkrnn-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own_server(postgresql: None, open_folder: Path) -> Iterator[OwnServer]:
+    """A server with PostgreSQL, running; the test may kill it and start it again."""
+    found = OwnServer(open_folder / "server")
+    found.start()
+    yield found
+    found.kill()

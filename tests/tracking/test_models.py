@@ -5,11 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
+from folkrnn.melodies.twinkle import twinkle
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
 from folkrnn.tracking import open_store, start_run
 from folkrnn.tracking.models import file_model, weights
+from folkrnn.tracking.players import player
 from folkrnn.vocabulary import V2
 from folkrnn.weights import folder
 
@@ -100,7 +103,62 @@ def test_a_run_without_weights_and_a_store_that_is_not_there_are_refused(filed, 
 
 
 def test_an_unknown_column_is_refused(filed):
-    from folkrnn.tracking.models import Player
-
     with pytest.raises(Refusal, match="no such column: tune"):
-        Player(read(filed, run=filed[1])).predict(pd.DataFrame([{"tune": 1}]))
+        player(read(filed, run=filed[1])).predict(pd.DataFrame([{"tune": 1}]))
+
+
+@pytest.fixture(scope="module")
+def melodist(tmp_path_factory):
+    """(what `mlflow.pyfunc` loads, the model): a MusicVAE of a few units for melodies of two bars."""
+    home = tmp_path_factory.mktemp("melodies")
+    torch.manual_seed(0)
+    model = MusicVAE(encoder=[8], decoder=[8], z_size=4, max_seq_len=32).eval()
+    store = open_store(None, "folkrnn", home)
+    with start_run(store, "a training", home / "runs" / "a") as run:
+        folder.save(run.folder / "weights", model, None, "# a card", torch.float32)
+        file_model(run, run.folder / "weights")
+    mlflow.set_tracking_uri(store.uri)
+    return mlflow.pyfunc.load_model(f"runs:/{run.run_id}/model"), model
+
+
+def test_pyfunc_encodes_melodies_and_writes_them_back_as_we_do(melodist):
+    loaded, model = melodist
+    melodies = [twinkle().tolist(), twinkle(4)[32:].tolist()]
+    found = loaded.predict(pd.DataFrame({"melody": melodies}))
+    with torch.no_grad():
+        mu, _ = model.encode(torch.tensor(melodies))
+    assert torch.equal(torch.tensor(found["latents"].tolist()), mu)
+    assert found["melody"].tolist() == model.generate(mu).tolist()
+    again = loaded.predict(pd.DataFrame({"latents": found["latents"]}))
+    assert again["melody"].tolist() == found["melody"].tolist()
+
+
+def test_a_row_with_nothing_is_a_draw_from_the_prior_and_a_temperature_draws_the_steps(melodist):
+    loaded, model = melodist
+    found = loaded.predict(pd.DataFrame([{"seed": 3}, {"seed": 3, "temperature": 1.5}, {"seed": 4}]))
+    z = torch.cat([model.prior(1, seed) for seed in (3, 3, 4)])
+    assert torch.equal(torch.tensor(found["latents"].tolist()), z)
+    assert found["melody"][0] == model.generate(z[:1])[0].tolist()
+    assert found["melody"][1] == model.generate(z[1:2], temperature=1.5, seed=3)[0].tolist()
+
+
+def test_the_example_of_melodies_is_twinkle_and_can_be_played(melodist):
+    loaded, _ = melodist
+    assert loaded.metadata.signature.inputs.input_names() == ["melody", "latents", "temperature", "seed"]
+    assert loaded.input_example["melody"][0] == twinkle().tolist()
+    assert len(loaded.predict(loaded.input_example)) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"melody": [0] * 31}, "32 classes from 0 to 89"),
+        ({"melody": [90] * 32}, "32 classes from 0 to 89"),
+        ({"latents": [0.0] * 3}, "4 numbers"),
+        ({"latents": [float("nan")] * 4}, "4 numbers"),
+        ({"latents": [0.0] * 4, "melody": [0] * 32}, "not both"),
+    ],
+)
+def test_melodies_and_latents_that_do_not_fit_are_refused(melodist, row, says):
+    with pytest.raises(Refusal, match=says):
+        melodist[0].predict(pd.DataFrame([row]))

@@ -112,3 +112,14 @@ def test_a_server_that_comes_back_gets_the_rest_at_the_end(mortal_server, tmp_pa
     assert pending(tmp_path / "r") == 0
     check_everything(store, run.run_id)
     assert store.client.get_run(run.run_id).info.status == "FINISHED"
+
+
+def test_how_a_sweep_ended_is_kept_for_a_server_that_went_away(mortal_server, tmp_path):
+    store = open_store(mortal_server.uri, "sweeps", tmp_path)
+    parent = start_parent(store, "sweep")
+    mortal_server.stop()
+    with pytest.raises(Refusal, match=r"python -m folkrnn\.tracking upload .*sweep"):
+        finish_parent(store, parent, "FAILED", tmp_path / "sweep")
+    mortal_server.start()
+    assert upload(tmp_path / "sweep") == 1
+    assert store.client.get_run(parent).info.status == "FAILED"

@@ -165,7 +165,7 @@ def test_an_unreachable_server_is_refused_soon_and_says_how_to_go_on(tmp_path):
     with pytest.raises(Refusal, match=r"no MLflow server answers at tracking\.uri=http://127.0.0.1:9") as refusal:
         open_store("http://127.0.0.1:9", "a", tmp_path)
     assert time.monotonic() - began < 10
-    assert "mlflow server" in str(refusal.value)
+    assert "python -m folkrnn.tracking serve" in str(refusal.value)
     assert "leave tracking.uri out" in str(refusal.value)
 
 
