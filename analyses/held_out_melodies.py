@@ -3,7 +3,7 @@
 Melodies of the validation side of the family split of the data (fixed; see `MelodyCorpus.split`), encoded to μ and
 written back: freely, each step the likeliest class and its own output fed back, and reading the true steps (teacher
 forcing). A step is exact if its class is the same, an onset if that pitch begins at that step. The numbers mean what
-they say only for weights that were trained on the other side of the same split.
+they say only for weights that were trained on the other side of the same split; `side=trained` takes that other side.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BATCH = 512
 WAYS = {"free": "reading its own output", "forced": "reading the true steps"}
+SIDES = {"held_out": "held-out", "trained": "trained-on"}
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,22 @@ class HeldOutMelodies:
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
 
+    side: str = "held_out"
+    """`held_out`, or to compare with it `trained`: the melodies of the other side of the split."""
+    most: int | None = None
+    """So many melodies, drawn by the seed; None: all of that side."""
     resamples: int = 1000
     """Bootstrap samples of tune families behind the intervals."""
 
+    def __post_init__(self) -> None:
+        if self.side not in SIDES:
+            raise Refusal(f"side={self.side}: must be one of {', '.join(SIDES)}")
+        if self.most is not None and self.most < 1:
+            raise Refusal(f"most={self.most}: must be a whole number from 1, or null for all")
+
     def __call__(self, observation: LatentObservation) -> Findings:
         data = observation.data
-        chosen = data.split[1]
-        if not len(chosen):
-            raise Refusal(f"dataset {data.name} is too small to hold any melody out")
+        chosen = self.chosen(observation)
         melodies = data.classes[chosen].astype(np.int64)
         there = np.arange(melodies.shape[1]) < data.lengths[chosen][:, None]
         counted = {"steps": there, "onsets": there & (melodies >= FIRST_ON)}
@@ -50,7 +59,11 @@ class HeldOutMelodies:
         weights = cluster_weights(
             data.family[data.source[chosen]], self.resamples, np.random.default_rng(observation.seed)
         )
-        metrics = {"melodies": float(len(chosen)), "always_hold_steps": float((melodies == HOLD)[there].mean())}
+        metrics = {
+            "melodies": float(len(chosen)),
+            "families": float(len(np.unique(data.family[data.source[chosen]]))),
+            "always_hold_steps": float((melodies == HOLD)[there].mean()),
+        }
         for way, hits in right.items():
             for name, count in counted.items():
                 metrics |= with_interval(f"{way}_{name}", share(hits & count, count, weights))
@@ -58,7 +71,7 @@ class HeldOutMelodies:
         metrics["whole_melodies"] = float((right["free"] | ~there).all(1).mean())
         table = self.by_collection(observation, chosen, right, counted)
         caption = (
-            f"{len(chosen):,} held-out melodies of {data.name}, written back from μ: "
+            f"{len(chosen):,} {SIDES[self.side]} melodies of {data.name}, written back from μ: "
             f"{metrics['free_onsets']:.1%} of the onsets and {metrics['free_steps']:.1%} of the steps are exact when "
             f"the model reads its own output. Whoever never begins a note gets {metrics['always_hold_steps']:.1%} of "
             "the steps. Left: onsets by the step at which they stand. Right: by collection."
@@ -68,6 +81,16 @@ class HeldOutMelodies:
             figures={"exact": Figure(self.draw(right, counted["onsets"], table), caption)},
             tables={"collections": table},
         )
+
+    def chosen(self, observation: LatentObservation) -> np.ndarray:
+        """Returns the indices of the melodies that are written back, in order."""
+        data = observation.data
+        side = data.split[1 if self.side == "held_out" else 0]
+        if not len(side):
+            raise Refusal(f"dataset {data.name} is too small to hold any melody out")
+        if self.most is None or self.most >= len(side):
+            return side
+        return np.sort(np.random.default_rng(observation.seed).choice(side, self.most, replace=False))
 
     def written(self, observation: LatentObservation, melodies: np.ndarray) -> dict[str, np.ndarray]:
         """Returns what the model makes of `melodies [N, T]` in each of the WAYS, `[N, T]`."""
@@ -87,7 +110,8 @@ class HeldOutMelodies:
         right: dict[str, np.ndarray],
         counted: dict[str, np.ndarray],
     ) -> pd.DataFrame:
-        """Returns one row per collection: its melodies, and the shares of exact steps and onsets in each way."""
+        """Returns one row per collection: its melodies, what "always hold" gets of the steps, and the shares of exact
+        steps and onsets in each way."""
         data = observation.data
         collection = np.array([data.sources[i].collection for i in data.source[chosen]])
         rows = []
@@ -98,7 +122,8 @@ class HeldOutMelodies:
                 for way, hits in right.items()
                 for what, count in counted.items()
             }
-            rows.append({"collection": name, "melodies": int(mine.sum())} | shares)
+            still = (data.classes[chosen] == HOLD)[mine][counted["steps"][mine]].mean()
+            rows.append({"collection": name, "melodies": int(mine.sum()), "always_hold_steps": still} | shares)
         return pd.DataFrame(rows)
 
     def draw(self, right: dict[str, np.ndarray], onsets: np.ndarray, table: pd.DataFrame) -> matplotlib.figure.Figure:

@@ -48,6 +48,24 @@ def test_only_held_out_melodies_are_written_back():
     assert set(found.figures) == {"exact"}
 
 
+def test_the_other_side_is_what_was_trained_on_and_can_be_drawn_from():
+    corpus = random_notes(400, seed=1)
+    held, drawn = HeldOutMelodies(), HeldOutMelodies(side="trained", most=30)
+    assert set(held.chosen(observed(corpus))).isdisjoint(HeldOutMelodies(side="trained").chosen(observed(corpus)))
+    chosen = drawn.chosen(observed(corpus))
+    assert len(set(chosen)) == 30
+    assert set(chosen) <= set(corpus.split[0])
+    assert drawn(observed(corpus)).metrics["melodies"] == 30
+    with pytest.raises(Refusal, match="held_out, trained"):
+        HeldOutMelodies(side="both")
+
+
+def test_always_hold_is_also_said_by_collection():
+    found = HeldOutMelodies(resamples=50)(observed(random_notes(400, seed=1), silent()))
+    table = found.tables["collections"]
+    assert table["always_hold_steps"].to_numpy() == pytest.approx(table["free_steps"].to_numpy())
+
+
 def test_a_share_counts_what_is_counted_and_nothing_else():
     right = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0]], bool)
     counted = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0]], bool)
