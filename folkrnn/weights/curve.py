@@ -59,9 +59,9 @@ def to_csv(curve: Curve) -> str:
     """Returns the curve as CSV: one row per number, with a first line that says its unit and updates per epoch."""
     parts = {TRAINING: curve.training, VALIDATION: curve.validation}
     parts |= {f"{BASELINE}{name}": np.array([[0.0, value]]) for name, value in curve.baselines.items()}
-    rows = [(name, f"{update:g}", f"{nats:.6g}") for name, part in parts.items() for update, nats in part]
+    rows = [(name, f"{update:.15g}", f"{nats:.6g}") for name, part in parts.items() for update, nats in part]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return f"# nats per {curve.unit}; {curve.updates_per_epoch:g} updates per epoch\n" + table.to_csv(index=False)
+    return f"# nats per {curve.unit}; {curve.updates_per_epoch:.15g} updates per epoch\n" + table.to_csv(index=False)
 
 
 def from_csv(text: str, source: str) -> Curve:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 
 from analyses.training_curve import TrainingCurve, shipped
 from folkrnn import pretrained
@@ -62,6 +64,14 @@ def test_a_curve_survives_its_file():
     np.testing.assert_allclose(again.validation, PLANTED.validation)
     assert again.baselines == PLANTED.baselines
     assert (again.unit, again.updates_per_epoch) == ("token", 100)
+
+
+@hypothesis.given(st.lists(st.integers(1, 10**12), min_size=1, unique=True), st.integers(1, 10**9))
+def test_no_update_of_a_long_training_is_rounded_away(updates, per_epoch):
+    points = [(update, 1.5) for update in sorted(updates)]
+    again = from_csv(to_csv(Curve.of(points, points, updates_per_epoch=per_epoch)), "x")
+    assert again.training[:, 0].tolist() == again.validation[:, 0].tolist() == sorted(updates)
+    assert again.updates_per_epoch == per_epoch
 
 
 @pytest.mark.parametrize(
