@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from folkrnn.interventions.choice import parted, selector
 from folkrnn.interventions.edited import Edit, Moment, Playable, base_of, with_base, with_edits
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.readout import with_softmax
-from folkrnn.interventions.selectors import Chosen, Selector, Units, known_units, selector
+from folkrnn.interventions.selectors import Chosen, Selector, Units, known_units
 from folkrnn.interventions.where import ALWAYS, Window, window
 from folkrnn.interventions.writes import Rows, Write
 from folkrnn.models.folkrnn import FolkRNN
@@ -93,48 +94,10 @@ class Cut(Intervention):
         return found
 
 
-def cut(
-    where: Where = "output",
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
-    *,
-    select: str = "indices",
-    layer: Any = None,
-    units: Any = None,
-    units_base: int = 0,
-    fraction: float | None = None,
-    count: int | None = None,
-    threshold: float | None = None,
-    by: str = "norm",
-    jointly: bool = False,
-    period: float = 9.0,
-    half_width: float = 0.5,
-    dc: bool = True,
-    token: str = "measure",
-    tunes: int = 16,
-    complement: bool = False,
-) -> Cut:
-    """Returns the cut that settings describe (see `selectors.selector` and `where.window`)."""
-    chosen = selector(
-        select,
-        layer=layer,
-        units=units,
-        units_base=units_base,
-        fraction=fraction,
-        count=count,
-        threshold=threshold,
-        by=by,
-        jointly=jointly,
-        period=period,
-        half_width=half_width,
-        dc=dc,
-        token=token,
-        tunes=tunes,
-        complement=complement,
-    )
-    return Cut(chosen, where, window(steps, bars, parts, after))
+def cut(where: Where = "output", **settings: Any) -> Cut:
+    """Returns the cut that settings describe: which units (see `choice.selector`), and when (`where.window`)."""
+    choice, when = parted(settings)
+    return Cut(selector(**choice), where, window(**when))
 
 
 @torch.no_grad()

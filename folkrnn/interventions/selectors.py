@@ -5,7 +5,7 @@ Statistics are measured on tunes that the unchanged model wrote or reads (`Setti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from folkrnn import spectra
 from folkrnn.interventions.intervention import Setting
-from folkrnn.interventions.layers import Layers, check_layer, layers_named, layers_of
+from folkrnn.interventions.layers import Layers, check_layer, layers_of
 from folkrnn.interventions.statistics import STATISTICS, score
 from folkrnn.interventions.where import token_ids
 from folkrnn.models.folkrnn import FolkRNN
@@ -192,60 +192,6 @@ class Complement:
         table = chosen.table.assign(chosen=~chosen.table["chosen"]) if len(chosen.table) else chosen.table
         return Chosen(units, table)
 
-
-def selector(
-    select: str = "indices",
-    *,
-    layer: int | str | Sequence[int] | None = None,
-    units: Sequence[int] | None = None,
-    units_base: int = 0,
-    fraction: float | None = None,
-    count: int | None = None,
-    threshold: float | None = None,
-    by: str = "norm",
-    jointly: bool = False,
-    period: float = 9.0,
-    half_width: float = 0.5,
-    dc: bool = True,
-    token: str = "measure",
-    tunes: int = 16,
-    complement: bool = False,
-) -> Selector:
-    """Returns the selector that settings describe: `select` is one of SELECTS."""
-    if select not in SELECTS:
-        raise Refusal(f"select={select}: no such way{did_you_mean(select, SELECTS)}; there are {', '.join(SELECTS)}")
-    layers = layers_named(layer)
-    periodic = Ranked(
-        "period", layers, fraction, count, threshold, False, jointly, period, half_width, dc, token, tunes
-    )
-    if select == "indices":
-        if units is None:
-            raise Refusal("which units? Give cut.units=[60,97,156] (from 0), or another way to select them")
-        found: Selector = Indices(tuple(units), layers, units_base)
-    elif select == "random":
-        found = Random(layers, fraction, count, periodic if threshold is not None else None)
-    elif select == "periodic":
-        found = periodic
-    else:
-        statistic = "token" if select == "token" else by
-        found = Ranked(
-            statistic,
-            layers,
-            fraction,
-            count,
-            threshold,
-            select == "smallest",
-            jointly,
-            period,
-            half_width,
-            dc,
-            token,
-            tunes,
-        )
-    return Complement(found) if complement else found
-
-
-SELECTS = ("indices", "periodic", "random", "largest", "smallest", "token")
 
 _RANDOM_UNITS = 6
 """Keeps the choice of random units apart from other uses of the seed."""

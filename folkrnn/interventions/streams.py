@@ -6,7 +6,6 @@ as the softmax layer alone sees it.
 
 from __future__ import annotations
 
-import inspect
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,16 +18,17 @@ from torch import Tensor
 
 from folkrnn import sites as grammar
 from folkrnn.interventions.chance import normals
+from folkrnn.interventions.choice import parted, selector
 from folkrnn.interventions.edited import OUT, Edited, Moment, Playable, base_of, with_edits
 from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.selectors import Chosen, Selector, selector
+from folkrnn.interventions.selectors import Chosen, Selector
 from folkrnn.interventions.statistics import read
 from folkrnn.interventions.where import ALWAYS, Window, window
 from folkrnn.interventions.writes import Make, Write
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.published import TUNES
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.refusal import Refusal
 
 How = Literal["value", "mean", "add", "noise", "patch"]
 
@@ -167,45 +167,24 @@ class WriteStream(Intervention):
         return Edited(model, setting.vocabulary).trace(tokens, [name])[name]
 
 
-def clamp(
-    sites: str | list[str] = "l*.h",
-    value: float | str = 0.0,
-    add: bool = False,
-    select: str | None = None,
-    units: Any = None,
-    fraction: float | None = None,
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
-    **choice: Any,
-) -> WriteStream:
-    """Returns streams held at a number or their `mean`, or with a number added."""
+def clamp(sites: str | list[str] = "l*.h", value: float | str = 0.0, add: bool = False, **settings: Any) -> WriteStream:
+    """Returns streams held at a number or their `mean`, or with a number added.
+
+    Further settings say which units (see `choice.selector`; by default those in the brackets of a site, or all) and
+    when (`where.window`), here and below.
+    """
     if isinstance(value, str) and value not in ("mean", "zero"):
         raise Refusal(f"value={value}: streams are held at a number, at zero or at their mean")
     if add and value == "mean":
         raise Refusal("add=true adds a number; value=mean is none")
     how = "mean" if value == "mean" else "add" if add else "value"
     number = 0.0 if isinstance(value, str) else float(value)
-    chosen = _selector(select, sites, units, fraction, choice)
-    return WriteStream(how, _listed(sites), number, chosen, window=window(steps, bars, parts, after))
+    return WriteStream(how, _listed(sites), number, **_chosen(sites, settings))
 
 
-def noise(
-    sites: str | list[str] = "l*.h",
-    deviation: float = 0.1,
-    select: str | None = None,
-    units: Any = None,
-    fraction: float | None = None,
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
-    **choice: Any,
-) -> WriteStream:
+def noise(sites: str | list[str] = "l*.h", deviation: float = 0.1, **settings: Any) -> WriteStream:
     """Returns streams with normal noise added."""
-    chosen = _selector(select, sites, units, fraction, choice)
-    return WriteStream("noise", _listed(sites), deviation, chosen, window=window(steps, bars, parts, after))
+    return WriteStream("noise", _listed(sites), deviation, **_chosen(sites, settings))
 
 
 def patch(
@@ -213,37 +192,22 @@ def patch(
     transcription: str | None = None,
     source: int = 0,
     offset: int = 0,
-    select: str | None = None,
-    units: Any = None,
-    fraction: float | None = None,
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
-    **choice: Any,
+    **settings: Any,
 ) -> WriteStream:
     """Returns streams that take the values they have while the model reads another transcription."""
-    chosen = _selector(select, sites, units, fraction, choice)
-    when = window(steps, bars, parts, after)
-    return WriteStream("patch", _listed(sites), 0.0, chosen, transcription, source, offset, when)
+    of = {"transcription": transcription, "source": source, "offset": offset}
+    return WriteStream("patch", _listed(sites), 0.0, **of, **_chosen(sites, settings))
 
 
-def _selector(
-    select: str | None, sites: str | list[str], units: Any, fraction: float | None, choice: dict[str, Any]
-) -> Selector | None:
-    known = inspect.signature(selector).parameters
-    unknown = [name for name in choice if name not in known]
-    if unknown:
-        raise Refusal(
-            f"{unknown[0]}: no such parameter{did_you_mean(unknown[0], known)}; units are chosen by {', '.join(known)}"
-        )
-    if select is None and units is None and fraction is None:
-        return None
-    if select is None:
-        select = "indices" if units is not None else "random"
+def _chosen(sites: str | list[str], settings: dict[str, Any]) -> dict[str, Any]:
+    """The selector (None where nothing says which units) and the window that settings describe."""
+    choice, when = parted(settings)
+    if not (choice := {name: value for name, value in choice.items() if value is not None}):
+        return {"select": None, "window": window(**when)}
+    select = "indices" if "units" in choice else "random"
     named = [re.match(r"l(\d+)\.", name) for name in _listed(sites)]
     layers = sorted({int(match[1]) for match in named if match}) if all(named) else "all"
-    return selector(select, units=units, fraction=fraction, **({"layer": layers} | choice))
+    return {"select": selector(**({"select": select, "layer": layers} | choice)), "window": window(**when)}
 
 
 def _listed(sites: str | list[str]) -> tuple[str, ...]:

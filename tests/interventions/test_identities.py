@@ -197,6 +197,11 @@ def test_units_are_selected_in_every_layer_that_the_sites_name():
     assert counts == {"l1.h": 16, "l1.c": 16, "l2.c": 16, "l3.c": 16, "out": 16}
 
 
+def test_a_number_of_units_alone_is_a_number_of_random_ones():
+    (account,) = applied(network(), streams.clamp("l2.h", 0.0, count=5)).accounts
+    assert account.metrics["units"] == 5
+
+
 @pytest.mark.parametrize("site", ["l1.h", "l2.c", "l3.h", "l*.o.pre", "out", "logits"])
 def test_patching_a_tune_into_itself_changes_nothing(site):
     model = network()

@@ -54,6 +54,8 @@ BAD = [
     (lambda: streams.clamp("l3.h", "median"), "at their mean"),
     (lambda: streams.clamp("l3.h", "mean", add=True), "adds a number"),
     (lambda: streams.clamp("l3.h", unist=3), "did you mean units"),
+    (lambda: cut(unit=[3]), "did you mean units"),
+    (lambda: streams.clamp("l3.h", layer=1), "how many units"),
     (lambda: streams.noise(deviation=-1.0), "not below 0"),
     (lambda: streams.noise(["l3.h", "logits"], fraction=0.1), "logits has no units of a layer"),
     (lambda: streams.patch("l3.h", "no tune at all"), "no"),

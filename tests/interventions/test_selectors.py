@@ -7,8 +7,8 @@ import pytest
 import torch
 from small_network import SEED, network
 
+from folkrnn.interventions.choice import selector
 from folkrnn.interventions.intervention import Setting
-from folkrnn.interventions.selectors import selector
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.vocabulary import V2
 
