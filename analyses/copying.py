@@ -18,10 +18,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from analyses.drawings import copied_scores
 from analyses.drawings import copying as draw
+from analyses.measures.common_runs import Run, common_runs
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.ngram_index import WORD
-from analyses.measures.tune_index import Library, bars_of, body, numbered_bars
+from analyses.measures.tune_index import Library, bar_stretches, bars_of, body, numbered_bars
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -48,6 +50,8 @@ class Copying:
     repeated_on: ClassVar[tuple[str, ...]] = ("shuffled",)
 
     ngram: int = 4
+    shortest_run: int = 6
+    """Tokens from which on a run that the tune shown has in common with its nearest data tune is marked in both."""
     controls: int = 200
     titles: int = 6
     tune: int = 0
@@ -56,6 +60,8 @@ class Copying:
     def __post_init__(self) -> None:
         if not 2 <= self.ngram <= WORD:
             raise Refusal(f"copying.ngram is {self.ngram}; it must be 2 to {WORD} tokens")
+        if self.shortest_run < 2:
+            raise Refusal(f"copying.shortest_run is {self.shortest_run}; it must be at least 2 tokens")
         if self.controls < 0:
             raise Refusal(f"copying.controls is {self.controls}; it must be at least 0 data tunes")
 
@@ -70,12 +76,13 @@ class Copying:
         seen = self.table(library, tunes)
         real = self.table(library, [library.bodies[n] for n in picked], picked.tolist())
         bar_rows, ngram_rows = self.bar_table(library, tunes[k]), self.ngram_table(library, tunes[k])
-        nearest = int(seen.loc[k, "nearest"])
+        tokens = tuple(observation.transcriptions[k].tokens(observation.vocabulary))
+        other = library.corpus.tunes[int(seen.loc[k, "nearest"])].tokens if seen.loc[k, "nearest"] >= 0 else None
+        shared = common_runs(body(tokens), body(other or ()), self.shortest_run)
+        scores = copied_scores.marked(tokens, other, shared, seen.loc[k], self.counts_below(tokens, bar_rows))
         figures = {
-            "score": Figure(
-                draw.score(bar_rows, tunes[k], library.bodies[nearest] if nearest >= 0 else (), library.title(nearest)),
-                self.caption_score(library, k, seen.loc[k]),
-            ),
+            "score": Figure(copied_scores.beside(*scores), self.caption_score(library, k, seen.loc[k], shared)),
+            "bars": Figure(self.draw_bars(library, bar_rows, seen.loc[k]), self.caption_bars(library, k, seen.loc[k])),
             "runs": Figure(draw.runs(tunes[k], ngram_rows, self.ngram), self.caption_runs(k, seen.loc[k])),
         }
         if len(tunes) > 1:
@@ -83,6 +90,7 @@ class Copying:
         return Findings(
             metrics=self.metrics(seen, real, rng) | self.bar_metrics(library, bar_rows),
             figures=figures,
+            pages={"score": copied_scores.as_page(scores, f"Tune {k} and the data tune that is nearest to it")},
             tables={"tunes": seen, "data": real, f"bars_tune{k}": bar_rows, f"ngrams_tune{k}": ngram_rows},
         )
 
@@ -127,6 +135,7 @@ class Copying:
                     "tokens": len(tune),
                     "longest_run": int(lengths[at]) if at >= 0 else 0,
                     "longest_run_share": float(lengths[at] / len(tune)) if at >= 0 else float("nan"),
+                    "longest_run_at": max(at, 0),
                     "run": " ".join(tune[at : at + int(lengths[at])]) if at >= 0 else "",
                     "run_in": library.title(int(library.index.tune_at(places[at])))
                     if self._is_known(places, at)
@@ -140,8 +149,16 @@ class Copying:
                     "whole_tune_found": bool(at >= 0 and lengths[at] == len(tune)),
                 }
             )
-        columns = ["tune", "tokens", "longest_run", "longest_run_share", "run", "run_in", "ngrams_found", "bars"]
-        columns += ["bars_found", "nearest", "nearest_title", "nearest_similarity", "whole_tune_found"]
+        columns = ["tune", "tokens", "longest_run", "longest_run_share", "longest_run_at", "run", "run_in"]
+        columns += [
+            "ngrams_found",
+            "bars",
+            "bars_found",
+            "nearest",
+            "nearest_title",
+            "nearest_similarity",
+            "whole_tune_found",
+        ]
         return pd.DataFrame(rows, columns=columns)
 
     def _is_known(self, places: np.ndarray, at: int) -> bool:
@@ -185,17 +202,46 @@ class Copying:
         ]
         return pd.DataFrame(rows, columns=["token", "ngram", "tunes", "run", "run_in"])
 
-    def caption_score(self, library: Library, k: int, row: pd.Series) -> str:
-        near = (
-            f"Right: the data tune that is nearest, “{row['nearest_title']}” ({row['nearest_similarity']:.0%} of the "
-            f"{self.ngram}-grams of both shared); bars that stand in both are coloured. "
-            if row["nearest"] >= 0
-            else "No data tune shares an n-gram with it. "
+    def counts_below(self, tokens: Sequence[str], bar_rows: pd.DataFrame) -> list[tuple[int, int, str]]:
+        """Returns what is written below the bars of a score: (first token, the one behind the last, data tunes)."""
+        header = len(tokens) - len(body(tokens))
+        return [
+            (header + start, header + stop, f"{bar.tunes:,} ({bar.tunes_same_place:,})")
+            for (start, stop), bar in zip(bar_stretches(body(tokens)), bar_rows.itertuples(), strict=True)
+            if stop - start >= SHORTEST_BAR
+        ]
+
+    def draw_bars(self, library: Library, bar_rows: pd.DataFrame, row: pd.Series) -> Any:
+        nearest = int(row["nearest"])
+        return draw.bars(bar_rows, library.bodies[nearest] if nearest >= 0 else (), row["nearest_title"])
+
+    def caption_score(self, library: Library, k: int, row: pd.Series, shared: Sequence[Run]) -> str:
+        if row["nearest"] < 0:
+            return f"Tune {k}; no data tune shares {self.ngram} tokens in a row with it."
+        marked = (
+            f"In colour: runs of at least {self.shortest_run} tokens that stand in both, no token in two of them, "
+            f"the longest of {shared[0].length} tokens. "
+            if shared
+            else f"They have no run of {self.shortest_run} tokens in common. "
         )
         return (
-            f"Tune {k}. Left: each bar and the number of data tunes, of {len(library.bodies):,}, in which its tokens "
-            f"stand (in parentheses: as the bar of the same number). {near}After part 5, whose tune has a first bar "
-            "that begins 3 of 23,636 tunes and others found nowhere."
+            f"Tune {k} and the data tune that is nearest to it, “{row['nearest_title']}” "
+            f"({row['nearest_similarity']:.0%} of the {self.ngram}-grams of both shared). {marked}Underlined: "
+            f"the longest run any data tune holds, {row['longest_run']} of {row['tokens']} tokens (“{row['run_in']}”); "
+            f"below each bar: data tunes, of {len(library.bodies):,}, that hold its tokens (in parentheses: as the bar "
+            "of the same number). After part 5, whose tune has a first bar that begins 3 of 23,636 tunes and others "
+            "found nowhere, and after Figs. 1 and 2 of the paper."
+        )
+
+    def caption_bars(self, library: Library, k: int, row: pd.Series) -> str:
+        near = (
+            f"Right: the nearest data tune, “{row['nearest_title']}”; bars that stand in both are coloured."
+            if row["nearest"] >= 0
+            else "No data tune shares an n-gram with it."
+        )
+        return (
+            f"Tune {k} as tokens. Left: each bar and the number of data tunes, of {len(library.bodies):,}, in which "
+            f"its tokens stand (in parentheses: as the bar of the same number). {near}"
         )
 
     def caption_runs(self, k: int, row: pd.Series) -> str:

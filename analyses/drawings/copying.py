@@ -20,9 +20,7 @@ BARS_A_LINE = 4
 CELL_INCHES = 0.42
 
 
-def score(
-    bars: pd.DataFrame, tune: Sequence[str], nearest: Sequence[str], nearest_title: str
-) -> matplotlib.figure.Figure:
+def bars(bars: pd.DataFrame, nearest: Sequence[str], nearest_title: str) -> matplotlib.figure.Figure:
     """Returns the bars of a tune, coloured by how many data tunes hold them, beside those of the nearest data tune."""
     others = _bars(nearest)
     own = set(bars["tokens"])

@@ -91,13 +91,26 @@ def as_page(pairs: Sequence[Pair], title: str) -> str:
                 rules += [f"#n{number}-t{place}" for place in range(int(apart), len(tokens))]
             words = "intervention" if side else "control"
             note = describe_flaws(flaws(tokens)) or "no flaw"
-            cells.append(
-                f"<figure><figcaption>{html.escape(f'{name}: {words}')} "
-                f"<small>({html.escape(note)})</small></figcaption>{scores[number - 1].svg}</figure>"
-            )
-        rows.append(f'<div class="pair">{"".join(cells)}</div>')
+            above = f"{html.escape(f'{name}: {words}')} <small>({html.escape(note)})</small>"
+            cells.append(cell(above, scores[number - 1].svg))
+        rows.append(cells)
     colour = f"{','.join(rules)}{{fill:{style.ACCENT};color:{style.ACCENT}}}" if rules else ""
-    return _PAGE.format(title=html.escape(title), colour=colour, body="\n".join(rows))
+    words = (
+        "Left as the model writes it, right after the intervention, drawn with the same random numbers; in colour what "
+        "stands after the first token that differs."
+    )
+    return page(title, words, colour, rows)
+
+
+def cell(above: str, drawn: str) -> str:
+    """Returns a score of a page (`drawn`: SVG) and what stands above it, both HTML."""
+    return f"<figure><figcaption>{above}</figcaption>{drawn}</figure>"
+
+
+def page(title: str, words: str, rules: str, rows: Sequence[Sequence[str]]) -> str:
+    """Returns an HTML page of rows of two cells, with style `rules` of its own."""
+    body = "\n".join(f'<div class="pair">{"".join(cells)}</div>' for cells in rows)
+    return _PAGE.format(title=html.escape(title), words=html.escape(words), colour=rules, body=body)
 
 
 _PAGE = """<!doctype html>
@@ -109,8 +122,7 @@ body {{ font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem; color: #222; }}
 figure {{ margin: 0; min-width: 0; }} svg {{ width: 100%; height: auto; }} small {{ color: #666; }}
 {colour}
 </style></head><body><h1>{title}</h1>
-<p>Left as the model writes it, right after the intervention, drawn with the same random numbers; in colour what stands
-after the first token that differs.</p>
+<p>{words}</p>
 {body}
 </body></html>
 """
