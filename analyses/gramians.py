@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,9 @@ from analyses.drawings import gramians as draw
 from analyses.measures import repetition_pairs as again
 from analyses.measures import similarity
 from analyses.measures.intervals import mean_interval, with_interval
-from analyses.measures.passages import repeats, reversals
-from analyses.measures.places import bar_numbers, is_measure, place_in_bar
+from analyses.measures.passages import reversals
+from analyses.measures.places import is_measure, place_in_bar
+from analyses.measures.stream_pairs import cross_similarity, cross_table, layers_of, likeness, pairs_of
 from folkrnn import sites as grammar
 from folkrnn.findings import Animation, Figure, Findings
 from folkrnn.observation.decoder_reading import reading
@@ -30,7 +30,6 @@ from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
-CELLS = ("c", "tanhc")
 ONLY_IN_TABLES = ("same_place", "other_place")
 """What is no metric of the run: with seven streams in three layers there would be too many to compare."""
 
@@ -75,21 +74,25 @@ class Gramians:
         rng = np.random.default_rng(observation.seed)
         population = self.population(laws, layers, names, rng)
         tokens = observation.tokens(k)
-        cross = self.cross_table(tokens, observation.traces(k, names))
+        cross = cross_table(tokens, observation.traces(k, names))
         distance = similarity.l1(observation.posterior(k))
         streams = observation.traces(k, names)
         gram = {name: similarity.gramian(streams[name]) for name in names}
         per_bar = similarity.bar_table(tokens, distance)
+        metrics = self.metrics(population)
         return Findings(
-            metrics=self.metrics(population) | {"cross_similarity": cross_similarity(cross)},
-            figures=self.figures(tokens, k, distance, streams, gram, per_bar, layers),
+            metrics=metrics | {"cross_similarity": cross_similarity(cross)},
+            figures=self.figures(tokens, k, distance, streams, gram, per_bar, layers)
+            | self.spread(laws, layers, metrics),
             animations=self.animations(tokens, k, gram),
             tables={
                 "posteriors": laws,
                 "streams": layers,
                 "population": population,
                 f"bars_tune{k}": per_bar,
-                f"passages_tune{k}": self.passage_table(tokens),
+                f"passages_tune{k}": again.passage_table(
+                    tokens, self.shortest_repeat, self.shortest_reversal, self.passages
+                ),
                 f"cross_tune{k}": cross,
             },
             lists={
@@ -110,6 +113,14 @@ class Gramians:
                     draw.flips(tokens, one_hot, panels), _FLIP.format(tune=k, stream=stream)
                 )
         return found
+
+    def spread(self, laws: pd.DataFrame, layers: pd.DataFrame, metrics: dict[str, float]) -> dict[str, Figure]:
+        """Returns how the numbers are distributed over tunes; nothing of one tune."""
+        if len(laws) < 2:
+            return {}
+        drawn = {"laws": draw.spread_of_laws(laws, metrics), "layers": draw.spread_of_layers(layers, metrics)}
+        caption = _SPREAD.format(tunes=len(laws))
+        return {f"population_{name}": Figure(drawing, caption) for name, drawing in drawn.items() if drawing}
 
     def metrics(self, population: pd.DataFrame) -> dict[str, float]:
         """Returns the means over tunes as metrics, with their intervals where there are several tunes."""
@@ -194,48 +205,6 @@ class Gramians:
                 rows.append({"site": name, "quantity": quantity, "mean": middle, "low": low, "high": high})
         return pd.DataFrame(rows)
 
-    def passage_table(self, tokens: Sequence[str]) -> pd.DataFrame:
-        """Returns the longest repeated and reversed passages with the bars in which they begin, longest first."""
-        numbers, rows = bar_numbers(tokens), []
-        found = {
-            "repeated": repeats(tokens, self.shortest_repeat)[: self.passages],
-            "reversed": reversals(tokens, self.shortest_reversal)[: self.passages],
-        }
-        for kind, places in found.items():
-            for first, second, length in places:
-                rows.append(
-                    {
-                        "kind": kind,
-                        "tokens": length,
-                        "bars": _bars(numbers, first, length),
-                        "again_in_bars": _bars(numbers, second, length),
-                        "first": first,
-                        "second": second,
-                        "passage": " ".join(tokens[first : first + length]),
-                    }
-                )
-        columns = ["kind", "tokens", "bars", "again_in_bars", "first", "second", "passage"]
-        return pd.DataFrame(rows, columns=columns)
-
-    def cross_table(self, tokens: Sequence[str], streams: dict[str, np.ndarray]) -> pd.DataFrame:
-        """Returns for every two streams of a layer the mean cosine, the spread, and the likeness to the one-hot."""
-        rows = []
-        for layer, members in layers_of(streams).items():
-            for a, b in combinations([name for name in members if name not in CELLS], 2):
-                product = similarity.cross(streams[f"{layer}.{a}"], streams[f"{layer}.{b}"])
-                rows.append(
-                    {
-                        "layer": layer,
-                        "first": a,
-                        "second": b,
-                        "mean_cosine": float(product.mean()),
-                        "std_cosine": float(product.std()),
-                        "similarity_read": similarity.to_one_hot(np.abs(product + product.T) / 2, tokens, 0),
-                    }
-                )
-        columns = ["layer", "first", "second", "mean_cosine", "std_cosine", "similarity_read"]
-        return pd.DataFrame(rows, columns=columns)
-
     def figures(
         self,
         tokens: Sequence[str],
@@ -264,8 +233,7 @@ class Gramians:
             found[f"stream_{stream}"] = Figure(draw.layers(tokens, one_hot, panels), caption)
         for layer, members in families.items():
             products = {
-                (a, b): similarity.cross(streams[f"{layer}.{a}"], streams[f"{layer}.{b}"])
-                for a, b in combinations([name for name in members if name not in CELLS], 2)
+                (a, b): similarity.cross(streams[f"{layer}.{a}"], streams[f"{layer}.{b}"]) for a, b in pairs_of(members)
             }
             if products:
                 found[f"cross_{layer}"] = Figure(
@@ -281,43 +249,6 @@ class Gramians:
                 draw.saturation(tokens, windows, self.window), _SATURATION.format(tune=k, window=self.window)
             )
         return found
-
-
-def cross_similarity(cross: pd.DataFrame) -> float:
-    """Returns the mean size of the likeness to the one-hot Gramian over the products of two of i, f, o and h.
-
-    These are the pairs that part 9 looks at; the candidate, of which h is made, is left out.
-    """
-    part = cross[~(cross[["first", "second"]] == "g").any(axis=1)]
-    return similarity.mean(part["similarity_read"].abs())
-
-
-def likeness(gram: dict[str, np.ndarray], name: str) -> dict[str, float]:
-    """Returns Pearson's r over pairs of steps between a stream's |Gramian| and those of h and o of its layer."""
-    layer, stream = name.split(".", 1)
-    others = {other: gram.get(f"{layer}.{other}") for other in ("h", "o") if other != stream}
-    return {
-        f"likeness_to_{other}": similarity.correlation(similarity.pairs(gram[name]), similarity.pairs(theirs))
-        for other, theirs in others.items()
-        if theirs is not None
-    }
-
-
-def layers_of(names: Sequence[str] | dict[str, Any]) -> dict[str, list[str]]:
-    """Returns the streams of each layer, in order: {"l1": ["i", "f", …], …}."""
-    found: dict[str, list[str]] = {}
-    for name in names:
-        layer, stream = name.split(".", 1)
-        found.setdefault(layer, []).append(stream)
-    return found
-
-
-def _bars(numbers: np.ndarray, first: int, length: int) -> str:
-    """ "5–6": the bars that a passage touches; empty where it touches none."""
-    touched = [int(n) for n in numbers[first : first + length] if n]
-    if not touched:
-        return ""
-    return str(touched[0]) if touched[0] == touched[-1] else f"{touched[0]}–{touched[-1]}"
 
 
 _POSTERIORS = (
@@ -351,6 +282,10 @@ _LIKENESS = (
     "How much the Gramians of each layer resemble the one-hot Gramian of the tokens at a lag (Pearson's r over pairs "
     "of steps, mean over tunes: {tunes}). Lag 0: the tokens just read; lag 1: those that follow. Part 9: layer 2's "
     "hidden state is most alike."
+)
+_SPREAD = (
+    "{tunes} tunes: how the numbers of part 9 are distributed over them; line and band are the mean and its 95 % "
+    "bootstrap interval."
 )
 _SATURATION = (
     "Tune {tune}: mean |cosine| between the cell state of a step and those of the {window} steps before it. Near 1 the "

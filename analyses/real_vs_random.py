@@ -21,11 +21,10 @@ from analyses.drawings import latents as draw
 from analyses.measures import jsymbolic
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.music_neurons import Thresholds, neuron_table
-from analyses.measures.separability import auc, auc_interval, gaussian_scores
+from analyses.measures.random_halves import with_random_pitches, with_random_rhythms
+from analyses.measures.separability import auc, auc_interval, column_auc, either_way, gaussian_scores
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
-from folkrnn.melodies.grid import FIRST_ON
-from folkrnn.melodies.random_notes import random_notes
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
 
@@ -292,36 +291,3 @@ class RealVsRandom:
             f"of excited neurons and by the μ of all {music} music and of all noise neurons together (ratio of two "
             "Gaussians, fitted on half of the tunes, judged on the others). Bars: 95 % intervals over tunes."
         )
-
-
-def with_random_pitches(real: np.ndarray, random: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns `real [N, T]` with the pitch of every onset drawn from all onsets of `random`."""
-    onsets, pitches = real >= FIRST_ON, random[random >= FIRST_ON]
-    found = real.copy()
-    found[onsets] = rng.choice(pitches, int(onsets.sum()))
-    return found
-
-
-def with_random_rhythms(real: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns the pitches of each of `real [N, T]`, in order and from the start again, on random onsets."""
-    rhythms = random_notes(len(real), rng, real.shape[1] // 16).classes >= FIRST_ON
-    found = np.zeros_like(real)
-    for row, (melody, onsets) in enumerate(zip(real, rhythms, strict=True)):
-        pitches = melody[melody >= FIRST_ON]
-        if len(pitches):
-            found[row, onsets] = np.resize(pitches, int(onsets.sum()))
-    return found
-
-
-def column_auc(values: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Returns the AUC of each column of `values [N, Z]` for the rows marked in `label [N]`, `[Z]`."""
-    from scipy.stats import rankdata
-
-    up = int(label.sum())
-    total = rankdata(values, axis=0)[label].sum(0)
-    return (total - up * (up + 1) / 2) / (up * (len(label) - up))
-
-
-def either_way(area: np.ndarray) -> np.ndarray:
-    """Returns max(AUC, 1 − AUC): how well a quantity tells two sets apart, whichever has the larger values."""
-    return np.maximum(area, 1 - area)

@@ -10,23 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from analyses.drawings.over_tokens import name_peaks, over_tokens, strongest, token_counts
+from analyses.drawings import softmax as draw
+from analyses.drawings.over_tokens import strongest, token_counts
+from analyses.measures.columns import (
+    closest_pairs,
+    column_correlations,
+    correlation_with,
+    shuffled_columns,
+    softmax_parameters,
+    upper,
+)
 from analyses.measures.intervals import mean_interval, with_interval
-from folkrnn import style
 from folkrnn.findings import Figure, Findings
 from folkrnn.interventions.displacement import displaced, factor
-from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import START, Vocabulary
-
-if TYPE_CHECKING:
-    import matplotlib.figure
 
 PLACES = ("first", "second", "third")
 """What the columns drawn one by one are called in metrics."""
@@ -73,6 +77,7 @@ class SoftmaxLayer:
         shuffled = shuffled_columns(W, rng)
         control = column_correlations(shuffled)
         chosen = self.chosen(W, R)
+        names = {unit: f"unit {unit + self.units_base}" for unit in chosen}
         tokens = self.token_table(observation, W, b)
         return Findings(
             metrics=self.metrics(W, R, with_bias, control)
@@ -82,12 +87,13 @@ class SoftmaxLayer:
             | self.chosen_metrics(vocabulary, W, R, chosen)
             | self.displacement_metrics(observation),
             figures={
-                "shapes": Figure(self.draw_shapes(vocabulary, W, b), self.caption_shapes(vocabulary, b)),
+                "shapes": Figure(draw.shapes(vocabulary, W, b), self.caption_shapes(vocabulary, b)),
                 "columns": Figure(
-                    self.draw_columns(vocabulary, W, chosen), self.caption_columns(vocabulary, W, chosen)
+                    draw.columns(vocabulary, W, names, self.named), self.caption_columns(vocabulary, W, chosen)
                 ),
                 "correlations": Figure(
-                    self.draw_correlations(R, with_bias, control), self.caption_correlations(R, with_bias)
+                    draw.correlations(R, with_bias, control, self.near_duplicate),
+                    self.caption_correlations(R, with_bias),
                 ),
             },
             tables={
@@ -210,60 +216,6 @@ class SoftmaxLayer:
         kept = [pair for n, pair in enumerate(pairs) if n < least or abs(pair[2]) >= self.near_duplicate]
         return pd.DataFrame(kept, columns=["unit", "other", "correlation"])
 
-    def draw_shapes(self, vocabulary: Vocabulary, W: np.ndarray, b: np.ndarray) -> matplotlib.figure.Figure:
-        order = list(vocabulary.plot_order)
-        figure = style.figure(width=10.0, height=4.2)
-        axes = figure.subplots()
-        alpha = float(np.clip(40 / W.shape[1], 0.06, 0.6))
-        axes.plot(W[order], color="#6B7480", linewidth=0.35, alpha=alpha, zorder=1.5)
-        axes.plot([], [], color="#6B7480", linewidth=1.0, label=f"the {W.shape[1]} columns of W$_s$")
-        axes.plot(b[order], color=style.ACCENT, linewidth=1.5, marker=".", markersize=3, label="bias b$_s$")
-        over_tokens([axes], vocabulary)
-        axes.set_ylabel("value before the softmax")
-        axes.legend(loc="lower left", ncols=2)
-        return figure
-
-    def draw_columns(self, vocabulary: Vocabulary, W: np.ndarray, chosen: Sequence[int]) -> matplotlib.figure.Figure:
-        order = list(vocabulary.plot_order)
-        figure = style.figure(width=10.0, height=1.0 + 1.45 * len(chosen))
-        panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, unit in zip(panels, chosen, strict=True):
-            column = W[order, unit]
-            axes.axhline(0, color=style.SOFT, linewidth=0.6)
-            colours = [style.TYPE_COLOURS[vocabulary.types[i]] for i in order]
-            axes.bar(range(len(order)), column, 0.8, color=colours)
-            axes.set_ylabel(f"unit {unit + self.units_base}")
-            axes.margins(y=0.22)
-            name_peaks(axes, column, vocabulary.decode(order), self.named)
-        over_tokens(panels, vocabulary)
-        return figure
-
-    def draw_correlations(self, R: np.ndarray, with_bias: np.ndarray, control: np.ndarray) -> matplotlib.figure.Figure:
-        figure = style.figure(width=10.0, height=3.6)
-        left, middle, right = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])
-        order = np.argsort(with_bias, kind="stable")
-        shown = left.imshow(R[np.ix_(order, order)], cmap=style.DIVERGING, vmin=-1, vmax=1)
-        left.set_xlabel("column, by correlation with the bias")
-        left.set_ylabel("column")
-        figure.colorbar(shown, ax=left, label="correlation", fraction=0.046, pad=0.02)
-        bins = np.linspace(-1, 1, 81)
-        middle.hist(upper(R), bins, color=style.ACCENT, label="columns")
-        middle.hist(upper(control), bins, color=style.INK, histtype="step", label="shuffled over tokens")
-        for side in (-1, 1):
-            middle.axvline(side * self.near_duplicate, color=style.INK, linewidth=0.6, linestyle=":")
-        middle.set_yscale("log" if len(R) > 1 else "linear")
-        middle.set_xlabel("correlation of two columns")
-        middle.set_ylabel("pairs")
-        middle.set_ylim(top=40 * len(R) ** 2 / 20)
-        middle.legend(loc="upper left", fontsize=7)
-        right.plot(np.sort(np.abs(with_bias)), color=style.ACCENT)
-        right.axhline(np.abs(with_bias).mean(), color=style.INK, linewidth=0.7, linestyle="--", label="mean")
-        right.set_xlabel("column, sorted")
-        right.set_ylabel("|correlation with the bias|")
-        right.set_ylim(0, 1)
-        right.legend(loc="upper left")
-        return figure
-
     def caption_shapes(self, vocabulary: Vocabulary, b: np.ndarray) -> str:
         lowest = " ".join(vocabulary.decode(np.argsort(b, kind="stable")[:6]))
         return (
@@ -289,41 +241,6 @@ class SoftmaxLayer:
             f"of each column's correlation with the bias, mean {_mean(np.abs(with_bias)):.2f}, largest "
             f"{_max(np.abs(with_bias)):.2f} (part 2 reports 0.4 and about 0.8 for v2)."
         )
-
-
-def softmax_parameters(model: FolkRNN) -> tuple[np.ndarray, np.ndarray]:
-    """Returns W_s `[V, H]` and b_s `[V]` in double precision."""
-    return tuple(part.detach().cpu().double().numpy() for part in (model.softmax_weight, model.softmax_bias))
-
-
-def column_correlations(W: np.ndarray) -> np.ndarray:
-    """Returns Pearson's correlation of every pair of columns of `W [V, H]`, `[H, H]`; NaN for a constant column."""
-    with np.errstate(invalid="ignore"):
-        return np.atleast_2d(np.corrcoef(W, rowvar=False))
-
-
-def correlation_with(W: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Returns the correlation of each column of `W [V, H]` with `vector [V]`, `[H]`; NaN where either is constant."""
-    columns, other = W - W.mean(0), vector - vector.mean()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return other @ columns / (np.linalg.norm(columns, axis=0) * np.linalg.norm(other))
-
-
-def shuffled_columns(W: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns W with the entries of each column in a random order of their own."""
-    return rng.permuted(W, axis=0)
-
-
-def upper(R: np.ndarray) -> np.ndarray:
-    """Returns the entries of a symmetric matrix above its diagonal, one per pair."""
-    return R[np.triu_indices(len(R), 1)]
-
-
-def closest_pairs(R: np.ndarray) -> list[tuple[int, int, float]]:
-    """Returns every pair of columns with its correlation, the largest magnitude first; pairs without one are last."""
-    first, second = np.triu_indices(len(R), 1)
-    order = np.argsort(-np.abs(R[first, second]), kind="stable")
-    return [(int(first[n]), int(second[n]), float(R[first[n], second[n]])) for n in order]
 
 
 def _mean(values: np.ndarray) -> float:

@@ -21,8 +21,8 @@ import pandas as pd
 from analyses.drawings import softmax as draw
 from analyses.drawings.over_tokens import strongest
 from analyses.measures import directions
+from analyses.measures.columns import softmax_parameters
 from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge
-from analyses.softmax_layer import softmax_parameters
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal

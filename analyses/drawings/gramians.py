@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from analyses.drawings import population
 from analyses.measures.places import is_measure, placed_bars
 from folkrnn import style
 
@@ -149,6 +150,39 @@ def likeness(table: pd.DataFrame, reach: int) -> matplotlib.figure.Figure:
     figure.supxlabel("lag of the token, in steps (0: just read, 1: the next)", fontsize=9)
     figure.supylabel("r with the one-hot Gramian", fontsize=9)
     return figure
+
+
+def spread_of_laws(laws: pd.DataFrame, metrics: Mapping[str, float]) -> matplotlib.figure.Figure:
+    """Returns how far apart laws are in many tunes: shares of far and near pairs, distances by bar and at passages."""
+    shown = {
+        "share of far pairs": {"": "far_share"},
+        "share of near pairs": {"all": "near_share", "measure steps": "near_share_measure"},
+        "mean L1 of bars to other steps": {
+            "first": "l1_first",
+            "penultimate": "l1_penultimate",
+            "after the middle": "l1_after_the_middle",
+        },
+        "mean L1 of pairs": {"all": "mean_l1", "at repeats": "l1_at_repeats", "at reversals": "l1_at_reversals"},
+    }
+    probs = {name.removeprefix("probs/"): value for name, value in metrics.items() if name.startswith("probs/")}
+    return population.distributions([population.of(label, laws, probs, columns) for label, columns in shown.items()])
+
+
+def spread_of_layers(layers: pd.DataFrame, metrics: Mapping[str, float]) -> matplotlib.figure.Figure | None:
+    """Returns the same of states and cells, the layers beside each other; None where there are neither."""
+    shown = (
+        ("h", "similarity_read", "h: r with the one-hot Gramian"),
+        ("h", "place_structure", "h: |cos| at like places in the bar, less elsewhere"),
+        ("c", "saturation_second_half", "c: mean |cos| in the second half"),
+    )
+    quantities = []
+    for stream, column, label in shown:
+        sites = [name for name in dict.fromkeys(layers["site"]) if name.endswith(f".{stream}")]
+        values = {name: layers.loc[layers["site"] == name, column].to_numpy(float) for name in sites}
+        means = {name: population.interval_of(metrics, f"{name}/{column}") for name in sites}
+        if sites:
+            quantities.append(population.Quantity(label, values, means))
+    return population.distributions(quantities) if quantities else None
 
 
 def saturation(tokens: Sequence[str], curves: dict[str, np.ndarray], window: int) -> matplotlib.figure.Figure:

@@ -1,18 +1,80 @@
-"""The drawings of the softmax layer's singular value decomposition."""
+"""The drawings of the softmax layer: its columns, and its singular value decomposition."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analyses.drawings.over_tokens import name_peaks, over_tokens
+from analyses.measures.columns import upper
 from folkrnn import style
 from folkrnn.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import matplotlib.figure
+
+
+def shapes(vocabulary: Vocabulary, W: np.ndarray, b: np.ndarray) -> matplotlib.figure.Figure:
+    """Returns all columns of `W [V, H]` and the bias `b [V]` over the typed vocabulary."""
+    order = list(vocabulary.plot_order)
+    figure = style.figure(width=10.0, height=4.2)
+    axes = figure.subplots()
+    alpha = float(np.clip(40 / W.shape[1], 0.06, 0.6))
+    axes.plot(W[order], color="#6B7480", linewidth=0.35, alpha=alpha, zorder=1.5)
+    axes.plot([], [], color="#6B7480", linewidth=1.0, label=f"the {W.shape[1]} columns of W$_s$")
+    axes.plot(b[order], color=style.ACCENT, linewidth=1.5, marker=".", markersize=3, label="bias b$_s$")
+    over_tokens([axes], vocabulary)
+    axes.set_ylabel("value before the softmax")
+    axes.legend(loc="lower left", ncols=2)
+    return figure
+
+
+def columns(vocabulary: Vocabulary, W: np.ndarray, names: Mapping[int, str], named: int) -> matplotlib.figure.Figure:
+    """Returns bars of some columns of `W [V, H]`, by unit and what it is called; `named` tokens are written at each."""
+    order = list(vocabulary.plot_order)
+    figure = style.figure(width=10.0, height=1.0 + 1.45 * len(names))
+    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (unit, name) in zip(panels, names.items(), strict=True):
+        column = W[order, unit]
+        axes.axhline(0, color=style.SOFT, linewidth=0.6)
+        colours = [style.TYPE_COLOURS[vocabulary.types[i]] for i in order]
+        axes.bar(range(len(order)), column, 0.8, color=colours)
+        axes.set_ylabel(name)
+        axes.margins(y=0.22)
+        name_peaks(axes, column, vocabulary.decode(order), named)
+    over_tokens(panels, vocabulary)
+    return figure
+
+
+def correlations(
+    R: np.ndarray, with_bias: np.ndarray, control: np.ndarray, near_duplicate: float
+) -> matplotlib.figure.Figure:
+    """Returns correlations of columns, `R [H, H]`, as image and as histogram beside the control, and with the bias."""
+    figure = style.figure(width=10.0, height=3.6)
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])
+    order = np.argsort(with_bias, kind="stable")
+    shown = left.imshow(R[np.ix_(order, order)], cmap=style.DIVERGING, vmin=-1, vmax=1)
+    left.set_xlabel("column, by correlation with the bias")
+    left.set_ylabel("column")
+    figure.colorbar(shown, ax=left, label="correlation", fraction=0.046, pad=0.02)
+    bins = np.linspace(-1, 1, 81)
+    middle.hist(upper(R), bins, color=style.ACCENT, label="columns")
+    middle.hist(upper(control), bins, color=style.INK, histtype="step", label="shuffled over tokens")
+    for side in (-1, 1):
+        middle.axvline(side * near_duplicate, color=style.INK, linewidth=0.6, linestyle=":")
+    middle.set_yscale("log" if len(R) > 1 else "linear")
+    middle.set_xlabel("correlation of two columns")
+    middle.set_ylabel("pairs")
+    middle.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=7, borderaxespad=0.2)
+    right.plot(np.sort(np.abs(with_bias)), color=style.ACCENT)
+    right.axhline(np.abs(with_bias).mean(), color=style.INK, linewidth=0.7, linestyle="--", label="mean")
+    right.set_xlabel("column, sorted")
+    right.set_ylabel("|correlation with the bias|")
+    right.set_ylim(0, 1)
+    right.legend(loc="upper left")
+    return figure
 
 
 def spectrum(values: np.ndarray, threshold: float) -> matplotlib.figure.Figure:

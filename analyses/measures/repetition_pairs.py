@@ -1,10 +1,11 @@
-"""Pairs of steps at which a tune comes again, forwards or backwards, and what passages of its first bar come where."""
+"""Where a tune comes again, forwards or backwards: pairs of steps, passages with their bars, those of its first bar."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from analyses.measures.passages import repeats, reversals
 from analyses.measures.places import bar_numbers
@@ -46,3 +47,35 @@ def longest_repeats(tokens: Sequence[str], shortest: int, most: int = 2) -> list
     for a, b, length in repeats(tokens, shortest)[:most]:
         found += [n for start in (a, b) for n in numbers[start : start + length].tolist() if n]
     return [str(number) for number in dict.fromkeys(found)]
+
+
+def passage_table(tokens: Sequence[str], shortest_repeat: int, shortest_reversal: int, most: int) -> pd.DataFrame:
+    """Returns the `most` longest repeated and as many reversed passages with the bars they touch, longest first."""
+    numbers, rows = bar_numbers(tokens), []
+    found = {
+        "repeated": repeats(tokens, shortest_repeat)[:most],
+        "reversed": reversals(tokens, shortest_reversal)[:most],
+    }
+    for kind, places in found.items():
+        for first, second, length in places:
+            rows.append(
+                {
+                    "kind": kind,
+                    "tokens": length,
+                    "bars": _bars(numbers, first, length),
+                    "again_in_bars": _bars(numbers, second, length),
+                    "first": first,
+                    "second": second,
+                    "passage": " ".join(tokens[first : first + length]),
+                }
+            )
+    columns = ["kind", "tokens", "bars", "again_in_bars", "first", "second", "passage"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _bars(numbers: np.ndarray, first: int, length: int) -> str:
+    """ "5–6": the bars that a passage touches; empty where it touches none."""
+    touched = [int(n) for n in numbers[first : first + length] if n]
+    if not touched:
+        return ""
+    return str(touched[0]) if touched[0] == touched[-1] else f"{touched[0]}–{touched[-1]}"

@@ -121,3 +121,17 @@ def auc_interval(
 def _times(groups: int, rng: np.random.Generator) -> np.ndarray:
     """Returns how often each group is drawn in one bootstrap sample, `[groups]`."""
     return np.bincount(rng.integers(0, groups, groups), minlength=groups).astype(float)
+
+
+def column_auc(values: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Returns the AUC of each column of `values [N, Z]` for the rows marked in `label [N]`, `[Z]`."""
+    from scipy.stats import rankdata
+
+    up = int(label.sum())
+    total = rankdata(values, axis=0)[label].sum(0)
+    return (total - up * (up + 1) / 2) / (up * (len(label) - up))
+
+
+def either_way(area: np.ndarray) -> np.ndarray:
+    """Returns max(AUC, 1 − AUC): how well a quantity tells two sets apart, whichever has the larger values."""
+    return np.maximum(area, 1 - area)

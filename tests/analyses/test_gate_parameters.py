@@ -8,7 +8,8 @@ import torch
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from analyses.gate_parameters import GateParameters, cosine_table, gate_matrices, layer_overlaps, norm_table
+from analyses.gate_parameters import GateParameters, gate_matrices
+from analyses.measures.gate_tables import cosine_table, layer_overlaps, norm_table
 from analyses.measures.pitch_relations import literal_pitch, related_pairs, relation, similarity
 from analyses.measures.subspaces import (
     chance_cosine,

@@ -9,14 +9,14 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from analyses.drawings.over_tokens import strongest, token_counts, type_edges
-from analyses.softmax_layer import (
-    SoftmaxLayer,
+from analyses.measures.columns import (
     closest_pairs,
     column_correlations,
     correlation_with,
     shuffled_columns,
     softmax_parameters,
 )
+from analyses.softmax_layer import SoftmaxLayer
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from analyses.measures.columns import softmax_parameters
 from analyses.measures.separability import Steps, auc, auc_interval, best_plane, gaussian_scores, judge
-from analyses.softmax_layer import softmax_parameters
 from analyses.softmax_svd import SoftmaxSVD, decompose
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation

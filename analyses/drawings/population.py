@@ -1,0 +1,78 @@
+"""Numbers of many tunes: how each is distributed over them, with its mean and the interval of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from folkrnn import style
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+    import pandas as pd
+
+BINS = 24
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that every tune has, of one thing or of several side by side (layers, places)."""
+
+    label: str
+    values: Mapping[str, np.ndarray]
+    """By the name of the thing, "" where there is only one: a value for each tune, NaN where it has none."""
+    means: Mapping[str, tuple[float, float, float]]
+    """Mean over tunes and the ends of its 95 % interval."""
+
+
+def distributions(quantities: Sequence[Quantity]) -> matplotlib.figure.Figure:
+    """Returns one histogram over tunes for each quantity: line and band are the mean and its 95 % interval."""
+    columns = min(3, len(quantities))
+    rows = -(-len(quantities) // columns)
+    figure = style.figure(width=10.0, height=0.35 + 2.1 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, quantity in zip(panels, quantities, strict=False):
+        _draw(axes, quantity)
+    for axes in panels[len(quantities) :]:
+        axes.set_axis_off()
+    for axes in panels[::columns]:
+        axes.set_ylabel("tunes")
+    return figure
+
+
+def _draw(axes: matplotlib.axes.Axes, quantity: Quantity) -> None:
+    known = {name: values[np.isfinite(values)] for name, values in quantity.values.items()}
+    together = np.concatenate(list(known.values()))
+    axes.set_xlabel(quantity.label)
+    if not len(together):
+        axes.text(0.5, 0.5, "no tune has one", transform=axes.transAxes, ha="center")
+        return
+    bins = np.histogram_bin_edges(together, BINS)
+    single = len(known) == 1
+    for colour, (name, values) in zip(style.PALETTE, known.items(), strict=False):
+        filled = {"color": style.SOFT} if single else {"color": colour, "histtype": "step", "linewidth": 1.2}
+        axes.hist(values, bins, **filled)
+        mean, low, high = quantity.means[name]
+        line = style.ACCENT if single else colour
+        said = f"{mean:.3g}" + (f" ({low:.3g} to {high:.3g})" if np.isfinite(low) else "")
+        axes.axvline(mean, color=line, linewidth=1.1, linestyle="-" if single else "--", label=f"{name} {said}".strip())
+        if np.isfinite(low):
+            axes.axvspan(low, high, color=line, alpha=0.22, linewidth=0)
+    axes.set_ylim(0, 1.32 * axes.get_ylim()[1])
+    axes.legend(loc="upper right", fontsize=6.5, handlelength=1.2, borderaxespad=0.1, labelspacing=0.25)
+
+
+def of(label: str, table: pd.DataFrame, metrics: Mapping[str, float], columns: Mapping[str, str]) -> Quantity:
+    """Returns a quantity from a table of tunes and its metrics; `columns` says in which column each thing stands."""
+    values = {name: table[column].to_numpy(float) for name, column in columns.items()}
+    return Quantity(label, values, {name: interval_of(metrics, column) for name, column in columns.items()})
+
+
+def interval_of(metrics: Mapping[str, float], name: str) -> tuple[float, float, float]:
+    """Returns (value, low, high) of a metric; NaN for what is not there."""
+    value, low, high = (metrics.get(f"{name}{end}", float("nan")) for end in ("", "_low", "_high"))
+    return value, low, high
