@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import activations as draw
+from analyses.drawings import population
 from analyses.measures.intervals import mean_interval, with_interval
 from folkrnn import sites as grammar
 from folkrnn.findings import Figure, Findings
@@ -26,6 +27,27 @@ from folkrnn.observation.summary import CLOSED, GATES, OPEN
 
 ENDS = (0.90, 0.95)
 """Magnitudes between which and beyond which values are counted to see whether they pile up."""
+
+STATE_NUMBERS = {
+    "near_zero_share": "share of values near zero",
+    "strong_share": "share of strong values",
+    "excess_kurtosis": "excess kurtosis (Laplacian: 3)",
+    "mostly_on_units": "units that stay on",
+    "off_units": "units that are off",
+    "saturated_units": "units that saturate",
+}
+GATE_NUMBERS = {
+    "closed_share": "share of closed values",
+    "open_share": "share of open values",
+    "dead_units": "dead units",
+    "always_on_units": "units that are always on",
+}
+"""What is drawn over many tunes, and what it is called there."""
+
+_CAPTION_POPULATION = (
+    "{tunes} tunes: how the numbers of {sites} are distributed over them; line and band are the mean and its 95 % "
+    "bootstrap interval."
+)
 
 MOSTLY = 0.5
 """Share of the steps at which a unit must be strong to count as staying on."""
@@ -78,6 +100,7 @@ class Activations:
             found.figures[f"distribution{tail}"] = Figure(
                 draw.distribution(name, streams[name]), self.caption_distribution(k, name, part)
             )
+        found.figures |= self.spread(table, names, found.metrics)
         found.tables.update({"tunes": table, "units": self.units(streams)})
         return found
 
@@ -128,6 +151,31 @@ class Activations:
             "dead_units": closed.all(0).sum(),
             "always_on_units": opened.all(0).sum(),
         }
+
+    def spread(self, table: pd.DataFrame, names: list[str], metrics: Mapping[str, float]) -> dict[str, Figure]:
+        """Returns how the numbers of states, and those of gates, are distributed over tunes; nothing of one tune."""
+        found: dict[str, Figure] = {}
+        tunes = table["tune"].nunique()
+        for kind, quantities in (("states", STATE_NUMBERS), ("gates", GATE_NUMBERS)):
+            sites = [name for name in names if is_gate(name) == (kind == "gates")]
+            if tunes < 2 or not sites:
+                continue
+            shown = [
+                population.Quantity(
+                    label,
+                    {name: table.loc[table["site"] == name, quantity].to_numpy(float) for name in sites},
+                    {
+                        name: population.interval_of(metrics, f"{name}/{quantity}" if len(names) > 1 else quantity)
+                        for name in sites
+                    },
+                )
+                for quantity, label in quantities.items()
+            ]
+            drawing = population.distributions(shown)
+            found[f"population_{kind}"] = Figure(
+                drawing, _CAPTION_POPULATION.format(tunes=tunes, sites=", ".join(sites))
+            )
+        return found
 
     def lists(self, values: np.ndarray) -> dict[str, list[str]]:
         """Returns the units that are off and those that saturate in `values [T, H]`, the clearest first."""

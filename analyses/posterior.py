@@ -10,13 +10,14 @@ with the pitch drawn. The spread of a law is the perplexity of its pitches. Tren
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
+from analyses.drawings import population
 from analyses.drawings import posterior as draw
 from analyses.measures import laws
 from analyses.measures.intervals import mean_interval, ratio_interval, with_interval
@@ -64,8 +65,9 @@ class Posterior:
         vocabulary, shadow = observation.vocabulary, laws.shadow(law, ids, observation.vocabulary)
         waiting = [vocabulary.tokens[i] for i in laws.likely_undrawn(law, ids, self.likely, vocabulary)]
         marked = laws.often_likely(law, laws.accidentals(vocabulary), self.likely, 2)
+        metrics = self.metrics(table, np.random.default_rng(observation.seed))
         return Findings(
-            metrics=self.metrics(table, np.random.default_rng(observation.seed)) | spacing,
+            metrics=metrics | spacing,
             figures={
                 "log10": Figure(self.draw_law(observation, k, law), _CAPTION_LAW.format(tune=k, floor=self.floor)),
                 "types": Figure(self.draw_types(observation, k, law), _CAPTION_TYPES.format(tune=k)),
@@ -81,7 +83,8 @@ class Posterior:
                     ),
                     self.caption_shadow(k, table),
                 ),
-            },
+            }
+            | self.population(table, metrics),
             tables={"tunes": table, "types": self.type_shares(observation, law)},
             arrays={f"tune{k}": {"probs": law.astype(np.float32), "ids": ids}},
             lists={"likely_undrawn": waiting, "likely_accidentals": vocabulary.decode(marked)},
@@ -146,6 +149,17 @@ class Posterior:
             f"many pitches the law spreads (bottom): {mean['pitch_spread_at_starts']:.1f} at the first note of a part, "
             f"{mean['pitch_spread_elsewhere']:.1f} elsewhere."
         )
+
+    def population(self, table: pd.DataFrame, metrics: Mapping[str, float]) -> dict[str, Figure]:
+        """Returns how the numbers are distributed over tunes; nothing of one tune."""
+        if len(table) < 2:
+            return {}
+        shown = [
+            population.of(label, table, metrics, {"": name} if isinstance(name, str) else name)
+            for name, label in _SHOWN
+        ]
+        caption = _CAPTION_POPULATION.format(tunes=len(table))
+        return {"population": Figure(population.distributions(shown), caption)}
 
     def type_shares(self, observation: Observation, law: np.ndarray) -> pd.DataFrame:
         """Returns the probability of each token type at each step, one row per step."""
@@ -213,6 +227,20 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
+_SHOWN: tuple[tuple[str | dict[str, str], str], ...] = (
+    ("nats_per_token", "nats per token"),
+    ("entropy", "entropy of a law (nats)"),
+    ("triplet_probability", "probability of (3"),
+    ("semiquaver_probability", "probability of /2"),
+    ("broken_rhythm_trend", "trend of broken rhythms over a tune (Spearman)"),
+    ("accidental_shadow", "r of accidentals and melody"),
+    ({"starts": "pitch_spread_at_starts", "elsewhere": "pitch_spread_elsewhere"}, "pitches (perplexity)"),
+    ("likely_undrawn_tokens", "tokens that are likely but never drawn"),
+)
+_CAPTION_POPULATION = (
+    "{tunes} tunes: how the numbers of part 5 are distributed over them; line and band are the mean (the first four: "
+    "over all steps) and its 95 % bootstrap interval."
+)
 _CAPTION_LAW = (
     "Tune {tune}: log₁₀ of the probability of every token (x, grouped by type) at every step (y, bottom to top); blank "
     "below {floor:g}. Dots mark the token that followed. After part 5 of “Making sense of the folk-rnn v2 model”."
