@@ -29,6 +29,9 @@ from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import TYPES
 
+CLEAR = 0.5
+"""Mean correlation from which on a unit that is strongest right before or after a token is listed (Cohen: large)."""
+
 
 @dataclass
 class Gathered:
@@ -98,6 +101,11 @@ class Timing:
                 "units": units,
                 "lags": pd.concat([frame.assign(site=name) for name, frame in profiles.items()], ignore_index=True),
             },
+            lists={
+                f"{name}/{word}": self.clear_at(units, name, lag)
+                for name in names
+                for word, lag in (("just_before", 1), ("just_after", 0))
+            },
         )
 
     def gather(self, observation: Observation, names: Sequence[str]) -> dict[str, Gathered]:
@@ -156,6 +164,12 @@ class Timing:
             "responding_control": float(part["responds_to_shifted"].mean()),
             "announcing": float((responding["best_lag"] >= 1).mean()) if len(responding) else float("nan"),
         }
+
+    def clear_at(self, units: pd.DataFrame, name: str, lag: int) -> list[str]:
+        """Returns the units of a stream that are strongest at a lag and clear there, the clearest first."""
+        size = units["r"].abs()
+        part = units[(units["site"] == name) & (units["best_lag"] == lag) & (size >= CLEAR)]
+        return part.loc[size[part.index].sort_values(ascending=False, kind="stable").index, "unit"].astype(str).tolist()
 
     def clearest(self, units: pd.DataFrame) -> pd.DataFrame:
         """Returns of each stream the unit that follows and the one that announces most strongly."""

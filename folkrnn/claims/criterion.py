@@ -33,11 +33,18 @@ def found(here: Sequence[str], published: Sequence[str]) -> float:
     return sum(item in here for item in published) / len(published)
 
 
+def found_near(here: Sequence[str], published: Sequence[str], share: float) -> float:
+    """The share of the `published` list of numbers that some number of `here` is within a `share` of."""
+    numbers = [float(item) for item in here]
+    return sum(any(n == p or within(n, p, share) for n in numbers) for p in map(float, published)) / len(published)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "near": near,
     "within": within,
     "between": between,
     "found": found,
+    "found_near": found_near,
     "abs": abs,
     "min": min,
     "max": max,

@@ -64,6 +64,7 @@ def test_the_share_that_announces_is_of_the_units_that_respond():
     found = Timing(sites=["l1.h"], threshold=0.6)(planted(columns))
     assert found.metrics["l1.h/responding"] == pytest.approx(3 / 8)
     assert found.metrics["l1.h/announcing"] == pytest.approx(1 / 3)
+    assert (found.lists["l1.h/just_before"], found.lists["l1.h/just_after"]) == (["0"], ["1", "2"])
     assert found.tables["units"]["r"][:3].tolist() == pytest.approx([1.0, -1.0, 1.0])
 
 

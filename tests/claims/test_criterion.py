@@ -34,6 +34,13 @@ def test_a_list_is_found_as_far_as_its_items_are():
     assert not criterion.holds({"value": ["|", "b"], "published": ("|", "b")})
 
 
+def test_numbers_of_a_list_are_found_within_a_share_and_infinity_as_itself():
+    criterion = Criterion("found_near(value, published, 0.03) == 1")
+    assert criterion.holds({"value": ["inf", "8.98", "4.49"], "published": ("inf", "9", "4.5")})
+    assert not criterion.holds({"value": ["8.5", "4.49"], "published": ("9", "4.5")})
+    assert not criterion.holds({"value": ["4.49"], "published": ("inf",)})
+
+
 def test_it_names_what_it_speaks_of_without_its_functions():
     assert Criterion("max(value, low) > 2 * control").names == {"value", "low", "control"}
 

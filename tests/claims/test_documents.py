@@ -44,11 +44,13 @@ def test_a_number_of_v2_is_never_said_to_hold_for_any_model():
         assert claim.scope != "v2" or "control" not in claim.criterion.names
 
 
-def test_the_facts_rows_of_parts_2_3_5_and_9_are_all_there():
+def test_the_facts_rows_of_parts_2_3_5_6_7_and_9_are_all_there():
     ids = {claim.source: {c.id.split("-")[0] for c in CLAIMS if c.source == claim.source} for claim in CLAIMS}
     assert {"2a", "2b", "2c", "2d"} <= ids["part2"]
     assert {"3a", "3b", "3c"} <= ids["part3"]
     assert {"5a", "5b", "5c", "5d", "5e", "5f", "5g"} <= ids["part5"]
+    assert {"6a", "6b", "6c", "6d", "6e"} <= ids["part6"]
+    assert {"7a", "7b", "7c", "7d", "7e", "7f", "7g"} <= ids["part7"]
     assert {"9a", "9b", "9c", "9d", "9e", "9f", "9g", "9h"} <= ids["part9"]
 
 
