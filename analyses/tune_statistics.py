@@ -198,6 +198,7 @@ class TuneStatistics:
                     label=label if place == 0 else None,
                 )
         axes.set_xticks(np.arange(len(names)) + 0.1 * (len(sides) - 1), names)
+        axes.margins(x=0.08, y=0.08)
         axes.set_ylim(None, 1.02)
         axes.set_xlabel("meter")
         axes.set_ylabel("share of full bars")

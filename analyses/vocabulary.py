@@ -109,10 +109,11 @@ class VocabularyTable:
             observed = tokens["observed_share"].to_numpy()[order]
             shown = np.where(observed > 0, observed, np.nan)
             axes.plot(shown, "o", color=style.INK, markersize=2.4, label="observed tunes")
-            axes.legend(loc="upper center")
         axes.set_yscale("log")
         axes.set_ylabel("share of tokens" + (" (bars: data)" if base == "data_share" else ""))
         over_tokens([axes], vocabulary)
+        if base == "data_share":
+            figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right")
         return figure
 
     def caption_list(self, vocabulary: Vocabulary) -> str:

@@ -133,6 +133,8 @@ def similarity(alike: pd.DataFrame) -> matplotlib.figure.Figure:
         axes.bar(x, part["chance_high"] - part["chance_low"], 0.16, part["chance_low"], color=style.SOFT)
         axes.plot(x, part["cosine"], _MARKERS[kind], color=style.PALETTE[side], label=kind, markersize=5)
     axes.bar([0], [0], 0.1, color=style.SOFT, label="chance (95 %)")
+    lowest, highest = (alike[["cosine", "chance_low", "chance_high"]].agg(end).agg(end) for end in ("min", "max"))
+    axes.set_ylim(lowest - 0.05 * (highest - lowest), highest + 0.05 * (highest - lowest))
     words = {f"l1.{gate}": f"{name}\n(l1.{gate})" for gate, name in NAMES.items()} | {"softmax": "softmax\nrows"}
     axes.set_xticks(range(len(names)), [words[name] for name in names])
     axes.set_ylabel("mean cosine")
@@ -152,6 +154,8 @@ def sorted_norms(layers: list[tuple[Matrices, Matrices]]) -> matplotlib.figure.F
             axes.plot([], [], color=colour, label=NAMES[gate])
         axes.set_title(f"layer {k}")
         axes.set_xlabel("share of columns")
+    for line, name in (("-", "input"), ("--", "recurrent")):
+        panels[-1].plot([], [], line, color=style.INK, label=name)
     panels[0].set_ylabel("‖column‖")
     panels[0].set_ylim(bottom=0)
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -163,26 +167,25 @@ def inner_products(layers: list[tuple[Matrices, Matrices]]) -> matplotlib.figure
     count = len(layers[0][0])
     figure = style.figure(width=10.0, height=0.5 + 1.7 * len(layers))
     grid = figure.subplots(len(layers), count, sharex=True, squeeze=False)
-    bins = np.linspace(-0.6, 0.6, 121)
-    centres = (bins[1:] + bins[:-1]) / 2
+    bins = np.linspace(-1, 1, 201)
+    centres, widest = (bins[1:] + bins[:-1]) / 2, 0.25
     for k, (line, (inputs, recurrent)) in enumerate(zip(grid, layers, strict=True), 1):
         for axes, gate in zip(line, inputs, strict=True):
             values = cosines(recurrent[gate], inputs[gate])
-            axes.hist(
-                np.clip(values[np.isfinite(values)], -0.6, 0.6),
-                bins,
-                density=True,
-                color=style.PALETTE[0],
-                histtype="stepfilled",
-            )
+            values = values[np.isfinite(values)]
+            widest = max(widest, float(np.abs(values).max(initial=0.0)))
+            axes.hist(values, bins, density=True, color=style.PALETTE[0], histtype="stepfilled", label="columns")
             H = len(inputs[gate])
-            axes.plot(centres, np.sqrt(H / (2 * np.pi)) * np.exp(-H * centres**2 / 2), color=style.ACCENT, linewidth=1)
+            chance = np.sqrt(H / (2 * np.pi)) * np.exp(-H * centres**2 / 2)
+            axes.plot(centres, chance, color=style.ACCENT, linewidth=1, label="random directions")
             axes.set_title(f"layer {k}, {NAMES[gate]}", fontsize=8)
             axes.set_yscale("log")
             axes.set_ylim(1e-4, 50)
         line[0].set_ylabel("density")
     for axes in grid[-1]:
         axes.set_xlabel("cosine")
+        axes.set_xlim(-1.05 * widest, 1.05 * widest)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
@@ -196,6 +199,7 @@ def angles(found: list[dict[str, tuple[np.ndarray, np.ndarray]]]) -> matplotlib.
             axes.plot(range(1, len(random) + 1), random, "--", color=colour, linewidth=0.8)
         axes.set_title(f"layer {k}")
         axes.set_xlabel("principal angle")
+    panels[-1].plot([], [], "--", color=style.INK, linewidth=0.8, label="random subspaces")
     panels[0].set_ylabel("cosine")
     panels[0].set_ylim(0, 1.02)
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -214,7 +218,7 @@ def overlaps(found: list[tuple[list[str], np.ndarray]]) -> matplotlib.figure.Fig
         axes.set_yticks(range(len(names)), labels)
         for (row, column), number in np.ndenumerate(value):
             if row != column:
-                axes.text(column, row, f"{number:.2g}", ha="center", va="center", fontsize=5.5)
+                axes.text(column, row, f"{number:.2f}", ha="center", va="center", fontsize=5.5)
         axes.set_title(f"layer {k}")
     bar = figure.colorbar(shown, ax=list(panels), fraction=0.02, pad=0.01, ticks=[-1, 0, 1], shrink=0.8)
     bar.set_ticklabels(["½", "1", "2"])

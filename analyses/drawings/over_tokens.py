@@ -85,12 +85,13 @@ def over_tokens(panels: Sequence[matplotlib.axes.Axes], vocabulary: Vocabulary) 
 
 
 def name_peaks(axes: matplotlib.axes.Axes, values: np.ndarray, tokens: Sequence[str], n: int) -> None:
-    """Writes the tokens of the n entries of largest magnitude beside their bars, the closest neighbours left out."""
+    """Writes the tokens of the n entries of largest magnitude beside their bars; of two that touch, the first."""
     written: list[int] = []
+    letters = 5.0 * len(values) / (72 * axes.get_figure(root=True).get_size_inches()[0])  # steps that a letter takes
     for place in np.argsort(-np.abs(values), kind="stable"):
         if len(written) == n:
             return
-        if all(abs(place - other) > 2 for other in written):
+        if all(abs(place - other) > letters * (len(tokens[place]) + len(tokens[other])) / 2 + 1 for other in written):
             up = values[place] >= 0
             axes.annotate(
                 tokens[place],

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
+_LABEL_ROOM = 0.02
+"""Cycles per step that the label of a peak takes."""
+
 CLASS_COLOURS = {
     "flat": style.PALETTE[3],
     "closely spaced": style.PALETTE[4],
@@ -68,7 +71,8 @@ def _period_axis(axes: matplotlib.axes.Axes, period: float) -> None:
         return
     right = axes.secondary_yaxis("right")
     harmonics = [k for k in (0.25, 0.5, 1, 2, 3, 4) if k / period <= 0.5]
-    right.set_yticks([k / period for k in harmonics], [f"{period / k:g}" for k in harmonics])
+    right.set_yticks([k / period for k in harmonics], [f"{period / k:g}" for k in harmonics], fontsize=7)
+    right.tick_params(length=2, width=0.6)
     right.set_ylabel("period (steps)", fontsize=8)
 
 
@@ -109,7 +113,7 @@ def average(mean: dict[str, np.ndarray], period: float) -> matplotlib.figure.Fig
         f = spectra.frequencies(spectrum[:, None])
         level = 10 * np.log10(np.maximum(spectrum / spectrum.max(), 1e-6))
         axes.plot(f, level, color=colour, linewidth=1.0)
-        for k, steps, _ in spectra.strong_periods(spectrum):
+        for k, steps in _apart([(k, steps) for k, steps, _ in spectra.strong_periods(spectrum)], f, level):
             text = "DC" if k == 0 else f"{steps:.3g}"
             axes.annotate(
                 text, (f[k], level[k]), (0, 3), textcoords="offset points", ha="center", fontsize=7, color=style.INK
@@ -119,6 +123,15 @@ def average(mean: dict[str, np.ndarray], period: float) -> matplotlib.figure.Fig
     panels[-1].set_xlim(-0.006, 0.506)
     panels[-1].set_xlabel("cycles per step (numbers at the peaks: period in steps; grey: multiples of one bar)")
     return figure
+
+
+def _apart(peaks: Sequence[tuple[int, float]], f: np.ndarray, level: np.ndarray) -> list[tuple[int, float]]:
+    """The peaks whose labels have room, the higher of two that lie too close."""
+    kept: list[tuple[int, float]] = []
+    for k, steps in sorted(peaks, key=lambda peak: -level[peak[0]]):
+        if all(abs(f[k] - f[other]) >= _LABEL_ROOM for other, _ in kept):
+            kept.append((k, steps))
+    return kept
 
 
 def population(

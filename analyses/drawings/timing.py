@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analyses.drawings.unit_traces import unit_traces
 from folkrnn import style
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def lags(profiles: dict[str, pd.DataFrame], event: str) -> matplotlib.figure.Fig
 
 
 def best_lags(units: pd.DataFrame, names: Sequence[str], reach: int) -> matplotlib.figure.Figure:
-    """Returns one panel per site: how many responding units are strongest at each lag; the control as an outline."""
+    """Returns one panel per site: how many responding units are strongest at each lag."""
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure = style.figure(width=style.PAGE, height=0.5 + 1.9 * rows)
@@ -58,21 +59,12 @@ def best_lags(units: pd.DataFrame, names: Sequence[str], reach: int) -> matplotl
 
 def traces(observation: Observation, k: int, clearest: pd.DataFrame) -> matplotlib.figure.Figure:
     """Returns the values of a few units over the tokens of tune k."""
-    tokens = observation.tokens(k)[:-1]
-    rows = max(1, len(clearest))
-    figure = style.figure(width=10.0, height=0.95 * rows + 0.8)
-    panels = np.atleast_1d(figure.subplots(rows, 1, sharex=True))
-    for axes, row in zip(panels, clearest.to_dict("records"), strict=False):
-        values = observation.trace(k, row["site"])[:, int(row["unit"])]
-        style.bar_lines(axes, tokens)
-        axes.plot(values, color=ANNOUNCES if row["announces"] else FOLLOWS, drawstyle="steps-mid")
-        word = "announces" if row["announces"] else "follows"
+    rows = []
+    for row in clearest.to_dict("records"):
+        colour, word = (ANNOUNCES, "announces") if row["announces"] else (FOLLOWS, "follows")
         title = f"{row['site']}[{row['unit']}] {word}: r = {row['r']:+.2f} at lag {row['best_lag']:+.0f}"
-        axes.set_title(title, loc="left", fontsize=7.5, parse_math=False)
-        axes.tick_params(labelsize=6.5)
-    style.token_axis(panels[-1], tokens)
-    panels[-1].set_xlabel("token just read")
-    return figure
+        rows.append((observation.trace(k, row["site"])[:, int(row["unit"])], colour, title))
+    return unit_traces(observation.tokens(k)[:-1], rows)
 
 
 def _sides(axes: matplotlib.axes.Axes) -> None:

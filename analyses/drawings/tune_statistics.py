@@ -33,7 +33,7 @@ def melody(compared: pd.DataFrame, pitch_use: Sequence[np.ndarray]) -> matplotli
         left.errorbar(value, y, xerr=error, fmt="o", markersize=4, color=colour, capsize=2, label=side)
     left.set_yticks(np.arange(len(names)) + 0.11, names, fontsize=7.5)
     left.invert_yaxis()
-    left.set_xlim(0, 1)
+    left.set_xlim(-0.02, 1.02)
     left.set_xlabel("share")
     left.legend(frameon=False, loc="lower right")
     for place, (use, (side, colour)) in enumerate(zip(pitch_use, SIDES.items(), strict=False)):

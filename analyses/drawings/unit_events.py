@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyses.drawings.unit_traces import unit_traces
 from analyses.measures.events import VARIABLES
 from folkrnn import style
 
@@ -70,22 +71,11 @@ def excess(table: pd.DataFrame) -> matplotlib.figure.Figure:
 
 def traces(observation: Observation, k: int, clearest: pd.DataFrame) -> matplotlib.figure.Figure:
     """The activity of one unit per variable over the tokens of tune k."""
-    tokens = observation.tokens(k)[:-1]
-    rows = max(1, len(clearest))
-    figure = style.figure(width=10.0, height=0.95 * rows + 0.8)
-    panels = np.atleast_1d(figure.subplots(rows, 1, sharex=True))
-    for axes, (_, row) in zip(panels, clearest.iterrows(), strict=False):
-        values = observation.trace(k, row["site"])[:, int(row["unit"])]
-        style.bar_lines(axes, tokens)
-        axes.plot(values, color=COLOURS[row["variable"]], drawstyle="steps-mid")
-        axes.set_title(
+    rows = []
+    for row in clearest.to_dict("records"):
+        title = (
             f"{row['variable']}: {row['site']}[{row['unit']}], {row['category']} "
-            f"({row['mean_there']:.2f}, elsewhere {row['mean_elsewhere']:.2f}); η² excess {row['excess']:.2f}",
-            loc="left",
-            fontsize=7.5,
-            parse_math=False,
+            f"({row['mean_there']:.2f}, elsewhere {row['mean_elsewhere']:.2f}); η² excess {row['excess']:.2f}"
         )
-        axes.tick_params(labelsize=6.5)
-    style.token_axis(panels[-1], tokens)
-    panels[-1].set_xlabel("token just read")
-    return figure
+        rows.append((observation.trace(k, row["site"])[:, int(row["unit"])], COLOURS[row["variable"]], title))
+    return unit_traces(observation.tokens(k)[:-1], rows)
