@@ -71,9 +71,9 @@ class MelodyCorpus:
     terms: dict[str, str] = field(default_factory=dict)
     unused: list[tuple[str, str, str]] = field(default_factory=list)
     """Title, reason and detail of each source that was read and yields no melody."""
-    lengths: np.ndarray = None  # type: ignore[assignment]
+    lengths: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     """Steps of each that count, `[N]`; all of them if not given."""
-    quarters_per_minute: np.ndarray = None  # type: ignore[assignment]
+    quarters_per_minute: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """The tempo at which seconds are counted, `[N]`; 120 if not given."""
     instrument: np.ndarray | None = None
     """Of a MIDI file: number of the instrument of each, `[N]`."""
@@ -84,9 +84,9 @@ class MelodyCorpus:
         if not len(self.classes):
             reasons = "; ".join(f"{count}: {why}" for _, count, why in self.reasons()[:3])
             raise Refusal(f"dataset {self.name} holds no melody" + (f" ({reasons})" if reasons else ""))
-        if self.lengths is None:
+        if not len(self.lengths):
             self.lengths = np.full(len(self), self.classes.shape[1])
-        if self.quarters_per_minute is None:
+        if not len(self.quarters_per_minute):
             self.quarters_per_minute = np.full(len(self), QUARTERS_PER_MINUTE)
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT = 60.0
@@ -79,9 +80,9 @@ def _read_lines(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None
     lines.put("")
 
 
-def _close(pipe: object) -> None:
+def _close(pipe: IO[str]) -> None:
     try:
-        pipe.close()  # type: ignore[attr-defined]
+        pipe.close()
     except BrokenPipeError:
         return  # what was not yet written to a child that died does not matter
 
