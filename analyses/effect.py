@@ -44,6 +44,8 @@ class Effect:
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     of_interventions: ClassVar[bool] = True
     """Without one it is refused before anything slow starts."""
+    repeated_on: ClassVar[tuple[str, ...]] = ()
+    """It has controls of its own."""
 
     read_tunes: int = 64
     late_bar: int = 16

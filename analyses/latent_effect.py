@@ -37,6 +37,8 @@ class LatentEffect:
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
     of_interventions: ClassVar[bool] = True
     """Without one it is refused before anything slow starts."""
+    repeated_on: ClassVar[tuple[str, ...]] = ()
+    """It has controls of its own."""
 
     melodies: int = 500
     shown: int = 5

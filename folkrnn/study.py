@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,7 @@ Control = Callable[[Any, Any], Any]
 """Makes the control's observation from the observation and the model as it is without interventions."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CONF = REPOSITORY / "conf"
 
 CHECKPOINTS = "FOLKRNN_CHECKPOINTS"
 """Set while a training runs: a process that finds it was started to share the training, not to make a run."""
@@ -132,7 +134,10 @@ def lead(plan: Plan, home: Path, began: float, tell: Callable[[dict[str, Any]], 
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> Plan:
-    """Returns the plan of a run. Raises Refusal for whatever does not exist, does not fit or cannot be expressed."""
+    """Returns the plan of a run. Raises Refusal for whatever does not exist, does not fit or cannot be expressed.
+
+    Where interventions are chosen and no analyses, what they do is compared with the control beside the default ones.
+    """
     to_train = config.weights.name == "scratch"
     device(config)
     analyses = {name: build(node) for name, node in config.analysis.items()}
@@ -140,13 +145,15 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     weights = scratch(build(config.model), config.seed) if to_train else build(config.weights)
     if not to_train and any(word.startswith(("model=", "model.")) for word in overrides):
         check_model(config, weights)
+    family = family_of(weights.model)
+    if interventions and not any(re.match(r"[+~]*(analysis|experiment)\b(?!\.)", word) for word in overrides):
+        analyses[family.EFFECT] = build(bring_analysis(config, family.EFFECT))
     for name, analysis in analyses.items():
         check_analysis(name, analysis, weights, bool(interventions))
     control = control_of(config, analyses)
     chosen = documents() if config.claims is None else config.claims
     for pattern in [*config.observation.sites, *config.observation.keep]:
         parse(pattern, weights.model.sites)
-    family = family_of(weights.model)
     composition.check(interventions, weights.model, family.setting_of(config, weights.vocabulary))
     if to_train:
         family.check_training(config)
@@ -176,6 +183,15 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
         figures,
         to_train,
     )
+
+
+def bring_analysis(config: DictConfig, name: str) -> Any:
+    """Adds an analysis, as its file describes it, to those that were chosen; returns its node."""
+    from omegaconf import OmegaConf, open_dict
+
+    with open_dict(config):
+        config.analysis = OmegaConf.merge(config.analysis, OmegaConf.load(CONF / "analysis" / f"{name}.yaml"))
+    return config.analysis[name]
 
 
 def figure_names(entries: Sequence[str]) -> dict[str, str]:

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 DATA = Corpus
 """What its datasets are."""
 
+EFFECT = "effect"
+"""The analysis that compares interventions with their control."""
+
 SHOWN = 8
 """Tunes that are engraved, rendered and shown in the report; all are filed as ABC."""
 

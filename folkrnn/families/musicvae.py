@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 DATA = MelodyCorpus
 """What its datasets are."""
 
+EFFECT = "latent_effect"
+"""The analysis that compares interventions with their control."""
+
 SHOWN = 8
 """Melodies that are filed as MIDI, each beside what the model writes back from its μ."""
 
