@@ -1,7 +1,9 @@
 """Length-bucketed batches: tunes of like length together, so that almost every position is a real token.
 
 A plain list of batches per epoch, drawn from (seed, epoch) alone: the same for any number of workers and processes, and
-a resumed epoch continues at its batch position. With W processes each takes every W-th row of every batch.
+a resumed epoch continues at its batch position. With W processes each takes every W-th row of every batch, in order of
+length, and in P parts every P-th of those one part after another: each row stands in one share, and of a batch with
+rows of L₁ ≥ L₂ ≥ … tokens no share has more padded positions than another by more than L₁ + ⌊B ÷ WP⌋ (L₁ − L_WP).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -43,7 +45,7 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Share:
-    """One process's rows of a batch, and the size of the whole batch."""
+    """One process's rows of a batch, or one part of them, and the size of the whole batch."""
 
     rows: list[int]
     size: Size
@@ -121,10 +123,11 @@ def _published_batches(left: dict[int, list[int]], batch_size: int, rng: np.rand
 
 
 class BucketSampler(Sampler[Share]):
-    """Yields this process's share of each batch of an epoch; `set_epoch` (which Lightning calls) chooses the epoch.
+    """Yields this process's share of each batch of an epoch, in `parts` one after another.
 
-    `lengths` are numbers of tokens to predict. Without `shuffle`, batches go from short to long tunes. The first
-    `skip[1]` batches of epoch `skip[0]` are left out: a resumed training has seen them.
+    `set_epoch` (which Lightning calls) chooses the epoch. `lengths` are numbers of tokens to predict. Without
+    `shuffle`, batches go from short to long tunes. The first `skip[1]` batches of epoch `skip[0]` are left out: a
+    resumed training has seen them.
     """
 
     def __init__(
@@ -137,10 +140,11 @@ class BucketSampler(Sampler[Share]):
         process: int = 0,
         batching: Batching = "bucketed",
         skip: tuple[int, int] = (0, 0),
+        parts: int = 1,
     ) -> None:
         self.lengths, self.batch_size, self.seed, self.shuffle = list(lengths), batch_size, seed, shuffle
         self.processes, self.process, self.epoch = processes, process, 0
-        self.batching, self.skip = batching, skip
+        self.batching, self.skip, self.parts = batching, skip, parts
         if self._published and len(self.lengths) < batch_size:
             raise Refusal(
                 f"recipe.batching=published drops incomplete batches, and {len(self.lengths)} tunes fill none of "
@@ -156,22 +160,37 @@ class BucketSampler(Sampler[Share]):
 
     def __len__(self) -> int:
         whole = len(self.lengths) // self.batch_size
-        return whole if self._published else math.ceil(len(self.lengths) / self.batch_size)
+        return self.parts * (whole if self._published else math.ceil(len(self.lengths) / self.batch_size))
 
     def __iter__(self) -> Iterator[Share]:
         first = self.skip[1] if self.epoch == self.skip[0] else 0
         for batch in self.batches()[first:]:
             size = Size(sum(self.lengths[i] for i in batch), len(batch))
-            yield Share(batch[self.process :: self.processes], size)
+            for part in range(self.parts):
+                places = places_of(len(batch), self.processes, self.process, self.parts, part)
+                yield Share([batch[place] for place in places], size)
 
     def batches(self) -> list[list[int]]:
-        """Returns the whole batches of the epoch."""
+        """Returns the whole batches of the epoch, in every other one the longest tune first, in the others last.
+
+        So that over an epoch no process has longer tunes than another.
+        """
+        signs = cycle((1, -1))
+        pairs = zip(signs, self._batches(), strict=False)
+        return [sorted(batch, key=lambda i, sign=sign: sign * self.lengths[i]) for sign, batch in pairs]
+
+    def _batches(self) -> list[list[int]]:
         if self._published:  # the stream runs on across epochs: go there from the start, which takes milliseconds
             return next(islice(published_epochs(self.lengths, self.batch_size), self.epoch, None))
         if self.shuffle:
             return bucketed(self.lengths, self.batch_size, np.random.default_rng([self.seed, self.epoch]))
         order = sorted(range(len(self.lengths)), key=lambda i: self.lengths[i])
         return [order[k : k + self.batch_size] for k in range(0, len(order), self.batch_size)]
+
+
+def places_of(tunes: int, processes: int = 1, process: int = 0, parts: int = 1, part: int = 0) -> range:
+    """Returns where the rows of one share stand in a whole batch of that many tunes."""
+    return range(process + processes * part, tunes, processes * parts)
 
 
 def pad(tunes: Sequence[np.ndarray], padding: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """A corpus of melodies as Lightning sees it: shuffled training batches, transposed at random, and validation batches.
 
 An epoch's batches and transpositions are drawn from (seed, epoch) alone: the same for any number of processes, and a
-resumed epoch goes on at its batch. With W processes each takes every W-th row of every batch.
+resumed epoch goes on at its batch. With W processes each takes every W-th row of every batch, in P parts every P-th of
+those one part after another.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from folkrnn.datasets.batches import Size
+from folkrnn.datasets.batches import Size, places_of
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.melodies.grid import transposed
 from folkrnn.refusal import Refusal
@@ -37,10 +38,11 @@ class MelodyShare:
 
 
 class MelodySampler(Sampler[MelodyShare]):
-    """Yields this process's share of each batch; `set_epoch` (which Lightning calls) chooses the epoch.
+    """Yields this process's share of each batch, in `parts` one after another.
 
-    With `shuffle`, a share `moved` of the melodies is moved by up to `most` semitones, each by a number of its own, and
-    the first `skip[1]` batches of epoch `skip[0]` are left out: a resumed training has seen them.
+    `set_epoch` (which Lightning calls) chooses the epoch. With `shuffle`, a share `moved` of the melodies is moved by
+    up to `most` semitones, each by a number of its own, and the first `skip[1]` batches of epoch `skip[0]` are left
+    out: a resumed training has seen them.
     """
 
     def __init__(
@@ -54,16 +56,17 @@ class MelodySampler(Sampler[MelodyShare]):
         processes: int = 1,
         process: int = 0,
         skip: tuple[int, int] = (0, 0),
+        parts: int = 1,
     ) -> None:
         self.lengths, self.batch_size, self.seed, self.shuffle = lengths, batch_size, seed, shuffle
-        self.most, self.moved = most, moved
+        self.most, self.moved, self.parts = most, moved, parts
         self.processes, self.process, self.skip, self.epoch = processes, process, skip, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.batch_size)
+        return self.parts * math.ceil(len(self.lengths) / self.batch_size)
 
     def __iter__(self) -> Iterator[MelodyShare]:
         order, semitones = np.arange(len(self.lengths)), np.zeros(len(self.lengths), np.int64)
@@ -76,9 +79,11 @@ class MelodySampler(Sampler[MelodyShare]):
             first = self.skip[1] if self.epoch == self.skip[0] else 0
         for begin in range(first * self.batch_size, len(order), self.batch_size):
             rows = order[begin : begin + self.batch_size]
-            mine = slice(self.process, None, self.processes)
             size = Size(int(self.lengths[rows].sum()), len(rows))
-            yield MelodyShare(rows[mine], semitones[begin : begin + self.batch_size][mine], size)
+            for part in range(self.parts):
+                places = places_of(len(rows), self.processes, self.process, self.parts, part)
+                mine = np.arange(places.start, places.stop, places.step)
+                yield MelodyShare(rows[mine], semitones[begin + mine], size)
 
 
 class Melodies(Dataset[MelodyBatch]):
@@ -138,7 +143,8 @@ class MelodyBatches(pl.LightningDataModule):
     def _loader(self, indices: Sequence[int] | np.ndarray, batch_size: int, shuffle: bool) -> DataLoader:
         classes, lengths = self.corpus.classes[indices], self.corpus.lengths[indices]
         processes, process = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        parts = self.trainer.accumulate_grad_batches if self.trainer and shuffle else 1
         moves = (self.transpose, self.moved)
-        sampler = MelodySampler(lengths, batch_size, self.seed, shuffle, *moves, processes, process, self.skip)
+        sampler = MelodySampler(lengths, batch_size, self.seed, shuffle, *moves, processes, process, self.skip, parts)
         # the sampler yields whole batches, so the loader must not batch again
         return DataLoader(Melodies(classes, lengths), sampler=sampler, batch_size=None)

@@ -77,8 +77,7 @@ class TuneBatches(pl.LightningDataModule):
         lengths = [len(ids) - 1 for ids in tunes]
         processes, process = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         skip = self.skip if shuffle else (0, 0)
-        sampler = BucketSampler(
-            lengths, batch_size, self.seed, shuffle, processes, process, batching=self.batching, skip=skip
-        )
+        parts = self.trainer.accumulate_grad_batches if self.trainer and shuffle else 1
+        sampler = BucketSampler(lengths, batch_size, self.seed, shuffle, processes, process, self.batching, skip, parts)
         # the sampler yields whole batches, so the loader must not batch again
         return DataLoader(PaddedTunes(tunes, self.corpus.vocabulary.end), sampler=sampler, batch_size=None)

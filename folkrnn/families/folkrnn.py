@@ -96,10 +96,9 @@ def sampling_of(config: DictConfig, vocabulary: Vocabulary) -> Sampling:
 
 def check_training(config: DictConfig) -> None:
     """Refuses a recipe or trainer that cannot train."""
-    from folkrnn.training.fit import TrainerSettings
+    from folkrnn.training.fit import TrainerSettings, check_precision
 
-    build(config.recipe)
-    TrainerSettings(**trainer_settings(config))
+    check_precision(build(config.recipe), TrainerSettings(**trainer_settings(config)))
 
 
 def trainer_settings(config: DictConfig) -> dict[str, Any]:

@@ -56,10 +56,9 @@ def in_one_vocabulary(
 
 def check_training(config: DictConfig) -> None:
     """Refuses a recipe or trainer that cannot train."""
-    from folkrnn.training.fit import TrainerSettings
+    from folkrnn.training.fit import TrainerSettings, check_precision
 
-    build(config.recipe)
-    TrainerSettings(**trainer_settings(config))
+    check_precision(build(config.recipe), TrainerSettings(**trainer_settings(config)))
 
 
 def fit(

@@ -130,17 +130,20 @@ class MusicVAE(nn.Module):
         *,
         sampling_probability: float = 0.0,
         generator: torch.Generator | None = None,
+        uniforms: Tensor | None = None,
         visit: SiteVisit | None = None,
     ) -> Tensor:
         """Returns logits `[B, T, D]` of each step of `melodies` given z and the true steps before it: teacher forcing.
 
         With a `sampling_probability` inputs are now and then the model's own samples (scheduled sampling, for
-        training), drawn from torch's generator. The segments of a hierarchical model are decoded side by side.
-        Outside training small batches are padded to 16 rows. `visit` reads and replaces sites step by step.
+        training), drawn from torch's generator or decided by `uniforms [B, T, 2]`. The segments of a hierarchical model
+        are decoded side by side. Outside training small batches are padded to 16 rows. `visit` reads and replaces sites
+        step by step.
         """
         classes, count = classes_of(melodies, self.sizes), len(z)
         if (rows := self._company(count)) is not None:
             classes, z = classes[rows], z[rows]
+            uniforms = None if uniforms is None else uniforms[rows]
         previous = self._segmented(classes)
         if visit is not None:
             conditions = self.conditions(visit("z", z), visit)
@@ -150,7 +153,9 @@ class MusicVAE(nn.Module):
         if sampling_probability == 0:
             logits = self.decoder(previous, conditions)
         else:
-            logits = self.decoder.stepped(previous, conditions, sampling_probability, generator)
+            if uniforms is not None:
+                uniforms = uniforms.reshape(*previous.shape, 2)
+            logits = self.decoder.stepped(previous, conditions, sampling_probability, generator, uniforms=uniforms)
         return logits.view(len(z), -1, self.sizes.depth)[:count]
 
     def conditions(self, z: Tensor, visit: SiteVisit | None = None) -> Tensor:

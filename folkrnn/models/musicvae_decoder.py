@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from folkrnn.models.draws import draw
 from folkrnn.models.melody_tensors import one_hot
 from folkrnn.models.musicvae_encoder import SiteVisit
 from folkrnn.models.recurrent import STREAMS, RecurrentLayer, State
@@ -95,18 +96,22 @@ class Decoder(nn.Module):
         sampling_probability: float = 0.0,
         generator: torch.Generator | None = None,
         visit: SiteVisit | None = None,
+        uniforms: Tensor | None = None,
     ) -> Tensor:
         """Returns logits `[B, S, D]` as `forward` does, step by step: for visits, or with inputs of the model's own.
 
         After each step, for each melody independently with `sampling_probability`, the next input is a sample at
         temperature 1 from the logits just made instead of the true class; the first input is never replaced (facts
-        section 4).
+        section 4). Of `uniforms [B, S, 2]` the first decides whether, the second which; without them `generator` does.
         """
         states, drive = self.initial.states(condition), self.condition_drive(condition)
         classes, logits = previous[:, 0], []
         for t in range(previous.shape[1]):
             if t > 0 and sampling_probability == 0:
                 classes = previous[:, t]
+            elif t > 0 and uniforms is not None:
+                own = draw(logits[-1].detach().double().softmax(-1), uniforms[:, t, 1])
+                classes = torch.where(uniforms[:, t, 0] < sampling_probability, own, previous[:, t])
             elif t > 0:
                 own = torch.multinomial(logits[-1].detach().softmax(-1), 1, generator=generator).squeeze(1)
                 chance = torch.rand(own.shape, generator=generator, device=own.device)

@@ -11,12 +11,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from folkrnn.datasets.batches import Size, places_of
 from folkrnn.datasets.melody_batches import MelodyBatch
+from folkrnn.models.draws import draw
 from folkrnn.models.melody_tensors import NOTHING, valid_steps
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.refusal import Refusal
+from folkrnn.training.losses import Sums, single
 from folkrnn.training.musicvae_objective import elbo
+from folkrnn.training.noise import LATENTS, VALIDATION, latents
 
 
 class AutoencoderRecipe(Protocol):
@@ -57,8 +61,13 @@ class AutoencoderRecipe(Protocol):
         """Returns at how many steps the melodies of an update are cut."""
         ...
 
-    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int) -> Tensor:
-        """Returns logits `[B, T, D]` of `melodies [B, T]` given z, reading what the recipe lets the decoder read."""
+    def logits(
+        self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int, uniforms: Tensor | None = None
+    ) -> Tensor:
+        """Returns logits `[B, T, D]` of `melodies [B, T]` given z, reading what the recipe lets the decoder read.
+
+        What is random is decided by `uniforms [B, T, 3]`; None: by fresh ones.
+        """
         ...
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
@@ -142,19 +151,27 @@ class Recipe:
             return longest
         return self.shortest + int((longest - self.shortest) * update / (self.growth * total))
 
-    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int) -> Tensor:
+    def logits(
+        self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int, uniforms: Tensor | None = None
+    ) -> Tensor:
         read = melodies
+        hidden, owned, drawn = fresh(melodies, uniforms).unbind(-1)
         if self.own > 0 and update >= self.growth * total:
             with torch.no_grad():
-                law = model.decode(z, melodies).float().softmax(-1)
-            own = torch.multinomial(law.flatten(0, 1), 1).view_as(melodies)
-            read = torch.where(torch.rand(read.shape, device=read.device) < self.own, own, read)
+                law = model.decode(z, melodies).double().softmax(-1)
+            own = draw(law.flatten(0, 1), drawn.flatten()).view_as(melodies)
+            read = torch.where(owned < self.own, own, read)
         if self.hidden > 0:
-            read = read.masked_fill(torch.rand(read.shape, device=read.device) < self.hidden, NOTHING)
+            read = read.masked_fill(hidden < self.hidden, NOTHING)
         return model.decode(z, read)
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+
+
+def fresh(melodies: Tensor, uniforms: Tensor | None) -> Tensor:
+    """Returns `uniforms`, or ones just drawn, `[B, T, 3]` for melodies `[B, T]`."""
+    return torch.rand(*melodies.shape, 3, device=melodies.device) if uniforms is None else uniforms
 
 
 @torch.no_grad()
@@ -183,34 +200,47 @@ class AutoencoderTraining(pl.LightningModule):
     reading the true steps, `validation/loss` (with the last β), `validation/reconstruction` and `validation/kl`.
     """
 
-    def __init__(self, model: MusicVAE, recipe: AutoencoderRecipe) -> None:
+    def __init__(self, model: MusicVAE, recipe: AutoencoderRecipe, seed: int = 0) -> None:
         super().__init__()
-        self.model, self.recipe = model, recipe
+        self.model, self.recipe, self.seed = model, recipe, seed
+        self._parts = Sums()
         self.save_hyperparameters({"recipe": asdict(recipe), "sizes": asdict(model.sizes)})
 
     def training_step(self, batch: MelodyBatch, index: int) -> Tensor:
         melodies, lengths, size = batch
         update, total = self.trainer.global_step, int(self.trainer.estimated_stepping_batches)
+        parts = self.trainer.accumulate_grad_batches
         beta, steps = self.recipe.beta(update, total), self.recipe.steps(self.model, update, total)
-        reconstruction, kl_cost, kl = self._terms(melodies[:, :steps], lengths.clamp(max=steps), (update, total))
-        # DDP averages over processes: this makes the average the loss of the whole batch
-        share = self.trainer.world_size / size.tunes
+        noise = self._noise(LATENTS, update, melodies[:, :steps], size, parts, index % parts)
+        cut = lengths.clamp(max=steps)
+        reconstruction, kl_cost, kl = self._terms(melodies[:, :steps], cut, noise, (update, total))
+        # DDP averages over processes and Lightning over parts: this makes the average the loss of the whole batch
+        share = self.trainer.world_size * parts / size.tunes
         loss = (reconstruction + beta * kl_cost) * share
         if not torch.isfinite(loss):
             raise Refusal(
                 f"the training loss is {float(loss.detach())} at update {update} (epoch {self.trainer.current_epoch}, "
-                f"batch {index}: {len(melodies)} melodies); nothing of this batch was kept. A smaller "
+                f"batch {index // parts}: {len(melodies)} melodies); nothing of this batch was kept. A smaller "
                 "recipe.learning_rate may help"
             )
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/reconstruction", reconstruction.detach() * share, prog_bar=True)
-        self.log("train/kl", kl.detach() * share)
+        values = {"loss": loss, "reconstruction": reconstruction * share, "kl": kl * share}
+        for name, value in self._parts.add(index % parts, parts, values).items():
+            self.log(f"train/{name}", value, prog_bar=name != "kl")
         self.log("train/beta", beta)
         self.log("train/steps", float(steps))
         return loss
 
+    def _noise(
+        self, purpose: int, update: int, melodies: Tensor, size: Size, parts: int = 1, part: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """ε `[B, Z]` and uniforms `[B, T, 3]` of this share of a batch, whoever has the others."""
+        places = places_of(size.tunes, self.trainer.world_size, self.trainer.global_rank, parts, part)
+        # a process without a share of the batch has a melody of no steps
+        found = latents(self.seed, purpose, update, places or [0], self.model.sizes.z_size, melodies.shape[1])
+        return found[0].to(melodies.device), found[1].to(melodies.device)
+
     def _terms(
-        self, melodies: Tensor, lengths: Tensor, update: tuple[int, int] | None
+        self, melodies: Tensor, lengths: Tensor, noise: tuple[Tensor, Tensor], update: tuple[int, int] | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sums over melodies of reconstruction, KL beyond the free bits, and KL, in nats.
 
@@ -218,28 +248,28 @@ class AutoencoderTraining(pl.LightningModule):
 
         A process without a share of the batch has a melody of no steps, which costs nothing.
         """
-        mu, sigma = (part.float() for part in self.model.encode(melodies, lengths))
-        z = mu + sigma * torch.randn_like(sigma)
+        mu, sigma = (single(part) for part in self.model.encode(melodies, lengths))
+        epsilon, uniforms = noise
+        z = mu + sigma * epsilon.to(sigma.dtype)
         if update is None:
             logits = self.model.decode(z, melodies)
         else:
-            logits = self.recipe.logits(self.model, z, melodies, *update)
+            logits = self.recipe.logits(self.model, z, melodies, *update, uniforms)
         valid = valid_steps(lengths, melodies.shape[1], self.model.sizes.segments)
-        found = elbo(logits.float(), melodies, valid, mu, sigma, 0.0, self.recipe.free_bits)
+        found = elbo(single(logits), melodies, valid, mu, sigma, 0.0, self.recipe.free_bits)
         present = lengths > 0
         return found.reconstruction.sum(), (found.kl_cost * present).sum(), (found.kl * present).sum()
 
     def on_validation_epoch_start(self) -> None:
         self._sums = torch.zeros(4, dtype=torch.float64, device=self.device)
-        self._generators = torch.get_rng_state()
-        torch.manual_seed(0)  # the same draws of z at each validation, so that they differ by the parameters alone
 
-    def validation_step(self, batch: MelodyBatch, _: int) -> None:
-        melodies, lengths, _ = batch
-        self._sums += torch.stack([*self._terms(melodies, lengths, None), (lengths > 0).sum()]).double()
+    def validation_step(self, batch: MelodyBatch, index: int) -> None:
+        melodies, lengths, size = batch
+        # the same draws of z at each validation, so that they differ by the parameters alone
+        noise = self._noise(VALIDATION, index, melodies, size)
+        self._sums += torch.stack([*self._terms(melodies, lengths, noise, None), (lengths > 0).sum()]).double()
 
     def on_validation_epoch_end(self) -> None:
-        torch.set_rng_state(self._generators)
         sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
         reconstruction, kl_cost, kl = (sums[:3] / sums[3]).float()
         loss = reconstruction + self.recipe.last_beta * kl_cost

@@ -88,7 +88,13 @@ def restore(states: Mapping[str, Any]) -> None:
 
 
 def identity(
-    model: FolkRNN | MusicVAE, corpus: Corpus | MelodyCorpus, recipe: Any, seed: int, max_epochs: int, precision: str
+    model: FolkRNN | MusicVAE,
+    corpus: Corpus | MelodyCorpus,
+    recipe: Any,
+    seed: int,
+    max_epochs: int,
+    precision: str,
+    accumulate: int = 1,
 ) -> dict[str, str]:
     """Returns what a training is of: only a checkpoint of the very same can be gone on from."""
     return {
@@ -98,6 +104,7 @@ def identity(
         "seed": str(seed),
         "trainer.max_epochs": str(max_epochs),
         "trainer.precision": precision,
+        "trainer.accumulate": str(accumulate),  # Lightning counts parts
     }
 
 
@@ -114,7 +121,7 @@ def read_progress(path: Path, mine: Mapping[str, str]) -> dict[str, Any]:
     progress = content.get(OURS) if isinstance(content, dict) else None
     if not isinstance(progress, dict):
         raise Refusal(f"{path} lacks what going on exactly needs; move it away and train anew")
-    theirs = progress["identity"]
+    theirs = {"trainer.accumulate": "1"} | progress["identity"]  # written before there were parts
     other = [f"{key} was {theirs.get(key)} and is {value}" for key, value in mine.items() if theirs.get(key) != value]
     if other:
         raise Refusal(f"{path} is of another configuration and cannot be gone on from: {'; '.join(other)}")

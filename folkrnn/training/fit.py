@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
+from torch import distributed
 
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.melodies import MelodyCorpus
@@ -27,6 +28,10 @@ from folkrnn.training.keep import Keep, stopping
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
 from folkrnn.training.lock import alone_in
 from folkrnn.training.pace import Pace, ProgressBar
+from folkrnn.training.preemption import signal_number
+from folkrnn.training.processes import arrange, variables_kept
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,14 @@ class TrainerSettings:
 
     max_epochs: int = 14
     accelerator: str = "auto"
-    devices: int | str = 1
+    devices: int | str | list[int] = 1
     strategy: str = "auto"
-    num_nodes: int = 1
+    nodes: int | str = "auto"
+    """Auto: those on which torchrun or srun started this command, else one."""
     precision: str = "32-true"
+    """Of the computation, one of PRECISIONS; parameters are single, with 64-true double."""
+    accumulate: int = 1
+    """Parts in which each batch goes through the model, one after another; the result is that of the whole batch."""
     resume: bool = False
     progress: bool = True
     save_every: float | None = 5.0
@@ -47,10 +56,22 @@ class TrainerSettings:
     """Updates between checkpoints within an epoch."""
     patience: int | None = None
     """Validations without improvement after which training ends; None: it goes on to `max_epochs`."""
+    preempt_signal: str | None = "SIGUSR1"
+    """After it a SLURM job saves its training and goes back into the queue; None: no signal does that."""
 
     def __post_init__(self) -> None:
-        if self.max_epochs < 1:
-            raise Refusal(f"trainer.max_epochs is {self.max_epochs}; it must be at least 1")
+        for name in ("max_epochs", "accumulate"):
+            if getattr(self, name) < 1:
+                raise Refusal(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.precision not in PRECISIONS:
+            raise Refusal(f"trainer.precision={self.precision}: must be one of {', '.join(PRECISIONS)}")
+        on_cpu = self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.cuda.is_available())
+        if self.precision == "16-mixed" and on_cpu:
+            raise Refusal("trainer.precision=16-mixed needs a GPU; on a CPU bf16-mixed saves memory")
+        if self.precision == "64-true" and self.accelerator == "mps":
+            raise Refusal("trainer.precision=64-true: the GPU of a Mac has no double precision; add trainer=cpu")
+        signal_number(self.preempt_signal)
+        arrange(self.devices, self.nodes, self.strategy)
         for name in ("save_every", "save_every_updates", "patience"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -72,8 +93,8 @@ class Fitted:
 class Loop:
     """What a family brings to the loop that all are trained by."""
 
-    module: Callable[[Any, Any], pl.LightningModule]
-    """Makes it from the model, which must be its `model`, and the recipe; it logs `validation/loss`."""
+    module: Callable[[Any, Any, int], pl.LightningModule]
+    """Makes it from the model, which must be its `model`, the recipe and the seed; it logs `validation/loss`."""
     batches: Callable[[Any, Any, int, tuple[int, int]], pl.LightningDataModule]
     """Makes them from corpus, recipe, seed and what a resumed training has seen: (epoch, batches of it)."""
 
@@ -107,8 +128,9 @@ def fit(
     from within an epoch too, and arrives (on a CPU, with as many threads) at the very parameters of a training that was
     never cut off. Raises Refusal for a checkpoint of another configuration, where another training is at work in the
     folder, and where the loss is no longer a number.
-    SIGTERM and Ctrl-C finish the batch and write the last checkpoint first; then SystemExit(143) or KeyboardInterrupt
-    is raised, unless an earlier handler raises something else.
+    SIGTERM and Ctrl-C finish the update and write the last checkpoint first; then SystemExit(143) or KeyboardInterrupt
+    is raised, unless an earlier handler raises something else. `settings.preempt_signal` does the same and puts a SLURM
+    job back into the queue; then Requeued is raised. Of several processes it is enough that one gets the signal.
     """
     last = folder / LAST
     if settings.resume and not last.is_file():
@@ -117,25 +139,29 @@ def fit(
         raise Refusal(
             f"{folder} holds an unfinished training of this very configuration; go on with trainer.resume=true"
         )
+    check_precision(recipe, settings)
+    placed = arrange(settings.devices, settings.nodes, settings.strategy)
     _hush_lightning()
     pl.seed_everything(seed, verbose=False)
     recipe.prepare(model, seed)
-    mine = identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision)
+    mine = identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision, settings.accumulate)
     progress = read_progress(last, mine) if settings.resume else None
     epoch, batch = progress["position"] if progress else (0, 0)
     batches = loop.batches(corpus, recipe, seed, (epoch, batch))
-    with alone_in(folder), stopping() as stop:
+    preempt, first = signal_number(settings.preempt_signal), placed.rank == 0
+    with alone_in(folder, first), variables_kept(), stopping(preempt, first) as stop:
         keep = Keep(folder, mine, stop, settings.save_every, settings.save_every_updates, settings.patience, progress)
         trainer = pl.Trainer(
             max_epochs=settings.max_epochs,
             accelerator=settings.accelerator,
-            devices=settings.devices,
+            devices=placed.devices,
             strategy=settings.strategy,
-            num_nodes=settings.num_nodes,
+            num_nodes=placed.nodes,
             precision=settings.precision,
+            accumulate_grad_batches=settings.accumulate,
             logger=logger or False,
             callbacks=[*([ProgressBar()] if settings.progress else []), Pace(), *callbacks, keep],
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(), placed.environment],
             enable_checkpointing=False,
             enable_progress_bar=settings.progress,
             enable_model_summary=False,
@@ -144,11 +170,22 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        training = loop.module(model, recipe)
+        training = loop.module(model, recipe, seed)
         trainer.fit(training, batches, ckpt_path=last if settings.resume else None, weights_only=True)
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()  # what follows is for one process
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     training.load_state_dict(best["state_dict"])
     return Fitted(model.eval(), keep.best, trainer.global_step, folder / BEST)
+
+
+def check_precision(recipe: TrainingRecipe | AutoencoderRecipe, settings: TrainerSettings) -> None:
+    """Refuses a precision in which a recipe cannot be followed."""
+    if settings.precision == "16-mixed" and getattr(recipe, "gate_clip", None) is not None:
+        raise Refusal(
+            "trainer.precision=16-mixed scales gradients, and recipe.gate_clip clips them as they are; take "
+            "trainer.precision=bf16-mixed or recipe.gate_clip=null"
+        )
 
 
 def _hush_lightning() -> None:
@@ -158,7 +195,8 @@ def _hush_lightning() -> None:
         ".*LeafSpec.*",
         ".*exists and is not empty.*",
         ".*does not have many workers.*",
+        ".*`srun` command is available.*",  # who started the processes is known by then
         ".*your dataloader is not resumable.*",  # the sampler is: it is told where to go on
     )
     for remark in remarks:
-        warnings.filterwarnings("ignore", remark, module="pytorch_lightning")
+        warnings.filterwarnings("ignore", remark, module="(pytorch_lightning|lightning_fabric)")

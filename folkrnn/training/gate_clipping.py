@@ -21,6 +21,7 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.products import Product, tanh
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.refusal import Refusal
+from folkrnn.training.noise import Drop, undropped
 
 
 @dataclass
@@ -96,19 +97,21 @@ def _take_down(record: ClipRecord, gradients: Tensor, limit: float | None) -> No
         record.clipped = record.clipped + (sizes >= limit).sum()
 
 
-def clipped_logits(model: FolkRNN, tokens: Tensor, limit: float | None, record: ClipRecord) -> Tensor:
+def clipped_logits(
+    model: FolkRNN, tokens: Tensor, limit: float | None, record: ClipRecord, drop: Drop = undropped
+) -> Tensor:
     """Returns what `model(tokens)` does, logits `[B, T, V]`; on the way back gate gradients are clipped to ± `limit`.
 
-    Dropout as in the model, after every layer. Raises Refusal for a GRU. Always in the parameters' own precision.
+    `drop` is the dropout after every layer. Raises Refusal for a GRU. Always in the parameters' own precision.
     """
     if model.cell != "lstm":
         raise Refusal("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
     with torch.autocast(tokens.device.type, enabled=False):
         x = None
-        for layer, (h0, c0) in zip(model.layers, model.initial_state(len(tokens)), strict=True):
+        for number, (layer, (h0, c0)) in enumerate(zip(model.layers, model.initial_state(len(tokens)), strict=True)):
             drive = _one_hot_drive(layer, tokens) if x is None else layer.drive(x)
             h = ClippedLSTM.apply(drive, layer.weight_hh, h0, c0, limit, record)
-            x = nn.functional.dropout(h, model.dropout, model.training)
+            x = drop(number, h.transpose(0, 1)).transpose(0, 1)
         return model.read_out(x.transpose(0, 1))
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,39 +17,62 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from folkrnn.training.checkpoints import BEST, LAST, OURS, generators, restore
+from folkrnn.training.preemption import Requeued, requeue
 
 
-@dataclass
 class Stop:
-    """Whether a signal has asked the training to stop after the batch at hand."""
+    """Which signal, if any, has asked the training to stop after the update at hand, and who listens for it."""
 
-    signal: int | None = None
+    def __init__(self, preempt: int | None = None) -> None:
+        """`preempt` is the signal after which the job is put back into SLURM's queue."""
+        self.preempt = preempt
+        self.signal: int | None = None
+        self.asking = [signal.SIGINT, signal.SIGTERM] + ([preempt] if preempt is not None else [])
+        """In rising order of what wins where processes were asked differently."""
+
+    @property
+    def urgency(self) -> int:
+        """0 where nothing was asked; else the place of the signal, from 1."""
+        return 0 if self.signal is None else self.asking.index(self.signal) + 1
+
+    def agree(self, urgency: int) -> None:
+        """Takes over what another process was asked."""
+        self.signal = self.asking[urgency - 1] if urgency else None
+
+    def listen(self) -> dict[int, Any]:
+        """Only notes the signals from now on; returns the handlers of before. A second Ctrl-C stops at once."""
+        return {number: signal.signal(number, self._note) for number in self.asking}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number if self.signal is None else self.signal
 
 
 @contextmanager
-def stopping() -> Iterator[Stop]:
-    """Within the block SIGTERM and Ctrl-C are only noted; a second Ctrl-C stops at once, without a checkpoint.
+def stopping(preempt: int | None = None, first: bool = True) -> Iterator[Stop]:
+    """Within the block SIGTERM, Ctrl-C and the signal `preempt` are only noted.
 
     A training that was stopped so leaves the block with what the signal would have done before it: whatever the
-    earlier handler raises, else SystemExit(143) or KeyboardInterrupt.
+    earlier handler raises, else SystemExit(143) or KeyboardInterrupt. After `preempt` the `first` process requeues the
+    job: Requeued is raised, or SystemExit(128 + its number) where that failed.
     """
-    stop = Stop()
+    stop = Stop(preempt)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and stop.signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.signal = number
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = stop.listen()
     try:
         yield stop
     except BaseException as error:
-        _reinstate(before)
         if stop.signal is None or not isinstance(error, KeyboardInterrupt | SystemExit):
             raise
+        if stop.signal == preempt:
+            if first and not requeue():
+                raise SystemExit(128 + preempt) from None
+            before[signal.SIGTERM] = signal.SIG_IGN  # SLURM sends it now, and the run is yet to be ended
+            raise Requeued from None
+        _reinstate(before)
         if callable(before[stop.signal]):
             signal.raise_signal(stop.signal)
         raise KeyboardInterrupt if stop.signal == signal.SIGINT else SystemExit(128 + stop.signal) from None
@@ -91,6 +113,10 @@ class Keep(Callback):
         self._saved = (time.monotonic(), 0)
 
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            # in the place of Lightning's handler, which sends to other processes from within the signal, where these
+            # may be sending something else
+            self.stop.listen()
         self._saved = (time.monotonic(), trainer.global_step)
         self._end_if_stale(trainer)
 
@@ -103,12 +129,13 @@ class Keep(Callback):
         self.progress = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, _: pl.LightningModule, __: Any, ___: Any, index: int) -> None:
-        if trainer.is_last_batch:
-            return  # the checkpoint after the epoch is about to come
-        stops = self._anywhere(trainer, self.stop.signal is not None or trainer.received_sigterm)
-        if stops or self._anywhere(trainer, self._due(trainer)):
-            self._save(trainer, LAST, (trainer.current_epoch, index + 1))
-        if stops and not trainer.received_sigterm:
+        parts = trainer.accumulate_grad_batches
+        if trainer.is_last_batch or (index + 1) % parts:
+            return  # the checkpoint after the epoch is about to come, or gradients are half gathered
+        stops, due = self._agreed(trainer)
+        if stops or due:
+            self._save(trainer, LAST, (trainer.current_epoch, (index + 1) // parts))
+        if stops:
             raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
@@ -120,7 +147,7 @@ class Keep(Callback):
             self._save(trainer, BEST, position)
         self._save(trainer, LAST, position)
         self._end_if_stale(trainer)
-        if self.stop.signal == signal.SIGINT:
+        if self._agreed(trainer)[0]:
             raise KeyboardInterrupt
 
     def on_save_checkpoint(self, trainer: pl.Trainer, _: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -149,7 +176,11 @@ class Keep(Callback):
         if self.patience is not None and self.since_best >= self.patience:
             trainer.should_stop = True
 
-    @staticmethod
-    def _anywhere(trainer: pl.Trainer, decision: bool) -> bool:
-        """Whether any process decides so: all must write a checkpoint together."""
-        return trainer.strategy.reduce_boolean_decision(decision, all=False) if trainer.world_size > 1 else decision
+    def _agreed(self, trainer: pl.Trainer) -> tuple[bool, bool]:
+        """Whether the training stops here and whether a checkpoint is due: in any process is in all of them."""
+        urgency, due = self.stop.urgency, self._due(trainer)
+        if trainer.world_size > 1:
+            mine = torch.tensor([urgency, int(due)], device=trainer.strategy.root_device)
+            urgency, due = trainer.strategy.reduce(mine, reduce_op="max").tolist()
+            self.stop.agree(urgency)
+        return urgency > 0, bool(due)

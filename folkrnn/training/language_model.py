@@ -11,12 +11,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from folkrnn.datasets.batches import IGNORED, Batching, Split
+from folkrnn.datasets.batches import IGNORED, Batching, Split, places_of
 from folkrnn.datasets.module import Batch
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord
-from folkrnn.training.losses import LOSSES, LossName, summed_loss, token_loss
+from folkrnn.training.losses import LOSSES, LossName, Sums, summed_loss, token_loss
+from folkrnn.training.noise import Drop, dropout
 
 __all__ = ["LanguageModelTraining", "Recipe", "TrainingRecipe", "learning_rate_at", "summed_loss", "token_loss"]
 
@@ -42,7 +43,9 @@ class TrainingRecipe(Protocol):
         """Returns the learning rate of an update (from 0) out of `total`."""
         ...
 
-    def logits(self, model: FolkRNN, inputs: Tensor, processes: int, record: ClipRecord) -> Tensor: ...
+    def logits(self, model: FolkRNN, inputs: Tensor, drop: Drop, processes: int, record: ClipRecord) -> Tensor:
+        """Returns logits `[B, T, V]`; `drop` is the dropout after each layer."""
+        ...
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         """Returns the norm of all gradients, having clipped them if the recipe does."""
@@ -81,11 +84,19 @@ class Recipe:
     def rate(self, update: int, total: int, per_epoch: int) -> float:
         return learning_rate_at(update, total, self)
 
-    def logits(self, model: FolkRNN, inputs: Tensor, processes: int, record: ClipRecord) -> Tensor:
-        return model(inputs)
+    def logits(self, model: FolkRNN, inputs: Tensor, drop: Drop, processes: int, record: ClipRecord) -> Tensor:
+        return dropped_logits(model, inputs, drop)
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+
+
+def dropped_logits(model: FolkRNN, tokens: Tensor, drop: Drop) -> Tensor:
+    """Returns what `model(tokens)` does, logits `[B, T, V]`, with `drop` in the place of the model's dropout."""
+    x = model.one_hot(tokens)
+    for number, (layer, state) in enumerate(zip(model.layers, model.initial_state(len(tokens)), strict=True)):
+        x = drop(number, layer.fused(x, state))
+    return model.read_out(x)
 
 
 def learning_rate_at(update: int, total: int, recipe: Recipe) -> float:
@@ -106,24 +117,29 @@ class LanguageModelTraining(pl.LightningModule):
     per token) and `validation/nats_per_tune`.
     """
 
-    def __init__(self, model: FolkRNN, recipe: TrainingRecipe) -> None:
+    def __init__(self, model: FolkRNN, recipe: TrainingRecipe, seed: int = 0) -> None:
         super().__init__()
-        self.model, self.recipe = model, recipe
-        self._clips = ClipRecord()
+        self.model, self.recipe, self.seed = model, recipe, seed
+        self._clips, self._sums = ClipRecord(), Sums()
         self.save_hyperparameters({"recipe": asdict(recipe)})
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         inputs, targets, size = batch
-        processes = self.trainer.world_size
-        logits = self.recipe.logits(self.model, inputs, processes, self._clips)
-        # DDP averages over processes: this makes the average the loss of the whole batch
-        loss = LOSSES[self.recipe.loss](logits, targets, size) * processes
-        self._stop_at_nonsense(loss, inputs, index)
-        if self.recipe.loss == "per_token":
-            self.log("train/loss", loss, prog_bar=True)
-        else:
-            self.log("train/loss", summed_loss(logits.detach(), targets) * processes / size.tokens, prog_bar=True)
-            self.log("train/objective", loss)
+        processes, parts = self.trainer.world_size, self.trainer.accumulate_grad_batches
+        places = places_of(size.tunes, processes, self.trainer.global_rank, parts, index % parts)
+        # a process without a share of the batch has a row with nothing to predict
+        drop = dropout(self.seed, self.trainer.global_step, places or [0], self.model.dropout)
+        logits = self.recipe.logits(self.model, inputs, drop, processes, self._clips)
+        # DDP averages over processes and Lightning over parts: this makes the average the loss of the whole batch
+        loss = LOSSES[self.recipe.loss](logits, targets, size) * processes * parts
+        self._stop_at_nonsense(loss, inputs, index // parts)
+        per_token = self.recipe.loss == "per_token"
+        mean = loss if per_token else summed_loss(logits.detach(), targets) * processes * parts / size.tokens
+        whole = self._sums.add(index % parts, parts, {"train/loss": mean, "train/objective": loss})
+        if whole:
+            self.log("train/loss", whole["train/loss"], prog_bar=True)
+            if not per_token:
+                self.log("train/objective", whole["train/objective"])
         return loss
 
     def _stop_at_nonsense(self, loss: Tensor, inputs: Tensor, index: int) -> None:

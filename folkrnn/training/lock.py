@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +14,13 @@ LOCK = "training.lock"
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, first: bool = True) -> Iterator[None]:
     """Within the block no other training writes to `folder`; the system lifts the lock when a process dies.
 
-    Further processes of a distributed training pass: the first of them holds the lock. Raises Refusal where another
+    Further processes of a distributed training pass: the `first` of them holds the lock. Raises Refusal where another
     training has it.
     """
-    if _rank() > 0:
+    if not first:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,9 +35,3 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _rank() -> int:
-    """The number of this process among those that share a training, as torchrun, Lightning and SLURM say it."""
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), 0)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
+from folkrnn.training.autoencoder import fresh
 from folkrnn.training.musicvae_objective import beta_at, clip_gradients, learning_rate_at, sampling_probability_at
 
 LONG = 64
@@ -77,12 +78,14 @@ class PublishedAutoencoderRecipe:
     def steps(self, model: MusicVAE, update: int, total: int) -> int:
         return model.sizes.max_seq_len
 
-    def logits(self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int) -> Tensor:
+    def logits(
+        self, model: MusicVAE, z: Tensor, melodies: Tensor, update: int, total: int, uniforms: Tensor | None = None
+    ) -> Tensor:
         """Returns logits `[B, T, D]`, the decoder reading its own samples ever more often."""
-        k = self.sampling_rate
-        return model.decode(
-            z, melodies, sampling_probability=sampling_probability_at(update, "inverse_sigmoid", k) if k else 0.0
-        )
+        if not self.sampling_rate:
+            return model.decode(z, melodies)
+        share = sampling_probability_at(update, "inverse_sigmoid", self.sampling_rate)
+        return model.decode(z, melodies, sampling_probability=share, uniforms=fresh(melodies, uniforms)[..., 1:])
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         return clip_gradients(parameters, self.clip_norm)

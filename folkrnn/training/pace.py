@@ -21,8 +21,11 @@ class Pace(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, _: Any, batch: Any, index: int
     ) -> None:
+        parts = trainer.accumulate_grad_batches
+        if (index + 1) % parts:
+            return  # every part of a batch has the size of the whole
         self.tokens += batch[2].tokens
-        if (index + 1) % trainer.log_every_n_steps == 0:
+        if (index + 1) // parts % trainer.log_every_n_steps == 0:
             now = time.monotonic()
             module.log("train/tokens_per_second", self.tokens / max(1e-9, now - self.since), prog_bar=True)
             self.tokens, self.since = 0, now

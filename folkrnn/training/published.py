@@ -13,8 +13,10 @@ from folkrnn.datasets.batches import Batching, Split
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
+from folkrnn.training.language_model import dropped_logits
 from folkrnn.training.lasagne import Era, LasagneRMSprop, decayed, initialise, learn_initial_states
 from folkrnn.training.losses import LOSSES, LossName
+from folkrnn.training.noise import Drop
 
 _CHOICES: dict[str, tuple[object, ...]] = {
     "loss": tuple(LOSSES),
@@ -81,11 +83,11 @@ class PublishedRecipe:
         """Returns the rate that the authors' program says it uses in an epoch (from 0)."""
         return decayed(self.learning_rate, epoch, self.decay_factor, self.decay_after)
 
-    def logits(self, model: FolkRNN, inputs: Tensor, processes: int, record: ClipRecord) -> Tensor:
+    def logits(self, model: FolkRNN, inputs: Tensor, drop: Drop, processes: int, record: ClipRecord) -> Tensor:
         """Returns logits `[B, T, V]`. With several processes the gradients that DDP averages are that much larger."""
         if self.gate_clip is None:
-            return model(inputs)
-        return clipped_logits(model, inputs, self.gate_clip * processes, record)
+            return dropped_logits(model, inputs, drop)
+        return clipped_logits(model, inputs, self.gate_clip * processes, record, drop)
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         """Returns the norm of all gradients; the authors did not clip those of parameters."""

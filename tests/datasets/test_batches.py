@@ -4,7 +4,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from folkrnn.datasets.batches import (
@@ -48,6 +48,45 @@ def test_the_shares_of_all_processes_are_the_batches_of_one(lengths, size, proce
     for whole, *parts in zip(alone, *shares, strict=True):
         assert sorted(i for part in parts for i in part.rows) == sorted(whole.rows)
         assert {part.tokens for part in parts} == {whole.tokens} == {sum(lengths[i] for i in whole.rows)}
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 40), st.integers(1, 9), st.integers(1, 5), st.integers(0, 99), st.booleans())
+def test_each_tune_is_seen_once_an_epoch_over_all_processes_and_parts(lengths, size, processes, parts, epoch, shuffle):
+    seen, updates = [], set()
+    for process in range(processes):
+        sampler = BucketSampler(lengths, size, 1, shuffle, processes, process, parts=parts)
+        sampler.set_epoch(epoch)
+        shares = list(sampler)
+        assert len(shares) == len(sampler)
+        updates.add(len(shares))
+        seen += [i for share in shares for i in share.rows]
+    assert sorted(seen) == list(range(len(lengths)))
+    assert updates == {parts * -(-len(lengths) // size)}, "every process makes as many steps: none waits for another"
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 40), st.integers(1, 9), st.integers(1, 3), st.sampled_from(["bucketed", "published"]))
+def test_shares_have_equal_numbers_of_padded_positions_within_the_bound(lengths, size, processes, parts, batching):
+    size = min(size, len(lengths))
+    samplers = [BucketSampler(lengths, size, 1, True, processes, p, batching, parts=parts) for p in range(processes)]
+    shares = [list(sampler) for sampler in samplers]
+    for first in range(0, len(shares[0]), parts):
+        mine = [share.rows for process in shares for share in process[first : first + parts]]
+        padded = [len(rows) * max((lengths[i] for i in rows), default=0) for rows in mine]
+        batch = sorted((lengths[i] for rows in mine for i in rows), reverse=True)
+        every = processes * parts
+        spread = batch[0] - batch[min(every, len(batch)) - 1]
+        assert max(padded) - min(padded) <= batch[0] + len(batch) // every * spread
+        assert max(map(len, mine)) - min(map(len, mine)) <= 1
+
+
+def test_on_irish_batches_two_processes_have_the_same_work_to_one_percent_and_eight_to_two():
+    lengths = [len(ids) - 1 for ids in irish().ids]
+    for processes, bound in ((2, 0.01), (8, 0.02)):
+        shares = [list(BucketSampler(lengths, 64, 1, processes=processes, process=p)) for p in range(processes)]
+        padded = [sum(len(s.rows) * max(lengths[i] for i in s.rows) for s in some if s.rows) for some in shares]
+        assert max(padded) <= (1 + bound) * min(padded)
 
 
 def test_a_process_without_a_share_predicts_nothing():

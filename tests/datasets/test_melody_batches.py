@@ -17,11 +17,11 @@ def lengths(count, steps=32):
 
 
 @settings(deadline=None)
-@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 9), st.integers(1, 4))
-def test_every_melody_stands_in_one_batch_of_an_epoch_and_with_one_process(count, batch_size, epoch, processes):
+@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 9), st.integers(1, 4), st.integers(1, 3))
+def test_every_melody_stands_in_one_batch_of_an_epoch_and_with_one_process(count, batch_size, epoch, processes, parts):
     seen, sizes = [], []
     for process in range(processes):
-        sampler = MelodySampler(lengths(count), batch_size, 1, processes=processes, process=process)
+        sampler = MelodySampler(lengths(count), batch_size, 1, processes=processes, process=process, parts=parts)
         sampler.set_epoch(epoch)
         shares = list(sampler)
         assert len(shares) == len(sampler)
@@ -29,8 +29,8 @@ def test_every_melody_stands_in_one_batch_of_an_epoch_and_with_one_process(count
         sizes.append([share.size for share in shares])
     assert sorted(seen) == list(range(count))
     assert all(other == sizes[0] for other in sizes)
-    assert sum(size.tunes for size in sizes[0]) == count
-    assert sum(size.tokens for size in sizes[0]) == 32 * count
+    assert sum(size.tunes for size in sizes[0]) == parts * count
+    assert sum(size.tokens for size in sizes[0]) == parts * 32 * count
 
 
 def test_epochs_and_seeds_differ_and_repeat():

@@ -20,6 +20,7 @@ from folkrnn.training.fit import MELODIES, TrainerSettings, fit
 from folkrnn.training.melody_watch import MelodyWatch, exactness, reconstruction_metrics
 from folkrnn.training.musicvae_objective import elbo
 from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
+from folkrnn.training.noise import VALIDATION, latents
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.sources import checkpoint, scratch
 
@@ -148,14 +149,14 @@ def test_a_batch_costs_the_same_however_it_is_shared(mine, beta):
     melodies, lengths = torch.randint(0, 90, (6, 12)), torch.full((6,), 12)
     with torch.no_grad():
         mu, sigma = training.model.encode(melodies, lengths)
-        torch.manual_seed(1)
-        terms = training._terms(melodies[:mine], lengths[:mine], None)
-        torch.manual_seed(1)
-        z = mu[:mine] + sigma[:mine] * torch.randn_like(sigma[:mine])
+        epsilon, uniforms = latents(1, VALIDATION, 0, range(6), 10, 12)
+        terms = training._terms(melodies[:mine], lengths[:mine], (epsilon[:mine], uniforms[:mine]), None)
+        z = mu[:mine] + sigma[:mine] * epsilon[:mine]
         logits = training.model.decode(z, melodies[:mine])
         valid = torch.ones(mine, 12, dtype=torch.bool)
         found = elbo(logits, melodies[:mine], valid, mu[:mine], sigma[:mine], beta, 2.0)
-        none = training._terms(torch.full((1, 12), NOTHING), torch.zeros(1, dtype=torch.long), None)
+        nothing = torch.full((1, 12), NOTHING), torch.zeros(1, dtype=torch.long)
+        none = training._terms(*nothing, (epsilon[:1], uniforms[:1]), None)
     reconstruction, kl_cost, kl = (float(term) / mine for term in terms)
     assert reconstruction + beta * kl_cost == pytest.approx(float(found.loss), rel=1e-4)
     assert kl == pytest.approx(float(found.kl.mean()), rel=1e-4)
