@@ -21,11 +21,14 @@ from __future__ import annotations
 from folkrnn.tracking.lifetime import start_run
 from folkrnn.tracking.parents import (
     Child,
+    child,
     child_arrays,
     children,
     finish_parent,
     finished_children,
+    finished_run,
     parent_run,
+    settle,
     start_parent,
 )
 from folkrnn.tracking.run import TrackedRun
@@ -38,13 +41,16 @@ __all__ = [
     "Store",
     "TrackedRun",
     "check_store",
+    "child",
     "child_arrays",
     "children",
     "finish_parent",
     "finished_children",
+    "finished_run",
     "open_store",
     "parent_run",
     "pending",
+    "settle",
     "start_parent",
     "start_run",
     "upload",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
+from folkrnn.tracking.entries import ENDED
 from folkrnn.tracking.journal import Journal, in_one_line, is_trouble, now, upload_command
 from folkrnn.tracking.process import process_tags
 from folkrnn.tracking.provenance import provenance_tags
@@ -18,6 +19,7 @@ from folkrnn.tracking.store import Store, create
 
 if TYPE_CHECKING:
     import numpy as np
+    from mlflow.entities import Run
 
 
 def start_parent(
@@ -72,23 +74,62 @@ class Child:
     metrics: Mapping[str, float]
     main: tuple[str, ...]
     """The metrics that its analyses name first."""
+    ended: str = ""
+    """Why it ended, where it did not end well."""
+    commit: str = ""
+    """The code that it ran."""
 
 
 def finished_children(store: Store, run_id: str) -> list[Child]:
     """Returns the finished runs under the parent `run_id`, in the order in which they were started."""
     every = [store.client.get_run(child) for child in children(store, run_id)]
-    return [
-        Child(
-            run.info.run_id,
-            run.info.run_name,
-            run.info.status,
-            _overrides(run.data.tags.get("command", "")),
-            dict(run.data.metrics),
-            tuple(run.data.tags.get(MAIN, "").split()),
-        )
-        for run in every
-        if run.info.status == "FINISHED"
-    ]
+    return [_child(run) for run in every if run.info.status == "FINISHED"]
+
+
+def finished_run(store: Store, tag: str, value: str) -> Child | None:
+    """Returns the newest finished run whose `tag` has this value; None where there is none."""
+    query = f"tags.`{tag}` = '{value}' and attributes.status = 'FINISHED'"
+    newest = ["attributes.start_time DESC"]
+    found = store.client.search_runs([store.experiment_id], query, order_by=newest, max_results=1)
+    return _child(found[0]) if found else None
+
+
+def child(store: Store, run_id: str) -> Child:
+    """Returns the run `run_id` as the store has it."""
+    return _child(store.client.get_run(run_id))
+
+
+def settle(
+    store: Store, parent: str, tag: tuple[str, str], status: str, reason: str, known: bool = False
+) -> Child | None:
+    """Returns the run under `parent` with the tag (name, value), after its process has ended; None where it has none.
+
+    One that still says RUNNING is ended as `status`, for `reason`; with `known`, the reason also replaces its own.
+    """
+    query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`{tag[0]}` = '{tag[1]}'"
+    newest = ["attributes.start_time DESC"]
+    found = store.client.search_runs([store.experiment_id], query, order_by=newest, max_results=1)
+    if not found:
+        return None
+    run_id, open_still = found[0].info.run_id, found[0].info.status in ("RUNNING", "SCHEDULED")
+    if reason and (open_still or known):
+        store.client.set_tag(run_id, ENDED, reason)
+    if open_still:
+        store.client.set_terminated(run_id, status=status)
+    return child(store, run_id)
+
+
+def _child(run: Run) -> Child:
+    return Child(
+        run.info.run_id,
+        run.info.run_name,
+        run.info.status,
+        _overrides(run.data.tags.get("command", "")),
+        dict(run.data.metrics),
+        tuple(run.data.tags.get(MAIN, "").split()),
+        run.data.tags.get(ENDED, ""),
+        run.data.tags.get("git.commit", ""),
+    )
 
 
 def child_arrays(store: Store, child: Child, path: str) -> dict[str, np.ndarray] | None:

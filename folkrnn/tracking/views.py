@@ -23,6 +23,7 @@ _TAG = f"mlflow.sharedViewState.{VIEW}"
 _KIND = "mlflow.experimentKind"
 _NAME = "figures side by side"
 _CARD_HEIGHT = 520
+_TRIES = 5
 
 
 def furnish(client: MlflowClient, experiment_id: str) -> None:
@@ -34,11 +35,14 @@ def furnish(client: MlflowClient, experiment_id: str) -> None:
 
 def show_side_by_side(client: MlflowClient, experiment_id: str, images: Iterable[str]) -> None:
     """Adds cards for the images with these keys to the view, and leaves what somebody changed in it as it is."""
-    saved = client.get_experiment(experiment_id).tags.get(_TAG)
-    state = _unpacked(saved) if saved else _empty()
-    shown = {key for card in state["compareRunCharts"] for key in card.get("imageKeys", ())}
-    new = sorted(set(images) - shown)
-    if new or not saved:
+    wanted = set(images)
+    for _ in range(_TRIES):  # again, since another run may have written between our reading and our writing
+        saved = client.get_experiment(experiment_id).tags.get(_TAG)
+        state = _unpacked(saved) if saved else _empty()
+        shown = {key for card in state["compareRunCharts"] for key in card.get("imageKeys", ())}
+        new = sorted(wanted - shown)
+        if saved and not new:
+            return
         state["compareRunCharts"] += [_card(key) for key in new]
         client.set_experiment_tag(experiment_id, _TAG, _packed(state))
 

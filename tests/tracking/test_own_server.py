@@ -87,7 +87,9 @@ def what_is_filed(client, folder: Path, downloads: Path) -> dict[str, object]:
 
 @pytest.mark.slow
 def test_four_sweeps_at_once_lose_nothing_and_leave_no_password_anywhere(own_server, tmp_path):
-    sweeps = [study(own_server.uri, tmp_path / f"{k}", "-m", f"seed={k}1,{k}2,{k}3", **SECRETS) for k in range(4)]
+    sweeps = [
+        study(own_server.uri, tmp_path / f"{k}", "-m", f"seed={k + 1}1,{k + 1}2,{k + 1}3", **SECRETS) for k in range(4)
+    ]
     said = [sweep.communicate(timeout=500)[0] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0] * 4, said
     client = open_store(own_server.uri, "folkrnn", tmp_path).client
