@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from folkrnn import sites as grammar
 from folkrnn.models.draws import SMALLEST_BATCH
+from folkrnn.models.pointwise import roomy
 from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer, State
 from folkrnn.models.stepper import Stepper
 from folkrnn.models.visits import SiteVisit, Visitor, of_layer, wants
@@ -185,7 +186,7 @@ class FolkRNN(nn.Module):
 
     def _stepped(self, tokens: Tensor, names: set[str]) -> dict[str, Tensor]:
         B, T = tokens.shape
-        kept = {name: torch.empty(B, T, self.sites[name], device=self.device) for name in names}
+        kept = {name: roomy(B, T, self.sites[name], device=self.device) for name in names}
         state, stepper = self.initial_state(B), self.stepper()
         for t in range(T):
             into = {name: value[:, t] for name, value in kept.items()}

@@ -1,10 +1,9 @@
-"""Matrix products with weights that stay as they are, tanh and sigmoid: what a step spends its time on.
+"""Matrix products with weights that stay as they are: what a step spends most of its time on.
 
 torch's own products may run on a library that leaves a processor's widest vector units idle (MKL on an AVX-512
-processor of another maker: 110 of the 260 GFLOP/s that oneDNN reaches there with weights in its own order), and its
-tanh is ten times slower than its sigmoid. Products here go through oneDNN, for which a weight is put into that order
-once ("packed") and used many times; numpy's tanh is vectorised and accurate to 1e-7. Elsewhere (another device or
-precision, a torch without oneDNN, oneDNN switched off) torch's own operations do the same to 1e-6.
+processor of another maker: 110 of the 260 GFLOP/s that oneDNN reaches there with weights in its own order). Products
+here go through oneDNN, for which a weight is put into that order once ("packed") and used many times. Elsewhere
+(another device or precision, a torch without oneDNN, oneDNN switched off) torch's own do the same to 1e-6.
 
 For reading only: gradients do not flow through packed weights.
 """
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -57,29 +55,3 @@ class Product:
         packs = can_pack(whole)
         self._whole = None if packs else whole
         self._packed = torch.ops.mkldnn._reorder_linear_weight(whole.contiguous(), None) if packs else None
-
-
-def tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
-    """Returns tanh x, by numpy where that is faster and no gradient is wanted; written to `out` if that is given."""
-    if x.requires_grad or x.device.type != "cpu" or x.dtype != torch.float32:
-        return torch.tanh(x, out=out)
-    if out is None:
-        return torch.from_numpy(np.tanh(x.numpy()))
-    np.tanh(x.numpy(), out=out.numpy())
-    return out
-
-
-def sigmoid(x: Tensor, out: Tensor | None = None) -> Tensor:
-    """Returns 1 / (1 + e^−x), by numpy on a CPU where no gradient is wanted; written to `out` if that is given.
-
-    Each value is the same wherever in a tensor it stands. torch computes the last few of a thread's share by another
-    way, to 1e-7, and shares change with the number of threads and of rows.
-    """
-    if x.requires_grad or x.device.type != "cpu" or x.dtype != torch.float32:
-        return torch.sigmoid(x, out=out)
-    values = np.negative(x.numpy(), out=None if out is None else out.numpy())
-    with np.errstate(over="ignore"):  # e^−x = ∞ is a sigmoid of 0
-        np.exp(values, out=values)
-    values += 1
-    np.divide(1, values, out=values)
-    return torch.from_numpy(values) if out is None else out

@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from folkrnn.models.products import sigmoid, tanh
+from folkrnn.models.pointwise import by_numpy, lstm, sigmoid, tanh
 from folkrnn.models.visits import Visit
 
 Cell = Literal["lstm", "gru"]
@@ -90,26 +90,20 @@ def lstm_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | Non
 
 def lstm_cell(pre: Tensor, c: Tensor, visit: Visit | None = None) -> State:
     """Returns (h, c) `[B, H]` from pre-activations `[B, 4H]` and the c before."""
-    i, f, g, o = pre.chunk(4, dim=-1)
-    if visit is None:
-        c = torch.addcmul(sigmoid(f) * c, sigmoid(i), tanh(g))
-        return sigmoid(o) * tanh(c), c
-    i, f, g, o = (visit(f"{name}.pre", value) for name, value in zip("ifgo", (i, f, g, o), strict=True))
-    i, f, g, o = visit("i", sigmoid(i)), visit("f", sigmoid(f)), visit("g", tanh(g)), visit("o", sigmoid(o))
-    c = visit("c", torch.addcmul(f * c, i, g))
-    return visit("h", o * visit("tanhc", tanh(c))), c
+    if visit is None and by_numpy(pre, c):
+        return lstm(pre, c, {})
+    seen = visit or _unchanged
+    i, f, g, o = (seen(f"{name}.pre", value) for name, value in zip("ifgo", pre.chunk(4, dim=-1), strict=True))
+    i, f, g, o = seen("i", sigmoid(i)), seen("f", sigmoid(f)), seen("g", tanh(g)), seen("o", sigmoid(o))
+    c = seen("c", f * c + i * g)
+    return seen("h", o * seen("tanhc", tanh(c))), c
 
 
 def lstm_cell_into(pre: Tensor, c: Tensor, into: Mapping[str, Tensor]) -> State:
     """Returns what `lstm_cell` does; the streams that `into` names are written to its tensors `[B, H]`."""
-    i, f, g, o = pre.chunk(4, dim=-1)
-    for name, value in zip("ifgo", (i, f, g, o), strict=True):
-        if f"{name}.pre" in into:
-            into[f"{name}.pre"].copy_(value)
-    i, f = sigmoid(i, into.get("i")), sigmoid(f, into.get("f"))
-    g, o = tanh(g, into.get("g")), sigmoid(o, into.get("o"))
-    c = torch.addcmul(f * c, i, g, out=into.get("c"))
-    return torch.mul(o, tanh(c, into.get("tanhc")), out=into.get("h")), c
+    if by_numpy(pre, c):
+        return lstm(pre, c, into)
+    return lstm_cell(pre, c, lambda stream, value: into[stream].copy_(value) if stream in into else value)
 
 
 def gru_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.products import Product, tanh
-from folkrnn.models.recurrent import RecurrentLayer
+from folkrnn.models.products import Product
+from folkrnn.models.recurrent import RecurrentLayer, lstm_cell_into
 from folkrnn.refusal import Refusal
 from folkrnn.training.noise import Drop, undropped
 
@@ -53,13 +53,8 @@ class ClippedLSTM(torch.autograd.Function):
         recurrent = Product([weight_hh])
         for t in range(T):
             pre = recurrent(hs[t], drive[t])
-            i, f, g, o = gates[t].chunk(4, dim=-1)
-            torch.sigmoid(pre[:, : 2 * H], out=gates[t, :, : 2 * H])
-            g.copy_(tanh(pre[:, 2 * H : 3 * H]))
-            torch.sigmoid(pre[:, 3 * H :], out=o)
-            torch.addcmul(f * cs[t], i, g, out=cs[t + 1])
-            tanhc[t] = tanh(cs[t + 1])
-            torch.mul(o, tanhc[t], out=hs[t + 1])
+            into = dict(zip("ifgo", gates[t].chunk(4, dim=-1), strict=True))
+            lstm_cell_into(pre, cs[t], into | {"c": cs[t + 1], "tanhc": tanhc[t], "h": hs[t + 1]})
         ctx.save_for_backward(weight_hh, gates, tanhc, hs, cs)
         ctx.limit, ctx.record = limit, record
         return hs[1:].clone()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.products import Product, can_pack, sigmoid, tanh
+from folkrnn.models.products import Product, can_pack
 from folkrnn.models.visits import Visitor
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")  # said by the switch of oneDNN itself
@@ -94,19 +94,6 @@ def test_a_stepper_sees_a_parameter_that_was_edited_after_its_first_step():
     assert (stepper.step(tokens, model.initial_state(16))[0] - plain).abs().max() < 1e-6
 
 
-@given(st.floats(-30, 30, width=32), st.integers(1, 40))
-def test_tanh_is_that_of_double_precision_to_two_parts_in_ten_million(value, length):
-    x = torch.full((length,), value)
-    exact = x.double().tanh()
-    assert ((tanh(x).double() - exact).abs() <= 2e-7 * exact.abs()).all()
-
-
-def test_tanh_lets_gradients_through():
-    x = torch.tensor([0.5], requires_grad=True)
-    tanh(x).sum().backward()
-    assert x.grad.item() == pytest.approx(1 - torch.tensor(0.5).tanh().item() ** 2)
-
-
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_visitor_is_called_for_the_sites_it_names_alone_and_changes_no_bit_of_the_rest(cell):
     torch.manual_seed(0)
@@ -156,29 +143,3 @@ def test_a_stream_is_the_same_to_the_bit_whatever_else_is_traced(cell):
     assert set(everything) == set(model.sites)
     for site, value in everything.items():
         assert torch.equal(model.trace(tokens, site, reconstruct=False)[site], value)
-
-
-@pytest.mark.parametrize("units", [512, 128, 100, 33])
-@pytest.mark.parametrize("activation", [sigmoid, tanh])
-def test_an_activation_is_the_same_to_the_bit_wherever_it_stands_and_with_any_number_of_threads(
-    activation, units, threads
-):
-    wide = torch.randn(256, 4 * units) * 4
-    apart = wide[:, units : 2 * units]
-    whole = activation(apart)
-    for count in (1, 2, 3, 5):
-        threads(count)
-        for rows in (1, 17, 19, 33, 130, 200, 256):
-            assert torch.equal(activation(apart[:rows]), whole[:rows])
-            assert torch.equal(activation(apart[:rows].contiguous()), whole[:rows])
-
-
-def test_sigmoid_is_that_of_torch_to_2e_7_from_end_to_end():
-    x = torch.cat([torch.linspace(-120, 120, 4001), torch.tensor([-torch.inf, torch.inf])])
-    assert (sigmoid(x) - x.double().sigmoid()).abs().max() < 2e-7
-    out = torch.empty_like(x)
-    assert sigmoid(x, out) is out
-    assert torch.equal(out, sigmoid(x))
-    x = torch.randn(5, requires_grad=True)
-    sigmoid(x).sum().backward()
-    assert torch.allclose(x.grad, x.sigmoid() * (1 - x.sigmoid()))
