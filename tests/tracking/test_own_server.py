@@ -233,6 +233,16 @@ def test_a_server_that_does_not_know_its_own_name_says_how_it_learns_it(own_serv
         strict.interrupt()
 
 
+def test_a_study_is_refused_before_any_work_where_no_server_answers(tmp_path):
+    began = time.monotonic()
+    refused = study(f"http://127.0.0.1:{free_port(0)}", tmp_path / "home")
+    said, _ = refused.communicate(timeout=60)
+    assert refused.returncode == 2
+    assert re.fullmatch(r"error: no MLflow server answers at .* `python -m folkrnn\.tracking serve`.*\n", said)
+    assert not (tmp_path / "home").exists()
+    assert time.monotonic() - began < 30
+
+
 def test_without_postgresql_it_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("folkrnn.tracking.postgresql.PLACES", ())
