@@ -12,6 +12,7 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from analyses.drawings import engraved, side_by_side
+from analyses.drawings.aligned import aligned
 from analyses.drawings.engraved import SPACE, System
 from analyses.measures.common_runs import Run
 from analyses.measures.tune_index import body
@@ -98,6 +99,8 @@ def beside(left: Marked, right: Marked) -> matplotlib.figure.Figure:
     """Returns both scores, line beside line; a side that cannot be engraved says so."""
     sides = [(side, engraved.systems(side.score.svg) if side.score else []) for side in (left, right)]
     rows = max(1, *(len(lines) for _, lines in sides))
+    for row in range(min(len(lines) for _, lines in sides)):
+        sides[0][1][row], sides[1][1][row] = aligned(sides[0][1][row], sides[1][1][row])
     points = 72 * _WIDTH / (2 * _SIDE + _GAP)
     above = [max(_reach(lines, row)[0] for _, lines in sides) + _ABOVE for row in range(rows)]
     below = [max(_reach(lines, row)[1] for _, lines in sides) + _BELOW for row in range(rows)]

@@ -60,7 +60,7 @@ class System:
     def staff(self) -> tuple[float, float]:
         """Returns the y of the highest and of the lowest line of the staff: the strokes as long as the first bar."""
         of_bar = [s.path.vertices for s in self.shapes if s.width and _is_level(s.path.vertices)]
-        lines = [float(line[0, 1]) for line in of_bar if (line[0, 0], line[-1, 0]) == self.measures[0]]
+        lines = [float(line[0, 1]) for line in of_bar if np.allclose(line[:, 0], self.measures[0], atol=1.0)]
         return min(lines), max(lines)
 
 

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from analyses.drawings import engraved
+from analyses.drawings.aligned import aligned
 from analyses.drawings.copied_scores import as_page, beside, marked
 from analyses.measures.common_runs import common_runs
 from analyses.measures.tune_index import body
@@ -83,3 +84,27 @@ def test_a_tune_without_a_nearest_one_stands_alone_and_says_so():
     figure = beside(*marked(FIG1, None, [], row, []))
     assert any("no data tune" in text.get_text() for axes in figure.axes for text in axes.texts)
     assert np.isfinite(figure.get_size_inches()).all()
+
+
+def test_bars_of_two_scores_begin_at_the_same_places_and_notes_keep_their_order_and_size():
+    swung = TUNES["swing_swang_swung"].split()
+    pickups = [swung[0], swung[1], "C", "D", *swung[3:]]
+    lines = [engraved.systems(score.svg) for score in engrave([swung, pickups])]
+    for before, other in zip(*lines, strict=True):
+        after, beside_it = aligned(before, other)
+        assert np.allclose(after.measures, beside_it.measures)
+        heads = [after.heads[token] for token in sorted(after.heads)]
+        assert heads == sorted(heads)
+        for token, (left, right) in after.heads.items():
+            assert np.isclose(right - left, np.subtract(*before.heads[token][::-1]))
+            a, b = after.measures[after.measure_of[token]]
+            assert a < left < right < b
+
+
+def test_a_pickup_of_one_score_stands_before_the_bars_of_the_other():
+    with_pickup = ["M:4/4", "K:Cmaj", "G,", "|", *"C D E F G A B c | c B A G F E D C | C 8 | C 8 |".split()]
+    without = with_pickup[:2] + with_pickup[4:]
+    first, second = (engraved.systems(score.svg)[0] for score in engrave([with_pickup, without]))
+    first, second = aligned(first, second)
+    assert np.allclose(np.array(first.measures)[1:, 1], np.array(second.measures)[:, 1])
+    assert second.measures[0][0] == 0.0
