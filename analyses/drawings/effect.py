@@ -28,7 +28,6 @@ SIDES = {
 
 WORDS = {name: quantity.words for name, quantity in QUANTITIES.items()}
 
-_ACROSS = 4
 _MOST_LABELS = 120
 """Tokens that can be read below a panel across the page."""
 
@@ -44,9 +43,10 @@ def differences(
     sides = [name for name in SIDES if table[name].notna().any()]
     labels = [random if side == "matched" else SIDES[side][0] for side in sides]
     names = [name for name in words if name in table.index]
-    rows = -(-len(names) // _ACROSS)
+    across = 3 if len(names) <= 9 else 4
+    rows = -(-len(names) // across)
     figure = style.figure(width=10.0, height=0.7 + rows * (0.55 + 0.2 * len(sides)))
-    panels = figure.subplots(rows, _ACROSS, squeeze=False, sharey=True)
+    panels = figure.subplots(rows, across, squeeze=False, sharey=True)
     for axes, name in zip(panels.flat, names, strict=False):
         row = table.loc[name]
         if np.isfinite(row["floor"]):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analyses.measures import paired
 
-SIDES = {"control": "control_", "changed": "", "matched": "matched_", "resumed": "resumed_"}
+SIDES = {"changed": "", "control": "control_", "matched": "matched_", "resumed": "resumed_"}
 """Column of a table, and what the names of its metrics begin with."""
 
 DIFFERENCES = (
