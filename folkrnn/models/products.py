@@ -50,6 +50,10 @@ class Product:
             return torch.ops.mkldnn._linear_pointwise.default(x, self._packed, self.bias, "none", [], "")
         return torch.ops.mkldnn._linear_pointwise.binary(x, added, self._packed, None, "add")
 
+    def __getstate__(self) -> dict[str, object]:
+        """What another process packs anew: a packed weight cannot be sent."""
+        return self.__dict__ | {"_versions": [], "_packed": None, "_whole": None}
+
     def _pack(self) -> None:
         whole = self.weights[0] if len(self.weights) == 1 else torch.cat(self.weights, dim=1)
         packs = can_pack(whole)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import io
 import itertools
 from dataclasses import replace
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
@@ -87,6 +89,15 @@ def test_a_tune_does_not_depend_on_its_company(name):
     assert ids(few) == ids(together)
     assert all(np.array_equal(a.probability, b.probability) for a, b in zip(few, together, strict=True))
     assert ids(play(changed, replace(SAMPLING, tunes=5))) == ids(together)[:5]
+
+
+@pytest.mark.parametrize("name", SOMETHING)
+def test_a_model_that_has_played_can_be_sent_to_another_process(name):
+    changed, sent = applied(network(), SOMETHING[name]()).model, io.BytesIO()
+    played = ids(play(changed))
+    torch.save(changed, sent, pickle_module=cloudpickle)
+    sent.seek(0)
+    assert ids(play(torch.load(sent, weights_only=False))) == played
 
 
 @pytest.mark.parametrize("name", SOMETHING)
