@@ -19,12 +19,12 @@ from folkrnn import filing
 from folkrnn import verdicts as verdicts_of
 from folkrnn.build import build
 from folkrnn.claims import document, documents
-from folkrnn.digest import digest
+from folkrnn.digest import config_digest, digest
 from folkrnn.families import family_of
 from folkrnn.interventions import composition
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
-from folkrnn.sweep import parent
+from folkrnn.sweep.membership import DIGEST, job_tags, parent
 from folkrnn.tracking import TrackedRun, check_store, open_store, start_run
 from folkrnn.training import processes
 from folkrnn.weights.folder import Weights
@@ -86,7 +86,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         return 0
     if processes.group().rank > 0:
         return follow(plan)
-    if plan.to_train and processes.restarted():
+    if plan.to_train and (parent() is not None or processes.restarted()):
         config.trainer.resume = config.trainer.resume or filing.is_unfinished(home / "runs", plan.digest)
     with processes.leading(plan.to_train) as tell:
         return lead(plan, home, began, tell)
@@ -111,6 +111,7 @@ def lead(plan: Plan, home: Path, began: float, tell: Callable[[dict[str, Any]], 
         filing.run_name(overrides),
         filing.results_folder(home / "runs", plan.digest, config.trainer.resume),
         overrides=overrides,
+        tags={"digest": plan.digest, DIGEST: config_digest(config), **job_tags()},
         parent=parent(),
         device=str(device(config)),
         resume=config.trainer.resume,

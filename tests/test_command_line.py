@@ -47,7 +47,7 @@ def sweep_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sweep(lab: Run, sweep_folder: Path) -> Run:
     """Runs a sweep whose folders and MLflow store lie in a temporary place."""
-    there = [f"hydra.sweep.dir={sweep_folder}", f"hydra.callbacks.sweep.folder={sweep_folder}"]
+    there = [f"hydra.sweep.dir={sweep_folder}", f"tracking.folder={sweep_folder}", "launcher=here", "rerun=true"]
     return lambda *arguments, **more: lab("-m", *there, *arguments, **more)
 
 
@@ -92,7 +92,7 @@ def test_a_sweep_runs_every_combination_under_one_parent(sweep: Run, sweep_folde
         ([], 1),
         ([], 2),
     ]
-    assert seen[3][1] == ["analysis=none", "seed=2"]
+    assert seen[3][1][-2:] == ["analysis=none", "seed=2"]
     assert parents(sweep_folder)[0].info.status == "FINISHED"
 
 
@@ -127,7 +127,7 @@ def test_one_failed_job_does_not_stop_the_sweep(
 
     status, seen = sweep("seed=1,2,3", study=fail_once)
     said = capsys.readouterr().err
-    assert (status, len(seen)) == (2, 3)
+    assert (status, len(seen)) == (1, 3)
     assert "job 2 of 3: seed=2\nerror: no tune is in K:Hmaj" in said
     assert "1 of 3 jobs failed: 2" in said
     assert parents(sweep_folder)[0].info.status == "FAILED"

@@ -13,11 +13,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from folkrnn import sweep
 from folkrnn.command_line import main
 from folkrnn.findings import Findings
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.tracking import finished_children, open_store, start_parent, start_run
+from folkrnn.sweep.comparison import file_comparison, varied_settings
+from folkrnn.tracking import finished_children, open_store, parent_run, start_parent, start_run
 from folkrnn.vocabulary import V2
 from folkrnn.weights.folder import save
 
@@ -55,8 +55,9 @@ def compared(tmp_path):
     words = ["cut.fraction=0.9"]
     with pytest.raises(ValueError, match="no"), start_run(store, "x", tmp_path / "x", overrides=words, parent=parent):
         raise ValueError("no")
-    sweep._running = sweep.Sweep(store, parent, 4, tmp_path / "parent")
-    sweep.close(0)
+    tracked = parent_run(store, parent, tmp_path / "parent")
+    assert file_comparison(tracked, finished_children(store, parent), seed=0)
+    tracked.finish("FINISHED")
     return store, parent, tmp_path / "parent"
 
 
@@ -83,15 +84,14 @@ def test_a_sweep_with_one_finished_job_has_nothing_to_compare(tmp_path):
     parent = start_parent(store, "one")
     with start_run(store, "only", tmp_path / "only", parent=parent) as run:
         run.log_metrics({"a/b": 1.0})
-    sweep._running = sweep.Sweep(store, parent, 1, tmp_path / "parent")
-    sweep.close(0)
-    assert store.client.get_run(parent).info.status == "FINISHED"
+    tracked = parent_run(store, parent, tmp_path / "parent")
+    assert file_comparison(tracked, finished_children(store, parent), seed=0) == ""
     assert not (tmp_path / "parent" / "tables").exists()
 
 
 def test_what_all_jobs_have_in_common_is_not_varied():
     words = [{"a": "1", "b": "x"}, {"a": "2", "b": "x"}, {"b": "x", "c": "3"}]
-    assert sweep.varied_settings(words) == [{"a": "1", "c": ""}, {"a": "2", "c": ""}, {"a": "", "c": "3"}]
+    assert varied_settings(words) == [{"a": "1", "c": ""}, {"a": "2", "c": ""}, {"a": "", "c": "3"}]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_recipe_of_several_conditions_is_a_sweep_of_its_own(tmp_path, name, ke
         seen.append(list(config.intervention) if key == "intervention" else OmegaConf.select(config, key))
         return 0
 
-    there = [f"hydra.sweep.dir={tmp_path}", f"hydra.callbacks.sweep.folder={tmp_path}"]
+    there = [f"hydra.sweep.dir={tmp_path}", f"tracking.folder={tmp_path}", "launcher=here"]
     assert main([f"experiment={name}", *there], ROOT / "conf", record) == 0
     assert seen == values
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from folkrnn.command_line import errors
 from folkrnn.command_line.help import page
-from folkrnn.command_line.quoting import quoted, unquoted
+from folkrnn.command_line.quoting import is_override, quoted, unquoted
 from folkrnn.refusal import Refusal
+from folkrnn.settings import check, folders, known_keys
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from folkrnn.sweep import Job
 
     Study = Callable[[DictConfig, list[str]], int]
 
@@ -24,7 +27,8 @@ __all__ = ["main", "page", "quoted", "unquoted"]
 def main(arguments: list[str], conf: Path, study: Study) -> int:
     """Composes the configuration in `conf` with `arguments` and hands it, and the overrides as typed, to `study`.
 
-    In a sweep (`-m`) once per job. Returns the exit status: that of the study, or that of the first job that failed.
+    In a sweep (`-m`) the jobs go where `launcher=` says. Returns the exit status: that of the study, or how many jobs
+    of the sweep failed.
     """
     if {"-h", "--help"} & set(arguments):
         try:
@@ -32,24 +36,16 @@ def main(arguments: list[str], conf: Path, study: Study) -> int:
         except BrokenPipeError:
             return errors.silence()
         return 0
-    from folkrnn import sweep
-
     with errors.interruptions() as received:
         status = _guarded(arguments, conf, study)
         if received:
             status = 128 + received[0]
             print("interrupted", file=sys.stderr)
-        try:
-            sweep.close(status)
-        except Exception as error:
-            status = status or errors.expose(error)
     return status
 
 
 def _guarded(arguments: list[str], conf: Path, study: Study) -> int:
     """Returns the exit status, having said on standard error what went wrong, if anything did."""
-    from folkrnn.sweep import Unignored
-
     try:
         return _composed(quoted(arguments), conf, study)
     except SystemExit as leave:
@@ -58,22 +54,17 @@ def _guarded(arguments: list[str], conf: Path, study: Study) -> int:
         return errors.BUG
     except BrokenPipeError:
         return errors.silence()
-    except Unignored as stop:
-        return _told(stop.error, conf)
     except Exception as error:
-        return _told(error, conf)
-
-
-def _told(error: Exception, conf: Path) -> int:
-    line = errors.explained(error, conf)
-    return errors.expose(error) if line is None else errors.refuse(line, error)
+        line = errors.explained(error, conf)
+        return errors.expose(error) if line is None else errors.refuse(line, error)
 
 
 def _composed(words: list[str], conf: Path, study: Study) -> int:
+    """Has Hydra compose the configuration, or in a sweep all of them, and runs what it describes."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import OmegaConf
-
-    from folkrnn import sweep
 
     root = conf.resolve().parent
     OmegaConf.register_new_resolver(
@@ -81,11 +72,18 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     )
     full_error = os.environ.get(errors.FULL_ERROR)
     statuses: list[int] = []
+    jobs: list[Job] = []
+    known: list[str] = []
 
     @hydra.main(version_base="1.3", config_path=str(conf.resolve()), config_name="config")
     def job(config: DictConfig) -> None:
+        hydra = HydraConfig.get()
+        known[:] = known or known_keys(folders(hydra))
+        if hydra.mode == RunMode.MULTIRUN:
+            jobs.append(_job(len(jobs) + 1, config, hydra, words))
+            return
         with errors.environment(errors.FULL_ERROR, full_error):
-            statuses.append(_job(config, study))
+            statuses.append(_performed(config, _typed(hydra), known, study))
 
     typed = sys.argv[1:]
     sys.argv[1:] = words
@@ -95,24 +93,36 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
             job()
     finally:
         sys.argv[1:] = typed
-    sweep.summarise(statuses)
-    return next((status for status in statuses if status), 0)
+    if not jobs:
+        return next((status for status in statuses if status), 0)
+    from folkrnn import sweep
+
+    asked = [unquoted(word) for word in words if is_override(word)]
+    return sweep.run(jobs, known, asked, root, lambda job: _performed(job.config, list(job.overrides), known, study))
 
 
-def _job(config: DictConfig, study: Study) -> int:
-    from hydra.core.hydra_config import HydraConfig
+def _job(number: int, config: DictConfig, hydra: DictConfig, words: list[str]) -> Job:
+    """Returns a job of a sweep, with the arguments that make a run of it alone."""
     from omegaconf import OmegaConf
 
-    from folkrnn import sweep
-    from folkrnn.settings import check, folders, known_keys
+    from folkrnn.sweep.jobs import Job
 
-    hydra = HydraConfig.get()
+    flags = [word for word in words if not is_override(word) and word not in ("-m", "--multirun")]
+    task, own = (OmegaConf.to_container(hydra.overrides[part], resolve=False) for part in ("task", "hydra"))
+    kept = [word for word in own if not word.lstrip("+").startswith("hydra.mode=")]
+    return Job(number, tuple(_typed(hydra)), config, (*flags, *task, *kept, "hydra.mode=RUN"))
+
+
+def _typed(hydra: DictConfig) -> list[str]:
+    from omegaconf import OmegaConf
+
     # unresolved: what was typed may contain an interpolation
-    typed = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    overrides = [unquoted(str(override)) for override in typed]
-    sweep.announce(overrides)
+    return [unquoted(str(word)) for word in OmegaConf.to_container(hydra.overrides.task, resolve=False)]
+
+
+def _performed(config: DictConfig, overrides: list[str], known: list[str], study: Study) -> int:
     try:
-        check(config, known_keys(folders(hydra)))
+        check(config, known)
         return study(config, overrides)
     except Refusal as error:
         return errors.refuse(str(error), error)

@@ -1,6 +1,6 @@
 """What the terminal shows when something goes wrong: one line for a user's mistake, a traceback for one of ours.
 
-Exit statuses: 1 a bug or a failed analysis, 2 a refusal, 130 Ctrl-C, 143 SIGTERM.
+Exit statuses: 1 a bug or a failed analysis, 2 a refusal, 130 Ctrl-C, 143 SIGTERM; of a sweep, how many jobs failed.
 """
 
 from __future__ import annotations

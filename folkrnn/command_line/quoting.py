@@ -26,10 +26,10 @@ def quoted(arguments: list[str]) -> list[str]:
     value already quoted for Hydra stays as it is. Raises Refusal for a file that cannot be read (also for one that
     `transcription` names without `@`) and for two values from standard input.
     """
-    overrides = [argument for argument in arguments if _is_override(argument)]
+    overrides = [argument for argument in arguments if is_override(argument)]
     if sum(_is_raw(override) and override.endswith("=-") for override in overrides) > 1:
         raise Refusal("standard input can be read once: give only one of the values as -")
-    flags = [argument for argument in arguments if not _is_override(argument)]
+    flags = [argument for argument in arguments if not is_override(argument)]
     return flags + [_quote(override) for override in overrides]
 
 
@@ -43,7 +43,8 @@ def unquoted(override: str) -> str:
     return f"{match['key']}={OverridesParser.create().parse_override(override).value()}"
 
 
-def _is_override(argument: str) -> bool:
+def is_override(argument: str) -> bool:
+    """Whether an argument is `KEY=VALUE` or `~KEY`, and no flag."""
     return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 

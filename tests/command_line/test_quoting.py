@@ -23,7 +23,7 @@ from pathlib import Path
 from folkrnn.command_line import main
 
 def study(config, overrides):
-    print(config.seed, config.sampling.prime, overrides[0], sep="|")
+    print(config.seed, config.sampling.prime, [o for o in overrides if o.startswith("sampling.prime=")][0], sep="|")
     return 0
 
 sys.exit(main(sys.argv[1:], Path({conf!r}), study))
@@ -43,9 +43,9 @@ def test_abc_passes_a_real_shell_unharmed(key: str) -> None:
 def test_abc_passes_a_real_shell_unharmed_in_a_sweep_as_one_value(tmp_path: Path) -> None:
     script = tmp_path / "listen.py"
     script.write_text(SPEAKING.format(conf=str(ROOT / "conf")))
-    there = f"hydra.sweep.dir={tmp_path} hydra.callbacks.sweep.folder={tmp_path}"
+    there = f"hydra.sweep.dir={tmp_path} tracking.folder={tmp_path} launcher=here"
     done = shell(f'{sys.executable} {script} -m {there} sampling.prime="{HOSTILE}" seed=1,2', tmp_path)
-    said = [line for line in done.stdout.splitlines() if line]
+    said = [line for line in done.stdout.splitlines() if "|" in line]
     assert said == [f"{seed}|{HOSTILE}|sampling.prime={HOSTILE}" for seed in (1, 2)]
     assert done.returncode == 0
 

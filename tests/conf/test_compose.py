@@ -159,7 +159,7 @@ def test_a_sweep_crosses_the_families(second_family: list[str], tmp_path: Path) 
         seen.append((config.model.name, config.dataset.name, list(config.analysis)))
         return 0
 
-    there = [f"hydra.sweep.dir={tmp_path}", f"hydra.callbacks.sweep.folder={tmp_path}"]
+    there = [f"hydra.sweep.dir={tmp_path}", f"tracking.folder={tmp_path}", "launcher=here"]
     assert main(["-m", *second_family, *there, "model=folkrnn,grid,folkrnn_gru"], CONF, record) == 0
     assert seen == [
         ("folkrnn", "irish", ["posterior", "activations", "tune_statistics"]),
@@ -175,7 +175,7 @@ def test_a_sweep_crosses_both_model_families(tmp_path: Path) -> None:
         seen.append((config.model._target_, config.dataset.name, list(config.analysis), config.sampling.tunes))
         return 0
 
-    there = [f"hydra.sweep.dir={tmp_path}", f"hydra.callbacks.sweep.folder={tmp_path}"]
+    there = [f"hydra.sweep.dir={tmp_path}", f"tracking.folder={tmp_path}", "launcher=here"]
     assert main(["-m", *there, "model=folkrnn,musicvae_2bar", "seed=1,2"], CONF, record) == 0
     tunes = ("folkrnn.models.folkrnn.FolkRNN", "irish", ["posterior", "activations", "tune_statistics"], 64)
     melodies = ("folkrnn.models.musicvae.MusicVAE", "melodies", ["latent_example", "latent_spread"], 2000)

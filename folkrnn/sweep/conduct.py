@@ -1,0 +1,228 @@
+"""A sweep from its first check to its exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from folkrnn.build import build
+from folkrnn.digest import config_digest
+from folkrnn.refusal import Refusal
+from folkrnn.settings import check
+from folkrnn.sweep import comparison
+from folkrnn.sweep.board import Board, log_name, numbers
+from folkrnn.sweep.endings import in_words
+from folkrnn.sweep.here import Here
+from folkrnn.sweep.jobs import (
+    FAILED,
+    FINISHED,
+    KILLED,
+    SKIPPED,
+    WAITING,
+    Ending,
+    Job,
+    Launch,
+    Launcher,
+    Outcome,
+    introduced,
+)
+from folkrnn.sweep.membership import DIGEST, JOB, in_this_process, variables
+from folkrnn.sweep.watch import watch
+
+if TYPE_CHECKING:
+    from folkrnn.tracking import Child, Store, TrackedRun
+
+Perform = Callable[[Job], int]
+"""Runs a job in this process and returns its exit status."""
+
+MOST = 100
+"""The highest exit status of a sweep that came to its end: above it, shells tell of signals."""
+
+_LOGS_FILED = 20
+_LOG_TAIL = 200_000
+
+
+@dataclass
+class Sweep:
+    """A sweep that is running."""
+
+    jobs: Sequence[Job]
+    store: Store
+    tracked: TrackedRun
+    """Its MLflow run, the parent of those of its jobs."""
+
+    @property
+    def logs(self) -> Path:
+        return self.tracked.folder / "jobs"
+
+
+def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root: Path, perform: Perform) -> int:
+    """Runs the jobs of a sweep under one MLflow run; returns how many failed, at most 100.
+
+    `known` are the settings that there are, `typed` what the sweep was asked for with, `root` the folder of `run.py`;
+    `perform` is for `launcher=here`. Raises Refusal, before anything starts, where a job or the store is not usable;
+    KeyboardInterrupt or what SIGTERM raises after the signal that stopped the sweep.
+    """
+    from folkrnn.tracking.lifetime import ending as how_it_ended
+
+    jobs = introduced(jobs)
+    launcher = checked(jobs, known)
+    sweep = _open(jobs, typed, root)
+    try:
+        outcomes, stopped = _all(sweep, launcher, root, perform)
+        status = _close(sweep, outcomes, stopped)
+    except BaseException as error:
+        sweep.tracked.finish(*how_it_ended(error))
+        raise
+    sweep.tracked.finish(status, "; ".join(sweep.tracked.failures))
+    if stopped is not None:
+        signal.raise_signal(stopped)
+    return min(MOST, sum(outcome.failed for outcome in outcomes))
+
+
+def checked(jobs: Sequence[Job], known: Collection[str]) -> Launcher | Here:
+    """Returns the launcher that all jobs agree on. Raises Refusal for a job that cannot be run, naming it."""
+    for job in jobs:
+        try:
+            check(job.config, known)
+        except Refusal as error:
+            raise Refusal(f"job {job.number} of {len(jobs)} ({job}): {error}") from error
+    if any(job.config.launcher != jobs[0].config.launcher for job in jobs):
+        raise Refusal("launcher: one launcher runs the whole sweep; its settings cannot be swept")
+    launcher = build(jobs[0].config.launcher)
+    launcher.check(jobs)
+    return launcher
+
+
+def _open(jobs: Sequence[Job], typed: Sequence[str], root: Path) -> Sweep:
+    from folkrnn.tracking import open_store, parent_run, start_parent
+
+    tracking = jobs[0].config.tracking
+    home = root / (tracking.folder or "")
+    store = open_store(tracking.uri, tracking.experiment, home)
+    name = " ".join(" ".join(typed).split()) or "sweep"
+    run_id = start_parent(store, name, overrides=["-m", *typed])
+    return Sweep(jobs, store, parent_run(store, run_id, home / "runs" / "sweeps" / run_id[:12]))
+
+
+def _all(sweep: Sweep, launcher: Launcher | Here, root: Path, perform: Perform) -> tuple[list[Outcome], int | None]:
+    """Returns how each job ended, in the order of their numbers, and the signal that stopped the sweep, if one did."""
+    at_once = 1 if isinstance(launcher, Here) else launcher.at_once
+    with Board(len(sweep.jobs), at_once, sweep.logs) as board:
+        outcomes = _skipped(sweep)
+        for outcome in outcomes:
+            board.ended(outcome)
+        left = [job for job in sweep.jobs if job.number not in {outcome.job.number for outcome in outcomes}]
+        stopped = None
+        if isinstance(launcher, Here):
+            outcomes += [_here(sweep, job, perform, board) for job in left]
+        else:
+            sweep.logs.mkdir(parents=True, exist_ok=True)
+            launches = [_launch(sweep, job, root) for job in left]
+            found, stopped = watch(launcher, launches, board, lambda *ended: _settled(sweep, *ended))
+            outcomes += found
+    begun = {outcome.job.number for outcome in outcomes}
+    outcomes += [Outcome(job, WAITING, "the sweep was stopped first") for job in sweep.jobs if job.number not in begun]
+    return sorted(outcomes, key=lambda outcome: outcome.job.number), stopped
+
+
+def _skipped(sweep: Sweep) -> list[Outcome]:
+    """Returns the jobs that need not be run: those that finished before, and those equal to an earlier one."""
+    from folkrnn.tracking import finished_run
+
+    outcomes, seen = list[Outcome](), dict[str, int]()
+    for job in sweep.jobs:
+        if job.config.rerun:
+            continue
+        digest = config_digest(job.config)
+        before = finished_run(sweep.store, DIGEST, digest)
+        if before is not None:
+            outcomes.append(Outcome(job, SKIPPED, _finished_before(before, sweep.tracked), run=before.run_id))
+        elif digest in seen:
+            outcomes.append(Outcome(job, SKIPPED, f"the same as job {seen[digest]}; rerun=true runs both"))
+        seen.setdefault(digest, job.number)
+    return outcomes
+
+
+def _finished_before(run: Child, tracked: TrackedRun) -> str:
+    from folkrnn.tracking.provenance import git_state
+
+    now = git_state(tracked.store.folder)[0]
+    other = f", by the code of commit {run.commit[:8]}" if run.commit not in ("", now) else ""
+    return f"finished before (run {run.run_id[:12]}{other}); rerun=true runs it again"
+
+
+def _here(sweep: Sweep, job: Job, perform: Perform, board: Board) -> Outcome:
+    """Runs a job in this process; what would end the process ends the sweep."""
+    board.say(f"\n── job {job.number} of {len(sweep.jobs)}: {job}")
+    began = time.monotonic()
+    with in_this_process(sweep.tracked.run_id, job.number):
+        status = perform(job)
+    ending = Ending(status, "" if status == 0 else f"exit status {status}")
+    outcome = _recorded(sweep, job, FAILED if status else FINISHED, ending, time.monotonic() - began)
+    board.done += 1
+    return outcome
+
+
+def _launch(sweep: Sweep, job: Job, root: Path) -> Launch:
+    command = (sys.executable, str(root / "run.py"), *job.words)
+    environment = variables(sweep.tracked.run_id, job.number) | {"PYTHONUNBUFFERED": "1"}
+    return Launch(job, command, environment, sweep.logs / log_name(job))
+
+
+def _settled(sweep: Sweep, launch: Launch, ending: Ending, seconds: float) -> Outcome:
+    status, reason = in_words(ending, launch.log)
+    return _recorded(sweep, launch.job, status, replace(ending, reason=reason), seconds, known=bool(ending.reason))
+
+
+def _recorded(sweep: Sweep, job: Job, status: str, ending: Ending, seconds: float, known: bool = False) -> Outcome:
+    """Returns how a job ended after seeing to it that its run says so too."""
+    from folkrnn.tracking import settle
+    from folkrnn.tracking.journal import in_one_line, is_trouble
+
+    tag = (JOB, str(job.number))
+    try:
+        run = settle(sweep.store, sweep.tracked.run_id, tag, status, ending.reason, known)
+    except Exception as error:
+        if not is_trouble(error):
+            raise
+        return Outcome(job, status, f"{ending.reason} (not in the store: {in_one_line(error)})".strip(), seconds)
+    if run is None:
+        return Outcome(job, status, ending.reason, seconds)
+    reason = ending.reason if known or not run.ended else run.ended
+    return Outcome(job, status, "" if status == FINISHED else reason, seconds, run.run_id)
+
+
+def _close(sweep: Sweep, outcomes: Sequence[Outcome], stopped: int | None) -> str:
+    """Files what came of the jobs and says it; returns the final status of the parent."""
+    from folkrnn.tracking import child
+
+    tracked = sweep.tracked
+    comparison.file_outcomes(tracked, outcomes)
+    failed = [outcome for outcome in outcomes if outcome.failed]
+    _file_logs(sweep, failed)
+    ended_well = [o for o in outcomes if o.run and o.status in (FINISHED, SKIPPED)]
+    line = ""
+    if stopped is None:
+        children = [child(sweep.store, run_id) for run_id in dict.fromkeys(o.run for o in ended_well)]
+        line = comparison.file_comparison(tracked, children, int(sweep.jobs[0].config.seed))
+    said = [line, f"sweep    {tracked.folder}", f"MLflow   {tracked.link}"]
+    print("\n" + "\n".join(words for words in said if words), flush=True)
+    if failed:
+        told = f"\n{len(failed)} of {len(sweep.jobs)} jobs failed: {numbers(failed)}"
+        print(f"{told}; the same command again runs only these", file=sys.stderr, flush=True)
+    return KILLED if stopped is not None else FAILED if failed else FINISHED
+
+
+def _file_logs(sweep: Sweep, failed: Sequence[Outcome]) -> None:
+    for outcome in failed[:_LOGS_FILED]:
+        log = sweep.logs / log_name(outcome.job)
+        if log.exists() and log.stat().st_size:
+            with log.open("rb") as file:
+                file.seek(max(0, log.stat().st_size - _LOG_TAIL))
+                sweep.tracked.log_bytes(file.read(), f"logs/{log.name.removesuffix('.log')}.txt")
