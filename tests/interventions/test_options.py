@@ -39,3 +39,12 @@ def test_shared_settings_reach_all_and_own_ones_win():
     assert {found[name].window.bars for name in found} == {(5, 8)}
     assert {found[name].select.layers for name in found} == {(1,)}
     assert list(found) == ["cut_periodic", "cut_random"]
+
+
+@pytest.mark.parametrize("option", ["clamp", "noise", "patch"])
+def test_streams_are_written_to_units_chosen_in_any_way(option):
+    at = f"intervention.{option}"
+    found = built(f"intervention={option}", f"{at}.select=largest", f"{at}.by=variance", f"{at}.count=3")
+    assert (found[option].select.by, found[option].select.count) == ("variance", 3)
+    assert built(f"intervention={option}")[option].select is None
+    composition.check(found, network(), Setting(V2, 1, 1.0, SAMPLING.max_tokens))
