@@ -90,6 +90,8 @@ def database(data: Path, sockets: Path) -> Iterator[Database]:
     Its socket lies in `sockets`, an empty folder whose path must be short; its messages go to a `.log` file beside
     `data`. Raises Refusal where PostgreSQL or its driver is not installed, `data` cannot be used, or it does not start.
     """
+    if os.name == "nt":
+        raise Refusal("this runs on Linux and macOS; docs/tracking.md says what else a server can be")
     try:
         import psycopg2  # noqa: F401 — MLflow will need it
     except ImportError:

@@ -9,7 +9,7 @@ from typing import Any
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.journal import MARKER, Journal, in_one_line, is_rejection, is_trouble, now, writing
 from folkrnn.tracking.process import process_tags
-from folkrnn.tracking.store import Store, absolute_uri, create, open_store
+from folkrnn.tracking.store import Store, create, open_store
 
 
 def pending(folder: Path | str) -> int:
@@ -21,9 +21,9 @@ def pending(folder: Path | str) -> int:
 def upload(folder: Path | str, uri: str | None = None) -> int:
     """Sends what the store lacks of the run in `folder` and returns how many entries that were.
 
-    With the `uri` of another store, the run is begun anew there, with everything it has. Raises Refusal where `folder`
-    holds no run, where that run is still being written, or where the store does not take all of it; what was sent stays
-    sent, so it can be called again.
+    With the `uri` of another store, or of one that has lost the run, it is begun anew there, with everything it has.
+    Raises Refusal where `folder` holds no run, where that run is still being written, or where the store does not take
+    all of it; what was sent stays sent, so it can be called again.
     """
     folder = Path(folder).absolute()
     _check(folder)
@@ -34,12 +34,11 @@ def upload(folder: Path | str, uri: str | None = None) -> int:
 def _upload(folder: Path, uri: str | None) -> int:
     journal = Journal(folder)
     about = journal.about
-    to_other = uri is not None and absolute_uri(uri, Path(about["root"])) != about["uri"]
-    if not journal.pending and not to_other:
+    if not journal.pending and uri is None:
         journal.clear_pending()
         return 0
     store = open_store(uri or about["uri"], about["experiment"], about["root"])
-    if to_other:
+    if store.uri != about["uri"] or not _has(store, about["run_id"]):
         enter(store, journal, about["name"], process_tags())
     waiting = len(journal.pending)
     try:
@@ -54,6 +53,18 @@ def _upload(folder: Path, uri: str | None) -> int:
         ) from error
     journal.clear_pending()
     return waiting
+
+
+def _has(store: Store, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise Refusal(f"{store.uri} does not say whether it has the run: {in_one_line(error)}") from error
+    return True
 
 
 def enter(store: Store, journal: Journal, name: str, tags: Mapping[str, Any]) -> str:

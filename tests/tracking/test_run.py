@@ -2,6 +2,9 @@ import io
 import json
 import math
 import os
+import sqlite3
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -14,6 +17,7 @@ from matplotlib.figure import Figure as Drawing
 from folkrnn.findings import Figure, Findings
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import children, finish_parent, open_store, start_parent, start_run, upload
+from folkrnn.tracking.journal import Journal
 
 
 def drawing(lines=1):
@@ -348,3 +352,18 @@ def test_a_run_names_what_its_analyses_name_first(store, tmp_path):
         run.log_findings("curve", Findings(metrics={"loss": 1.0}), step=3)
     named = store.client.get_run(run.run_id).data.tags["metrics.main"].split()
     assert named == ["effect/kept", *[f"effect/more{k}" for k in range(5)]]
+
+
+def test_a_store_that_has_lost_a_run_gets_all_of_it_again(tmp_path):
+    with start_run(open_store(None, "a", tmp_path), "a", tmp_path / "r") as run:
+        run.log_metrics({"loss": 1.0})
+    database = tmp_path / "mlflow.db"
+    database.rename(tmp_path / "lost.db")
+    command = [sys.executable, "-m", "folkrnn.tracking", "upload", str(tmp_path / "r")]
+    for words, entries in ([], 0), (["--to", f"sqlite:///{database}"], Journal(tmp_path / "r").written):
+        said = subprocess.run([*command, *words], capture_output=True, text=True, check=True).stdout
+        assert f"sent {entries} entries" in said
+    with sqlite3.connect(database) as rows:
+        found = rows.execute("SELECT name, status, start_time <= end_time FROM runs").fetchall()
+        assert rows.execute("SELECT key, value FROM metrics").fetchall() == [("loss", 1.0)]
+    assert found == [("a", "FINISHED", 1)]
