@@ -14,6 +14,7 @@ from analyses.measures.common_runs import common_runs
 from analyses.measures.tune_index import body
 from folkrnn.notation.score import engrave
 from folkrnn.published import TUNES
+from folkrnn.vocabulary import V2
 
 WORDS = st.lists(st.sampled_from("CDE|"), max_size=30)
 FIG1 = TUNES["fig1"].split()
@@ -77,6 +78,15 @@ def test_what_both_tunes_have_is_marked_at_its_place_in_both():
     figure.draw_without_rendering()
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert words.count("A") >= 2
+
+
+def test_any_string_of_tokens_is_drawn_and_marked():
+    rng = np.random.default_rng(4)
+    tunes = [[V2.tokens[i] for i in rng.integers(0, len(V2), size)] for size in (0, 1, 5, 40, 80, 40)]
+    row = {"longest_run": 3, "longest_run_at": 0, "run_in": "$", "nearest_title": "_x^", "nearest_similarity": 0.1}
+    for tune, other in zip(tunes, tunes[::-1], strict=True):
+        shared = common_runs(body(tune), body(other), 1)
+        beside(*marked(tune, other, shared, row, [(0, len(tune), "1 (0)")])).draw_without_rendering()
 
 
 def test_a_tune_without_a_nearest_one_stands_alone_and_says_so():
