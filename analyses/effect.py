@@ -187,13 +187,26 @@ class Effect:
         found.metrics |= watched.metrics()
         found.tables["watched"] = watched.by_step
         found.tables["watched_tunes"] = watched.tunes
+        if watched.times is not None:
+            found.tables["watched_by_time"] = watched.times
         found.figures["watched"] = Figure(
             draw.watched(
-                observation.tokens(k), watched.own(k), watched.replaced(k), watched.by_window(), watched.words
+                observation.tokens(k),
+                watched.own(k),
+                watched.replaced(k),
+                watched.by_window(),
+                watched.words,
+                watched.times,
             ),
             f"Probability that the model as it is gives to {watched.words}: in tune {k} (top) with what came "
             "in the place of suppressed ones, and on average over the tunes of both sides (bottom; shaded: 95 % "
-            "intervals over tunes). After Fig. 11 of the paper.",
+            "intervals over tunes). After Fig. 11 of the paper."
+            + (
+                " Bottom right: by the time since the last measure token that was written (a model that goes on "
+                "counting without them wants one whenever another bar is full)."
+                if watched.times is not None
+                else ""
+            ),
         )
 
     def add_push(self, found: Findings, observation: Observation) -> None:

@@ -159,14 +159,21 @@ def watched(
     replaced: Sequence[tuple[int, str]],
     mean: pd.DataFrame,
     names: str,
+    times: pd.DataFrame | None = None,
 ) -> matplotlib.figure.Figure:
     """Returns the probability of watched tokens per step: one tune with what came in their place, and over all tunes.
+
+    With `times` also by the time since the last measure token.
 
     `own [T]` is the unchanged model's probability on the tune `tokens` that was written; `replaced` (step, token) are
     the steps at which a watched token was drawn and another put in its place. After Fig. 11 of the paper.
     """
     figure = style.figure(width=10.0, height=5.6)
-    upper, lower = figure.subplots(2, 1, height_ratios=(1.2, 1))
+    grid = figure.add_gridspec(2, 2, height_ratios=(1.2, 1), width_ratios=(1.5, 1))
+    upper = figure.add_subplot(grid[0, :])
+    lower = figure.add_subplot(grid[1, 0] if times is not None else grid[1, :])
+    if times is not None:
+        _draw_by_time(figure.add_subplot(grid[1, 1]), times, names)
     steps = np.arange(len(own))
     upper.vlines(steps, 0, own, color=style.SOFT, linewidth=1.0)
     upper.plot(steps, own, color=style.INK, linewidth=0.8)
@@ -204,6 +211,19 @@ def watched(
     lower.set_xlabel("token (mean over a window and over tunes)")
     lower.legend(loc="upper right", ncols=2)
     return figure
+
+
+def _draw_by_time(axes: matplotlib.axes.Axes, times: pd.DataFrame, names: str) -> None:
+    for side, frame in times.groupby("side", sort=False):
+        colour = SIDES[str(side)][1]
+        axes.fill_between(frame["bars"], frame["low"], frame["high"], color=colour, alpha=0.15, linewidth=0)
+        axes.plot(frame["bars"], frame["probability"], "o-", markersize=2.5, color=colour)
+    for bar in range(1, int(times["bars"].max()) + 1):
+        axes.axvline(bar, color=style.SOFT, linewidth=0.8, linestyle=":", zorder=0)
+    axes.set_xlim(0, None)
+    axes.set_ylim(0, None)
+    axes.set_xlabel("bars since the last measure token")
+    axes.set_ylabel(f"mean p({names})")
 
 
 def subspace(

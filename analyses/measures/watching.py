@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from analyses.measures.bar_time import at_and_between, by_time
 from analyses.measures.intervals import mean_interval
 from folkrnn.interventions.where import token_ids
 from folkrnn.models.draws import draw
@@ -39,6 +40,8 @@ class Watched:
     """Per tune: (step, token that came in the place of a watched one)."""
     tunes: pd.DataFrame
     """One row per tune: how often watched tokens stand in it before and after, and were replaced."""
+    times: pd.DataFrame | None = None
+    """Where measure tokens are watched: the probability by the time since the last one that was written, and side."""
     seed: int = 0
 
     def own(self, k: int) -> np.ndarray:
@@ -91,7 +94,13 @@ class Watched:
             "watched_probability_last_third": float(np.mean(late)) if late else float("nan"),
             "watched_probability_peak_late": float(np.mean([tune[len(tune) // 2 :].max() for tune in after])),
             "replaced_per_tune": float(self.tunes["replaced"].mean()),
-        }
+        } | self._by_time()
+
+    def _by_time(self) -> dict[str, float]:
+        if self.times is None:
+            return {}
+        found = at_and_between(self.times[self.times["side"] == "changed"])
+        return {f"watched_probability_{name}": value for name, value in found.items()}
 
 
 def watch(observation: Observation, control: Observation, words: str | None) -> Watched | None:
@@ -123,7 +132,18 @@ def watch(observation: Observation, control: Observation, words: str | None) -> 
     }
     table = pd.DataFrame({"tune": np.arange(len(substitutes)), **counts, "replaced": [len(s) for s in substitutes]})
     table["substitutes"] = [" ".join(_most(Counter(token for _, token in some))) for some in substitutes]
-    return Watched(words, probability, substitutes, table, control.seed)
+    times = None
+    if set(ids) & set(vocabulary.of_type("measure")):
+        frames = [
+            by_time(
+                [seen.tokens(k) for k in range(len(seen.transcriptions))],
+                probability[side],
+                np.random.default_rng([control.seed, 2]),
+            ).assign(side=side)
+            for side, seen in (("control", control), ("changed", observation))
+        ]
+        times = pd.concat(frames, ignore_index=True) if any(map(len, frames)) else None
+    return Watched(words, probability, substitutes, table, times, control.seed)
 
 
 def accounted(
