@@ -55,6 +55,7 @@ RULES: dict[str, Rule] = {
     "sampling.max_tokens": _whole(3),
     "sampling.rng": _one_of("per_tune", "legacy", "legacy_webapp"),
     "sampling.live": _whole(1),
+    "sampling.precision": _one_of("fp32", "bf16"),
     "sampling.replay": _or_null(_TEXT),
     "transcription": _or_null(_TEXT),
     "cut.fraction": _or_null(_SHARE),

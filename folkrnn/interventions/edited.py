@@ -19,7 +19,7 @@ from folkrnn import sites as grammar
 from folkrnn.interventions.where import Reading, Where
 from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.products import Product
+from folkrnn.models.products import Precision, Product
 from folkrnn.models.stepper import Stepper
 from folkrnn.models.visits import SiteVisit, Visitor, wants
 from folkrnn.vocabulary import Vocabulary
@@ -120,9 +120,9 @@ class Edited:
         """Returns logits `[B, V]` and the state after reading `tokens [B]`; `visit` sees every site after the edits."""
         return self._step(self.base, self.base.read_out, tokens, state, visit)
 
-    def stepper(self) -> EditedStepper:
+    def stepper(self, precision: Precision = "fp32") -> EditedStepper:
         """Returns what makes the same steps faster while parameters and edits stay as they are."""
-        return EditedStepper(self)
+        return EditedStepper(self, precision)
 
     def _step(
         self,
@@ -202,9 +202,9 @@ class Edited:
 class EditedStepper:
     """A model's steps with its edits, without gradients, for a loop over steps."""
 
-    def __init__(self, model: Edited) -> None:
+    def __init__(self, model: Edited, precision: Precision = "fp32") -> None:
         self.model = model
-        self._engine = model.base.stepper()
+        self._engine = model.base.stepper(precision)
         self._read_out = Product([model.base.softmax_weight], model.base.softmax_bias)
 
     @torch.no_grad()

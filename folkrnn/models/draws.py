@@ -31,12 +31,14 @@ def normals(seed: int, first: int, count: int, length: int, purpose: int) -> Ten
 
 
 def probabilities(logits: Tensor, temperature: float) -> Tensor:
-    """Returns softmax(logits / temperature), `[B, V]`, in double precision on the CPU."""
-    return (logits.to("cpu", torch.float64) / temperature).softmax(-1)
+    """Returns softmax(logits / temperature), `[B, V]`, in double precision where the logits are."""
+    if logits.device.type == "mps":  # which has no double precision
+        logits = logits.cpu()
+    return (logits.to(torch.float64) / temperature).softmax(-1)
 
 
 def draw(law: Tensor, uniform: Tensor) -> Tensor:
     """Returns for each row of `law [B, V]` the first token whose cumulative probability exceeds its uniform, `[B]`."""
     cumulative = law.cumsum(-1)
-    threshold = uniform.to(torch.float64).unsqueeze(1) * cumulative[:, -1:]
+    threshold = uniform.to(law.device, torch.float64).unsqueeze(1) * cumulative[:, -1:]
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp_(max=law.shape[1] - 1)

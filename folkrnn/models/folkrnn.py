@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from folkrnn import sites as grammar
 from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.pointwise import roomy
+from folkrnn.models.products import Precision
 from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer, State
 from folkrnn.models.stepper import Stepper
 from folkrnn.models.visits import SiteVisit, Visitor, of_layer, wants
@@ -144,9 +145,9 @@ class FolkRNN(nn.Module):
         logits = self.read_out(after[-1][0])
         return (visit("logits", logits) if wants(visit, "logits") else logits), after
 
-    def stepper(self) -> Stepper:
+    def stepper(self, precision: Precision = "fp32") -> Stepper:
         """Returns what makes the same steps faster while the parameters stay as they are."""
-        return Stepper(self)
+        return Stepper(self, precision)
 
     @torch.no_grad()
     def trace(

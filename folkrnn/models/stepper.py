@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from folkrnn.models.products import Product
+from folkrnn.models.products import Precision, Product
 from folkrnn.models.recurrent import STREAMS, State, gru_cell, lstm_cell, lstm_cell_into
 from folkrnn.models.visits import SiteVisit, of_layer, wants
 
@@ -24,12 +24,13 @@ class Stepper:
     """A model's `step`, to 1e-6 and without gradients, several times as fast: for a loop over steps.
 
     The weights of input and recurrence are one matrix each above layer 1, packed for the processor at the first step; a
-    one-hot product is a row lookup. A parameter that is written to in place counts from the next step on.
+    one-hot product is a row lookup. A parameter that is written to in place counts from the next step on. `precision`
+    is that of the layers' products; states and the softmax layer stay in single precision.
     """
 
-    def __init__(self, model: FolkRNN) -> None:
+    def __init__(self, model: FolkRNN, precision: Precision = "fp32") -> None:
         self.model = model
-        self._layers = [_Layer(layer, k == 0) for k, layer in enumerate(model.layers)]
+        self._layers = [_Layer(layer, k == 0, precision) for k, layer in enumerate(model.layers)]
         self._names = [{s: f"l{k + 1}.{s}" for s in STREAMS[model.cell]} for k in range(len(model.layers))]
         self._read_out = Product([model.softmax_weight], model.softmax_bias)
 
@@ -64,12 +65,12 @@ class Stepper:
 class _Layer:
     """The products of one layer. A GRU's candidate takes its two apart, so they are not made one."""
 
-    def __init__(self, layer: RecurrentLayer, first: bool) -> None:
+    def __init__(self, layer: RecurrentLayer, first: bool, precision: Precision) -> None:
         self.layer = layer
-        self.inward = Product([layer.weight_ih], layer.bias)
-        self.recurrent = Product([layer.weight_hh])
+        self.inward = Product([layer.weight_ih], layer.bias, precision)
+        self.recurrent = Product([layer.weight_hh], None, precision)
         both = layer.cell == "lstm" and not first
-        self.both = Product([layer.weight_ih, layer.weight_hh], layer.bias) if both else None
+        self.both = Product([layer.weight_ih, layer.weight_hh], layer.bias, precision) if both else None
         self._versions: tuple[int, int] | None = None
 
     def step(self, x: Tensor, state: State, visit: SiteVisit | None) -> State:

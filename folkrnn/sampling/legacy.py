@@ -55,7 +55,7 @@ def _legacy_tune(
     while ids[-1] != vocabulary.end and len(ids) <= LEGACY_LIMIT:
         place = len(ids) - 1
         logits, state = stepper.step(torch.full((SMALLEST_BATCH,), ids[-1], device=model.device), state, visit)
-        law = probabilities(logits[:1], sampling.temperature)
+        law = probabilities(logits[:1], sampling.temperature).cpu()
         primed = place < len(prime)
         u = rng.random_sample() if webapp or not primed else np.nan
         token = prime[place] if primed else _drawn(model, state, law, u, rng)

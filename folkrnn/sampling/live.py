@@ -11,7 +11,9 @@ from torch import Tensor
 
 from folkrnn.interventions.edited import Edited, Playable, number
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
+from folkrnn.models.products import check_precision
 from folkrnn.models.visits import SiteVisit
+from folkrnn.refusal import Refusal
 from folkrnn.sampling.legacy import legacy
 from folkrnn.sampling.redraw import redraw, side_streams
 from folkrnn.sampling.replay import Uniforms, tune_uniforms
@@ -29,18 +31,23 @@ def generate(
     uniforms: Uniforms | None = None,
     visit: SiteVisit | None = None,
     progress: Callable[[int], None] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[Transcription]:
-    """Returns `sampling.tunes` transcriptions in order of their numbers.
+    """Returns `sampling.tunes` transcriptions in order of their numbers, or those of these `numbers` alone.
 
     `uniforms` replaces the per-tune streams (see `replay_uniforms`); `visit` reads or rewrites sites while the model
-    runs; `progress` is called with the number of tunes that have just ended.
+    runs; `progress` is called with the number of tunes that have just ended. Raises Refusal for `numbers` where tunes
+    share one stream (`sampling.rng` other than per_tune).
     """
     model.eval()
     prime = vocabulary.encode(sampling.prime)
     if sampling.rng == "per_tune":
         draws = uniforms or tune_uniforms(seed, sampling.max_tokens + 1)
-        batch = _LiveBatch(model, vocabulary, sampling, prime, seed, draws, visit)
+        wanted = range(sampling.tunes) if numbers is None else numbers
+        batch = _LiveBatch(model, vocabulary, sampling, prime, seed, draws, visit, wanted)
         return batch.run(progress)
+    if numbers is not None:
+        raise Refusal(f"sampling.rng={sampling.rng} draws all tunes from one stream, one after the other")
     return list(legacy(model, vocabulary, sampling, prime, seed, visit, progress))
 
 
@@ -60,14 +67,16 @@ class _LiveBatch:
         seed: int,
         uniforms: Uniforms,
         visit: SiteVisit | None,
+        numbers: Sequence[int],
     ) -> None:
         self.model, self.vocabulary, self.sampling = model, vocabulary, sampling
         self.prime, self.visit = np.array(prime, dtype=np.int64), visit
         self.seed, self.uniforms = seed, uniforms
-        self.stepper = model.stepper()
+        check_precision(sampling.precision, model.device)
+        self.stepper = model.stepper(sampling.precision)
         self.finished: dict[int, Transcription] = {}
-        self.waiting = iter(range(sampling.tunes))
-        count, longest = min(sampling.tunes, sampling.live), sampling.max_tokens
+        self.waiting = iter(numbers)
+        count, longest = min(len(numbers), sampling.live), sampling.max_tokens
         self.number, self.length = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self.ids = np.full((count, longest + 1), vocabulary.start)
         self.probability, self.uniform = np.zeros((count, longest)), np.zeros((count, longest))
@@ -96,7 +105,7 @@ class _LiveBatch:
         slots, step = self.slots, self.length[self.slots]
         logits, self.state = self.stepper.step(self.last.to(self.model.device), self.state, self.visit)
         law = probabilities(logits[: len(slots)], self.sampling.temperature)
-        chosen = draw(law, torch.from_numpy(self.uniform[slots, step]))
+        chosen = draw(law, torch.from_numpy(self.uniform[slots, step])).cpu()
         given = step < len(self.prime)
         if isinstance(self.model, Edited) and not given.all():
             chosen = self._redrawn(law, chosen, torch.from_numpy(given))
@@ -104,7 +113,7 @@ class _LiveBatch:
         self.last[: len(slots)] = chosen
         tokens = chosen.numpy()
         self.ids[slots, step + 1] = tokens
-        self.probability[slots, step] = law.gather(1, chosen.unsqueeze(1)).squeeze(1).numpy()
+        self.probability[slots, step] = law.gather(1, chosen.to(law.device).unsqueeze(1)).squeeze(1).cpu().numpy()
         self.length[slots] = step + 1
         done = (tokens == self.vocabulary.end) | (step + 1 >= self.sampling.max_tokens)
         if done.any():
@@ -117,7 +126,7 @@ class _LiveBatch:
             return chosen
         rejected = rejected[: len(given)] & ~given.unsqueeze(1).to(rejected.device)
         tune, step = torch.from_numpy(self.number[self.slots]), torch.from_numpy(self.length[self.slots])
-        return redraw(law, chosen, rejected, side_streams(self.seed, tune, step))
+        return redraw(law.cpu(), chosen, rejected, side_streams(self.seed, tune, step))
 
     def _replace(self, rows: np.ndarray) -> None:
         free = []

@@ -76,7 +76,7 @@ def _intervals(model: FolkRNN, tunes: Sequence[np.ndarray], temperature: float) 
     stepper = model.stepper()
     for t in range(max(lengths) - 1):
         logits, state = stepper.step(tokens[:, t].to(model.device), state)
-        law, target = probabilities(logits, temperature), tokens[:, t + 1 : t + 2]
+        law, target = probabilities(logits, temperature).cpu(), tokens[:, t + 1 : t + 2]
         cumulative = nn.functional.pad(law.cumsum(-1) / law.sum(-1, keepdim=True), (1, 0))
         ends[:, :, t] = torch.cat([cumulative.gather(1, target), cumulative.gather(1, target + 1)], dim=1).T
     return [ends[:, row, : length - 1] for row, length in enumerate(lengths)]

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from folkrnn.models.products import Precision
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import Vocabulary
 
@@ -28,6 +29,8 @@ class Sampling:
     rng: Rng = "per_tune"
     live: int = 256
     """Most tunes in progress at once; waiting tunes take the places of finished ones."""
+    precision: Precision = "fp32"
+    """In which the layers multiply. With bf16 laws differ from those of fp32 by some thousandths."""
 
     def __post_init__(self) -> None:
         if self.tunes < 1:
@@ -42,6 +45,8 @@ class Sampling:
             raise Refusal(f"the prime has {len(self.prime)} tokens, more than sampling.max_tokens={self.max_tokens}")
         if self.rng not in ("per_tune", "legacy", "legacy_webapp"):
             raise Refusal(f"sampling.rng is {self.rng!r}; it may be per_tune, legacy or legacy_webapp")
+        if self.precision == "bf16" and self.rng != "per_tune":
+            raise Refusal(f"sampling.rng={self.rng} reproduces what fp32 drew; leave sampling.precision at fp32")
 
 
 @dataclass(frozen=True)

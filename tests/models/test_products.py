@@ -1,17 +1,25 @@
 """Products with packed weights are those of torch, and a row does not depend on its company."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from folkrnn.models.draws import probabilities
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.products import Product, can_pack
+from folkrnn.models.products import Product, can_pack, check_precision
 from folkrnn.models.visits import Visitor
+from folkrnn.refusal import Refusal
+from folkrnn.sampling import Sampling, generate
+from folkrnn.vocabulary import V2
+from folkrnn.weights.sources import pretrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")  # said by the switch of oneDNN itself
 
 PACKS = can_pack(torch.zeros(1))
+BF16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+without_bf16 = pytest.mark.skipif(not BF16, reason="this processor does not multiply bf16")
 paths = pytest.mark.parametrize("packed", [True, False] if PACKS else [False])
 
 
@@ -56,10 +64,11 @@ def test_the_steps_of_both_paths_agree_to_1e_6(packed):
 
 
 @pytest.mark.skipif(not PACKS, reason="this torch has no oneDNN")
-def test_a_row_is_the_same_to_the_bit_in_any_company_and_with_any_number_of_threads(threads):
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=without_bf16)])
+def test_a_row_is_the_same_to_the_bit_in_any_company_and_with_any_number_of_threads(precision, threads):
     (weight,), bias = weights(1, 2048, 512)
     x, added = torch.randn(256, 512), torch.randn(256, 2048)
-    product = Product([weight], bias)
+    product = Product([weight], bias, precision)
     whole, driven = product(x), product(x, added)
     for count in (1, 2):
         threads(count)
@@ -143,3 +152,25 @@ def test_a_stream_is_the_same_to_the_bit_whatever_else_is_traced(cell):
     assert set(everything) == set(model.sites)
     for site, value in everything.items():
         assert torch.equal(model.trace(tokens, site, reconstruct=False)[site], value)
+
+
+@without_bf16
+def test_laws_in_bf16_are_within_a_fiftieth_of_those_of_fp32_and_a_thousandth_on_average():
+    model = pretrained().model.eval()
+    tunes = generate(model, V2, Sampling(tunes=16, max_tokens=150), seed=3)
+    tokens = torch.stack([torch.from_numpy(np.resize(tune.ids[:-1], 100)) for tune in tunes])
+    laws = []
+    for precision in ("fp32", "bf16"):
+        stepper, state, rows = model.stepper(precision), model.initial_state(16), []
+        for column in tokens.T:
+            logits, state = stepper.step(column, state)
+            rows.append(probabilities(logits, 1.0))
+        laws.append(torch.stack(rows))
+    apart = (laws[0] - laws[1]).abs().sum(-1) / 2
+    assert 0 < apart.mean() < 1e-3
+    assert apart.max() < 0.02
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(Refusal, match="fp32 or bf16"):
+        check_precision("fp8", torch.device("cpu"))

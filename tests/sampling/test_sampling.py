@@ -141,7 +141,15 @@ def test_a_draw_is_numpys_choice_with_the_same_uniform(law_seed, seed):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"tunes": 0}, {"temperature": 0.0}, {"temperature": float("nan")}, {"max_tokens": 0}, {"live": 0}, {"rng": "x"}],
+    [
+        {"tunes": 0},
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+        {"max_tokens": 0},
+        {"live": 0},
+        {"rng": "x"},
+        {"precision": "bf16", "rng": "legacy"},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
     with pytest.raises(Refusal, match=next(iter(wrong))):
