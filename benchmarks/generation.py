@@ -2,16 +2,18 @@
 
     python benchmarks/generation.py [--tunes 1000] [--threads 2]
 
-Prints tokens per second of the batched generator, alone and with a visitor that looks at one site; of the plain numpy
-sampler, one tune at a time (the authors' fast script, facts sheet section 3.1), with the number of threads that is best
-for it; and of the bare matrix products at the very sequence of live batch sizes that the generator went through, on the
-fastest path there is: what it could reach if all else were free. Then the same at a full batch that stays full.
+Prints tokens per second of the batched generator, alone, with a visitor that looks at one site, and in bf16 where the
+processor multiplies it; of the plain numpy sampler, one tune at a time (the authors' fast script, facts sheet section
+3.1), with the number of threads that is best for it; and of the bare matrix products at the very sequence of live batch
+sizes that the generator went through, on the fastest path there is: what it could reach if all else were free. Then
+the same at a full batch that stays full.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ from folkrnn.vocabulary import V2
 from folkrnn.weights.sources import pretrained
 
 GENERATOR, VISITED, PRODUCTS = "generator", "generator with a visitor of l3.h", "bare matrix products"
-NUMPY = "numpy sampler, one at a time"
+ROUNDED, NUMPY = "generator in bf16", "numpy sampler, one at a time"
 
 
 def live_batches(tunes: Sequence[Transcription], live: int) -> list[int]:
@@ -102,7 +104,8 @@ def main() -> None:
     tunes = generate(model, V2, sampling, seed=1)
     took = time.perf_counter() - began
     tokens, sizes = sum(len(t.ids) - 1 for t in tunes), live_batches(tunes, chosen.live)
-    products = BareProducts(model, max(sizes))
+    rows = min(chosen.live, 256)
+    products = BareProducts(model, max(rows, *sizes))
     visitor = Visitor({"l3.h"}, lambda site, value: value)
     pinned = best_threads(model, chosen.threads)
     sampled = numpy_sampler(model, 1, 1)
@@ -111,17 +114,18 @@ def main() -> None:
         with threadpool_limits(pinned):
             numpy_sampler(model, 1, 1)
 
-    times = time_interleaved(
-        {
-            GENERATOR: lambda: generate(model, V2, sampling, seed=1),
-            VISITED: lambda: generate(model, V2, sampling, seed=1, visit=visitor),
-            PRODUCTS: lambda: [products.step(size) for size in sizes],
-            NUMPY: one_by_one,
-        },
-        chosen.rounds,
-        chosen.clock,
-    )
+    works = {
+        GENERATOR: lambda: generate(model, V2, sampling, seed=1),
+        VISITED: lambda: generate(model, V2, sampling, seed=1, visit=visitor),
+        PRODUCTS: lambda: [products.step(size) for size in sizes],
+        NUMPY: one_by_one,
+    }
     counts = dict.fromkeys((GENERATOR, VISITED, PRODUCTS), tokens) | {NUMPY: sampled}
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        rounded = replace(sampling, precision="bf16")
+        counts[ROUNDED] = sum(len(t.ids) - 1 for t in generate(model, V2, rounded, seed=1))
+        works[ROUNDED] = lambda: generate(model, V2, rounded, seed=1)
+    times = time_interleaved(works, chosen.rounds, chosen.clock)
     numpy_rate = sampled / times.median(NUMPY)
     print(f"{chosen.tunes} tunes, {tokens:,} tokens, {len(sizes)} steps, {chosen.threads} threads; first: {took:.1f} s")
     print(times.rates(counts, "tokens"))
@@ -129,7 +133,10 @@ def main() -> None:
     print(f"generator ÷ numpy sampler            {tokens / times.median(GENERATOR) / numpy_rate:.1f}")
     print(f"generator ÷ limit (bare products)    {times.ratio(PRODUCTS, GENERATOR)}")
     print(f"with a visitor ÷ without             {times.ratio(GENERATOR, VISITED)}")
-    rows, steps, stepper = min(chosen.live, 256), 10, model.stepper()
+    if ROUNDED in counts:
+        faster = counts[ROUNDED] / times.median(ROUNDED) / (tokens / times.median(GENERATOR))
+        print(f"in bf16 ÷ in fp32                    {faster:.2f}")
+    steps, stepper = 10, model.stepper()
     full = time_interleaved(
         {
             "steps and draws": lambda: full_batch(stepper, rows, steps),
