@@ -2,15 +2,17 @@
 
 Part 8 asks to understand layer 2 through layers 1 and 3. How far a linear map gets: h² from h¹ at the same step, from
 the token just read alone, and from h¹ and the layer's own past together; the logits from every layer. R² is over tunes
-that the map was not fitted to (folds of tunes). What a linear map from below misses is what the layer's own memory and
-its gates add. As a control, the same with the rows of each tune's target shifted round: what is left then is what holds
-for a whole tune, its mode for instance.
+that the map was not fitted to (folds of tunes; of fewer tunes than folds, stretches of successive steps, from which
+little can be learned). What a linear map from below misses is what the layer's own memory and its gates add. As a
+control, the same with the rows of each tune's target shifted round: what is left then is what holds for a whole tune,
+its mode for instance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -60,9 +62,12 @@ class LayerMaps:
 
     def __call__(self, observation: Observation) -> Findings:
         n = len(observation.transcriptions)
-        if n < self.folds:
-            raise Refusal(f"layer_maps holds out one of {self.folds} folds of tunes; there are {n} tunes")
-        folds = np.random.default_rng(observation.seed).permutation(n) % self.folds
+        if n < self.folds and max(len(t.ids) - 1 for t in observation.transcriptions) < 2 * self.folds:
+            raise Refusal(
+                f"layer_maps holds out one of {self.folds} folds: it needs as many tunes, or a tune of at least "
+                f"{2 * self.folds} tokens to cut into so many stretches"
+            )
+        folds = np.random.default_rng(observation.seed).permutation(n) % self.folds if n >= self.folds else None
         maps = self.maps(len(observation.model.layers))
         rows, units = [], []
         for start in range(0, len(maps), AT_ONCE):
@@ -97,8 +102,8 @@ class LayerMaps:
         found += [Map("logits", "token"), *(Map("logits", f"l{k}.h") for k in range(1, layers + 1))]
         return [*found, Map("logits", f"l{layers}.h", shifted=True)]
 
-    def gather(self, observation: Observation, maps: list[Map], folds: np.ndarray) -> list[Products]:
-        """Returns the sums of each map over all tunes, in one pass."""
+    def gather(self, observation: Observation, maps: list[Map], folds: np.ndarray | None) -> list[Products]:
+        """Returns the sums of each map over all tunes, in one pass; without `folds [tunes]` each tune is cut up."""
         units, tokens = observation.model.sites["l1.h"], len(observation.vocabulary)
         widths = {"token": tokens, "logits": tokens}
         sums = []
@@ -110,8 +115,15 @@ class LayerMaps:
             for one, products in zip(maps, sums, strict=True):
                 y = streams[one.target]
                 shift = np.random.default_rng([observation.seed, k]).integers(1, max(2, len(y)))
-                products.add(int(folds[k]), inputs(one, x, streams), np.roll(y, shift, 0) if one.shifted else y)
+                y, read = np.roll(y, shift, 0) if one.shifted else y, inputs(one, x, streams)
+                for fold, rows in self.dealt(len(y)) if folds is None else [(int(folds[k]), slice(None))]:
+                    products.add(fold, read[rows], y[rows])
         return sums
+
+    def dealt(self, rows: int) -> list[tuple[int, slice]]:
+        """Returns the stretch of a tune that each fold has."""
+        edges = np.linspace(0, rows, self.folds + 1).astype(int)
+        return [(fold, slice(*stretch)) for fold, stretch in enumerate(pairwise(edges.tolist())) if np.diff(stretch)]
 
     def streams(
         self, observation: Observation, maps: list[Map]
@@ -144,11 +156,13 @@ class LayerMaps:
 
     def caption(self, table: pd.DataFrame, n: int) -> str:
         below = table[(table["target"] == "l2.h") & (table["source"] == "l1.h") & ~table["shifted"]]
+        kind = "tunes" if n >= self.folds else "steps"
         second = f" A linear map of h¹ tells {below['r2'].iloc[0]:.0%} of the variance of h²." if len(below) else ""
         return (
-            f"Share of the variance of a stream that a linear map tells of tunes it was not fitted to ({n} tunes in "
-            f"{self.folds} folds; the line spans the folds), from the token just read, the layer below, the layer "
-            "below and the layer's own state one step earlier, and, as a control, with the target shifted "
+            f"Share of the variance of a stream that a linear map tells of {kind} it was not fitted to "
+            f"({n} tune{'s' * (n != 1)} in {self.folds} folds; the line spans the folds), from the token just read, "
+            "the layer below, the layer below and the layer's own state one step earlier, and, as a control, with the "
+            "target shifted "
             f"round.{second}"
         )
 

@@ -76,9 +76,16 @@ def test_the_past_is_the_row_before():
     np.testing.assert_array_equal(read, [[0, 1, 0, 0], [2, 3, 6, 7], [4, 5, 8, 9]])
 
 
-def test_fewer_tunes_than_folds_are_refused():
-    one = Observation(FolkRNN(units=8).eval(), V2, [given(ids_of("fig1", V2), V2)])
-    with pytest.raises(Refusal, match="5 folds of tunes; there are 1 tunes"):
+def test_of_one_tune_successive_steps_are_held_out():
+    found = LayerMaps()(Observation(FolkRNN(units=8).eval(), V2, [given(ids_of("fig1", V2), V2)]))
+    assert set(found.tables["maps"]["rows"]) == {107}
+    assert np.isfinite(found.metrics["l2.h_from_l1.h"])
+    assert LayerMaps(folds=3).dealt(10) == [(0, slice(0, 3)), (1, slice(3, 6)), (2, slice(6, 10))]
+
+
+def test_a_tune_too_short_to_cut_up_is_refused():
+    one = Observation(FolkRNN(units=8).eval(), V2, [given(V2.encode("M:6/8 K:Cmaj C D E"), V2)])
+    with pytest.raises(Refusal, match="as many tunes, or a tune of at least 10 tokens"):
         LayerMaps()(one)
 
 
