@@ -206,7 +206,7 @@ def watched(
         label, colour = SIDES[str(side)]
         lower.fill_between(frame["step"], frame["low"], frame["high"], color=colour, alpha=0.15, linewidth=0)
         lower.plot(frame["step"], frame["probability"], color=colour, label=label)
-    lower.set_ylim(0, None)
+    lower.set_ylim(0, 1.18 * max(1e-3, float(mean[["probability", "high"]].max().max())))  # room for the legend
     lower.set_ylabel(f"mean p({names})\nper token")
     lower.set_xlabel("token (mean over a window and over tunes)")
     lower.legend(loc="upper right", ncols=2)
