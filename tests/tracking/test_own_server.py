@@ -205,7 +205,6 @@ def test_the_server_keeps_its_runs_stops_in_order_and_runs_once_on_a_folder(own_
     store = open_store(own_server.uri, "kept", tmp_path)
     with start_run(store, "a", tmp_path / "r") as run:
         run.log_text("X:1", "tunes/1.abc")
-    own_server.process.send_signal(0)
     beside = [sys.executable, "-m", "folkrnn.tracking", "serve", "--port", "0", "--folder", str(own_server.folder)]
     second = subprocess.run(beside, capture_output=True, text=True, check=False, timeout=120)
     assert (second.returncode, len(second.stderr.splitlines())) == (1, 1)
