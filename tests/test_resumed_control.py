@@ -1,0 +1,45 @@
+"""Replays have a second control: the model as it is, going on from where each tune left the replayed one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+from folkrnn.families.folkrnn import beginning
+from folkrnn.published import ids_of
+from folkrnn.study import observe, prepare
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@pytest.mark.parametrize(
+    ("ids", "others", "length"),
+    [([5, 1, 2, 3], [5, 1, 7, 3], 3), ([5, 1, 2], [5, 1, 2], 3), ([5, 1, 2, 4], [5, 1, 2], 4), ([5, 1], [5, 1, 2], 2)],
+)
+def test_the_beginning_of_a_tune_ends_with_the_first_token_that_another_has_not(ids, others, length):
+    assert beginning(np.array(ids), np.array(others)).tolist() == ids[:length]
+
+
+def test_the_unchanged_model_goes_on_from_where_a_replay_was_left():
+    overrides = ["sampling.replay=fig1", "sampling.tunes=3", "intervention=suppress_tokens"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        plan = prepare(compose("config", overrides=overrides), overrides)
+    observation = observe(plan, plan.weights)
+    vocabulary = observation.vocabulary
+    assert observation.resumed.model is observation.control.model
+    for control, changed, resumed in zip(
+        observation.control.transcriptions,
+        observation.transcriptions,
+        observation.resumed.transcriptions,
+        strict=True,
+    ):
+        assert control.tokens(vocabulary) == vocabulary.decode(ids_of("fig1", vocabulary))
+        left = len(beginning(changed.ids, control.ids))
+        assert resumed.ids[:left].tolist() == changed.ids[:left].tolist() != control.ids[:left].tolist()
+        shared = min(len(resumed.ids), len(changed.ids)) - 1
+        assert np.array_equal(resumed.uniform[left:shared], changed.uniform[left:shared])
+        assert vocabulary.index["|"] in resumed.ids
+        assert vocabulary.index["|"] not in changed.ids
