@@ -109,9 +109,11 @@ class Posterior:
         starts = laws.part_starts(tokens, ids, vocabulary)
         later = np.setdiff1d(np.flatnonzero(np.isin(ids[1:], vocabulary.of_type("pitch"))), starts)
         broken = laws.broken_rhythms(vocabulary)
+        with np.errstate(divide="ignore"):  # infinite where the model held what followed for impossible
+            cost = -np.log(law[np.arange(len(law)), ids[1:]])
         return {
             "steps": len(law),
-            "nats_per_token": float(-np.log(law[np.arange(len(law)), ids[1:]]).mean()),
+            "nats_per_token": float(cost.mean()),
             "entropy": float(laws.entropy(law).mean()),
             "triplet_probability": _mass(law, vocabulary, "(3"),
             "semiquaver_probability": _mass(law, vocabulary, "/2"),

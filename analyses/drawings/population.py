@@ -51,17 +51,19 @@ def _draw(axes: matplotlib.axes.Axes, quantity: Quantity) -> None:
     if not len(together):
         axes.text(0.5, 0.5, "no tune has one", transform=axes.transAxes, ha="center")
         return
-    bins = np.histogram_bin_edges(together, BINS)
+    low, high = float(together.min()), float(together.max())
+    margin = 0.5 * max(1.0, abs(high)) if high - low < 1e-6 * max(1.0, abs(high)) else 0.0  # all tunes alike
+    bins = np.linspace(low - margin, high + margin, BINS + 1)
     single = len(known) == 1
     for colour, (name, values) in zip(style.PALETTE, known.items(), strict=False):
         filled = {"color": style.SOFT} if single else {"color": colour, "histtype": "step", "linewidth": 1.2}
         axes.hist(values, bins, **filled)
-        mean, low, high = quantity.means[name]
+        mean, start, stop = quantity.means[name]
         line = style.ACCENT if single else colour
-        said = f"{mean:.3g}" + (f" ({low:.3g} to {high:.3g})" if np.isfinite(low) else "")
+        said = f"{mean:.3g}" + (f" ({start:.3g} to {stop:.3g})" if np.isfinite(start) else "")
         axes.axvline(mean, color=line, linewidth=1.1, linestyle="-" if single else "--", label=f"{name} {said}".strip())
-        if np.isfinite(low):
-            axes.axvspan(low, high, color=line, alpha=0.22, linewidth=0)
+        if np.isfinite(start):
+            axes.axvspan(start, stop, color=line, alpha=0.22, linewidth=0)
     axes.set_ylim(0, 1.32 * axes.get_ylim()[1])
     axes.legend(loc="upper right", fontsize=6.5, handlelength=1.2, borderaxespad=0.1, labelspacing=0.25)
 
