@@ -21,7 +21,7 @@ from folkrnn.tracking import finished_children, open_store, parent_run, start_pa
 from folkrnn.vocabulary import V2
 from folkrnn.weights.folder import save
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def effect(kept: float) -> Findings:

@@ -1,0 +1,92 @@
+"""A job as a cluster runs it: a command in a process of its own, on whatever machine it comes to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from folkrnn.sweep.jobs import Ending, Launch
+
+PREEMPTED = signal.SIGUSR1
+"""What SLURM sends to a job that is to leave its place; a training saves and goes back into the queue."""
+
+_DEAF = ("sh", "-c", f'trap "" {PREEMPTED.name[3:]}; exec "$@"', "sh")
+"""Starts a command that the signal does not end; a training listens to it all the same."""
+
+_SECONDS_TO_BE_REQUEUED = 60.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """Runs a job to its end when called, on the machine of the call; returns its exit status."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    log: Path
+    minutes: float | None = None
+    grace: float = 60.0
+
+    @staticmethod
+    def of(launch: Launch, threads: int, minutes: float | None = None, grace: float = 60.0) -> Command:
+        """Returns the command of a job with so many threads; after `minutes`, it gets `grace` seconds to save."""
+        from folkrnn.sweep.processes import THREADS
+
+        environment = launch.environment | dict.fromkeys(THREADS, str(threads))
+        return Command(launch.command, environment, launch.log.absolute(), minutes, grace)
+
+    def __call__(self) -> int:
+        """Runs it; KeyboardInterrupt is passed on to it, and waited for. Leaves an `Ending` beside its log."""
+        rank = int(os.environ.get("SLURM_PROCID", "0"))
+        mine = self if rank == 0 else replace(self, log=self.log.with_suffix(f".{rank}.log"))
+        left = list[int]()
+        before = signal.signal(PREEMPTED, lambda number, _: left.append(number))
+        try:
+            ending = mine._run()
+        finally:
+            signal.signal(PREEMPTED, before)
+        if left and ending.status == 0:
+            time.sleep(_SECONDS_TO_BE_REQUEUED)  # in the queue again: SLURM ends this process, nothing came to its end
+        ending_file(mine.log).write_text(json.dumps([ending.status, ending.reason]))
+        return ending.status
+
+    def _run(self) -> Ending:
+        ending_file(self.log).unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                (*_DEAF, *self.command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=os.environ | self.environment,
+            )  # fmt: skip
+        reason = ""
+        try:
+            status = process.wait(None if self.minutes is None else 60 * self.minutes)
+        except KeyboardInterrupt:
+            status = _ended(process, signal.SIGINT, self.grace)
+        except subprocess.TimeoutExpired:
+            reason = f"out of time: it took longer than launcher.minutes={self.minutes:g}"
+            status = _ended(process, signal.SIGTERM, self.grace)
+        return Ending(status, reason)
+
+
+def _ended(process: subprocess.Popen[bytes], number: int, grace: float) -> int:
+    process.send_signal(number)
+    try:
+        return process.wait(grace)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def ending_file(log: Path) -> Path:
+    """Returns where the ending of the job with this log is written."""
+    return log.with_suffix(".ending")
+
+
+def ending_of(log: Path) -> Ending | None:
+    """Returns how the job with this log ended; None where its command has left no word."""
+    file = ending_file(log)
+    return Ending(*json.loads(file.read_text())) if file.exists() else None

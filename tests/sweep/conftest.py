@@ -1,0 +1,105 @@
+"""A program with our configuration and command line whose study does what the seed says, well or badly."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = '''
+import os, signal, sys, time
+from pathlib import Path
+from folkrnn.command_line import main
+from folkrnn.refusal import Refusal
+
+HERE = Path(__file__).parent
+
+
+def study(config, overrides):
+    from folkrnn.digest import config_digest
+    from folkrnn.sweep.membership import DIGEST, job_tags, parent
+    from folkrnn.tracking import open_store, start_run
+
+    kind = "well" if (HERE / "mended").exists() else os.environ.get("KINDS", "").split(",")[config.seed - 1]
+    if kind == "refused":
+        raise Refusal("no tune is in K:Hmaj")
+    store = open_store(None, "folkrnn", HERE)
+    tags = {DIGEST: config_digest(config), **job_tags()}
+    place = HERE / "runs" / f"{config.seed}-{os.getpid()}"
+    with start_run(store, kind, place, overrides=overrides, tags=tags, parent=parent()) as run:
+        run.log_metrics({"job/threads": int(os.environ["OMP_NUM_THREADS"]), "job/seed": config.seed})
+        if kind == "raises":
+            raise ValueError("no such bar")
+        if kind == "segfaults":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if kind == "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if kind == "leaves":
+            os._exit(3)
+        if kind == "takes memory":
+            import numpy as np
+
+            held = [np.ones(2**24) for _ in range(24)]
+        if kind == "is deaf":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if kind in ("takes memory", "sleeps", "is deaf"):
+            (HERE / f"ready-{config.seed}").touch()
+            time.sleep(120)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], HERE / "conf", study))
+'''
+
+
+class Program:
+    """`python run.py` in a folder of its own, with its own store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "conf", folder / "conf")
+        (folder / "run.py").write_text(PROGRAM)
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, str(self.folder / "run.py"), *words]
+
+    def environment(self, *kinds: str) -> dict[str, str]:
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        return os.environ | {"KINDS": ",".join(kinds), "PYTHONPATH": path, "OMP_NUM_THREADS": "2"}
+
+    def __call__(self, kinds: tuple[str, ...], *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command("-m", f"seed=range(1,{len(kinds) + 1})", *words), cwd=self.folder,
+            env=self.environment(*kinds), capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    def runs(self) -> tuple[list, list]:
+        """Returns the parents, newest first, and the jobs' runs, in the order of their seeds."""
+        from folkrnn.tracking import open_store
+
+        store = open_store(None, "folkrnn", self.folder)
+        found = store.client.search_runs([store.experiment_id])
+        jobs = [run for run in found if "sweep.job" in run.data.tags]
+        return [run for run in found if run not in jobs], sorted(jobs, key=lambda run: int(run.data.tags["sweep.job"]))
+
+    def jobs(self, parent: str) -> pd.DataFrame:
+        """Returns the table of how the jobs of a sweep ended."""
+        table = pd.read_csv(self.folder / "runs/sweeps" / parent[:12] / "tables/sweep_jobs.csv", keep_default_na=False)
+        return table.set_index("job")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path / "lab")
+
+
+Sweep = Callable[..., subprocess.CompletedProcess[str]]
