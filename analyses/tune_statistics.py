@@ -173,7 +173,7 @@ class TuneStatistics:
             lengths.hist(table["length"], bins, density=True, color=colour, label=label, histtype="step", linewidth=1.4)
         lengths.set_xlabel("tokens in a tune")
         lengths.set_ylabel("density")
-        lengths.legend(frameon=False)
+        figure.legend(*meters.get_legend_handles_labels(), loc="outside upper center", ncols=2)
         return figure
 
     def _draw_counting(
@@ -202,7 +202,6 @@ class TuneStatistics:
         axes.set_ylim(None, 1.02)
         axes.set_xlabel("meter")
         axes.set_ylabel("share of full bars")
-        axes.legend(frameon=False, loc="lower left")
 
     def caption(self, seen: pd.DataFrame, metrics: dict[str, float]) -> str:
         against = f", against {metrics['data_full_bars']:.1%} in the data" if "data_full_bars" in metrics else ""

@@ -185,6 +185,7 @@ def inner_products(layers: list[tuple[Matrices, Matrices]]) -> matplotlib.figure
     for axes in grid[-1]:
         axes.set_xlabel("cosine")
         axes.set_xlim(-1.05 * widest, 1.05 * widest)
+        axes.locator_params(axis="x", nbins=4)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 

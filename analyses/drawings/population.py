@@ -51,9 +51,7 @@ def _draw(axes: matplotlib.axes.Axes, quantity: Quantity) -> None:
     if not len(together):
         axes.text(0.5, 0.5, "no tune has one", transform=axes.transAxes, ha="center")
         return
-    low, high = float(together.min()), float(together.max())
-    margin = 0.5 * max(1.0, abs(high)) if high - low < 1e-6 * max(1.0, abs(high)) else 0.0  # all tunes alike
-    bins = np.linspace(low - margin, high + margin, BINS + 1)
+    bins = _bins(together)
     single = len(known) == 1
     for colour, (name, values) in zip(style.PALETTE, known.items(), strict=False):
         filled = {"color": style.SOFT} if single else {"color": colour, "histtype": "step", "linewidth": 1.2}
@@ -64,8 +62,19 @@ def _draw(axes: matplotlib.axes.Axes, quantity: Quantity) -> None:
         axes.axvline(mean, color=line, linewidth=1.1, linestyle="-" if single else "--", label=f"{name} {said}".strip())
         if np.isfinite(start):
             axes.axvspan(start, stop, color=line, alpha=0.22, linewidth=0)
-    axes.set_ylim(0, 1.32 * axes.get_ylim()[1])
-    axes.legend(loc="upper right", fontsize=6.5, handlelength=1.2, borderaxespad=0.1, labelspacing=0.25)
+    look = {"fontsize": 6.5, "handlelength": 1.2, "borderaxespad": 0.1, "labelspacing": 0.25, "columnspacing": 0.9}
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.01), ncols=min(2, len(known)), **look)
+
+
+def _bins(values: np.ndarray) -> np.ndarray:
+    """Edges of at most BINS bins; of counts, whole numbers lie in the middle of one."""
+    low, high = float(values.min()), float(values.max())
+    if (values == np.round(values)).all():
+        width = max(1, int(np.ceil((high - low + 1) / BINS)))
+        return np.arange(low - 0.5, high + width + 0.5, width)
+    alike = high - low < 1e-6 * max(1.0, abs(high))
+    margin = 0.5 * max(1.0, abs(high)) if alike else 0.0
+    return np.linspace(low - margin, high + margin, BINS + 1)
 
 
 def of(label: str, table: pd.DataFrame, metrics: Mapping[str, float], columns: Mapping[str, str]) -> Quantity:
