@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -77,8 +78,6 @@ class Ray:
 
 
 def _run(command: Command, folder: str) -> int:
-    import os
-
     os.chdir(folder)
     return command()
 
@@ -120,6 +119,7 @@ class Task:
 
 
 def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports home
     try:
         import ray
     except ModuleNotFoundError:

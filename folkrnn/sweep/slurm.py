@@ -9,11 +9,12 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
+from folkrnn.sweep.endings import last_words
 from folkrnn.sweep.jobs import Ending, Job, Launch, processes_of
 from folkrnn.sweep.remote import PREEMPTED, Command, ending_of
 
@@ -136,18 +137,26 @@ class Submitted:
             self._gone = None
             return None
         if (found := ending_of(self.launch.log)) is not None:
-            return found
+            return self._explained(found)
         self._gone = self._gone or time.monotonic()
         if time.monotonic() - self._gone < _SECONDS_FOR_FILES:
             return None
         return self._without_a_word()
 
+    def _explained(self, found: Ending) -> Ending:
+        """Returns the ending with what SLURM knows of a kill."""
+        if found.status != -signal.SIGKILL or self._stopped is not None:
+            return found
+        return replace(found, reason=_REASONS.get(last_state(self.job.job_id), ""))
+
     def _without_a_word(self) -> Ending:
         if self._stopped is not None:
             return Ending(-self._stopped)
-        state = last_state(self.job.job_id)
-        reason = _REASONS.get(state, f"SLURM ended it ({state})")
-        return Ending(-signal.SIGKILL, reason)
+        said = self.job.stdout() or ""
+        state = "OUT_OF_MEMORY" if re.search("exceeded .*memory limit", said, re.IGNORECASE) else ""
+        state = state or last_state(self.job.job_id)
+        other = f"SLURM ended it ({state}): {last_words(self.job.paths.stdout)}"
+        return Ending(-signal.SIGKILL, _REASONS.get(state, other))
 
     def stop(self, number: int) -> None:
         """Cancels it: SLURM sends SIGTERM, and SIGKILL some time later."""

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-PROGRAM = '''
+PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 from folkrnn.command_line import main
@@ -31,11 +31,13 @@ def study(config, overrides):
     kind = "well" if (HERE / "mended").exists() else os.environ.get("KINDS", "").split(",")[config.seed - 1]
     if kind == "refused":
         raise Refusal("no tune is in K:Hmaj")
-    store = open_store(None, "folkrnn", HERE)
+    store = open_store(config.tracking.uri, "folkrnn", HERE)
     tags = {DIGEST: config_digest(config), **job_tags()}
     place = HERE / "runs" / f"{config.seed}-{os.getpid()}"
     with start_run(store, kind, place, overrides=overrides, tags=tags, parent=parent()) as run:
         run.log_metrics({"job/threads": int(os.environ["OMP_NUM_THREADS"]), "job/seed": config.seed})
+        run.log_series("job/curve", [(step, config.seed * step) for step in range(20)])
+        run.log_text(f"seed {config.seed}", "job.txt")
         if kind == "raises":
             raise ValueError("no such bar")
         if kind == "segfaults":
@@ -58,7 +60,7 @@ def study(config, overrides):
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], HERE / "conf", study))
-'''
+"""
 
 
 class Program:
@@ -82,11 +84,11 @@ class Program:
             env=self.environment(*kinds), capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 
-    def runs(self) -> tuple[list, list]:
+    def runs(self, uri: str | None = None) -> tuple[list, list]:
         """Returns the parents, newest first, and the jobs' runs, in the order of their seeds."""
         from folkrnn.tracking import open_store
 
-        store = open_store(None, "folkrnn", self.folder)
+        store = open_store(uri, "folkrnn", self.folder)
         found = store.client.search_runs([store.experiment_id])
         jobs = [run for run in found if "sweep.job" in run.data.tags]
         return [run for run in found if run not in jobs], sorted(jobs, key=lambda run: int(run.data.tags["sweep.job"]))

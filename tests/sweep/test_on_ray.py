@@ -1,0 +1,75 @@
+"""Sweeps on a real Ray on this machine, and what is said where there is none."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from folkrnn.refusal import Refusal
+from folkrnn.sweep.on_ray import Ray
+
+
+@pytest.fixture(scope="module")
+def ray_here():
+    """Skips, saying so, where Ray is not installed."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
+
+
+@pytest.mark.slow
+def test_tasks_of_ray_end_as_they_do_and_only_what_is_missing_runs_again(ray_here, program):
+    kinds = ("well", "raises", "is killed", "sleeps", "refused")
+    words = ("launcher=ray", "launcher.minutes=0.4", "launcher.grace=5")
+    done = program(kinds, *words)
+    assert done.returncode == 4, done.stderr
+    (parent,), runs = program.runs()
+    table = program.jobs(parent.info.run_id)
+    assert table["status"].tolist() == ["FINISHED", "FAILED", "KILLED", "KILLED", "FAILED"]
+    assert table["reason"].tolist() == [
+        "", "ValueError: no such bar", "killed by SIGKILL",
+        "out of time: it took longer than launcher.minutes=0.4", "no tune is in K:Hmaj",
+    ]  # fmt: skip
+    assert [run.info.status for run in runs] == ["FINISHED", "FAILED", "KILLED", "KILLED"]
+    assert runs[0].data.metrics["job/threads"] == 1
+
+    (program.folder / "mended").touch()
+    again = program(kinds, *words)
+    assert again.returncode == 0, again.stderr
+    assert program.jobs(program.runs()[0][0].info.run_id)["status"].tolist() == ["SKIPPED"] + ["FINISHED"] * 4
+
+
+@pytest.mark.slow
+def test_ctrl_c_interrupts_the_tasks_of_ray_and_those_that_wait_never_start(ray_here, program):
+    kinds = ("sleeps", "sleeps", "sleeps")
+    words = ("-m", "seed=1,2,3", "launcher=ray", "launcher.jobs=1")
+    process = subprocess.Popen(
+        program.command(*words), cwd=program.folder, env=program.environment(*kinds), stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not (program.folder / "ready-1").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    (parent,), runs = program.runs()
+    assert [(run.info.status, run.data.tags["ended"]) for run in runs] == [("KILLED", "interrupted (Ctrl-C)")]
+    assert program.jobs(parent.info.run_id)["status"].tolist() == ["KILLED", "WAITING", "WAITING"]
+    assert parent.info.status == "KILLED"
+
+
+@pytest.mark.slow
+def test_jobs_for_which_no_machine_has_room_are_refused(ray_here, program):
+    done = program(("well",), "launcher=ray", "launcher.cpus=100000")
+    assert done.returncode == 2
+    assert "error: no machine of this Ray has launcher.cpus=100000" in done.stderr
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(Refusal, match=r'pip install "folkrnn-lab\[ray\]"'):
+        Ray().check([])
