@@ -5,7 +5,9 @@
 After every update that Lightning makes (the training that `weights=scratch` starts: checkpoints, pace, metrics and all)
 the bare loop makes one on the same batch with a model of its own, so that both see the machine in the same state. The
 same for the published recipe, whose bare loop is that of the modern one: fused kernels without clipping at each step.
-The limit of the bare loop is three times the matrix products of a forward pass on the fastest path there is.
+The limit of the bare loop is the largest of three, all measured here: operations (three times those of a forward pass)
+÷ the rate of bare products; bytes that have to be moved ÷ the rate of a copy; steps that wait for one another, through
+time and layers and back, × the time of a step of one row.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,9 @@ from folkrnn.datasets.irish import irish
 from folkrnn.datasets.module import Batch, TuneBatches
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.training.fit import TrainerSettings, fit
-from folkrnn.training.language_model import Recipe, TrainingRecipe, token_loss
+from folkrnn.training.language_model import Recipe, TrainingRecipe, dropped_logits, token_loss
+from folkrnn.training.memory import memory_kept
+from folkrnn.training.noise import dropout
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import scratch
 
@@ -47,11 +52,13 @@ class BareLoop:
 
     def __init__(self, units: int, recipe: Recipe) -> None:
         self.model, self.recipe = scratch(FolkRNN(units=units), seed=1).model.train(), recipe
-        self.model.dropout = recipe.dropout or 0.0
+        self.model.dropout, self.number = recipe.dropout or 0.0, 0
         self.optimiser = recipe.optimiser(self.model.parameters())
 
     def update(self, inputs: Tensor, targets: Tensor) -> None:
-        loss = token_loss(self.model(inputs), targets)
+        self.number += 1
+        drop = dropout(1, self.number, range(len(inputs)), self.model.dropout)
+        loss = token_loss(dropped_logits(self.model, inputs, drop), targets)
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
@@ -67,6 +74,7 @@ class Beside(Callback):
         self.loop: list[float] = []
         self.tokens: list[int] = []
         self.positions: list[int] = []
+        self.steps: list[int] = []
 
     def on_train_start(self, *_: Any) -> None:
         self.since = self.read()
@@ -81,6 +89,7 @@ class Beside(Callback):
         self.loop.append(ended - began)
         self.tokens.append(size.tokens)
         self.positions.append(inputs.numel())
+        self.steps.append(inputs.shape[1])
         if len(self.loop) == self.updates + SETTLING:
             raise EnoughError
         self.since = self.read()
@@ -102,10 +111,40 @@ def beside(recipe: TrainingRecipe, units: int, corpus: Corpus, updates: int, clo
     raise SystemExit(f"an epoch has fewer than {updates + SETTLING} batches; ask for fewer --updates")
 
 
-def report(name: str, timed: Beside, peak: float, operations: int) -> None:
+@dataclass(frozen=True)
+class Machine:
+    """What the machine does at best with a model."""
+
+    model: FolkRNN
+    operations: float
+    """Per second, in bare products of 256 rows."""
+    bytes: float
+    """Per second, read and written by a copy that no cache holds."""
+    step: float
+    """Seconds of one step of one row through one layer."""
+
+    def limits(self, steps: Sequence[int], positions: Sequence[int]) -> dict[str, float]:
+        """Returns the seconds that updates take at least, given the steps and positions of each, by what limits."""
+        model, layers = self.model, len(self.model.layers)
+        parameters = sum(p.numel() for p in model.parameters())
+        # of each position: per layer gates, c and h written and read again, as are their gradients; logits likewise
+        numbers = layers * 2 * 2 * 6 * model.units + 2 * 2 * model.vocabulary_size
+        # of each update: weights read twice, gradients written; by the optimiser four arrays read and three written
+        moved = 4 * (numbers * sum(positions) + 10 * parameters * len(positions))
+        operations = 3 * BareProducts(model, 1).operations() * sum(positions)
+        serial = 2 * sum(length + layers - 1 for length in steps)
+        return {
+            "operations": operations / self.operations,
+            "bytes": moved / self.bytes,
+            "serial steps": serial * self.step,
+        }
+
+
+def report(name: str, timed: Beside, machine: Machine) -> None:
     framework, loop = timed.counted(timed.framework), timed.counted(timed.loop)
-    tokens, positions = timed.counted(timed.tokens).sum(), timed.counted(timed.positions).sum()
-    limit = 3 * operations * positions / peak
+    tokens = timed.counted(timed.tokens).sum()
+    limits = machine.limits(timed.counted(timed.steps), timed.counted(timed.positions))
+    binding = max(limits, key=limits.__getitem__)
     ratio = framework / loop
     low, high = np.quantile(ratio, [0.25, 0.75])
     print(f"{name}: {len(loop)} updates of {tokens / len(loop):,.0f} tokens")
@@ -113,7 +152,9 @@ def report(name: str, timed: Beside, peak: float, operations: int) -> None:
         f"  through Lightning {tokens / framework.sum():8,.0f} tokens/s; bare loop {tokens / loop.sum():8,.0f} tokens/s"
     )
     print(f"  Lightning ÷ bare loop       {np.median(ratio):.2f} (quartiles {low:.2f} to {high:.2f})")
-    print(f"  bare loop ÷ limit           {limit / loop.sum():.2f}")
+    each = ", ".join(f"{what} {seconds / len(loop) * 1e3:.0f} ms" for what, seconds in limits.items())
+    print(f"  an update takes {loop.sum() / len(loop) * 1e3:.0f} ms; limits: {each}")
+    print(f"  bare loop ÷ limit           {limits[binding] / loop.sum():.2f}, the limit being that of {binding}")
 
 
 def bucketing(units: int, corpus: Corpus, rounds: int, clock: str) -> None:
@@ -139,15 +180,28 @@ def bucketing(units: int, corpus: Corpus, rounds: int, clock: str) -> None:
     print(f"  bucketed ÷ random           {rate['bucketed'] / rate['random']:.2f}")
 
 
-def peak_rate(units: int, rounds: int) -> tuple[float, int]:
-    """Returns operations per second of bare products of 256 rows, and the operations of one row."""
-    products = BareProducts(FolkRNN(units=units), 256)
+def measure(model: FolkRNN, rounds: int) -> Machine:
+    """Returns what the machine does at best: the fastest tenth of many tries."""
+    products, layer = BareProducts(model, 256), model.layers[-1]
+    large = torch.ones(2**26)
+    into, zero = torch.empty_like(large), [torch.zeros(1, model.units)] * (2 if model.cell == "lstm" else 1)
+    short, long = torch.zeros(1, 100, model.units), torch.zeros(1, 300, model.units)
+    step = _fastest(lambda: layer.fused(long, zero), rounds) - _fastest(lambda: layer.fused(short, zero), rounds)
+    return Machine(
+        model,
+        256 * products.operations() / _fastest(lambda: products.step(256), 10 * rounds),
+        2 * 4 * large.numel() / _fastest(lambda: into.copy_(large), rounds),
+        step / 200,
+    )
+
+
+def _fastest(work: Callable[[], object], times: int) -> float:
     found = []
-    for _ in range(10 * rounds):
+    for _ in range(max(2, times)):
         began = time.perf_counter()
-        products.step(256)
+        work()
         found.append(time.perf_counter() - began)
-    return 256 * products.operations() / statistics.quantiles(found, n=10)[0], products.operations()
+    return statistics.quantiles(found, n=10)[0] if len(found) > 10 else min(found)
 
 
 def main() -> None:
@@ -158,11 +212,15 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     units, corpus = SIZES[chosen.model], irish()
     with torch.no_grad():
-        peak, operations = peak_rate(units, chosen.rounds)
-    print(f"{chosen.model}, {chosen.threads} threads; bare products reach {peak / 1e9:.0f} GFLOP/s")
+        machine = measure(FolkRNN(units=units).eval(), chosen.rounds)
+    print(
+        f"{chosen.model}, {chosen.threads} threads; bare products reach {machine.operations / 1e9:.0f} GFLOP/s, a copy "
+        f"{machine.bytes / 1e9:.0f} GB/s, a step of one row {machine.step * 1e6:.0f} µs"
+    )
     for name, recipe in {"recipe=modern": Recipe(), "recipe=published": PublishedRecipe()}.items():
-        report(name, beside(recipe, units, corpus, chosen.updates, chosen.clock), peak, operations)
-    bucketing(units, corpus, chosen.rounds, chosen.clock)
+        report(name, beside(recipe, units, corpus, chosen.updates, chosen.clock), machine)
+    with memory_kept():
+        bucketing(units, corpus, chosen.rounds, chosen.clock)
 
 
 if __name__ == "__main__":

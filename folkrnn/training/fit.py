@@ -27,6 +27,7 @@ from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, identity,
 from folkrnn.training.keep import Keep, stopping
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
 from folkrnn.training.lock import alone_in
+from folkrnn.training.memory import memory_kept
 from folkrnn.training.pace import Pace, ProgressBar
 from folkrnn.training.preemption import signal_number
 from folkrnn.training.processes import arrange, variables_kept
@@ -149,7 +150,7 @@ def fit(
     epoch, batch = progress["position"] if progress else (0, 0)
     batches = loop.batches(corpus, recipe, seed, (epoch, batch))
     preempt, first = signal_number(settings.preempt_signal), placed.rank == 0
-    with alone_in(folder, first), variables_kept(), stopping(preempt, first) as stop:
+    with alone_in(folder, first), variables_kept(), memory_kept(), stopping(preempt, first) as stop:
         keep = Keep(folder, mine, stop, settings.save_every, settings.save_every_updates, settings.patience, progress)
         trainer = pl.Trainer(
             max_epochs=settings.max_epochs,

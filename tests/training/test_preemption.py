@@ -151,3 +151,23 @@ def test_a_job_knows_that_it_was_started_again(monkeypatch):
     monkeypatch.delenv("SLURM_RESTART_COUNT")
     started(monkeypatch, TORCHELASTIC_RESTART_COUNT=1)
     assert restarted()
+
+
+def test_the_run_of_a_requeued_job_is_scheduled_and_that_of_one_that_could_not_be_is_killed():
+    from folkrnn.tracking.lifetime import ending
+
+    assert ending(Requeued()) == ("SCHEDULED", "preempted; the job is back in the queue")
+    assert ending(SystemExit(128 + signal.SIGUSR1)) == ("KILLED", "ended by signal 10")
+
+
+def test_of_a_job_that_slurm_started_again_the_process_of_before_is_gone_on_whatever_computer_it_was(monkeypatch):
+    from folkrnn.tracking.process import is_gone, process_tags
+
+    elsewhere = process_tags() | {"process.host": "another", "process.job": "4242 0"}
+    assert not is_gone(elsewhere)
+    started(monkeypatch, SLURM_JOB_ID=4242)
+    assert not is_gone(elsewhere), "it may be another task of the job"
+    started(monkeypatch, SLURM_RESTART_COUNT=1)
+    assert is_gone(elsewhere)
+    assert not is_gone(elsewhere | {"process.job": "4243 0"})
+    assert process_tags()["process.job"] == "4242 1"
