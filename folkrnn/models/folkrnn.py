@@ -188,20 +188,14 @@ class FolkRNN(nn.Module):
     def _stepped(self, tokens: Tensor, names: set[str]) -> dict[str, Tensor]:
         B, T = tokens.shape
         kept = {name: roomy(B, T, self.sites[name], device=self.device) for name in names}
+        if self.cell == "lstm":
+            self.stepper().read(tokens, kept)
+            return kept
         state, stepper = self.initial_state(B), self.stepper()
         for t in range(T):
             into = {name: value[:, t] for name, value in kept.items()}
-            if "x" in into:
-                into["x"].copy_(self.one_hot(tokens[:, t]))
-            if self.cell == "lstm":
-                logits, state = stepper.step_into(tokens[:, t], state, into)
-            else:
-                keep = Visitor(
-                    into.keys() - {"x", "logits", "probs"}, lambda site, value, at=into: at[site].copy_(value)
-                )
-                logits, state = stepper.step(tokens[:, t], state, keep)
-            if "logits" in into:
-                into["logits"].copy_(logits)
+            keep = Visitor(into.keys() - {"probs"}, lambda site, value, at=into: at[site].copy_(value))
+            logits, state = stepper.step(tokens[:, t], state, keep)
             if "probs" in into:
                 into["probs"].copy_(logits.softmax(-1))
         return kept

@@ -5,7 +5,7 @@ Shapes: B tunes, V tokens, H units, G gates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +18,9 @@ from folkrnn.models.visits import SiteVisit, of_layer, wants
 if TYPE_CHECKING:
     from folkrnn.models.folkrnn import FolkRNN
     from folkrnn.models.recurrent import RecurrentLayer
+
+STEPS = 16
+"""Steps whose inputs a layer multiplies in one product while a trace is read: enough for it to be fast."""
 
 
 class Stepper:
@@ -49,17 +52,35 @@ class Stepper:
         return (visit("logits", logits) if wants(visit, "logits") else logits), after
 
     @torch.no_grad()
-    def step_into(self, tokens: Tensor, state: list[State], into: Mapping[str, Tensor]) -> tuple[Tensor, list[State]]:
-        """As `step` of an LSTM; the sites of layers that `into` names are written to its tensors `[B, H]` at once.
+    def read(self, tokens: Tensor, into: Mapping[str, Tensor]) -> None:
+        """Writes the sites that `into` names to its tensors `[B, T, units]`: an LSTM's, reading `tokens [B, T]`.
 
-        The state returned may share memory with them.
+        A layer's inputs over some steps are known once the layer below has made them, and multiplied in one product.
         """
-        after: list[State] = []
-        for layer, before, names in zip(self._layers, state, self._names, strict=True):
+        state = self.model.initial_state(len(tokens))
+        for start in range(0, tokens.shape[1], STEPS):
+            window = slice(start, start + STEPS)
+            parts = {name: value[:, window].transpose(0, 1) for name, value in into.items()}
+            h = self._read(tokens[:, window].t().contiguous(), state, parts)
+            if "logits" in into or "probs" in into:
+                logits = self._read_out(h.flatten(0, 1)).unflatten(0, h.shape[:2])
+                if "logits" in into:
+                    parts["logits"].copy_(logits)
+                if "probs" in into:
+                    parts["probs"].copy_(logits.softmax(-1))
+
+    def _read(self, tokens: Tensor, state: list[State], into: Mapping[str, Tensor]) -> Tensor:
+        """Returns the top h `[S, B, H]` of some steps, having read `tokens [S, B]`; `state` becomes that after them."""
+        if "x" in into:
+            into["x"].copy_(self.model.one_hot(tokens))
+        below: Tensor | None = None
+        for k, (layer, names) in enumerate(zip(self._layers, self._names, strict=True)):
             mine = {stream: into[name] for stream, name in names.items() if name in into}
-            pre = layer.pre(after[-1][0], before[0]) if after else layer.first_pre(tokens, before[0])
-            after.append(lstm_cell_into(pre, before[1], mine))
-        return self._read_out(after[-1][0]), after
+            seen, state[k] = layer.read(tokens if below is None else below, state[k], mine.keys())
+            below = seen["h"]
+            for stream, target in mine.items():  # at once: first touches of memory are then shared among threads
+                target.copy_(seen[stream])
+        return below
 
 
 class _Layer:
@@ -76,16 +97,34 @@ class _Layer:
     def step(self, x: Tensor, state: State, visit: SiteVisit | None) -> State:
         if self.both is None:
             return self._driven(self.inward(x), state, visit)
-        return lstm_cell(self.pre(x, state[0]), state[1], visit)
+        return lstm_cell(self.both(torch.cat([x, state[0]], dim=1)), state[1], visit)
 
     def first_step(self, tokens: Tensor, one_hot: Tensor | None, state: State, visit: SiteVisit | None) -> State:
         return self._driven(self._lookup(tokens) if one_hot is None else self.inward(one_hot), state, visit)
 
-    def pre(self, x: Tensor, h: Tensor) -> Tensor:
-        return self.both(torch.cat([x, h], dim=1))
+    def read(self, below: Tensor, state: State, streams: Collection[str]) -> tuple[dict[str, Tensor], State]:
+        """Returns these streams and h, `[S, B, H]` each, and the state after reading what is below (see `_drive`)."""
+        drive = self._drive(below)
+        S, B, H = *drive.shape[:2], self.layer.units
+        kept = {
+            stream: torch.empty(S, B, H, device=drive.device)
+            for stream in {*streams, "h"}
+            if not stream.endswith(".pre")
+        }
+        (h, c), pres = state, any(stream.endswith(".pre") for stream in streams)
+        for s in range(S):
+            pre = self.recurrent(h, drive[s])
+            h, c = lstm_cell_into(pre, c, {stream: value[s] for stream, value in kept.items()})
+            if pres:
+                drive[s] = pre
+        gates = {f"{gate}.pre": part for gate, part in zip("ifgo", drive.chunk(4, dim=-1), strict=True)}
+        return kept | gates, (h, c)
 
-    def first_pre(self, tokens: Tensor, h: Tensor) -> Tensor:
-        return self.recurrent(h, self._lookup(tokens))
+    def _drive(self, below: Tensor) -> Tensor:
+        """Returns W_x x + b `[S, B, 4H]` for tokens `[S, B]` or the states of the layer below `[S, B, H]`."""
+        if below.dim() == 2:
+            return self._lookup(below)
+        return self.inward(below.flatten(0, 1)).unflatten(0, below.shape[:2])
 
     def _driven(self, drive: Tensor, state: State, visit: SiteVisit | None) -> State:
         if self.layer.cell == "lstm":
