@@ -26,13 +26,15 @@ from folkrnn.notation.score import engrave, to_abc
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.observation.given import read_transcriptions
 from folkrnn.observation.observation import Observation, check_size
+from folkrnn.observation.shards import Processes, processes
 from folkrnn.observation.summary import summarise
+from folkrnn.observation.writing import written
 from folkrnn.published import ids_of
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import (
     Sampling,
     Transcription,
-    generate,
+    Transcriptions,
     mark_replayed,
     replay_uniforms,
     resume_uniforms,
@@ -62,9 +64,10 @@ SHOWN = 8
 def given(config: DictConfig, vocabulary: Vocabulary) -> list[Transcription]:
     """Returns the transcriptions to observe in the place of generated ones; refuses what cannot be read or played.
 
-    The settings of sampling, the prime and the replay are checked here too, before anything slow starts.
+    The settings of sampling, the prime, the replay and the devices are checked here too, before anything slow starts.
     """
     sampling_of(config, vocabulary)
+    observers(config)
     if config.sampling.replay:
         ids_of(config.sampling.replay, vocabulary)
     return read_transcriptions(config.transcription, vocabulary) if config.transcription else []
@@ -90,8 +93,13 @@ def in_one_vocabulary(config: DictConfig, weights: Weights, corpus: Corpus, to_t
 def sampling_of(config: DictConfig, vocabulary: Vocabulary) -> Sampling:
     """Returns the settings of `sampling.*`, the prime as tokens."""
     prime = prime_tokens(config.sampling.prime, vocabulary) if config.sampling.prime else []
-    names = ("tunes", "temperature", "max_tokens", "rng", "live")
+    names = ("tunes", "temperature", "max_tokens", "rng", "live", "precision")
     return Sampling(prime=tuple(prime), **{name: config.sampling[name] for name in names})
+
+
+def observers(config: DictConfig) -> Processes:
+    """Returns the processes that play and observe: one on each device of the trainer."""
+    return processes(config.trainer.accelerator, config.trainer.devices)
 
 
 def check_training(config: DictConfig) -> None:
@@ -154,9 +162,10 @@ def observe(
 
     def seen(changed: Playable, **beside: Any) -> Observation:
         alone = changed is model and bool(interventions)
-        tunes = transcriptions or (control_tunes if alone else play)(config, changed, weights)
+        tunes = Transcriptions.of(transcriptions or (control_tunes if alone else play)(config, changed, weights))
         check_size(changed, tunes, list(config.observation.keep), config.observation.limit_gib * 2**30)
-        return Observation(changed, weights.vocabulary, tunes, corpus, config.seed, **beside)
+        shared = {"processes": observers(config), **beside}
+        return Observation(changed, weights.vocabulary, tunes, corpus, config.seed, **shared)
 
     control = seen(model, curve=weights.curve)
     if not interventions:
@@ -177,7 +186,7 @@ def observe(
     return observation
 
 
-def resume(config: DictConfig, model: FolkRNN, weights: Weights, observation: Observation) -> list[Transcription]:
+def resume(config: DictConfig, model: FolkRNN, weights: Weights, observation: Observation) -> Transcriptions:
     """Returns what the unchanged model makes of every tune from the first token on that is not the replayed one's.
 
     The numbers that it draws with are those of the tune.
@@ -188,7 +197,7 @@ def resume(config: DictConfig, model: FolkRNN, weights: Weights, observation: Ob
     replayed = replay_uniforms(model, vocabulary, ids_of(config.sampling.replay, vocabulary), sampling, config.seed)
     uniforms = resume_uniforms(model, beginnings, sampling, config.seed, replayed)
     with filing.progress("Resuming", sampling.tunes) as advance:
-        return generate(model, vocabulary, sampling, config.seed, uniforms=uniforms, progress=advance)
+        return written(model, vocabulary, sampling, config.seed, observers(config), uniforms, advance)
 
 
 def beginning(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -198,7 +207,7 @@ def beginning(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
     return ids[: (different[0] if len(different) else shared) + 1]
 
 
-def control_tunes(config: DictConfig, model: FolkRNN, weights: Weights) -> list[Transcription]:
+def control_tunes(config: DictConfig, model: FolkRNN, weights: Weights) -> Sequence[Transcription]:
     """Returns what the unchanged model plays, kept on disk: the jobs of a sweep share it."""
     vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
     replay = ids_of(config.sampling.replay, vocabulary) if config.sampling.replay else None
@@ -213,16 +222,14 @@ def control_tunes(config: DictConfig, model: FolkRNN, weights: Weights) -> list[
     )
 
 
-def play(config: DictConfig, model: Playable, weights: Weights) -> list[Transcription]:
+def play(config: DictConfig, model: Playable, weights: Weights) -> Transcriptions:
     """Returns generated tunes; with `sampling.replay` drawn so that the unchanged model writes the named tune."""
     vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
+    ids = ids_of(config.sampling.replay, vocabulary) if config.sampling.replay else None
+    uniforms = None if ids is None else replay_uniforms(weights.model, vocabulary, ids, sampling, config.seed)
     with filing.progress("Generating", sampling.tunes) as advance:
-        if not config.sampling.replay:
-            return generate(model, vocabulary, sampling, config.seed, progress=advance)
-        ids = ids_of(config.sampling.replay, vocabulary)
-        uniforms = replay_uniforms(weights.model, vocabulary, ids, sampling, config.seed)
-        tunes = generate(model, vocabulary, sampling, config.seed, uniforms=uniforms, progress=advance)
-        return [mark_replayed(tune, ids) for tune in tunes]
+        tunes = written(model, vocabulary, sampling, config.seed, observers(config), uniforms, advance)
+    return tunes if ids is None else Transcriptions.of(mark_replayed(tune, ids) for tune in tunes)
 
 
 def dataset_card(corpus: Corpus) -> str:
@@ -275,11 +282,13 @@ def file_observation(tracked: TrackedRun, observation: Observation, settings: Di
         "\n\n".join("\n".join([*tokens[:2], " ".join(tokens[2:])]) for tokens in tunes) + "\n", "tunes/all.tokens.txt"
     )
     tracked.log_text(draws(observation).to_csv(index=False), "tunes/draws.csv")
-    ids = [t.ids for t in observation.transcriptions]
-    filing.file_summary(tracked, summarise(observation.model, ids, settings.sites))
+    with filing.progress("Observing", len(tunes)) as advance:
+        summary = summarise(observation.model, observation.ids, settings.sites, observation.processes, advance)
+    filing.file_summary(tracked, summary)
     if settings.keep:
-        for k, streams in observation.each(settings.keep):
-            tracked.log_findings("traces", Findings(arrays={f"tune{k:04d}": streams}))
+        with filing.progress("Tracing", len(tunes)) as advance:
+            for k, streams in observation.each_kept(settings.keep, advance):
+                tracked.log_findings("traces", Findings(arrays={f"tune{k:04d}": streams}))
 
 
 def as_abc(observation: Observation) -> str:

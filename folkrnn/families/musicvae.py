@@ -19,7 +19,7 @@ from folkrnn.interventions.intervention import Setting
 from folkrnn.melodies.grid import to_midi
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.observation.summary import summarise_streams
+from folkrnn.observation.shards import processes
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights.folder import Weights
@@ -40,10 +40,12 @@ SHOWN = 8
 
 
 def given(config: DictConfig, _: object) -> list[Any]:
-    """Returns nothing: melodies to observe come from the dataset. Refuses a transcription, a prime and a replay."""
+    """Returns nothing: melodies to observe come from the dataset. Refuses a transcription, a prime and a replay, and
+    devices that are not there."""
     for key, value in {"transcription": config.transcription, **config.sampling}.items():
         if key in ("transcription", "prime", "replay") and value:
             raise Refusal(f"{key}= is for folk-rnn; a MusicVAE observes the melodies of dataset=")
+    processes(config.trainer.accelerator, config.trainer.devices)
     return []
 
 
@@ -123,7 +125,17 @@ def observe(
     check_length(corpus, model)
     titles = [corpus.title(i) for i in chosen]
     tempi = corpus.quarters_per_minute[chosen]
-    control = LatentObservation(model, corpus.classes[chosen], titles, corpus, config.seed, tempi, chosen)
+    control = LatentObservation(
+        model,
+        corpus.classes[chosen],
+        titles,
+        corpus,
+        config.seed,
+        tempi,
+        chosen,
+        processes=processes(config.trainer.accelerator, config.trainer.devices),
+        progress=filing.progress,
+    )
     if not interventions:
         return control
     setting = replace(setting_of(config, None), latents=lambda: (control.classes, *control.latents))
@@ -168,10 +180,9 @@ def file_observation(tracked: TrackedRun, observation: LatentObservation, settin
     for k in range(min(SHOWN, len(observation.classes))):
         tracked.log_bytes(to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
         tracked.log_bytes(to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")
-    streams = ((name, value) for batch in observation.each(settings.sites) for name, value in batch.items())
-    filing.file_summary(tracked, summarise_streams(streams))
+    filing.file_summary(tracked, observation.summary(settings.sites))
     if settings.keep:
-        for k, batch in enumerate(observation.each(settings.keep)):
+        for k, batch in enumerate(observation.each_kept(settings.keep)):
             tracked.log_findings("traces", Findings(arrays={f"batch{k:04d}": batch}))
 
 

@@ -227,14 +227,20 @@ class MusicVAE(nn.Module):
         Layer streams are `[B, T, H]` (`[B, K, H]` for the conductor), latents `[B, Z]`; one melody `[T]` loses the B.
         Row t of an encoder stream is the state after reading step t (from the other end for `enc.bw`); row t of a
         decoder stream is the state after reading the t steps before, and row t of `probs` is the law of step t. The
-        decoder is conditioned on `z`, or on μ without one. Raises Refusal for a site that the model lacks.
+        decoder is conditioned on `z`, or on μ without one. Outside training small batches are padded to 16 rows. Raises
+        Refusal for a site that the model lacks.
         """
         wanted = grammar.parse(patterns, self.sites)
         alone = melodies.dim() == 1
         batch = melodies.unsqueeze(0) if alone else melodies
         lengths = lengths.view(1) if alone and lengths is not None else lengths
         z = z.unsqueeze(0) if alone and z is not None else z
-        streams = self._streams(classes_of(batch, self.sizes), {site.name for site in wanted}, lengths, z)
+        classes, count = classes_of(batch, self.sizes), len(batch)
+        if (rows := self._company(count)) is not None:
+            classes = classes[rows]
+            lengths, z = (None if part is None else part[rows] for part in (lengths, z))
+        found = self._streams(classes, {site.name for site in wanted}, lengths, z)
+        streams = {name: value[:count] for name, value in found.items()}
         cut = {
             str(site): streams[site.name] if site.units is None else streams[site.name][..., list(site.units)]
             for site in wanted
@@ -272,7 +278,7 @@ class MusicVAE(nn.Module):
                 if temperature is None or uniform is None:
                     previous = logits.argmax(-1).cpu()
                 else:
-                    previous = draw(probabilities(logits, temperature), uniform[:, len(written)])
+                    previous = draw(probabilities(logits, temperature), uniform[:, len(written)]).cpu()
                 written.append(previous)
         return torch.stack(written, dim=1)
 

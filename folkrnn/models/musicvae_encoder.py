@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -62,7 +63,7 @@ class Encoder(nn.Module):
         of `enc.bw` from the last step to the first.
         """
         code = self.code(x, lengths, visit)
-        mu, sigma = self.mu(code), nn.functional.softplus(self.sigma(code))
+        mu, sigma = self.mu(code), softplus(self.sigma(code))
         return (mu, sigma) if visit is None else (visit("mu", mu), visit("sigma", sigma))
 
     def code(self, x: Tensor, lengths: Tensor, visit: SiteVisit | None = None) -> Tensor:
@@ -93,6 +94,17 @@ class Encoder(nn.Module):
                 hidden.append(h if direction == "fw" else turn(h, turned))
             x = torch.cat(hidden, dim=-1)
         return streams
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Returns log(1 + e^x), by numpy on a CPU where no gradient is wanted: each value is the same wherever it stands.
+
+    torch computes the last few of a thread's share by another way, to 1e-7, and shares change with the threads.
+    """
+    if x.requires_grad or x.device.type != "cpu" or x.dtype != torch.float32:
+        return nn.functional.softplus(x)
+    values = x.numpy()
+    return torch.from_numpy(np.maximum(values, 0) + np.log1p(np.exp(-np.abs(values))))
 
 
 def reversal(lengths: Tensor, steps: int) -> Tensor | None:

@@ -11,7 +11,7 @@ import torch
 
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
-from folkrnn.sampling import Transcription
+from folkrnn.sampling import Transcription, Transcriptions
 from folkrnn.vocabulary import Vocabulary
 
 HEADER = ("meter", "mode")
@@ -41,7 +41,7 @@ class Shuffled:
         rng = np.random.default_rng([observation.seed, 1])
         if isinstance(observation, LatentObservation):
             return replace(observation, classes=rng.permuted(observation.classes, axis=1), **_forgotten(observation))
-        tunes = [shuffled(t, observation.vocabulary, rng) for t in observation.transcriptions]
+        tunes = Transcriptions.of(shuffled(t, observation.vocabulary, rng) for t in observation.transcriptions)
         return replace(observation, transcriptions=tunes, **_forgotten(observation))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -15,11 +16,18 @@ from folkrnn.interventions.intervention import Account
 from folkrnn.interventions.latents import EditedVAE
 from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
+from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
+from folkrnn.observation.summary import Summary, added, summary_of, sums_of
 
 BATCH = 256
 """Melodies encoded or traced at once."""
 
 Value = TypeVar("Value")
+
+
+@contextmanager
+def _silent(_: str, __: int) -> Iterator[Progress]:
+    yield lambda _: None
 
 
 @dataclass
@@ -43,6 +51,10 @@ class LatentObservation:
     """The same interventions on as many random neurons instead, once per draw (`cut.controls`)."""
     accounts: list[Account] = field(default_factory=list)
     """What each intervention changed."""
+    processes: Processes = ALONE
+    """Who encodes, and traces for the summary."""
+    progress: Callable[[str, int], AbstractContextManager[Progress]] = _silent
+    """Shows how far that is: called with what it is and of how many melodies, as a context that yields the counter."""
     _once: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -76,15 +88,23 @@ class LatentObservation:
         corpus = random_notes(len(self), self.classes.shape[1] // 16, self.seed)
         titles = [corpus.title(i) for i in range(len(corpus))]
         tempi = corpus.quarters_per_minute
-        return LatentObservation(self.model, corpus.classes, titles, corpus, self.seed, tempi)
+        return LatentObservation(
+            self.model,
+            corpus.classes,
+            titles,
+            corpus,
+            self.seed,
+            tempi,
+            processes=self.processes,
+            progress=self.progress,
+        )
 
     @cached_property
     def latents(self) -> tuple[np.ndarray, np.ndarray]:
         """Means μ and standard deviations σ of q(z|x), `[N, Z]` each."""
-        with torch.no_grad():
-            parts = [self.model.encode(rows) for rows in self._batches()]
-        mu, sigma = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-        return mu, sigma
+        with self.progress("Encoding", len(self)) as advance:
+            parts = list(each_block(Encoding(self.model), MelodyBlocks(self.classes), self.processes, advance))
+        return tuple(np.concatenate([part[name] for part in parts]) for name in ("mu", "sigma"))
 
     @property
     def mu(self) -> np.ndarray:
@@ -123,10 +143,72 @@ class LatentObservation:
 
     def each(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
         """Yields the streams of batches of melodies, encoded and decoded with teacher forcing, as `MusicVAE.trace`."""
-        patterns = list(sites)
-        for rows in self._batches():
-            yield {name: value.cpu().numpy() for name, value in self.model.trace(rows, patterns).items()}
+        work = Tracing(self.model, tuple(sites))
+        for rows in MelodyBlocks(self.classes):
+            yield work(rows, lambda _: None)
 
-    def _batches(self) -> Iterator[torch.Tensor]:
-        for start in range(0, len(self.classes), BATCH):
-            yield torch.from_numpy(self.classes[start : start + BATCH].astype(np.int64)).to(self.model.device)
+    def each_kept(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
+        """Yields what `each` does, to the bit, traced by `processes`."""
+        with self.progress("Tracing", len(self)) as advance:
+            yield from each_block(
+                Tracing(self.model, tuple(sites)), MelodyBlocks(self.classes), self.processes, advance
+            )
+
+    def summary(self, sites: Iterable[str]) -> Summary:
+        """Returns the summary of these streams, as `each` yields them; it does not depend on processes or threads."""
+        work = Summing(Tracing(self.model, tuple(sites)))
+        with self.progress("Observing", len(self)) as advance:
+            return summary_of(added(each_block(work, MelodyBlocks(self.classes), self.processes, advance)))
+
+
+class MelodyBlocks(Sequence[np.ndarray]):
+    """Melodies `[N, T]` by BATCH, `[≤ BATCH, T]` each."""
+
+    def __init__(self, classes: np.ndarray) -> None:
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return len(range(0, len(self.classes), BATCH))
+
+    def __getitem__(self, k: int) -> np.ndarray:  # type: ignore[override]
+        return self.classes[range(0, len(self.classes), BATCH)[k] :][:BATCH]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The work of encoding: μ and σ of a block of melodies, `[B, Z]` each."""
+
+    model: MusicVAE | EditedVAE
+
+    @torch.no_grad()
+    def __call__(self, classes: np.ndarray, progress: Progress) -> Arrays:
+        mu, sigma = self.model.encode(_on(self.model, classes))
+        progress(len(classes))
+        return {"mu": mu.cpu().numpy(), "sigma": sigma.cpu().numpy()}
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """The work of tracing: the streams of a block of melodies by site."""
+
+    model: MusicVAE | EditedVAE
+    sites: tuple[str, ...]
+
+    def __call__(self, classes: np.ndarray, progress: Progress) -> Arrays:
+        streams = self.model.trace(_on(self.model, classes), self.sites)
+        progress(len(classes))
+        return {name: value.cpu().numpy() for name, value in streams.items()}
+
+
+@dataclass(frozen=True)
+class Summing:
+    """The work of a summary: the sums of each site over a block of melodies, `[8, H]`."""
+
+    tracing: Tracing
+
+    def __call__(self, classes: np.ndarray, progress: Progress) -> Arrays:
+        return sums_of(self.tracing(classes, progress).items())
+
+
+def _on(model: MusicVAE | EditedVAE, classes: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(classes.astype(np.int64)).to(model.device)

@@ -13,8 +13,10 @@ from folkrnn.datasets.batches import pad
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.interventions.edited import Playable, trace
 from folkrnn.interventions.intervention import Account
+from folkrnn.observation.blocks import Block, Blocks
+from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
 from folkrnn.refusal import Refusal
-from folkrnn.sampling import Transcription
+from folkrnn.sampling import Transcription, Transcriptions
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.curve import Curve
 
@@ -51,7 +53,14 @@ class Observation:
     """How the training of the weights went, where that is known."""
     accounts: list[Account] = field(default_factory=list)
     """What each intervention changed."""
+    processes: Processes = ALONE
+    """Who observes what takes long: the summary and the streams that are kept."""
     _kept: dict[tuple[int, str], np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def ids(self) -> Sequence[np.ndarray]:
+        """The token ids of every transcription, `[N]` each."""
+        return ids_of(self.transcriptions)
 
     def tokens(self, k: int = 0) -> list[str]:
         """Every token of transcription k, markers included, `[N]`."""
@@ -70,18 +79,35 @@ class Observation:
 
         Memory does not grow with the number of transcriptions; the order is by length, longest first.
         """
-        names = [str(site) for site in grammar.parse(sites, self.model.sites)]
-        order = sorted(range(len(self.transcriptions)), key=lambda k: len(self.transcriptions[k].ids), reverse=True)
+        work, blocks = self._tracing(sites)
+        for numbers, ids in blocks:
+            streams = work.streams(numbers, ids)
+            for row, (k, tune) in enumerate(zip(numbers, ids, strict=True)):
+                yield k, {name: value[row, : len(tune) - 1] for name, value in streams.items()}
+
+    def each_kept(
+        self, sites: Iterable[str], progress: Progress | None = None
+    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Yields what `each` does, to the bit, traced by `processes`: their shards wait on disk, as long as asked for.
+
+        `progress` is called with the number of transcriptions that have just been traced.
+        """
+        work, blocks = self._tracing(sites)
+        for found in each_block(work, blocks, self.processes, progress):
+            streams: dict[int, dict[str, np.ndarray]] = {}
+            for key, value in found.items():
+                number, _, name = key.partition("/")
+                streams.setdefault(int(number), {})[name] = value
+            yield from streams.items()
+
+    def _tracing(self, sites: Iterable[str]) -> tuple[Tracing, Blocks]:
+        names = tuple(str(site) for site in grammar.parse(sites, self.model.sites))
         width = sum(self.model.sites[name.partition("[")[0]] for name in names)
-        while order:
-            rows = len(self.transcriptions[order[0]].ids) - 1
-            size = max(1, min(BATCH, BATCH_BYTES // (4 * width * max(1, rows))))
-            some, order = order[:size], order[size:]
-            inputs, _ = pad([self.transcriptions[k].ids for k in some], self.vocabulary.end)
-            traced = trace(self.model, inputs.to(self.model.device), names, some)
-            streams = {name: value.cpu().numpy() for name, value in traced.items()}
-            for row, k in enumerate(some):
-                yield k, {name: value[row, : len(self.transcriptions[k].ids) - 1] for name, value in streams.items()}
+
+        def size(longest: int) -> int:
+            return max(1, min(BATCH, BATCH_BYTES // (4 * width * max(1, longest - 1))))
+
+        return Tracing(self.model, self.vocabulary.end, names), Blocks(self.ids, size)
 
     def traces(self, k: int, sites: Iterable[str]) -> dict[str, np.ndarray]:
         """Several streams of transcription k, each `[N − 1, units]`; patterns such as `l*.h` are spelled out."""
@@ -94,9 +120,42 @@ class Observation:
         return {name: self._kept[k, name] for name in names}
 
 
+@dataclass(frozen=True)
+class Tracing:
+    """The work of tracing: the streams of the transcriptions of a block."""
+
+    model: Playable
+    end: int
+    names: tuple[str, ...]
+
+    def __call__(self, block: Block, progress: Progress) -> Arrays:
+        """Returns streams `[N − 1, units]` by `<number>/<site>`."""
+        numbers, tunes = block
+        streams = self.streams(numbers, tunes)
+        progress(len(tunes))
+        return {
+            f"{k}/{name}": value[row, : len(ids) - 1]
+            for row, (k, ids) in enumerate(zip(numbers, tunes, strict=True))
+            for name, value in streams.items()
+        }
+
+    def streams(self, numbers: Sequence[int], tunes: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns the streams of these transcriptions side by side, `[B, T, units]` each."""
+        inputs, _ = pad(tunes, self.end)
+        traced = trace(self.model, inputs.to(self.model.device), self.names, numbers)
+        return {name: value.cpu().numpy() for name, value in traced.items()}
+
+
+def ids_of(transcriptions: Sequence[Transcription]) -> Sequence[np.ndarray]:
+    """Returns the token ids of every transcription, `[N]` each; of packed ones without making the others' parts."""
+    if isinstance(transcriptions, Transcriptions):
+        return transcriptions.ids
+    return [t.ids for t in transcriptions]
+
+
 def check_size(model: Playable, transcriptions: Sequence[Transcription], sites: Iterable[str], limit: float) -> float:
     """Returns the bytes that keeping `sites` of all transcriptions takes; raises Refusal above `limit` bytes."""
-    rows = sum(len(t.ids) - 1 for t in transcriptions)
+    rows = sum(len(ids) - 1 for ids in ids_of(transcriptions))
     widths = (len(s.units) if s.units is not None else model.sites[s.name] for s in grammar.parse(sites, model.sites))
     size = 4.0 * rows * sum(widths)
     if size > limit:

@@ -6,7 +6,7 @@ Memory does not grow with the number of tunes. Thresholds are those of "Making s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from folkrnn import sites as grammar
 from folkrnn.interventions.edited import Playable, number
 from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.visits import Visitor
+from folkrnn.observation.blocks import Block, Blocks
+from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
 
 GATES = frozenset("iforu")
 """Streams that are sigmoids, in (0, 1): saturation is their share near 0 and near 1."""
@@ -28,50 +30,61 @@ BLOCK = 1024
 """Steps gathered before they are added up: larger reductions are faster, and this many take 2 MB a stream."""
 
 
+ADDED, LARGEST, SMALLEST = slice(0, 6), 6, 7
+"""Rows of the sums of a stream, `[8, H]`: what is added up over blocks, and what is not."""
+
+
 class UnitSums:
-    """Running sums of one stream, one entry per unit, `[H]` each. Rows are gathered and added in blocks."""
+    """Running sums of one stream, one entry per unit. Rows are gathered and added in blocks, in the order they come.
+
+    numpy adds, on one thread: torch's sums change in the last bit with the threads, and its counts take ten times as
+    long.
+    """
 
     def __init__(self, units: int, gate: bool) -> None:
         self.low_bound, self.high_bound = (CLOSED, OPEN) if gate else (-STRONG, STRONG)
-        self.block, self.filled, self.rows = torch.empty(BLOCK, units), 0, 0
-        self.total, self.squares, self.sparse, self.low, self.high = torch.zeros(5, units, dtype=torch.float64)
-        self.largest, self.smallest = torch.full((units,), -torch.inf), torch.full((units,), torch.inf)
+        self.block, self.filled = torch.empty(BLOCK, units), 0
+        self._rows = self.block.numpy()
+        self.sums = np.zeros((8, units))
+        self.sums[LARGEST], self.sums[SMALLEST] = -np.inf, np.inf
 
     def add(self, value: Tensor) -> None:
-        """Takes in one step of several tunes, `[B, H]`."""
+        """Takes in up to BLOCK rows, `[B, H]`."""
         if self.filled + len(value) > BLOCK:
-            self.flush()
+            self._flush()
         self.block[self.filled : self.filled + len(value)] = value
         self.filled += len(value)
 
-    def flush(self) -> None:
-        block = self.block[: self.filled]
-        if not len(block):
-            return
-        self.total += block.sum(0, dtype=torch.float64)
-        self.squares += block.square().sum(0, dtype=torch.float64)
-        self.sparse += (block.abs() < SPARSE).count_nonzero(0)
-        self.low += (block < self.low_bound).count_nonzero(0)
-        self.high += (block > self.high_bound).count_nonzero(0)
-        self.largest = torch.maximum(self.largest, block.amax(0))
-        self.smallest = torch.minimum(self.smallest, block.amin(0))
-        self.rows, self.filled = self.rows + len(block), 0
+    def finished(self) -> np.ndarray:
+        """Returns per unit the number of rows, Σ, Σ², how many are near zero, low and high, the largest, the smallest.
 
-    def per_unit(self) -> dict[str, np.ndarray]:
-        """Returns the finished quantities, `[H]` each."""
-        self.flush()
-        mean = self.total / self.rows
-        found = {
-            "mean": mean,
-            "std": (self.squares / self.rows - mean.square()).clamp(min=0).sqrt(),
-            "sparse": self.sparse / self.rows,
-            "low": self.low / self.rows,
-            "high": self.high / self.rows,
-            "largest": self.largest,
-            "smallest": self.smallest,
-            "magnitude": torch.maximum(self.largest.abs(), self.smallest.abs()),
-        }
-        return {name: value.numpy() for name, value in found.items()}
+        Together `[8, H]`.
+        """
+        self._flush()
+        return self.sums
+
+    def _flush(self) -> None:
+        rows, self.filled = self._rows[: self.filled], 0
+        if not len(rows):
+            return
+        self.sums[ADDED] += (
+            np.full(rows.shape[1], len(rows)),
+            np.add.reduce(rows, axis=0, dtype=np.float64),
+            np.add.reduce(np.square(rows), axis=0, dtype=np.float64),
+            _count(np.abs(rows) < SPARSE),
+            _count(rows < self.low_bound),
+            _count(rows > self.high_bound),
+        )
+        np.maximum(self.sums[LARGEST], rows.max(0), out=self.sums[LARGEST])
+        np.minimum(self.sums[SMALLEST], rows.min(0), out=self.sums[SMALLEST])
+
+
+def _count(mask: np.ndarray) -> np.ndarray:
+    """How many rows of `mask [R, H]` are true, `[H]`: in bytes, 255 rows at a time, which is ten times as fast."""
+    ones = mask.view(np.uint8)
+    whole = len(ones) // 255 * 255
+    parts = np.add.reduce(ones[:whole].reshape(-1, 255, ones.shape[1]), axis=1, dtype=np.uint8)
+    return parts.sum(0, dtype=np.int64) + np.add.reduce(ones[whole:], axis=0, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -103,33 +116,93 @@ class Summary:
         return {name: float(value) for name, value in numbers.items()}
 
 
-@torch.no_grad()
-def summarise(model: Playable, tunes: Sequence[np.ndarray], patterns: str | Iterable[str] = "l*.*") -> Summary:
+def added(blocks: Iterable[Arrays]) -> dict[str, np.ndarray]:
+    """Returns the sums of each site over blocks of tunes, `[8, H]` each, added in the order of the blocks."""
+    sums: dict[str, np.ndarray] = {}
+    for block in blocks:
+        for site, part in block.items():
+            if site not in sums:
+                sums[site] = part
+                continue
+            whole = sums[site]
+            whole[ADDED] += part[ADDED]
+            np.maximum(whole[LARGEST], part[LARGEST], out=whole[LARGEST])
+            np.minimum(whole[SMALLEST], part[SMALLEST], out=whole[SMALLEST])
+    return sums
+
+
+def summary_of(sums: Mapping[str, np.ndarray]) -> Summary:
+    """Returns the summary of finished sums, `[8, H]` per site."""
+    rows = max((int(part[0].max(initial=0)) for part in sums.values()), default=0)
+    return Summary({site: per_unit(part) for site, part in sums.items()}, rows)
+
+
+def per_unit(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the finished quantities, `[H]` each, of the sums `[8, H]` of a stream."""
+    rows, total, squares, sparse, low, high, largest, smallest = sums
+    mean = total / rows
+    return {
+        "mean": mean,
+        "std": np.sqrt(np.maximum(squares / rows - np.square(mean), 0)),
+        "sparse": sparse / rows,
+        "low": low / rows,
+        "high": high / rows,
+        "largest": largest.astype(np.float32),
+        "smallest": smallest.astype(np.float32),
+        "magnitude": np.maximum(np.abs(largest), np.abs(smallest)).astype(np.float32),
+    }
+
+
+def summarise(
+    model: Playable,
+    tunes: Sequence[np.ndarray],
+    patterns: str | Iterable[str] = "l*.*",
+    processes: Processes = ALONE,
+    progress: Progress | None = None,
+) -> Summary:
     """Returns the summary of the streams that `patterns` name over all steps of `tunes` (token ids from `<s>` on).
 
     For gates, `low` and `high` are the shares below 0.1 and above 0.9; for other streams, below −0.8 and above 0.8. The
-    result does not depend on threads or on how the tunes were generated: batches are formed here, by length.
+    result does not depend on threads, on processes or on how the tunes were generated: they are read here in blocks of
+    64, by length, each block is summed alone, and the sums are added in that order. `progress` is called with the
+    number of tunes that have just been read.
     """
     model.eval()
-    names = [site.name for site in grammar.parse(patterns, model.sites)]
-    sums = {name: UnitSums(model.sites[name], name.split(".")[-1] in GATES) for name in names}
-    order = sorted(range(len(tunes)), key=lambda k: len(tunes[k]), reverse=True)
-    for start in range(0, len(order), BATCH):
-        some = order[start : start + BATCH]
-        _read(model, [tunes[k][:-1] for k in some], some, sums)
-    return Summary({name: part.per_unit() for name, part in sums.items()}, sum(len(ids) - 1 for ids in tunes))
+    names = tuple(site.name for site in grammar.parse(patterns, model.sites))
+    sums = added(each_block(Reading(model, names), Blocks(tunes, lambda _: BATCH), processes, progress))
+    return summary_of({name: sums[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The work of a summary: the sums of each site over the tunes of a block, `[8, H]`."""
+
+    model: Playable
+    names: tuple[str, ...]
+
+    @torch.no_grad()
+    def __call__(self, block: Block, progress: Progress) -> Arrays:
+        numbers, tunes = block
+        sums = {name: UnitSums(self.model.sites[name], name.split(".")[-1] in GATES) for name in self.names}
+        _read(self.model, [ids[:-1] for ids in tunes], numbers, sums)
+        progress(len(tunes))
+        return {name: part.finished() for name, part in sums.items()}
 
 
 def summarise_streams(streams: Iterable[tuple[str, np.ndarray]]) -> Summary:
     """Returns the summary of streams that come in parts, (site, `[…, units]`); a site may come any number of times."""
+    return summary_of(sums_of(streams))
+
+
+def sums_of(streams: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns the sums of each site, `[8, H]`, of streams that come in parts."""
     sums: dict[str, UnitSums] = {}
     for name, value in streams:
         units = value.shape[-1]
         part = sums.setdefault(name, UnitSums(units, name.split(".")[-1] in GATES))
         for rows in torch.from_numpy(value).reshape(-1, units).split(BLOCK):
             part.add(rows)
-    found = {name: part.per_unit() for name, part in sums.items()}
-    return Summary(found, max((part.rows for part in sums.values()), default=0))
+    return {name: part.finished() for name, part in sums.items()}
 
 
 def _read(model: Playable, tunes: Sequence[np.ndarray], numbers: Sequence[int], sums: dict[str, UnitSums]) -> None:

@@ -22,11 +22,10 @@ import folkrnn.models
 import folkrnn.sampling
 from folkrnn.datasets.parsing import cache_folder, cache_key, store_arrays, stored_arrays
 from folkrnn.sampling.transcription import Sampling, Transcription
+from folkrnn.sampling.transcriptions import Transcriptions, packed
 
 MOST = 64
 """Entries kept; the ones not used for longest go first."""
-
-_ORIGINS = ("given", "drawn", "replayed")
 
 
 def kept(
@@ -36,8 +35,8 @@ def kept(
     seed: int,
     replay: Sequence[int] | None,
     device: torch.device | str,
-    generate: Callable[[], list[Transcription]],
-) -> list[Transcription]:
+    generate: Callable[[], Sequence[Transcription]],
+) -> Sequence[Transcription]:
     """Returns what `generate` returned the last time for the same of everything else, or calls it and keeps that.
 
     `weights` and `vocabulary` are digests, `replay` the ids of the replayed tune. Where the cache cannot be written,
@@ -47,9 +46,9 @@ def kept(
     arrays = stored_arrays(key)
     if arrays is not None:
         _used_now(cache_folder() / f"{key}.npz")
-        return _unpacked(arrays)
+        return Transcriptions(arrays)
     made = generate()
-    store_arrays(key, _packed(made))
+    store_arrays(key, made.arrays if isinstance(made, Transcriptions) else packed(made))
     _forget()
     return made
 
@@ -76,37 +75,6 @@ def key_of(
         "numpy": np.__version__,
     }
     return "control-" + cache_key([("about", json.dumps(about, sort_keys=True))], folkrnn.models, folkrnn.sampling)
-
-
-def _packed(tunes: Sequence[Transcription]) -> dict[str, np.ndarray]:
-    return {
-        "lengths": np.array([len(t.ids) for t in tunes]),
-        "ids": np.concatenate([t.ids for t in tunes]),
-        "origin": np.concatenate([[_ORIGINS.index(how) for how in t.origin] for t in tunes]).astype(np.int8),
-        "probability": np.concatenate([t.probability for t in tunes]),
-        "uniform": np.concatenate([t.uniform for t in tunes]),
-        "ended": np.array([t.ended for t in tunes]),
-        "titles": np.array([t.title for t in tunes]),
-    }
-
-
-def _unpacked(arrays: dict[str, np.ndarray]) -> list[Transcription]:
-    lengths = arrays["lengths"]
-    ids = np.split(arrays["ids"], np.cumsum(lengths)[:-1])
-    origin, probability, uniform = (
-        np.split(arrays[name], np.cumsum(lengths - 1)[:-1]) for name in ("origin", "probability", "uniform")
-    )
-    return [
-        Transcription(
-            ids[k],
-            tuple(_ORIGINS[how] for how in origin[k]),
-            probability[k],
-            uniform[k],
-            bool(arrays["ended"][k]),
-            str(arrays["titles"][k]),
-        )
-        for k in range(len(lengths))
-    ]
 
 
 def _used_now(entry: Path) -> None:

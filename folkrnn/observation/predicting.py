@@ -1,0 +1,213 @@
+"""Several processes at work on the blocks of an observation: Lightning's `predict`, spawned, each with its shards."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor
+from torch.multiprocessing import ProcessExitedException
+from torch.utils.data import DataLoader
+
+from folkrnn.observation.shards import Arrays, Processes, Progress, Work, write_shard
+from folkrnn.refusal import Refusal
+
+RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What a training by several processes leaves in the environment; those started here are a group of their own."""
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+REFUSED = "refused.txt"
+"""Where a process leaves the line of a Refusal."""
+
+LONGEST = timedelta(days=30)
+"""How long a process that is done waits for the others."""
+
+LOOK = 0.2
+"""Seconds between two looks at how far the processes are."""
+
+# the first module of ours that a spawned process imports: remarks about how it is made stay out of the terminal
+for name in ("pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(name).setLevel(logging.WARNING)
+logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
+for remark in (".*does not have many workers.*", ".*LeafSpec.*", ".*`srun` command.*"):
+    warnings.filterwarnings("ignore", remark)
+
+
+class Watching(pl.LightningModule):
+    """A work, sent whole to each process and unpacked on the device of that process."""
+
+    def __init__(self, work: Work, threads: int, done: Tensor, folder: Path) -> None:
+        super().__init__()
+        buffer = io.BytesIO()
+        # cloudpickle, since edits are closures; torch.save, since it can put what is on one GPU on another
+        torch.save(work, buffer, pickle_module=cloudpickle)
+        self.sent, self.threads, self.done, self.folder = buffer.getvalue(), threads, done, folder
+
+    def on_predict_start(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning's handler would go on to the end
+        torch.set_num_threads(self.threads)
+        there = {"cuda:0": str(self.device)} if self.device.type == "cuda" else None
+        # from this very program, through a pipe: no weights file is read here
+        self.work: Work = torch.load(io.BytesIO(self.sent), there, pickle, weights_only=False)
+        self.sent = b""
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # a work puts on its device what it reads there
+
+    def predict_step(self, block: Any, _: int) -> Arrays:
+        try:
+            return self.work(block, self._advance)
+        except Refusal as refusal:
+            (self.folder / REFUSED).write_text(str(refusal), encoding="utf-8")
+            raise
+
+    def _advance(self, count: int) -> None:
+        self.done[self.global_rank] += count
+
+
+class ShardWriter(BasePredictionWriter):
+    """Leaves a shard for each block, so that no process holds more than one."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("batch")
+        self.folder = folder
+
+    def write_on_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: Arrays,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        assert batch_indices is not None
+        (k,) = batch_indices
+        write_shard(self.folder, k, prediction)
+
+
+def predict(
+    work: Work, blocks: Sequence[Any], processes: Processes, count: int, folder: Path, progress: Progress
+) -> None:
+    """Has `count` processes leave the shards of all blocks in `folder`; process r takes blocks r, r + count, …
+
+    Threads are shared out. Raises what `each_block` says; on the way out no process is left running.
+    """
+    done = torch.zeros(count, dtype=torch.int64).share_memory_()
+    threads = max(1, torch.get_num_threads() // count)
+    before = set(multiprocessing.active_children())
+    with _environment(threads), _shown(done, progress):
+        trainer = pl.Trainer(
+            accelerator=processes.device,
+            devices=list(processes.gpus[:count]) or count,
+            # ddp_spawn, but patient: Lightning's own gives up on the others after half an hour
+            strategy=DDPStrategy(start_method="spawn", timeout=LONGEST),
+            plugins=[LightningEnvironment()],
+            callbacks=[ShardWriter(folder)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            inference_mode=False,  # products look at how often a weight was written to, which it does not count
+        )
+        loader = DataLoader(_Items(blocks), batch_size=1, collate_fn=_only)
+        try:
+            trainer.predict(Watching(work, threads, done, folder), loader, return_predictions=False)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+        except Exception as error:
+            raise _explained(error, count, folder) from error
+        finally:
+            for process in set(multiprocessing.active_children()) - before:
+                process.kill()
+                process.join()
+
+
+class _Items(torch.utils.data.Dataset):
+    """Blocks as Lightning wants them: it would take a list of arrays for several loaders."""
+
+    def __init__(self, blocks: Sequence[Any]) -> None:
+        self.blocks = blocks
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def __getitem__(self, k: int) -> Any:
+        return self.blocks[k]
+
+
+def _only(items: list[Any]) -> Any:
+    return items[0]
+
+
+def _explained(error: Exception, count: int, folder: Path) -> Exception:
+    """The Refusal behind an error of a process, where there is one, else the error itself."""
+    if (folder / REFUSED).is_file():
+        return Refusal((folder / REFUSED).read_text(encoding="utf-8"))
+    if isinstance(error, ProcessExitedException) and error.signal_name:
+        return Refusal(
+            f"process {error.error_index + 1} of the {count} that observed was ended by {error.signal_name}; if memory "
+            "ran out, ask for fewer trainer.devices or fewer tunes at once (sampling.live)"
+        )
+    return error
+
+
+@contextlib.contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """The environment in which processes are started: no ranks of others, a share of the threads."""
+    before = dict(os.environ)
+    for name in RANKS:
+        os.environ.pop(name, None)
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    try:
+        yield
+    finally:
+        for name in (*RANKS, *THREADS):
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]
+
+
+@contextlib.contextmanager
+def _shown(done: Tensor, progress: Progress) -> Iterator[None]:
+    """Calls `progress` with what the processes have counted, while they are at it and once more at the end."""
+    ended, shown = threading.Event(), 0
+
+    def look() -> None:
+        nonlocal shown
+        total = int(done.sum())
+        if total > shown:
+            progress(total - shown)
+            shown = total
+
+    def watch() -> None:
+        while not ended.wait(LOOK):
+            look()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        look()

@@ -1,0 +1,116 @@
+"""Blocks of tunes or melodies, observed one after the other or by several processes, with the same result to the bit.
+
+What is to be observed is cut into blocks, whatever the number of processes. A work makes arrays of a block alone, and
+what it makes of all blocks is read in their order: a sum over blocks then never depends on who summed what. Several
+processes each take every n-th block, by Lightning's `predict`, and leave a file for each, the shard. They are spawned
+from the process that asks (`ddp_spawn`): Lightning's `ddp` would start the command again in each of them, and a study
+observes many times, after a training too, whose ranks have gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import numpy as np
+
+from folkrnn.refusal import Refusal
+
+Arrays = dict[str, np.ndarray]
+
+Progress = Callable[[int], None]
+"""Called with the number of tunes or melodies that have just been done."""
+
+
+class Work(Protocol):
+    """What is done with each block. It is sent to other processes with all that it holds."""
+
+    def __call__(self, block: Any, progress: Progress) -> Arrays: ...
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many processes observe, and on what."""
+
+    count: int = 1
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    gpus: tuple[int, ...] = ()
+    """Which ones, one per process."""
+
+
+ALONE = Processes()
+"""This process alone, on whatever device its model is."""
+
+
+def processes(accelerator: str, devices: int | str | Sequence[int]) -> Processes:
+    """Returns the processes that `trainer.accelerator` and `trainer.devices` ask for: one per device, as in training.
+
+    Raises Refusal for devices that are not there, and for a CPU whose processes are not counted.
+    """
+    import torch
+
+    present = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
+    if present:
+        gpus = _gpus(devices, present)
+        return Processes(len(gpus), "cuda", gpus)
+    if devices == "auto":
+        return ALONE
+    if not isinstance(devices, int) or devices < 1:
+        raise Refusal(f"trainer.devices={devices} names devices, but this is a CPU: give the number of processes")
+    return Processes(devices)
+
+
+def _gpus(devices: int | str | Sequence[int], present: int) -> tuple[int, ...]:
+    if devices in ("auto", -1):
+        return tuple(range(present))
+    chosen = tuple(range(devices)) if isinstance(devices, int) else tuple(devices)
+    if len(chosen) > present or max(chosen, default=0) >= present:
+        raise Refusal(f"trainer.devices={devices}, but this machine has {present} GPU{'s' if present > 1 else ''}")
+    return chosen
+
+
+def each_block(
+    work: Work, blocks: Sequence[Any], processes: Processes = ALONE, progress: Progress | None = None
+) -> Iterator[Arrays]:
+    """Yields what `work` makes of every block, in their order.
+
+    Several processes (at most one per block) finish all blocks first; their shards wait on disk, in a temporary folder,
+    and are read one at a time. A Refusal that `work` raises in another process is raised here too. Raises Refusal where
+    one of them is killed; whatever ends the others early, none is left running.
+    """
+    advance = progress or _quiet
+    count = min(processes.count, len(blocks))
+    if count < 2:
+        for block in blocks:
+            yield work(block, advance)
+        return
+    from folkrnn.observation.predicting import predict
+
+    with TemporaryDirectory(prefix="folkrnn-") as folder:
+        predict(work, blocks, processes, count, Path(folder), advance)
+        for k in range(len(blocks)):
+            yield read_shard(Path(folder), k)
+
+
+def write_shard(folder: Path, k: int, arrays: Arrays) -> None:
+    """Writes the arrays of block k whole or not at all."""
+    draft = folder / f"{k}.draft.npz"
+    np.savez(draft, **arrays)
+    draft.replace(folder / f"{k}.npz")
+
+
+def read_shard(folder: Path, k: int) -> Arrays:
+    """Returns the arrays of block k and removes their file."""
+    file = folder / f"{k}.npz"
+    with np.load(file, allow_pickle=False) as shard:
+        arrays = dict(shard.items())
+    file.unlink()
+    return arrays
+
+
+def _quiet(_: int) -> None:
+    pass
