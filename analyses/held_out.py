@@ -100,6 +100,7 @@ class HeldOut:
         width = min(15, steps)
         smooth = np.convolve(mean, np.ones(width) / width, mode="valid")
         right.plot(np.arange(len(smooth)) + width // 2, smooth, color=style.INK)
+        right.margins(y=0.08)
         right.set_ylim(bottom=0)
         right.set_xlabel("step")
         right.set_ylabel("nats per token")

@@ -38,7 +38,7 @@ def units(tables: Sequence[pd.DataFrame]) -> matplotlib.figure.Figure:
     """R² of the units of each target, sorted, one line a map; one panel a target."""
     shown = [table for table in tables if "shifted" not in table["map"].iloc[0]]
     targets = list(dict.fromkeys(table["map"].iloc[0].split(" from ")[0] for table in shown))
-    figure = style.figure(height=2.6)
+    figure = style.figure(height=3.3)
     panels = np.atleast_1d(figure.subplots(1, len(targets), sharey=True))
     for axes, target in zip(panels, targets, strict=True):
         for table in shown:
@@ -48,6 +48,7 @@ def units(tables: Sequence[pd.DataFrame]) -> matplotlib.figure.Figure:
         axes.set_title(target)
         axes.set_ylim(-0.1, 1.02)
         axes.set_xlabel("share of its units")
-        axes.legend(title="from", fontsize=6.5, title_fontsize=6.5)
+        look = {"title": "from", "fontsize": 6.5, "title_fontsize": 6.5, "handlelength": 1.4}
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), **look)
     panels[0].set_ylabel("R² of the unit")
     return figure
