@@ -1,0 +1,108 @@
+"""What a sweep asks of its jobs before it starts one, and how training jobs go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from folkrnn.command_line import main
+
+ROOT = Path(__file__).parents[2]
+TINY = ("model=folkrnn_small", "model.units=24", "weights=scratch", "trainer=cpu", "analysis=none", "sampling.tunes=2")
+
+
+@pytest.fixture
+def here(tmp_path):
+    """Runs a sweep with launcher=here whose study only keeps the seed: (status, seeds seen)."""
+
+    def run(*words):
+        seen = []
+        there = [f"hydra.sweep.dir={tmp_path}", f"tracking.folder={tmp_path}"]
+        status = main(
+            ["-m", "launcher=here", *there, *words], ROOT / "conf", lambda config, _: bool(seen.append(config.seed))
+        )
+        return status, seen
+
+    return run
+
+
+def test_a_training_that_would_run_the_whole_sweep_again_is_refused(here, capsys):
+    assert here("seed=1,2", "weights=scratch", "trainer=ddp") == (2, [])
+    assert "use launcher=processes" in capsys.readouterr().err
+
+
+def test_one_launcher_runs_the_whole_sweep(here, capsys):
+    assert here("launcher=here,processes") == (2, [])
+    assert "cannot be swept" in capsys.readouterr().err
+
+
+def test_a_job_that_is_the_same_as_an_earlier_one_is_not_run_twice(here, capsys):
+    assert here("seed=1,2,1") == (0, [1, 2])
+    assert "the same as job 1" in capsys.readouterr().err
+    assert here("seed=1,2,1", "rerun=true") == (0, [1, 2, 1])
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Tunes with a rule, so that training takes seconds."""
+    rng = np.random.default_rng(0)
+    bars = lambda: " | ".join(" ".join(rng.choice(list("CDEFGAB"), 8)) for _ in range(rng.integers(2, 5)))  # noqa: E731
+    file = tmp_path / "tunes.txt"
+    file.write_text("\n".join(f"M:4/4\nK:Cmaj\n{bars()} |\n" for _ in range(200)))
+    return file
+
+
+def runs(home):
+    from folkrnn.tracking import open_store
+
+    store = open_store(None, "folkrnn", home)
+    found = store.client.search_runs([store.experiment_id])
+    return [run for run in found if "mlflow.parentRunId" in run.data.tags]
+
+
+@pytest.mark.slow
+def test_jobs_that_train_in_several_processes_stay_apart(tmp_path, corpus):
+    words = [*TINY, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1", "seed=1,2"]
+    done = subprocess.run(
+        [sys.executable, "run.py", "-m", *words, "dataset=tokens", f"dataset.path={corpus}",
+         f"tracking.folder={tmp_path / 'lab'}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=540, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = runs(tmp_path / "lab")
+    assert sorted(run.data.params["seed"] for run in found) == ["1", "2"]
+    assert {run.info.status for run in found} == {"FINISHED"}
+    losses = {run.data.metrics["validation/best_loss"] for run in found}
+    assert len(losses) == 2
+    assert len(list((tmp_path / "lab/runs/sweeps").glob("*/jobs"))) == 1
+
+
+@pytest.mark.slow
+def test_the_same_sweep_again_goes_on_with_a_training_that_was_stopped(tmp_path, corpus):
+    words = [*TINY, "trainer.max_epochs=40", "trainer.save_every_updates=2", "dataset=tokens", f"dataset.path={corpus}"]
+    command = [sys.executable, "run.py", "-m", *words, "seed=1,2", f"tracking.folder={tmp_path / 'lab'}"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ)
+    deadline = time.monotonic() + 240
+    while not list((tmp_path / "lab/runs").glob("*/checkpoints/last.ckpt")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    (first,) = runs(tmp_path / "lab")
+    assert first.info.status == "KILLED"
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = runs(tmp_path / "lab")
+    assert {run.info.status for run in found} == {"FINISHED"}
+    assert len(found) == 2, "the stopped training went on under its own run"
+    assert first.info.run_id in {run.info.run_id for run in found}
