@@ -40,3 +40,12 @@ def test_the_shipped_musicvae_is_trained_by_the_modern_recipe_as_it_is():
         config = compose("config", overrides=["experiment=train_musicvae_shipped"])
     assert build(config.recipe) == autoencoder.Recipe()
     assert config.dataset.collections == "irish"
+
+
+@pytest.mark.parametrize("experiment", ["part8_sweep", "train_nodropout"])
+def test_trainings_that_differ_in_the_models_dropout_train_with_it(experiment):
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = compose("config", overrides=[f"experiment={experiment}", "model.dropout=0.125"])
+    model = build(config.model)
+    assert config.recipe.dropout is None
+    assert model.dropout == 0.125
