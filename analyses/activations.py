@@ -222,8 +222,8 @@ class Activations:
             f"Over all {len(part)} tunes {mean['near_zero_share']:.0%} of the values have a magnitude below "
             f"{self.near_zero:g} and {mean['strong_share']:.1%} above {self.strong:g}, about "
             f"{mean['strong_units_per_step']:.0f} units a step (part 5 reports 80 %, 2 % and 10 for v2's last layer on "
-            f"one tune); {mean['off_units']:.0f} units a tune never exceed {self.off:g} and "
-            f"{mean['saturated_units']:.0f} exceed {self.saturated:g} (v2: 2 and 8)."
+            f"one tune); {mean['off_units']:.2g} units a tune never exceed {self.off:g} and "
+            f"{mean['saturated_units']:.2g} exceed {self.saturated:g} (v2: 2 and 8)."
         )
 
     def caption_layers(self, k: int, table: pd.DataFrame) -> str:
