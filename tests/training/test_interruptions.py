@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -225,3 +226,50 @@ def test_a_preempted_job_is_requeued_and_goes_on_by_itself_in_the_same_run(tmp_p
     assert after.info.run_id == before.info.run_id
     assert digest(home) == plain
     assert asked.read_text() == "requeue 4242\n"
+
+
+def asked_of_slurm(*words):
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def state(job):
+    shown = asked_of_slurm("scontrol", "show", "job", job)
+    return shown.split("JobState=")[1].split()[0]
+
+
+def wait_for_state(job, wanted, seconds=200):
+    until = time.monotonic() + seconds
+    while state(job) != wanted:
+        assert time.monotonic() < until, asked_of_slurm("scontrol", "show", "job", job)
+        time.sleep(0.3)
+
+
+@pytest.mark.slow
+def test_on_a_real_slurm_a_preempted_job_of_two_tasks_goes_on_in_the_same_run(tmp_path, words, plain):
+    if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no SLURM answers (.ci/install_slurm installs one)")
+    home, script = tmp_path / "home", tmp_path / "job.sh"
+    both = "--overcommit --ntasks=2 --ntasks-per-node=2"  # a node of one processor will do
+    typed = " ".join([sys.executable, "run.py", *words, f"tracking.folder={home}"])
+    script.write_text(
+        "#!/bin/bash\n#SBATCH --nodes=1 --ntasks=1 --mem=4000 --time=10 --requeue\n"
+        f"#SBATCH --open-mode=append --output={tmp_path / 'said'}\nexport OMP_NUM_THREADS=1\n"
+        f"srun {both} {typed}\n"
+    )
+    job = asked_of_slurm("sbatch", "--parsable", f"--chdir={ROOT}", str(script))
+    try:
+        until = time.monotonic() + 300
+        while not list(home.glob("runs/*/checkpoints/last.ckpt")):
+            assert time.monotonic() < until and state(job) in ("PENDING", "RUNNING"), (tmp_path / "said").read_text()
+            time.sleep(0.05)
+        asked_of_slurm("scancel", "--signal=USR1", job)  # what --signal=USR1@120 does before the end of its time
+        wait_for_state(job, "PENDING")
+        (before,) = runs(home)
+        assert before.info.status == "SCHEDULED"
+        asked_of_slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # SLURM waits two minutes of its own
+        wait_for_state(job, "COMPLETED")
+    finally:
+        subprocess.run(["scancel", job], check=False)
+    (after,) = runs(home)
+    assert after.info.run_id == before.info.run_id
+    assert digest(home) == plain
