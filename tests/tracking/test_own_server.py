@@ -79,7 +79,9 @@ def what_is_filed(client, folder: Path, downloads: Path) -> dict[str, object]:
     run = client.get_run(run_id)
     curves = {name: [(p.step, p.value) for p in client.get_metric_history(run_id, name)] for name in run.data.metrics}
     plain = {path for path in artifacts(client, run_id) if not path.startswith("images/")}
-    images = Counter(re.sub(r"timestamp.*\+", "", path) for path in artifacts(client, run_id, "images"))
+    images = Counter(
+        re.sub(r"\+timestamp\+\d+\+[0-9a-f-]{36}", "", path) for path in artifacts(client, run_id, "images")
+    )
     contents = {path: (downloads / path).read_bytes() for path in plain - MENTIONS_ITSELF - {"config.yaml"}}
     params = {key: value for key, value in run.data.params.items() if key != "tracking.folder"}
     return {"curves": curves, "params": params, "files": plain, "images": images, "contents": contents}
