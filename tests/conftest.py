@@ -14,6 +14,7 @@ if os.environ.get("CI"):
 
 DATA = os.environ.get("FOLKRNN_TEST_DATA", "")
 _WITHOUT_DATA = "FOLKRNN_TEST_DATA names no folder of corpora"
+WITHOUT_POSTGRESQL = "as PostgreSQL is not installed (.ci/install_postgresql)"
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,8 @@ def test_data() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if _WITHOUT_DATA in str(report.longrepr)]
-    place = DATA or "not set"
-    terminalreporter.write_line(f"corpus tests skipped for lack of FOLKRNN_TEST_DATA ({place}): {len(skipped)}")
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    place, skipped = DATA or "not set", sum(_WITHOUT_DATA in reason for reason in reasons)
+    terminalreporter.write_line(f"corpus tests skipped for lack of FOLKRNN_TEST_DATA ({place}): {skipped}")
+    if without := sum(WITHOUT_POSTGRESQL in reason for reason in reasons):
+        terminalreporter.write_line(f"tests of the tracking server skipped, {WITHOUT_POSTGRESQL}: {without}")

@@ -163,7 +163,7 @@ def postgresql() -> None:
     try:
         programs()
     except Refusal as refusal:
-        pytest.skip(f"PostgreSQL is not installed (.ci/install_postgresql does it): {refusal}")
+        pytest.skip(f"skipped as PostgreSQL is not installed (.ci/install_postgresql): {refusal}")
 
 
 @pytest.fixture
