@@ -67,11 +67,14 @@ class Store:
         return f"{command}   then open http://127.0.0.1:5000/{place}"
 
 
-def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path | str = ".") -> Store:
+def open_store(
+    uri: str | None = None, experiment: str = "folkrnn", folder: Path | str = ".", spared: str | None = None
+) -> Store:
     """Returns the store at `uri`, ready to take runs, and marks as KILLED what died in it without a word.
 
     A relative SQLite path is taken from `folder`, which also holds the artifacts (`mlartifacts/<experiment>`), so that
-    a plain `mlflow ui` in `folder` shows everything. Any number of processes may open a fresh store at once.
+    a plain `mlflow ui` in `folder` shows everything. Any number of processes may open a fresh store at once. The run
+    with the id `spared` is not marked: whoever opens the store knows how it ended.
     Raises Refusal where the store cannot be used: file stores, unreachable servers, read-only folders, full disks,
     files that are no MLflow database.
     """
@@ -84,7 +87,7 @@ def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path
         with server_errors(uri):
             experiment_id = _experiment(client, experiment, None, uri)
             insist(lambda: furnish(client, experiment_id))
-            _reap(client, experiment_id)
+            _reap(client, experiment_id, spared)
         return Store(uri, experiment, experiment_id, folder, client)
     path = Path(uri.removeprefix(_SQLITE))
     artifacts = folder / "mlartifacts" / (re.sub(r"[^\w.-]+", "_", experiment) or "_")
@@ -95,7 +98,7 @@ def open_store(uri: str | None = None, experiment: str = "folkrnn", folder: Path
         client = _client(uri)
         experiment_id = _experiment(client, experiment, artifacts, uri)
         furnish(client, experiment_id)
-        _reap(client, experiment_id)
+        _reap(client, experiment_id, spared)
     return Store(uri, experiment, experiment_id, folder, client)
 
 
@@ -261,11 +264,11 @@ def _local_path(location: str) -> Path | None:
     return Path(local_file_uri_to_path(location))
 
 
-def _reap(client: MlflowClient, experiment_id: str) -> None:
+def _reap(client: MlflowClient, experiment_id: str, spared: str | None) -> None:
     """Marks as KILLED the runs that say RUNNING though their process on this computer is gone (kill -9, power cut)."""
     running = client.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'", max_results=1000)
     for run in running:
-        if not is_gone(run.data.tags):
+        if run.info.run_id == spared or not is_gone(run.data.tags):
             continue
         client.set_tag(run.info.run_id, ENDED, "its process vanished; found when the store was next opened")
         client.set_terminated(run.info.run_id, status="KILLED")

@@ -37,7 +37,7 @@ def _upload(folder: Path, uri: str | None) -> int:
     if not journal.pending and uri is None:
         journal.clear_pending()
         return 0
-    store = open_store(uri or about["uri"], about["experiment"], about["root"])
+    store = open_store(uri or about["uri"], about["experiment"], about["root"], about["run_id"])
     if store.uri != about["uri"] or not _has(store, about["run_id"]):
         enter(store, journal, about["name"], process_tags())
     waiting = len(journal.pending)
