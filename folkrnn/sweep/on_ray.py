@@ -12,7 +12,7 @@ from typing import Any
 
 from folkrnn.refusal import Refusal
 from folkrnn.sweep.jobs import Ending, Job, Launch, processes_of
-from folkrnn.sweep.remote import Command, ending_of
+from folkrnn.sweep.remote import Command, ending_of, stop_file
 
 _GIB = 2**30
 
@@ -98,7 +98,7 @@ class Task:
         try:
             ray.get(self.ref)
         except (ray.exceptions.RayError, KeyboardInterrupt) as error:
-            said = f"Ray ended it: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            said = f"Ray ended it: {type(error).__name__} {' '.join(str(error).split())}"[:300]
         else:
             said = ""
         if (found := ending_of(self.launch.log)) is not None:
@@ -107,15 +107,17 @@ class Task:
 
     def stop(self, number: int) -> None:
         """Interrupts it; what Ray has not started yet never starts."""
-        self._stopped = self._stopped or number
-        with suppress(_ray().exceptions.RayError):
-            _ray().cancel(self.ref)
+        self._stop(number)
 
     def kill(self) -> None:
         """Ends its processes at once."""
-        self._stopped = signal.SIGKILL
+        self._stop(signal.SIGKILL)
+
+    def _stop(self, number: int) -> None:
+        self._stopped = number
+        stop_file(self.launch.log).write_text(str(int(number)))  # Ray's own cancellation does not reach our process
         with suppress(_ray().exceptions.RayError):
-            _ray().cancel(self.ref, force=True)
+            _ray().cancel(self.ref)
 
 
 def _ray() -> Any:

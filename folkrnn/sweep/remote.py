@@ -18,6 +18,7 @@ PREEMPTED = signal.SIGUSR1
 _DEAF = ("sh", "-c", f'trap "" {PREEMPTED.name[3:]}; exec "$@"', "sh")
 """Starts a command that the signal does not end; a training listens to it all the same."""
 
+_SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_BE_REQUEUED = 60.0
 
 
@@ -40,7 +41,7 @@ class Command:
         return Command(launch.command, environment, launch.log.absolute(), minutes, grace)
 
     def __call__(self) -> int:
-        """Runs it; KeyboardInterrupt is passed on to it, and waited for. Leaves an `Ending` beside its log."""
+        """Runs it; passes KeyboardInterrupt and what its `stop_file` says on. Leaves an `Ending` beside its log."""
         rank = int(os.environ.get("SLURM_PROCID", "0"))
         mine = self if rank == 0 else replace(self, log=self.log.with_suffix(f".{rank}.log"))
         left = list[int]()
@@ -56,20 +57,27 @@ class Command:
 
     def _run(self) -> Ending:
         ending_file(self.log).unlink(missing_ok=True)
+        if stop_file(self.log).exists():
+            return Ending(-int(stop_file(self.log).read_text()))
+        blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Ray blocks SIGINT, and processes inherit that
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 (*_DEAF, *self.command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=os.environ | self.environment,
             )  # fmt: skip
-        reason = ""
-        try:
-            status = process.wait(None if self.minutes is None else 60 * self.minutes)
-        except KeyboardInterrupt:
-            status = _ended(process, signal.SIGINT, self.grace)
-        except subprocess.TimeoutExpired:
-            reason = f"out of time: it took longer than launcher.minutes={self.minutes:g}"
-            status = _ended(process, signal.SIGTERM, self.grace)
-        return Ending(status, reason)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        deadline = None if self.minutes is None else time.monotonic() + 60 * self.minutes
+        while True:
+            try:
+                return Ending(process.wait(_SECONDS_BETWEEN_LOOKS))
+            except KeyboardInterrupt:
+                return Ending(_ended(process, signal.SIGINT, self.grace))
+            except subprocess.TimeoutExpired:
+                if stop_file(self.log).exists():
+                    return Ending(_ended(process, int(stop_file(self.log).read_text()), self.grace))
+                if deadline is not None and time.monotonic() > deadline:
+                    reason = f"out of time: it took longer than launcher.minutes={self.minutes:g}"
+                    return Ending(_ended(process, signal.SIGTERM, self.grace), reason)
 
 
 def _ended(process: subprocess.Popen[bytes], number: int, grace: float) -> int:
@@ -79,6 +87,11 @@ def _ended(process: subprocess.Popen[bytes], number: int, grace: float) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+def stop_file(log: Path) -> Path:
+    """Returns the file that asks the job with this log to end: the number of a signal stands in it."""
+    return log.with_suffix(".stop")
 
 
 def ending_file(log: Path) -> Path:

@@ -44,7 +44,7 @@ def test_tasks_of_ray_end_as_they_do_and_only_what_is_missing_runs_again(ray_her
 @pytest.mark.slow
 def test_ctrl_c_interrupts_the_tasks_of_ray_and_those_that_wait_never_start(ray_here, program):
     kinds = ("sleeps", "sleeps", "sleeps")
-    words = ("-m", "seed=1,2,3", "launcher=ray", "launcher.jobs=1")
+    words = ("-m", "seed=1,2,3", "launcher=ray", "launcher.jobs=1", "launcher.grace=30")
     process = subprocess.Popen(
         program.command(*words), cwd=program.folder, env=program.environment(*kinds), stderr=subprocess.PIPE, text=True
     )
