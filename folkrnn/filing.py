@@ -52,18 +52,31 @@ def run_name(overrides: Sequence[str]) -> str:
 
 
 def results_folder(runs: Path, digest: str, resume: bool) -> Path:
-    """Returns where a run keeps its results: `runs/<digest>`, or beside it if a finished run of this digest is there.
+    """Returns where a run keeps its results: `runs/<digest>`, or beside it if another run of this digest is there.
 
-    With `resume` it is the latest one, whose training was cut off. Raises Refusal where such a training is there and is
-    not to be resumed, and where there is none to resume.
+    A new folder is made at once, so that no process that starts at the same time takes it too. With `resume` it is the
+    latest one, whose training was cut off. Raises Refusal where such a training is there and is not to be resumed, and
+    where there is none to resume.
     """
-    latest, free = _places(runs, digest)
+    latest, _ = _places(runs, digest)
     unfinished = is_unfinished(runs, digest)
     if resume and not unfinished:
         raise Refusal(f"trainer.resume=true, but there is no unfinished training of this configuration ({latest})")
     if unfinished and not resume:
         raise Refusal(f"{latest} holds an unfinished training of this configuration; go on with trainer.resume=true")
-    return latest if resume else free
+    return latest if resume else _taken(runs, digest)
+
+
+def _taken(runs: Path, digest: str) -> Path:
+    while True:
+        _, free = _places(runs, digest)
+        try:
+            free.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError:
+            pass  # no folder can be made there: whoever opens the run says so
+        return free
 
 
 def is_unfinished(runs: Path, digest: str) -> bool:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,12 @@ def test_the_same_sweep_again_goes_on_with_a_training_that_was_stopped(tmp_path,
     assert {run.info.status for run in found} == {"FINISHED"}
     assert len(found) == 2, "the stopped training went on under its own run"
     assert first.info.run_id in {run.info.run_id for run in found}
+
+
+def test_two_runs_of_the_same_configuration_at_once_have_folders_of_their_own(tmp_path):
+    from folkrnn.filing import results_folder
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: results_folder(tmp_path / "runs", "abc", resume=False), range(40)))
+    assert len(set(found)) == 40
+    assert all(folder.is_dir() for folder in found)
