@@ -94,12 +94,10 @@ def test_a_second_training_in_the_same_folder_is_refused_until_the_first_is_dead
     assert fitted.updates > 0
 
 
-def test_a_further_process_of_one_training_passes_the_lock(tmp_path, monkeypatch):
+def test_a_further_process_of_one_training_passes_the_lock(tmp_path):
     with alone_in(tmp_path):
-        monkeypatch.setenv("LOCAL_RANK", "1")
-        with alone_in(tmp_path):
+        with alone_in(tmp_path, first=False):
             pass
-        monkeypatch.delenv("LOCAL_RANK")
         with pytest.raises(Refusal, match="another training"), alone_in(tmp_path):
             pass
 
