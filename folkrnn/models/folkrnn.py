@@ -64,6 +64,8 @@ class FolkRNN(nn.Module):
         Recurrent matrices, and input matrices of the layers above the first, are orthogonal per gate; the one-hot input
         matrix is N(0, 0.5), since small one-hot weights starve the deeper layers; forget bias 1; softmax orthogonal.
         """
+        if self.softmax_weight.is_meta:  # no numbers to draw, though torch would load its compiler first (2 s)
+            return
         for k, layer in enumerate(self.layers):
             for block in layer.weight_hh.chunk(len(GATES[self.cell])):
                 nn.init.orthogonal_(block, generator=generator)
