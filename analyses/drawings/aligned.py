@@ -7,8 +7,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from matplotlib.path import Path
-from matplotlib.transforms import Affine2D
 
 from analyses.drawings.engraved import Shape, System
 
@@ -103,6 +101,8 @@ def _stiff(system: System, place: int, left: float, right: float) -> list[tuple[
 
 def _mapped(system: System, knots: np.ndarray, images: np.ndarray, measures: Sequence[tuple[float, float]]) -> System:
     """The line with every x between the `knots` moved to between their `images`."""
+    from matplotlib.path import Path
+    from matplotlib.transforms import Affine2D
 
     def shift(x: float) -> float:
         return float(np.interp(x, knots, images)) - x
