@@ -44,7 +44,8 @@ EXAMPLES = (
 )
 
 FOOT = """\
--m runs every combination of values separated by commas. `analysis` and `intervention` take a name or a list:
+-m runs every combination of values separated by commas, where launcher= says; typed again, it runs only those that are
+missing or failed, and its exit status is how many failed. `analysis` and `intervention` take a name or a list:
 analysis=posterior, analysis=[posterior,activations]; an option's own settings stand under its name, as in
 analysis.posterior.KEY=VALUE. sampling.prime, transcription and tokens take text as it is, @FILE, or - for
 standard input.
