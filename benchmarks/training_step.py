@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,27 +179,28 @@ def bucketing(units: int, corpus: Corpus, rounds: int, clock: str) -> None:
     print(f"  bucketed ÷ random           {rate['bucketed'] / rate['random']:.2f}")
 
 
-def measure(model: FolkRNN, rounds: int) -> Machine:
+def measure(model: FolkRNN, rounds: int, clock: str) -> Machine:
     """Returns what the machine does at best: the fastest tenth of many tries."""
     products, layer = BareProducts(model, 256), model.layers[-1]
     large = torch.ones(2**26)
     into, zero = torch.empty_like(large), [torch.zeros(1, model.units)] * (2 if model.cell == "lstm" else 1)
     short, long = torch.zeros(1, 100, model.units), torch.zeros(1, 300, model.units)
-    step = _fastest(lambda: layer.fused(long, zero), rounds) - _fastest(lambda: layer.fused(short, zero), rounds)
+    step = _fastest(lambda: layer.fused(long, zero), rounds, clock)
+    step -= _fastest(lambda: layer.fused(short, zero), rounds, clock)
     return Machine(
         model,
-        256 * products.operations() / _fastest(lambda: products.step(256), 10 * rounds),
-        2 * 4 * large.numel() / _fastest(lambda: into.copy_(large), rounds),
+        256 * products.operations() / _fastest(lambda: products.step(256), 10 * rounds, clock),
+        2 * 4 * large.numel() / _fastest(lambda: into.copy_(large), rounds, clock),
         step / 200,
     )
 
 
-def _fastest(work: Callable[[], object], times: int) -> float:
-    found = []
-    for _ in range(max(2, times)):
-        began = time.perf_counter()
+def _fastest(work: Callable[[], object], times: int, clock: str) -> float:
+    read, found = CLOCKS[clock], []
+    for _ in range(max(3, times)):
+        began = read()
         work()
-        found.append(time.perf_counter() - began)
+        found.append(read() - began)
     return statistics.quantiles(found, n=10)[0] if len(found) > 10 else min(found)
 
 
@@ -212,7 +212,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     units, corpus = SIZES[chosen.model], irish()
     with torch.no_grad():
-        machine = measure(FolkRNN(units=units).eval(), chosen.rounds)
+        machine = measure(FolkRNN(units=units).eval(), chosen.rounds, chosen.clock)
     print(
         f"{chosen.model}, {chosen.threads} threads; bare products reach {machine.operations / 1e9:.0f} GFLOP/s, a copy "
         f"{machine.bytes / 1e9:.0f} GB/s, a step of one row {machine.step * 1e6:.0f} µs"
