@@ -26,6 +26,8 @@ class Board:
     jobs: int
     at_once: int | None
     logs: Path
+    live: bool = True
+    """Whether the lines of those at work may move: not where the jobs themselves print."""
     seconds: list[float] = field(default_factory=list)
     """How long the jobs took that ran and finished."""
     done: int = 0
@@ -38,7 +40,7 @@ class Board:
         self.console: Console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Board:
-        if sys.stderr.isatty():
+        if self.live and sys.stderr.isatty():
             from rich.live import Live
 
             self._live = Live(console=self.console, refresh_per_second=4, transient=True, get_renderable=self._at_work)

@@ -113,7 +113,7 @@ def _open(jobs: Sequence[Job], typed: Sequence[str], root: Path) -> Sweep:
 def _all(sweep: Sweep, launcher: Launcher | Here, root: Path, perform: Perform) -> tuple[list[Outcome], int | None]:
     """Returns how each job ended, in the order of their numbers, and the signal that stopped the sweep, if one did."""
     at_once = 1 if isinstance(launcher, Here) else launcher.at_once
-    with Board(len(sweep.jobs), at_once, sweep.logs) as board:
+    with Board(len(sweep.jobs), at_once, sweep.logs, live=not isinstance(launcher, Here)) as board:
         outcomes = _skipped(sweep)
         for outcome in outcomes:
             board.ended(outcome)
@@ -134,26 +134,25 @@ def _all(sweep: Sweep, launcher: Launcher | Here, root: Path, perform: Perform) 
 def _skipped(sweep: Sweep) -> list[Outcome]:
     """Returns the jobs that need not be run: those that finished before, and those equal to an earlier one."""
     from folkrnn.tracking import finished_run
+    from folkrnn.tracking.provenance import git_state
 
     outcomes, seen = list[Outcome](), dict[str, int]()
+    commit = git_state(sweep.store.folder)[0]
     for job in sweep.jobs:
         if job.config.rerun:
             continue
         digest = config_digest(job.config)
         before = finished_run(sweep.store, DIGEST, digest)
         if before is not None:
-            outcomes.append(Outcome(job, SKIPPED, _finished_before(before, sweep.tracked), run=before.run_id))
+            outcomes.append(Outcome(job, SKIPPED, _finished_before(before, commit), run=before.run_id))
         elif digest in seen:
             outcomes.append(Outcome(job, SKIPPED, f"the same as job {seen[digest]}; rerun=true runs both"))
         seen.setdefault(digest, job.number)
     return outcomes
 
 
-def _finished_before(run: Child, tracked: TrackedRun) -> str:
-    from folkrnn.tracking.provenance import git_state
-
-    now = git_state(tracked.store.folder)[0]
-    other = f", by the code of commit {run.commit[:8]}" if run.commit not in ("", now) else ""
+def _finished_before(run: Child, commit: str) -> str:
+    other = f", by the code of commit {run.commit[:8]}" if run.commit not in ("", commit) else ""
     return f"finished before (run {run.run_id[:12]}{other}); rerun=true runs it again"
 
 
@@ -200,23 +199,32 @@ def _recorded(sweep: Sweep, job: Job, status: str, ending: Ending, seconds: floa
 
 def _close(sweep: Sweep, outcomes: Sequence[Outcome], stopped: int | None) -> str:
     """Files what came of the jobs and says it; returns the final status of the parent."""
-    from folkrnn.tracking import child
-
     tracked = sweep.tracked
     comparison.file_outcomes(tracked, outcomes)
     failed = [outcome for outcome in outcomes if outcome.failed]
     _file_logs(sweep, failed)
-    ended_well = [o for o in outcomes if o.run and o.status in (FINISHED, SKIPPED)]
-    line = ""
-    if stopped is None:
-        children = [child(sweep.store, run_id) for run_id in dict.fromkeys(o.run for o in ended_well)]
-        line = comparison.file_comparison(tracked, children, int(sweep.jobs[0].config.seed))
+    line = "" if stopped is not None else _compared(sweep, outcomes)
     said = [line, f"sweep    {tracked.folder}", f"MLflow   {tracked.link}"]
     print("\n" + "\n".join(words for words in said if words), flush=True)
     if failed:
         told = f"\n{len(failed)} of {len(sweep.jobs)} jobs failed: {numbers(failed)}"
         print(f"{told}; the same command again runs only these", file=sys.stderr, flush=True)
     return KILLED if stopped is not None else FAILED if failed else FINISHED
+
+
+def _compared(sweep: Sweep, outcomes: Sequence[Outcome]) -> str:
+    """Files what sets apart the jobs that finished, now or before; returns one line on it."""
+    from folkrnn.tracking import child
+    from folkrnn.tracking.journal import in_one_line, is_trouble
+
+    runs = dict.fromkeys(outcome.run for outcome in outcomes if outcome.run and not outcome.failed)
+    try:
+        children = [child(sweep.store, run_id) for run_id in runs]
+        return comparison.file_comparison(sweep.tracked, children, int(sweep.jobs[0].config.seed))
+    except Exception as error:
+        if not is_trouble(error):
+            raise
+        return f"the jobs were not compared, the tracking store went away ({in_one_line(error)}): run the command again"
 
 
 def _file_logs(sweep: Sweep, failed: Sequence[Outcome]) -> None:
