@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from folkrnn.digest import digest
+from folkrnn.digest import config_digest, digest
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -28,6 +28,8 @@ def of(*overrides: str, **also: str) -> str:
         "tracking.uri=http://host:5000",
         "tracking.experiment=other",
         "rerun=true",
+        "launcher=slurm",
+        "launcher.jobs=4",
         "observation.limit_gib=2",
     ],
 )
@@ -61,3 +63,26 @@ def test_the_order_of_interventions_counts() -> None:
 def test_the_digest_of_the_weights_counts() -> None:
     assert of(weights="a") != of(weights="b")
     assert len(of()) == 12
+
+
+def of_config(*overrides: str) -> str:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return config_digest(compose("config", overrides=list(overrides)))
+
+
+def test_a_sweep_knows_a_job_again_wherever_it_is_run() -> None:
+    assert of_config() == of_config("launcher=here", "rerun=true", "tracking.uri=http://host:5000")
+    assert of_config() != of_config("seed=2")
+
+
+def test_a_job_whose_file_or_folder_changed_is_another(tmp_path: Path) -> None:
+    tunes = tmp_path / "tunes" / "one.abc"
+    tunes.parent.mkdir()
+    tunes.write_text("X:1")
+    overrides = ("dataset=abc", f"dataset.path={tunes.parent}")
+    before = of_config(*overrides)
+    assert of_config(*overrides) == before
+    tunes.write_text("X:1\nK:C")
+    changed = of_config(*overrides)
+    (tunes.parent / "two.abc").write_text("X:2")
+    assert len({before, changed, of_config(*overrides)}) == 3
