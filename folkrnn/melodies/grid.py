@@ -106,7 +106,8 @@ def transposed(classes: np.ndarray, semitones: int | np.ndarray) -> np.ndarray:
     moved = np.where(classes >= FIRST_ON, classes.astype(np.int16) + shift, classes)
     lost = (classes >= FIRST_ON) & ((moved < FIRST_ON) | (moved >= CLASSES))
     moved = np.where(lost, OFF, moved).astype(np.uint8)
-    return tidy(moved) if lost.any() else moved
+    # each melody by itself: what one loses must not change another of its batch
+    return np.where(lost.any(-1, keepdims=True), tidy(moved), moved) if lost.any() else moved
 
 
 def augmented(classes: np.ndarray, rng: np.random.Generator, most: int = MOST_SEMITONES) -> np.ndarray:

@@ -102,6 +102,11 @@ def test_each_melody_of_a_batch_has_its_own_transposition(rows, semitones):
     assert transposed(batch, np.array(semitones)).tolist() == alone
 
 
+def test_what_one_melody_loses_changes_no_other_of_its_batch():
+    untidy, loses = np.array([1, 57, 1, 1], np.uint8), np.array([89, 0, 0, 0], np.uint8)
+    assert np.array_equal(transposed(np.stack([untidy, loses]), np.array([2, 2]))[0], transposed(untidy, 2))
+
+
 def test_augmentation_moves_each_melody_by_up_to_five_semitones_at_random():
     middle = np.full((11_000, 4), 41, np.uint8)
     moved = augmented(middle, np.random.default_rng(0)).astype(int) - 41
