@@ -1,6 +1,6 @@
 """What it costs to look: seconds and peak memory of the streaming summary, and of each analysis over many tunes.
 
-    python benchmarks/observation.py [--tunes 1000] [--threads 2] [--processes 2] [--only gramians …]
+    python benchmarks/observation.py [--tunes 1000] [--threads 2] [--processes 2] [--clock cpu] [--only gramians …]
 
 First the tunes are written and the summary of all gates and states is taken over 500 and over ten times as many: peak
 memory should be the same, as nothing is kept; both also by several processes, which share the threads and take some
@@ -16,12 +16,12 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from measuring import CLOCKS
 
 if TYPE_CHECKING:
     from folkrnn.observation.shards import Processes
@@ -49,29 +49,32 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2, help="that write and summarise beside one alone")
     parser.add_argument("--only", nargs="*", default=["summary", *ANALYSES], help="analyses to measure")
+    clock = "wall time, or processor time of the process: for one thread on a machine that others use too"
+    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help=clock)
     parser.add_argument("--child", nargs=4, metavar=("WHAT", "TUNES", "PROCESSES", "FILE"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
         what, tunes, processes, file = chosen.child
-        child(what, int(tunes), int(processes), Path(file), chosen.threads)
+        child(what, int(tunes), int(processes), Path(file), chosen.threads, CLOCKS[chosen.clock])
         return
+    look = ["--threads", str(chosen.threads), "--clock", chosen.clock]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tunes.npz"
         most = max([chosen.tunes, *(SUMMARY_TUNES if "summary" in chosen.only else ())])
-        measure("write", most, 1, file, chosen.threads)
+        measure("write", most, 1, file, look)
         if "summary" in chosen.only:
-            measure("write", most, chosen.processes, file, chosen.threads)
-            peaks = [measure("summary", n, 1, file, chosen.threads) for n in SUMMARY_TUNES]
-            measure("summary", SUMMARY_TUNES[1], chosen.processes, file, chosen.threads)
+            measure("write", most, chosen.processes, file, look)
+            peaks = [measure("summary", n, 1, file, look) for n in SUMMARY_TUNES]
+            measure("summary", SUMMARY_TUNES[1], chosen.processes, file, look)
             print(f"peak memory at {SUMMARY_TUNES[1]:,} tunes ÷ at {SUMMARY_TUNES[0]:,}: {peaks[1] / peaks[0]:.2f}")
         for name in chosen.only:
             if name != "summary":
-                measure(name, chosen.tunes, 1, file, chosen.threads)
+                measure(name, chosen.tunes, 1, file, look)
 
 
-def measure(what: str, tunes: int, processes: int, file: Path, threads: int) -> float:
+def measure(what: str, tunes: int, processes: int, file: Path, look: list[str]) -> float:
     """Runs one measurement in a process of its own, prints its line, and returns its peak in MB."""
-    words = ["--threads", str(threads), "--child", what, str(tunes), str(processes), str(file)]
+    words = [*look, "--child", what, str(tunes), str(processes), str(file)]
     found = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE, text=True)
     seconds, peak = map(float, found.stdout.split())
     print(
@@ -82,7 +85,7 @@ def measure(what: str, tunes: int, processes: int, file: Path, threads: int) -> 
     return peak
 
 
-def child(what: str, count: int, processes: int, file: Path, threads: int) -> None:
+def child(what: str, count: int, processes: int, file: Path, threads: int, clock: Callable[[], float]) -> None:
     """Prints seconds and peak memory (MB) of one measurement, loading left out of the seconds."""
     import torch
 
@@ -94,18 +97,18 @@ def child(what: str, count: int, processes: int, file: Path, threads: int) -> No
 
     weights, several = pretrained(), Processes(processes)
     if what == "write":
-        began = time.perf_counter()
+        began = clock()
         tunes = written(weights.model, weights.vocabulary, Sampling(tunes=count), 1, several)
-        seconds = time.perf_counter() - began
+        seconds = clock() - began
         np.savez(file, *tunes.ids)
     else:
         with np.load(file) as kept:
             read = (kept[f"arr_{k}"][1:-1].tolist() for k in range(count))
             tunes = Transcriptions.of(given(ids, weights.vocabulary) for ids in read)
         work = summary_of(weights, tunes, several) if what == "summary" else analysis_of(what, weights, tunes)
-        began = time.perf_counter()
+        began = clock()
         work()
-        seconds = time.perf_counter() - began
+        seconds = clock() - began
     peaks = [resource.getrusage(who).ru_maxrss / 1000 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(seconds, max(peaks))
 
