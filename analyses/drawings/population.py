@@ -33,7 +33,8 @@ def distributions(quantities: Sequence[Quantity]) -> matplotlib.figure.Figure:
     """Returns one histogram over tunes for each quantity: line and band are the mean and its 95 % interval."""
     columns = min(3, len(quantities))
     rows = -(-len(quantities) // columns)
-    figure = style.figure(width=10.0, height=0.35 + 2.1 * rows)
+    lines = max(len(quantity.values) for quantity in quantities)
+    figure = style.figure(width=10.0, height=0.25 + (2.1 + 0.12 * lines) * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, quantity in zip(panels, quantities, strict=False):
         _draw(axes, quantity)
@@ -52,18 +53,20 @@ def _draw(axes: matplotlib.axes.Axes, quantity: Quantity) -> None:
         axes.text(0.5, 0.5, "no tune has one", transform=axes.transAxes, ha="center")
         return
     bins = _bins(together)
-    single = len(known) == 1
+    single, told = len(known) == 1, []
     for colour, (name, values) in zip(style.PALETTE, known.items(), strict=False):
         filled = {"color": style.SOFT} if single else {"color": colour, "histtype": "step", "linewidth": 1.2}
         axes.hist(values, bins, **filled)
         mean, start, stop = quantity.means[name]
         line = style.ACCENT if single else colour
         said = f"{mean:.3g}" + (f" ({start:.3g} to {stop:.3g})" if np.isfinite(start) else "")
-        axes.axvline(mean, color=line, linewidth=1.1, linestyle="-" if single else "--", label=f"{name} {said}".strip())
+        axes.axvline(mean, color=line, linewidth=1.1, linestyle="-" if single else "--", label=name)
+        told.append(f"{name} {said}".strip())
         if np.isfinite(start):
             axes.axvspan(start, stop, color=line, alpha=0.22, linewidth=0)
-    look = {"fontsize": 6.5, "handlelength": 1.2, "borderaxespad": 0.1, "labelspacing": 0.25, "columnspacing": 0.9}
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.01), ncols=min(2, len(known)), **look)
+    axes.set_title("\n".join(told), fontsize=6.5, loc="left", pad=3)
+    if not single:
+        axes.legend(fontsize=6.5, handlelength=1.2, labelspacing=0.25)
 
 
 def _bins(values: np.ndarray) -> np.ndarray:
