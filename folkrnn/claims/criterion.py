@@ -36,7 +36,11 @@ def found(here: Sequence[str], published: Sequence[str]) -> float:
 def found_near(here: Sequence[str], published: Sequence[str], share: float) -> float:
     """The share of the `published` list of numbers that some number of `here` is within a `share` of."""
     numbers = [float(item) for item in here]
-    return sum(any(n == p or within(n, p, share) for n in numbers) for p in map(float, published)) / len(published)
+
+    def is_there(wanted: float) -> bool:
+        return wanted in numbers or any(abs(n - wanted) <= share * abs(wanted) < math.inf for n in numbers)
+
+    return sum(map(is_there, map(float, published))) / len(published)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
