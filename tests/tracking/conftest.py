@@ -116,9 +116,11 @@ class OwnServer:
     def start(self) -> None:
         port = self.uri.rpartition(":")[2] or "0"
         command = [sys.executable, "-m", "folkrnn.tracking", "serve", "--folder", str(self.folder), "--port", port]
+        scratch = {**os.environ, "TMPDIR": str(self.folder.parent)}  # what a power cut leaves goes with the folder
         self.process = subprocess.Popen(
-            [*command, *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+            [*command, *self.options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=scratch,
+        )  # fmt: skip
         said = self.process.stdout.readline() + self.process.stdout.readline() + self.process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+", said)
         assert found, said + self.process.stderr.read()
