@@ -97,6 +97,10 @@ def sampling_of(config: DictConfig, vocabulary: Vocabulary) -> Sampling:
     return Sampling(prime=tuple(prime), **{name: config.sampling[name] for name in names})
 
 
+USUAL_DROPOUT = 0.5
+"""What `model=folkrnn` has, as published: a recipe's dropout replaces it. Another was asked for."""
+
+
 def observers(config: DictConfig) -> Processes:
     """Returns the processes that play and observe: one on each device of the trainer."""
     return processes(config.trainer.accelerator, config.trainer.devices)
@@ -106,6 +110,12 @@ def check_training(config: DictConfig) -> None:
     """Refuses a recipe or trainer that cannot train."""
     from folkrnn.training.fit import TrainerSettings, check_precision
 
+    own, replaced = config.model.get("dropout"), config.recipe.get("dropout")
+    if replaced is not None and own not in (USUAL_DROPOUT, replaced):
+        raise Refusal(
+            f"model.dropout={own} and recipe.dropout={replaced} contradict each other: recipe.dropout=null keeps the "
+            f"model's"
+        )
     check_precision(build(config.recipe), TrainerSettings(**trainer_settings(config)))
 
 

@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from folkrnn.datasets.files import tokens
+from folkrnn.families.folkrnn import check_training
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.training.fit import TrainerSettings, fit
@@ -140,3 +142,22 @@ def test_a_training_that_finds_no_room_says_so_and_leaves_the_earlier_checkpoint
     assert (run / "last.ckpt").read_bytes() == before
     assert torch.load(run / "last.ckpt", weights_only=True)["global_step"] == 3
     assert not list(run.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe", "agree"), [(0.5, 0.25, True), (0.0, None, True), (0.25, 0.25, True), (0.0, 0.25, False)]
+)
+def test_a_dropout_that_the_recipe_would_replace_without_a_word_is_refused(model, recipe, agree):
+    target = "folkrnn.training.language_model.Recipe"
+    config = OmegaConf.create(
+        {
+            "model": {"dropout": model},
+            "recipe": {"_target_": target, "dropout": recipe},
+            "trainer": {"max_epochs": 1, "precision": "32-true"},
+        }
+    )
+    if agree:
+        check_training(config)
+        return
+    with pytest.raises(Refusal, match=r"recipe\.dropout=null keeps"):
+        check_training(config)
