@@ -53,7 +53,7 @@ class Stepper:
 
     @torch.no_grad()
     def read(self, tokens: Tensor, into: Mapping[str, Tensor]) -> None:
-        """Writes the sites that `into` names to its tensors `[B, T, units]`: an LSTM's, reading `tokens [B, T]`.
+        """Writes the sites that `into` names to its tensors `[b, T, units]`: an LSTM's, reading `tokens [B, T]`, b ≤ B.
 
         A layer's inputs over some steps are known once the layer below has made them, and multiplied in one product.
         """
@@ -65,22 +65,27 @@ class Stepper:
             if "logits" in into or "probs" in into:
                 logits = self._read_out(h.flatten(0, 1)).unflatten(0, h.shape[:2])
                 if "logits" in into:
-                    parts["logits"].copy_(logits)
+                    _copy(logits, parts["logits"])
                 if "probs" in into:
-                    parts["probs"].copy_(logits.softmax(-1))
+                    _copy(logits.softmax(-1), parts["probs"])
 
     def _read(self, tokens: Tensor, state: list[State], into: Mapping[str, Tensor]) -> Tensor:
         """Returns the top h `[S, B, H]` of some steps, having read `tokens [S, B]`; `state` becomes that after them."""
         if "x" in into:
-            into["x"].copy_(self.model.one_hot(tokens))
+            _copy(self.model.one_hot(tokens), into["x"])
         below: Tensor | None = None
         for k, (layer, names) in enumerate(zip(self._layers, self._names, strict=True)):
             mine = {stream: into[name] for stream, name in names.items() if name in into}
             seen, state[k] = layer.read(tokens if below is None else below, state[k], mine.keys())
             below = seen["h"]
             for stream, target in mine.items():  # at once: first touches of memory are then shared among threads
-                target.copy_(seen[stream])
+                _copy(seen[stream], target)
         return below
+
+
+def _copy(stream: Tensor, target: Tensor) -> None:
+    """Copies the first rows of `[S, B, units]`, as many as the target `[S, b, units]` has."""
+    target.copy_(stream[:, : target.shape[1]])
 
 
 class _Layer:
