@@ -25,7 +25,6 @@ WITHOUT_EFFECT = {
     "trainer.nodes",
     "trainer.accumulate",
     "trainer.preempt_signal",
-    "trainer.workers",
     "trainer.save_every",
     "trainer.save_every_updates",
 }

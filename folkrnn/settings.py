@@ -90,7 +90,6 @@ RULES: dict[str, Rule] = {
     "trainer.save_every": _or_null(_POSITIVE),
     "trainer.save_every_updates": _or_null(_whole(1)),
     "trainer.patience": _or_null(_whole(1)),
-    "trainer.workers": _whole(0),
     "observation.sites": _SITES,
     "observation.keep": _SITES,
     "tracking.uri": _or_null(_TEXT),

@@ -22,7 +22,7 @@ def of(*overrides: str, **also: str) -> str:
     [
         "trainer.resume=true",
         "trainer.devices=2",
-        "trainer.workers=4",
+        "trainer.save_every=9",
         "trainer=cpu",
         "sampling.live=7",
         "tracking.uri=http://host:5000",
