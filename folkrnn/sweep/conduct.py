@@ -33,6 +33,7 @@ from folkrnn.sweep.jobs import (
 )
 from folkrnn.sweep.membership import DIGEST, JOB, in_this_process, variables
 from folkrnn.sweep.watch import watch
+from folkrnn.training.processes import group
 
 if TYPE_CHECKING:
     from folkrnn.tracking import Child, Store, TrackedRun
@@ -70,6 +71,7 @@ def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root:
     """
     from folkrnn.tracking.lifetime import ending as how_it_ended
 
+    started_once()
     jobs = introduced(jobs)
     launcher = checked(jobs, known)
     sweep = _open(jobs, typed, root)
@@ -83,6 +85,16 @@ def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root:
     if stopped is not None:
         signal.raise_signal(stopped)
     return min(MOST, sum(outcome.failed for outcome in outcomes))
+
+
+def started_once() -> None:
+    """Raises Refusal where torchrun or SLURM run this command several times: each would be the whole sweep."""
+    mine = group()
+    if mine.size > 1:
+        raise Refusal(
+            f"-m: a sweep is one process, and {mine.launcher} runs this command {mine.size} times: type it once, "
+            "without torchrun or srun (in a script for SLURM, with --ntasks=1); every job starts the processes that it needs"
+        )
 
 
 def checked(jobs: Sequence[Job], known: Collection[str]) -> Launcher | Here:

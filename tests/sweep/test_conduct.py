@@ -39,6 +39,13 @@ def test_a_training_that_would_run_the_whole_sweep_again_is_refused(here, capsys
     assert "use launcher=processes" in capsys.readouterr().err
 
 
+def test_a_sweep_that_is_started_several_times_is_refused(here, capsys, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert here("seed=1,2") == (2, [])
+    assert "torchrun runs this command 2 times: type it once" in capsys.readouterr().err
+
+
 def test_one_launcher_runs_the_whole_sweep(here, capsys):
     assert here("launcher=here,processes") == (2, [])
     assert "cannot be swept" in capsys.readouterr().err
