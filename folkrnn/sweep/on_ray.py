@@ -12,7 +12,7 @@ from typing import Any
 
 from folkrnn.refusal import Refusal
 from folkrnn.sweep.jobs import Ending, Job, Launch, processes_of
-from folkrnn.sweep.remote import Command, ending_of, stop_file
+from folkrnn.sweep.remote import Command, ask_to_stop, ending_of
 
 _GIB = 2**30
 
@@ -115,7 +115,7 @@ class Task:
 
     def _stop(self, number: int) -> None:
         self._stopped = number
-        stop_file(self.launch.log).write_text(str(int(number)))  # Ray's own cancellation does not reach our process
+        ask_to_stop(self.launch.log, number)  # Ray's own cancellation does not reach our process
         with suppress(_ray().exceptions.RayError):
             _ray().cancel(self.ref)
 

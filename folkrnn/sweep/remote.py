@@ -41,7 +41,7 @@ class Command:
         return Command(launch.command, environment, launch.log.absolute(), minutes, grace)
 
     def __call__(self) -> int:
-        """Runs it; passes KeyboardInterrupt and what its `stop_file` says on. Leaves an `Ending` beside its log."""
+        """Runs it; passes on KeyboardInterrupt and what `ask_to_stop` says. Leaves an `Ending` beside its log."""
         rank = int(os.environ.get("SLURM_PROCID", "0"))
         mine = self if rank == 0 else replace(self, log=self.log.with_suffix(f".{rank}.log"))
         left = list[int]()
@@ -52,13 +52,13 @@ class Command:
             signal.signal(PREEMPTED, before)
         if left and ending.status == 0:
             time.sleep(_SECONDS_TO_BE_REQUEUED)  # in the queue again: SLURM ends this process, nothing came to its end
-        ending_file(mine.log).write_text(json.dumps([ending.status, ending.reason]))
+        _written(ending_file(mine.log), json.dumps([ending.status, ending.reason]))
         return ending.status
 
     def _run(self) -> Ending:
         ending_file(self.log).unlink(missing_ok=True)
-        if stop_file(self.log).exists():
-            return Ending(-int(stop_file(self.log).read_text()))
+        if (number := asked_to_stop(self.log)) is not None:
+            return Ending(-number)
         blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Ray blocks SIGINT, and processes inherit that
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -71,27 +71,47 @@ class Command:
             try:
                 return Ending(process.wait(_SECONDS_BETWEEN_LOOKS))
             except KeyboardInterrupt:
-                return Ending(_ended(process, signal.SIGINT, self.grace))
+                return Ending(self._ended(process, asked_to_stop(self.log) or signal.SIGINT))
             except subprocess.TimeoutExpired:
-                if stop_file(self.log).exists():
-                    return Ending(_ended(process, int(stop_file(self.log).read_text()), self.grace))
+                if (number := asked_to_stop(self.log)) is not None:
+                    return Ending(self._ended(process, number))
                 if deadline is not None and time.monotonic() > deadline:
                     reason = f"out of time: it took longer than launcher.minutes={self.minutes:g}"
-                    return Ending(_ended(process, signal.SIGTERM, self.grace), reason)
+                    return Ending(self._ended(process, signal.SIGTERM), reason)
 
-
-def _ended(process: subprocess.Popen[bytes], number: int, grace: float) -> int:
-    process.send_signal(number)
-    try:
-        return process.wait(grace)
-    except subprocess.TimeoutExpired:
+    def _ended(self, process: subprocess.Popen[bytes], number: int) -> int:
+        """Returns the exit status after the signal, killing it once `grace` is over or SIGKILL is asked for."""
+        process.send_signal(number)
+        deadline = time.monotonic() + self.grace
+        while time.monotonic() < deadline and asked_to_stop(self.log) != signal.SIGKILL:
+            try:
+                return process.wait(min(self.grace, _SECONDS_BETWEEN_LOOKS))
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                continue  # Ray's cancellation interrupts too: what it means stands in the file
         process.kill()
         return process.wait()
 
 
-def stop_file(log: Path) -> Path:
-    """Returns the file that asks the job with this log to end: the number of a signal stands in it."""
+def ask_to_stop(log: Path, number: int) -> None:
+    """Asks the job with this log to end by a signal; SIGKILL may follow another one."""
+    _written(_stop_file(log), str(int(number)))
+
+
+def asked_to_stop(log: Path) -> int | None:
+    """Returns the number of the signal by which the job with this log is to end; None where it may go on."""
+    file = _stop_file(log)
+    return int(file.read_text()) if file.exists() else None
+
+
+def _stop_file(log: Path) -> Path:
     return log.with_suffix(".stop")
+
+
+def _written(file: Path, text: str) -> None:
+    """Writes a file that another process waits for: it sees it whole or not at all."""
+    draft = file.with_name(f"{file.name}.draft")
+    draft.write_text(text)
+    draft.replace(file)
 
 
 def ending_file(log: Path) -> Path:
