@@ -57,7 +57,15 @@ class Processes:
 
     def start(self, launches: Sequence[Launch]) -> list[Child]:
         """Starts jobs, each in a process group of its own: the terminal's Ctrl-C reaches only the sweep."""
-        return [self._start(launch) for launch in launches]
+        started = list[Child]()
+        try:
+            for launch in launches:
+                started.append(self._start(launch))
+        except BaseException:
+            for child in started:  # nobody else knows them yet
+                child.kill()
+            raise
+        return started
 
     def _start(self, launch: Launch) -> Child:
         slot = next(k for k in range(self.jobs) if k not in self._taken or self._taken[k].ended)

@@ -55,7 +55,8 @@ class Slurm:
     """Seconds before the end of its time at which a training saves and goes back into the queue."""
     sbatch: Mapping[str, Any] = field(default_factory=dict)
     """What else `sbatch` takes."""
-    _states: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _states: dict[str, str] | None = field(default=None, init=False, repr=False)
+    """Of all jobs, as the queue had them at the last look; None where it did not answer."""
     _looked: float = field(default=float("-inf"), init=False, repr=False)
 
     @property
@@ -77,10 +78,15 @@ class Slurm:
     def start(self, launches: Sequence[Launch]) -> list[Submitted]:
         """Submits jobs: one array for all that need as many tasks. Raises Refusal where SLURM takes them not."""
         found: dict[int, Submitted] = {}
-        for tasks in sorted({self._tasks(launch.job) for launch in launches}):
-            some = [launch for launch in launches if self._tasks(launch.job) == tasks]
-            for launch, job in zip(some, self._submit(some, tasks), strict=True):
-                found[launch.job.number] = Submitted(job, self, launch)
+        try:
+            for tasks in sorted({self._tasks(launch.job) for launch in launches}):
+                some = [launch for launch in launches if self._tasks(launch.job) == tasks]
+                for launch, job in zip(some, self._submit(some, tasks), strict=True):
+                    found[launch.job.number] = Submitted(job, self, launch)
+        except BaseException:
+            for submitted in found.values():  # an array that was taken before another was refused
+                submitted.stop(signal.SIGTERM)
+            raise
         return [found[launch.job.number] for launch in launches]
 
     def _tasks(self, job: Job) -> int:
@@ -113,10 +119,11 @@ class Slurm:
             asked = ["squeue", "--me", "--noheader", "--array", "--format=%A|%F_%K|%T"]
             answer = subprocess.run(asked, capture_output=True, text=True, check=False)
             self._looked = time.monotonic()
-            if answer.returncode != 0:
-                return "UNKNOWN"  # the controller is busy or restarts: the next look may tell
             rows = [line.split("|") for line in answer.stdout.splitlines()]
-            self._states = {name: state for number, array, state in rows for name in (number, array)}
+            known = {name: state for number, array, state in rows for name in (number, array)}
+            self._states = known if answer.returncode == 0 else None
+        if self._states is None:
+            return "UNKNOWN"  # the controller is busy or restarts: the next look may tell
         return self._states.get(job_id, _GONE)
 
 
