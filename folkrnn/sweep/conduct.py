@@ -93,7 +93,7 @@ def started_once() -> None:
     if mine.size > 1:
         raise Refusal(
             f"-m: a sweep is one process, and {mine.launcher} runs this command {mine.size} times: type it once, "
-            "without torchrun or srun (in a script for SLURM, with --ntasks=1); every job starts the processes that it needs"
+            "without torchrun or srun (in a script for SLURM, with --ntasks=1); every job starts the processes it needs"
         )
 
 
