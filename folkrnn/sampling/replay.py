@@ -32,7 +32,7 @@ def replay_uniforms(
     the transcription only where it moves the law far enough.
     """
     whole = np.array([vocabulary.start, *ids, vocabulary.end])
-    [interval] = _intervals(model, [whole], sampling.temperature)
+    [interval] = _intervals(model, [whole], sampling)
     own = tune_uniforms(seed, max(sampling.max_tokens + 1, len(whole)))
     return lambda tune: _inside(interval, own(tune))
 
@@ -44,7 +44,7 @@ def resume_uniforms(
 
     Tune n first draws the token ids `beginnings[n] [≥ 1]` (from `<s>` on), then goes on with `uniforms(n)`.
     """
-    intervals = _intervals(model, beginnings, sampling.temperature)
+    intervals = _intervals(model, beginnings, sampling)
     own = tune_uniforms(seed, sampling.max_tokens + 1)
 
     def resumed(tune: int) -> np.ndarray:
@@ -65,7 +65,7 @@ def _inside(interval: np.ndarray, stream: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _intervals(model: FolkRNN, tunes: Sequence[np.ndarray], temperature: float) -> list[np.ndarray]:
+def _intervals(model: FolkRNN, tunes: Sequence[np.ndarray], sampling: Sampling) -> list[np.ndarray]:
     """The cumulative interval of each token after the first, `[2, N − 1]` per tune, by the steps of generation."""
     lengths = [len(ids) for ids in tunes]
     tokens = torch.zeros(max(SMALLEST_BATCH, len(tunes)), max(lengths), dtype=torch.long)
@@ -73,10 +73,10 @@ def _intervals(model: FolkRNN, tunes: Sequence[np.ndarray], temperature: float) 
         tokens[row, : len(ids)] = torch.from_numpy(ids)
     ends = np.zeros((2, *tokens.shape))
     state = [tuple(part.clone() for part in layer) for layer in model.initial_state(len(tokens))]
-    stepper = model.stepper()
+    stepper = model.stepper(sampling.precision)
     for t in range(max(lengths) - 1):
         logits, state = stepper.step(tokens[:, t].to(model.device), state)
-        law, target = probabilities(logits, temperature).cpu(), tokens[:, t + 1 : t + 2]
+        law, target = probabilities(logits, sampling.temperature).cpu(), tokens[:, t + 1 : t + 2]
         cumulative = nn.functional.pad(law.cumsum(-1) / law.sum(-1, keepdim=True), (1, 0))
         ends[:, :, t] = torch.cat([cumulative.gather(1, target), cumulative.gather(1, target + 1)], dim=1).T
     return [ends[:, row, : length - 1] for row, length in enumerate(lengths)]

@@ -12,6 +12,10 @@ from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate, replay_uniforms, resume_uniforms
 from folkrnn.vocabulary import V2
 
+without_bf16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor does not multiply bf16"
+)
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -66,10 +70,11 @@ def test_the_legacy_webapp_begins_anew_for_each_tune_and_draws_through_the_prime
     np.testing.assert_array_equal(primed.uniform[2:], uniforms[2:])
 
 
-def test_a_replay_reproduces_its_tune_on_any_model(model):
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=without_bf16)])
+def test_a_replay_reproduces_its_tune_on_any_model(model, precision):
     for name in ("fig1", "swing_swang_swung"):
         tune = ids_of(name, V2)
-        sampling = Sampling(tunes=3)
+        sampling = Sampling(tunes=3, precision=precision)
         streams = replay_uniforms(model, V2, tune, sampling, seed=5)
         replayed = generate(model, V2, sampling, 5, uniforms=streams)
         assert [t.tokens(V2) for t in replayed] == [V2.decode(tune)] * 3
