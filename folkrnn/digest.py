@@ -30,6 +30,9 @@ WITHOUT_EFFECT = {
 }
 """Keys that say where and how a run is made and filed, not what comes out."""
 
+NAMES = {"name", "_target_"}
+"""Keys whose values name no file, though there may be one of that name: the package `folkrnn`, of model.name=folkrnn."""
+
 OF_TRAINING = {"recipe", "trainer"}
 """Sections that count only where `weights=scratch`."""
 
@@ -63,8 +66,10 @@ def config_digest(config: DictConfig) -> str:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
+    elif isinstance(value, dict):
+        yield from _texts([item for key, item in value.items() if key not in NAMES])
+    elif isinstance(value, list):
+        for item in value:
             yield from _texts(item)
 
 

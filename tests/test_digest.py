@@ -75,6 +75,14 @@ def test_a_sweep_knows_a_job_again_wherever_it_is_run() -> None:
     assert of_config() != of_config("seed=2")
 
 
+def test_a_job_is_known_again_beside_a_folder_with_the_name_of_its_model(tmp_path: Path, monkeypatch) -> None:
+    before = of_config()
+    (tmp_path / "folkrnn").mkdir()
+    (tmp_path / "folkrnn" / "any.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert of_config() == before
+
+
 def test_a_job_whose_file_or_folder_changed_is_another(tmp_path: Path) -> None:
     tunes = tmp_path / "tunes" / "one.abc"
     tunes.parent.mkdir()
