@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.refusal import Refusal
 from folkrnn.tracking.entries import ENDED
-from folkrnn.tracking.journal import Journal, in_one_line, is_trouble, now, upload_command
+from folkrnn.tracking.journal import Journal
 from folkrnn.tracking.process import process_tags
 from folkrnn.tracking.provenance import provenance_tags
 from folkrnn.tracking.run import MAIN, TrackedRun
@@ -25,33 +24,12 @@ if TYPE_CHECKING:
 def start_parent(
     store: Store, name: str, *, overrides: Sequence[str] = (), tags: Mapping[str, Any] | None = None
 ) -> str:
-    """Returns the id of a new run, RUNNING until `finish_parent`, that the jobs of a sweep are filed under.
+    """Returns the id of a new run that the jobs of a sweep are filed under; RUNNING until its `parent_run` is finished.
 
     Raises Refusal where the store takes no run.
     """
     every = {**provenance_tags(store.folder, overrides), "sweep": "parent", **(tags or {}), **process_tags()}
     return create(store, name, every)
-
-
-def finish_parent(store: Store, run_id: str, status: str = "FINISHED", folder: Path | None = None) -> None:
-    """Ends the parent `run_id` as FINISHED, FAILED or KILLED.
-
-    Raises Refusal where the store has gone away; the status is then kept in `folder`, from where `upload` sends it.
-    """
-    try:
-        store.client.set_terminated(run_id, status=status)
-    except Exception as error:
-        if not is_trouble(error):
-            raise
-        how = "it will say KILLED when the store is next opened from here"
-        if folder is not None:
-            journal = _journal(store, run_id, folder, "sweep")
-            journal.add({"kind": "status", "status": status, "time": now()})
-            journal.mark_pending(in_one_line(error))
-            how = f"when it is back, type {upload_command(folder)}"
-        raise Refusal(
-            f"{store.uri} could not be told that the sweep {run_id} ended as {status} ({in_one_line(error)}); {how}"
-        ) from error
 
 
 def children(store: Store, run_id: str) -> list[str]:
@@ -158,5 +136,9 @@ def _journal(store: Store, run_id: str, folder: Path, name: str) -> Journal:
 
 
 def _overrides(command: str) -> dict[str, str]:
-    words = [word for word in shlex.split(command)[2:] if "=" in word]
+    try:
+        typed = shlex.split(command)[2:]
+    except ValueError:  # tags have an end, here within quotes
+        typed = command.split()[2:]
+    words = [word for word in typed if "=" in word]
     return {word.partition("=")[0].lstrip("+"): word.partition("=")[2] for word in words}

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Drawing
 
 from folkrnn.findings import Figure, Findings
 from folkrnn.refusal import Refusal
-from folkrnn.tracking import children, finish_parent, open_store, start_parent, start_run, upload
+from folkrnn.tracking import children, open_store, parent_run, start_parent, start_run, upload
 from folkrnn.tracking.journal import Journal
 
 
@@ -307,7 +307,7 @@ def test_a_sweep_is_a_parent_with_its_children(store, tmp_path):
     for seed in (1, 2):
         with start_run(store, f"seed={seed}", tmp_path / str(seed), parent=parent) as run:
             runs.append(run.run_id)
-    finish_parent(store, parent, "FINISHED")
+    parent_run(store, parent, tmp_path / "parent").finish("FINISHED")
     assert children(store, parent) == runs
     assert store.client.get_run(parent).info.status == "FINISHED"
     assert store.client.get_run(runs[0]).data.tags["mlflow.parentRunId"] == parent
@@ -318,7 +318,6 @@ def test_an_exported_run_id_of_mlflow_changes_nothing(store, tmp_path, monkeypat
     monkeypatch.setenv("MLFLOW_RUN_ID", parent)
     with start_run(store, "child", tmp_path / "r", parent=parent) as run:
         run.log_metrics({"x": 1.0})
-    finish_parent(store, parent)
     assert run.run_id != parent
     assert store.client.get_run(parent).data.metrics == {}
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 
 from folkrnn.findings import Figure, Findings
 from folkrnn.refusal import Refusal
-from folkrnn.tracking import finish_parent, open_store, pending, start_parent, start_run, upload
+from folkrnn.tracking import open_store, parent_run, pending, start_parent, start_run, upload
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,6 @@ def test_a_server_takes_all_that_a_database_takes(server, tmp_path):
         log_everything(run)
         page = f"#/experiments/{store.experiment_id}/runs/{run.run_id}?workflowType=machine_learning"
         assert run.link == f"{server.uri}/{page}"
-    finish_parent(store, parent)
     check_everything(store, run.run_id)
     found = store.client.get_run(run.run_id)
     assert found.info.status == "FINISHED"
@@ -117,9 +116,10 @@ def test_a_server_that_comes_back_gets_the_rest_at_the_end(mortal_server, tmp_pa
 def test_how_a_sweep_ended_is_kept_for_a_server_that_went_away(mortal_server, tmp_path):
     store = open_store(mortal_server.uri, "sweeps", tmp_path)
     parent = start_parent(store, "sweep")
+    tracked = parent_run(store, parent, tmp_path / "sweep")
     mortal_server.stop()
-    with pytest.raises(Refusal, match=r"python -m folkrnn\.tracking upload .*sweep"):
-        finish_parent(store, parent, "FAILED", tmp_path / "sweep")
+    tracked.finish("FAILED", "2 of 3 jobs failed: 1, 2")
+    assert str(tmp_path / "sweep") in tracked.upload_command
     mortal_server.start()
-    assert upload(tmp_path / "sweep") == 1
+    assert upload(tmp_path / "sweep") == 2
     assert store.client.get_run(parent).info.status == "FAILED"
