@@ -30,8 +30,9 @@ WITHOUT_EFFECT = {
 }
 """Keys that say where and how a run is made and filed, not what comes out."""
 
-NAMES = {"name", "_target_"}
-"""Keys whose values name no file, though there may be one of that name: the package `folkrnn`, of model.name=folkrnn."""
+NOT_READ = {"name", "model", "_target_", "folder"}
+"""Keys whose texts name nothing that a job reads, though it may be there: the package `folkrnn` of `model.name`, or the
+folder that runs are filed in, which every run changes."""
 
 OF_TRAINING = {"recipe", "trainer"}
 """Sections that count only where `weights=scratch`."""
@@ -67,7 +68,9 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        yield from _texts([item for key, item in value.items() if key not in NAMES])
+        for key, item in value.items():
+            if not (key in NOT_READ and isinstance(item, str)):
+                yield from _texts(item)
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)

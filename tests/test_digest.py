@@ -75,12 +75,14 @@ def test_a_sweep_knows_a_job_again_wherever_it_is_run() -> None:
     assert of_config() != of_config("seed=2")
 
 
-def test_a_job_is_known_again_beside_a_folder_with_the_name_of_its_model(tmp_path: Path, monkeypatch) -> None:
-    before = of_config()
-    (tmp_path / "folkrnn").mkdir()
+def test_a_job_is_known_again_whatever_stands_in_folders_that_it_does_not_read(tmp_path: Path, monkeypatch) -> None:
+    overrides = ("weights=mlflow", "weights.run=abc", f"tracking.folder={tmp_path}")
+    before, kept = of_config(), of_config(*overrides)
+    (tmp_path / "folkrnn").mkdir()  # as the model is called
     (tmp_path / "folkrnn" / "any.py").write_text("")
     monkeypatch.chdir(tmp_path)
     assert of_config() == before
+    assert of_config(*overrides) == kept
 
 
 def test_a_job_whose_file_or_folder_changed_is_another(tmp_path: Path) -> None:
