@@ -67,6 +67,8 @@ class Plan:
     figures: Mapping[str, str]
     """What figures are called in the place of their own names, by `<analysis>/<figure>`."""
     to_train: bool
+    asked: str
+    """The digest of the configuration as it was composed, which a sweep knows its jobs by: preparing adds to it."""
 
     @property
     def digest(self) -> str:
@@ -111,7 +113,7 @@ def lead(plan: Plan, home: Path, began: float, tell: Callable[[dict[str, Any]], 
         filing.run_name(overrides),
         filing.results_folder(home / "runs", plan.digest, config.trainer.resume),
         overrides=overrides,
-        tags={"digest": plan.digest, DIGEST: config_digest(config), **job_tags()},
+        tags={"digest": plan.digest, DIGEST: plan.asked, **job_tags()},
         parent=parent(),
         device=str(device(config)),
         resume=config.trainer.resume,
@@ -139,6 +141,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
 
     Where interventions are chosen and no analyses, what they do is compared with the control beside the default ones.
     """
+    asked = config_digest(config)
     to_train = config.weights.name == "scratch"
     device(config)
     analyses = {name: build(node) for name, node in config.analysis.items()}
@@ -183,6 +186,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
         judged,
         figures,
         to_train,
+        asked,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from folkrnn.build import build
+from folkrnn.digest import config_digest
 from folkrnn.study import bring_analysis, prepare
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -31,6 +32,7 @@ def composed(*overrides: str):
 def test_an_intervention_brings_the_analysis_that_compares_it_unless_others_are_chosen(overrides, analyses):
     plan = prepare(composed(*overrides), overrides)
     assert list(plan.analyses) == list(plan.config.analysis) == analyses
+    assert plan.asked == config_digest(composed(*overrides)), "a sweep would not know its finished jobs again"
 
 
 def test_what_is_brought_knows_the_tokens_that_are_watched():
