@@ -146,6 +146,7 @@ def _all(sweep: Sweep, launcher: Launcher | Here, root: Path, perform: Perform) 
 def _skipped(sweep: Sweep) -> list[Outcome]:
     """Returns the jobs that need not be run: those that finished before, and those equal to an earlier one."""
     from folkrnn.tracking import finished_run
+    from folkrnn.tracking.journal import in_one_line, is_trouble
     from folkrnn.tracking.provenance import git_state
 
     outcomes, seen = list[Outcome](), dict[str, int]()
@@ -154,7 +155,15 @@ def _skipped(sweep: Sweep) -> list[Outcome]:
         if job.config.rerun:
             continue
         digest = config_digest(job.config)
-        before = finished_run(sweep.store, DIGEST, digest)
+        try:
+            before = finished_run(sweep.store, DIGEST, digest)
+        except Exception as error:
+            if not is_trouble(error):
+                raise
+            raise Refusal(
+                f"{sweep.store.uri} does not say which jobs finished before ({in_one_line(error)}): run the command "
+                "again when it answers"
+            ) from error
         if before is not None:
             outcomes.append(Outcome(job, SKIPPED, _finished_before(before, commit), run=before.run_id))
         elif digest in seen:
@@ -220,7 +229,7 @@ def _close(sweep: Sweep, outcomes: Sequence[Outcome], stopped: int | None) -> st
     print("\n" + "\n".join(words for words in said if words), flush=True)
     if failed:
         told = f"\n{len(failed)} of {len(sweep.jobs)} jobs failed: {numbers(failed)}"
-        print(f"{told}; the same command again runs only these", file=sys.stderr, flush=True)
+        print(f"{told}; the same command again runs what is missing or failed", file=sys.stderr, flush=True)
     return KILLED if stopped is not None else FAILED if failed else FINISHED
 
 

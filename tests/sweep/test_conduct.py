@@ -57,6 +57,17 @@ def test_a_job_that_is_the_same_as_an_earlier_one_is_not_run_twice(here, capsys)
     assert here("seed=1,2,1", "rerun=true") == (0, [1, 2, 1])
 
 
+def test_a_store_that_goes_away_before_the_first_job_is_one_line(here, capsys, monkeypatch):
+    def gone(*_):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("folkrnn.tracking.finished_run", gone)
+    assert here("seed=1,2") == (2, [])
+    said = capsys.readouterr().err
+    assert "does not say which jobs finished before (ConnectionError: no route)" in said
+    assert "Traceback" not in said
+
+
 @pytest.fixture
 def corpus(tmp_path):
     """Tunes with a rule, so that training takes seconds."""
