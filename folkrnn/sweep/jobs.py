@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -103,6 +105,21 @@ class Outcome:
     @property
     def failed(self) -> bool:
         return self.status in (FAILED, KILLED)
+
+
+def check_limits(launcher: object, whole: Mapping[str, int], positive: Sequence[str]) -> None:
+    """Raises Refusal for a setting of a launcher that is neither None nor what it must be.
+
+    Those in `whole` are whole numbers from the one given there, those in `positive` numbers above 0.
+    """
+    for name, least in whole.items():
+        value = getattr(launcher, name)
+        if value is not None and (not isinstance(value, int) or value < least):
+            raise Refusal(f"launcher.{name}={value}: must be a whole number from {least}")
+    for name in positive:
+        value = getattr(launcher, name)
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise Refusal(f"launcher.{name}={value}: must be a number above 0")
 
 
 def processes_of(config: DictConfig) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.sweep.jobs import Ending, Job, Launch, processes_of
+from folkrnn.sweep.jobs import Ending, Job, Launch, check_limits, processes_of
 from folkrnn.sweep.remote import Command, ask_to_stop, ending_of
 
 _GIB = 2**30
@@ -19,7 +19,7 @@ _GIB = 2**30
 
 @dataclass
 class Ray:
-    """Hands jobs to Ray with what it is to reserve for each. Raises Refusal where Ray is not installed."""
+    """Hands jobs to Ray with what it is to reserve for each. Raises Refusal for a limit that is none."""
 
     jobs: int | None = None
     address: str | None = None
@@ -32,12 +32,15 @@ class Ray:
     minutes: float | None = None
     grace: float = 60.0
 
+    def __post_init__(self) -> None:
+        check_limits(self, {"jobs": 1, "cpus": 1}, ("memory", "minutes", "grace"))
+
     @property
     def at_once(self) -> int | None:
         return self.jobs
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Raises Refusal where there is no Ray, or no cluster at the address."""
+        """Raises Refusal where Ray is not installed, does not answer, or has no machine that is large enough."""
         ray = _ray()
         if ray.is_initialized():
             return

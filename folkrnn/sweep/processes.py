@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from folkrnn.refusal import Refusal
 from folkrnn.sweep.endings import out_of_memory_kills, signal_of
-from folkrnn.sweep.jobs import Ending, Job, Launch, processes_of
+from folkrnn.sweep.jobs import Ending, Job, Launch, check_limits, processes_of
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Read when torch and numpy are loaded, so that they must stand before that."""
@@ -38,14 +37,7 @@ class Processes:
     _taken: dict[int, Child] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, least in (("jobs", 1), ("threads", 1)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
-                raise Refusal(f"launcher.{name}={value}: must be a whole number from {least}")
-        for name in ("memory", "minutes", "grace"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and value > 0):
-                raise Refusal(f"launcher.{name}={value}: must be a number above 0")
+        check_limits(self, {"jobs": 1, "threads": 1}, ("memory", "minutes", "grace"))
         self._gpus = shares(visible_gpus(), self.jobs)
 
     @property

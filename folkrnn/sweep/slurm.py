@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
 from folkrnn.sweep.endings import last_words
-from folkrnn.sweep.jobs import Ending, Job, Launch, processes_of
+from folkrnn.sweep.jobs import Ending, Job, Launch, check_limits, processes_of
 from folkrnn.sweep.remote import PREEMPTED, Command, ending_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _REASONS = {
 
 @dataclass
 class Slurm:
-    """Submits jobs with what `sbatch` is to grant each of them. Raises Refusal where submitit is not installed."""
+    """Submits jobs with what `sbatch` is to grant each of them. Raises Refusal for a limit that is none."""
 
     jobs: int | None = None
     partition: str | None = None
@@ -58,6 +58,10 @@ class Slurm:
     _states: dict[str, str] | None = field(default=None, init=False, repr=False)
     """Of all jobs, as the queue had them at the last look; None where it did not answer."""
     _looked: float = field(default=float("-inf"), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        least = {"jobs": 1, "nodes": 1, "tasks": 1, "cpus": 1, "gpus": 0, "minutes": 1, "grace": 1}
+        check_limits(self, least, ("memory",))
 
     @property
     def at_once(self) -> None:

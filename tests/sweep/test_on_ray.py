@@ -69,6 +69,12 @@ def test_jobs_for_which_no_machine_has_room_are_refused(ray_here, program):
     assert "error: no machine of this Ray has launcher.cpus=100000" in done.stderr
 
 
+@pytest.mark.parametrize("limit", [{"jobs": 0}, {"cpus": 0}, {"minutes": -1}])
+def test_a_limit_that_is_none_is_refused(limit):
+    with pytest.raises(Refusal, match=f"launcher.{next(iter(limit))}="):
+        Ray(**limit)
+
+
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(Refusal, match=r'pip install "folkrnn-lab\[ray\]"'):
