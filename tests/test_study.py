@@ -164,6 +164,7 @@ def test_a_control_that_would_change_nothing_is_refused(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_run_to_nearly_the_same_loss(tmp_path, corpus):
     words = [*TINY, "dataset=tokens", f"dataset.path={corpus}", "sampling.tunes=2", "analysis=none", "recipe.dropout=0"]
     run(tmp_path / "one", *words)
@@ -206,6 +207,7 @@ def test_a_musicvae_is_encoded_looked_into_and_filed(tmp_path, test_data):
     assert (folder / "tunes/01_from_mu.mid").is_file()
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_mid_training_keeps_a_checkpoint_that_can_be_resumed_and_marks_the_run_killed(tmp_path, corpus):
     words = [*TINY[:-1], "dataset=tokens", f"dataset.path={corpus}", "sampling.tunes=2", "analysis=none"]
     process = subprocess.Popen(

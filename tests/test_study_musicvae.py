@@ -73,6 +73,7 @@ def test_two_bars_train_are_watched_and_analysed(tmp_path, tunes):
     assert "z 6" in loaded.stdout
 
 
+@pytest.mark.slow
 def test_sixteen_bars_train_by_their_recipe(tmp_path, tunes):
     run(tmp_path, *SIXTEEN_BARS, *SHORT, f"dataset.path={tunes}", "recipe=published", "recipe.batch_size=64",
         "analysis=none", "observation.sites=[mu,cond.l1.h]")  # fmt: skip
