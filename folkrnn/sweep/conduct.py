@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from folkrnn.build import build
 from folkrnn.digest import config_digest
+from folkrnn.filing import run_name
 from folkrnn.refusal import Refusal
 from folkrnn.settings import check
 from folkrnn.sweep import comparison
@@ -117,8 +118,7 @@ def _open(jobs: Sequence[Job], typed: Sequence[str], root: Path) -> Sweep:
     tracking = jobs[0].config.tracking
     home = root / (tracking.folder or "")
     store = open_store(tracking.uri, tracking.experiment, home)
-    name = " ".join(" ".join(typed).split()) or "sweep"
-    run_id = start_parent(store, name, overrides=["-m", *typed])
+    run_id = start_parent(store, run_name(typed) if typed else "sweep", overrides=["-m", *typed])
     return Sweep(jobs, store, parent_run(store, run_id, home / "runs" / "sweeps" / run_id[:12]))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.journal import Journal, in_one_line, now, writing
 from folkrnn.tracking.process import is_gone, process_tags
-from folkrnn.tracking.provenance import provenance_tags
+from folkrnn.tracking.provenance import CHECKOUT, provenance_tags
 from folkrnn.tracking.run import TrackedRun
 from folkrnn.tracking.store import Store
 from folkrnn.tracking.upload import enter
@@ -45,7 +45,7 @@ def start_run(
     had where `store` has not got it. Raises Refusal where `folder` holds a run already and is not to be resumed, where
     that run still runs, or where the store takes no run.
     """
-    every = {**provenance_tags(store.folder, overrides, device), **(tags or {}), **process_tags()}
+    every = {**provenance_tags(CHECKOUT, overrides, device), **(tags or {}), **process_tags()}
     folder = Path(folder).absolute()
     with writing(folder):
         run = _begin(store, name, folder, parent, every, resume)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from folkrnn.tracking.entries import ENDED
 from folkrnn.tracking.journal import Journal
 from folkrnn.tracking.process import process_tags
-from folkrnn.tracking.provenance import provenance_tags
+from folkrnn.tracking.provenance import CHECKOUT, provenance_tags
 from folkrnn.tracking.run import MAIN, TrackedRun
 from folkrnn.tracking.store import Store, create
 
@@ -28,7 +28,7 @@ def start_parent(
 
     Raises Refusal where the store takes no run.
     """
-    every = {**provenance_tags(store.folder, overrides), "sweep": "parent", **(tags or {}), **process_tags()}
+    every = {**provenance_tags(CHECKOUT, overrides), "sweep": "parent", **(tags or {}), **process_tags()}
     return create(store, name, every)
 
 

@@ -36,6 +36,9 @@ def provenance_tags(folder: Path, overrides: Sequence[str] = (), device: str = "
 
 NO_CHECKOUT = "not a git checkout"
 
+CHECKOUT = Path(__file__).parents[2]
+"""Where the code that runs lies, wherever its results go."""
+
 
 def git_state(folder: Path) -> tuple[str, str]:
     """Returns the commit of the checkout at `folder` and how many of its files differ from it ("clean", "3 files")."""

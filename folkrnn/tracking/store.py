@@ -180,7 +180,9 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:300]
+    """What a database says of it comes in the second line, after how SQLAlchemy came to ask."""
+    first, *others = str(error).strip().split("\n")
+    return (others[0] if "autoflush" in first and others else first)[:300]
 
 
 @contextmanager
