@@ -65,7 +65,10 @@ def test_ctrl_c_while_two_processes_write_ends_all_and_marks_the_run_killed(tmp_
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    time.sleep(8)
+    # past their start, which takes some seconds of each: what is cut off while it is sent says so itself
+    while sorted(psutil.Process(pid).cpu_times().user for pid in started)[-2] < 12:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
