@@ -27,5 +27,5 @@ class Blocks(Sequence[Block]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, k: int) -> Block:  # type: ignore[override]
+    def __getitem__(self, k: int) -> Block:  # type: ignore[override] # read by number, never by slice
         return self.numbers[k], [self.tunes[number] for number in self.numbers[k]]

@@ -40,10 +40,10 @@ class LatentObservation:
     titles: list[str]
     data: MelodyCorpus
     seed: int = 0
-    quarters_per_minute: np.ndarray = None  # type: ignore[assignment]
+    quarters_per_minute: np.ndarray = field(default_factory=lambda: np.empty(0))
     """The tempo at which seconds of each melody are counted, `[N]`; 120 if not given. The model does not read it."""
 
-    rows: np.ndarray = None  # type: ignore[assignment]
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     """Where each melody stands in `data`, `[N]`; if not given, they are its first N."""
     control: LatentObservation | None = None
     """The model without interventions, on the same melodies; None where there are no interventions."""
@@ -58,9 +58,9 @@ class LatentObservation:
     _once: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        if self.quarters_per_minute is None:
+        if not len(self.quarters_per_minute):
             self.quarters_per_minute = np.full(len(self), QUARTERS_PER_MINUTE)
-        if self.rows is None:
+        if not len(self.rows):
             self.rows = np.arange(len(self))
 
     def __len__(self) -> int:
@@ -170,7 +170,7 @@ class MelodyBlocks(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(range(0, len(self.classes), BATCH))
 
-    def __getitem__(self, k: int) -> np.ndarray:  # type: ignore[override]
+    def __getitem__(self, k: int) -> np.ndarray:  # type: ignore[override] # read by number, never by slice
         return self.classes[range(0, len(self.classes), BATCH)[k] :][:BATCH]
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import warnings
@@ -51,23 +49,33 @@ for remark in (".*does not have many workers.*", ".*LeafSpec.*", ".*`srun` comma
     warnings.filterwarnings("ignore", remark)
 
 
+class Sent:
+    """A work on its way to another process, where it arrives as the work itself.
+
+    It goes the way that `multiprocessing` sends what it starts a process with; edits are closures, which the pickle of
+    the standard library does not write.
+    """
+
+    def __init__(self, work: Any) -> None:
+        self.work = work
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return cloudpickle.loads, (cloudpickle.dumps(self.work),)
+
+
 class Watching(pl.LightningModule):
-    """A work, sent whole to each process and unpacked on the device of that process."""
+    """A work, put on the device of the process that it was sent to."""
 
     def __init__(self, work: Work, threads: int, done: Tensor, folder: Path) -> None:
         super().__init__()
-        buffer = io.BytesIO()
-        # cloudpickle, since edits are closures; torch.save, since it can put what is on one GPU on another
-        torch.save(work, buffer, pickle_module=cloudpickle)
-        self.sent, self.threads, self.done, self.folder = buffer.getvalue(), threads, done, folder
+        self.work: Any = Sent(work)
+        self.threads, self.done, self.folder = threads, done, folder
 
     def on_predict_start(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning's handler would go on to the end
         torch.set_num_threads(self.threads)
-        there = {"cuda:0": str(self.device)} if self.device.type == "cuda" else None
-        # from this very program, through a pipe: no weights file is read here
-        self.work: Work = torch.load(io.BytesIO(self.sent), there, pickle, weights_only=False)
-        self.sent = b""
+        if self.device.type == "cuda":  # it arrives on the GPU that it was on
+            self.work.model.to(self.device)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # a work puts on its device what it reads there
@@ -112,6 +120,8 @@ def predict(
 
     Threads are shared out. Raises what `each_block` says; on the way out no process is left running.
     """
+    if processes.device == "cuda" and not isinstance(getattr(work, "model", None), torch.nn.Module):
+        raise Refusal("with an intervention tunes are observed on one GPU: set trainer.devices=1")
     done = torch.zeros(count, dtype=torch.int64).share_memory_()
     threads = max(1, torch.get_num_threads() // count)
     before = set(multiprocessing.active_children())

@@ -72,7 +72,10 @@ def test_a_store_that_goes_away_before_the_first_job_is_one_line(here, capsys, m
 def corpus(tmp_path):
     """Tunes with a rule, so that training takes seconds."""
     rng = np.random.default_rng(0)
-    bars = lambda: " | ".join(" ".join(rng.choice(list("CDEFGAB"), 8)) for _ in range(rng.integers(2, 5)))  # noqa: E731
+
+    def bars():
+        return " | ".join(" ".join(rng.choice(list("CDEFGAB"), 8)) for _ in range(rng.integers(2, 5)))
+
     file = tmp_path / "tunes.txt"
     file.write_text("\n".join(f"M:4/4\nK:Cmaj\n{bars()} |\n" for _ in range(200)))
     return file
