@@ -5,8 +5,9 @@
 Everything is measured on a three-layer LSTM with fresh parameters that never draws `</s>`, so that each tune has just
 as many tokens as asked for. One thing is varied at a time; the other four stay at 64 tunes of 50 tokens, 512 units, as
 many tunes at once as there are, one process. Works are timed one after the other within each round. Leaves
-`growth.csv` (seconds: median, fastest, slowest) and `growth.png`, whose dashed lines are what growth in proportion
-(with the square of the width, with one over the processes) would be. About four minutes on two cores.
+`growth.csv` (seconds: median, fastest, slowest) and `growth.png`, whose dashed line is the limit: the bare products of
+as many steps of as many tunes at once, in this process; above it is everything else, the start of processes too.
+About five minutes on two cores.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import options, time_interleaved
+from measuring import BareProducts, options, time_interleaved
 
 from folkrnn import style
 from folkrnn.models.folkrnn import FolkRNN
@@ -42,17 +43,22 @@ VALUES: dict[str, tuple[int, ...]] = {
     "batch": (4, 16, 64, 256),
 }
 
-EXPONENTS = {"tunes": 1, "length": 1, "width": 2, "processes": -1}
-"""Of the dashed lines."""
-
 LABELS = {
     "tunes": "tunes",
     "length": "tokens a tune",
     "width": "units a layer",
-    "batch": "tunes at once (of 256)",
-    "processes": "processes (of 512 tunes)",
+    "batch": "tunes at once (256 tunes)",
+    "processes": "processes (4,096 tunes)",
 }
-TITLES = {"writing": "writing", "tracing": "tracing"}
+LIMIT = "bare products"
+
+
+STYLES: tuple[dict[str, Any], ...] = (
+    {"color": style.PALETTE[0], "marker": "o", "markersize": 3},
+    {"color": style.PALETTE[1], "marker": "s", "markersize": 3},
+    {"color": "black", "linestyle": "--", "linewidth": 0.8},
+)
+"""Of writing, tracing, and the limit."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def loads(counts: Sequence[int]) -> Iterator[tuple[str, int, Load]]:
     for axis, values in VALUES.items():
         usual = Load(tunes=256, length=16) if axis == "batch" else Load()
         yield from ((axis, value, replace(usual, **{axis: value})) for value in values)
-    yield from (("processes", count, Load(tunes=512, processes=count)) for count in counts)
+    yield from (("processes", count, Load(tunes=4096, processes=count)) for count in counts)
 
 
 def main() -> None:
@@ -90,7 +96,7 @@ def main() -> None:
     works: dict[str, Callable[[], object]] = {}
     about: dict[str, tuple[str, str, int, Load]] = {}
     for axis, value, load in loads(chosen.processes):
-        for kind, make in (("writing", writing), ("tracing", tracing)):
+        for kind, make in KINDS.items():
             name = f"{kind} {axis} {value}"
             works[name], about[name] = make(models[load.width], load), (kind, axis, value, load)
     seconds = time_interleaved(works, chosen.rounds, chosen.clock).seconds
@@ -100,10 +106,10 @@ def main() -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    draw(rows).savefig(chosen.folder / "growth.png", dpi=200)
+    draw(rows).savefig(chosen.folder / "growth.png", dpi=120)
     for found in rows:
         print(
-            f"{found['work']:<8} {found['axis']:<10} {found['value']:>5}  {found['median']:8.3f} s "
+            f"{found['work']:<13} {found['axis']:<10} {found['value']:>5}  {found['median']:8.3f} s "
             f"({found['fastest']:.3f} to {found['slowest']:.3f})  {found['tokens_per_second']:>8,.0f} tokens/s"
         )
 
@@ -136,6 +142,16 @@ def tracing(model: FolkRNN, load: Load) -> Callable[[], object]:
     return trace
 
 
+def bare_products(model: FolkRNN, load: Load) -> Callable[[], object]:
+    rows = min(load.tunes, load.batch or 256)
+    products, steps = BareProducts(model, rows), load.length * -(-load.tunes // rows)
+    return lambda: [products.step(rows) for _ in range(steps)]
+
+
+KINDS = {"writing": writing, "tracing": tracing, LIMIT: bare_products}
+"""What is timed of each load."""
+
+
 def row(kind: str, axis: str, value: int, load: Load, seconds: Sequence[float]) -> dict[str, Any]:
     median = statistics.median(seconds)
     return {
@@ -156,18 +172,12 @@ def draw(rows: Sequence[dict[str, Any]]) -> Any:
     drawing = style.figure(width=style.PAGE * 1.3, height=2.6)
     panels = drawing.subplots(1, len(axes_of), sharey=True)
     for panel, axis in zip(panels, axes_of, strict=True):
-        for colour, marker, kind in zip(style.PALETTE, "os", TITLES, strict=False):
+        for kind, how in zip(KINDS, STYLES, strict=True):
             points = [found for found in rows if found["axis"] == axis and found["work"] == kind]
             x, y = ([found[key] for found in points] for key in ("value", "median"))
             below = [found["median"] - found["fastest"] for found in points]
             above = [found["slowest"] - found["median"] for found in points]
-            panel.errorbar(
-                x, y, yerr=[below, above], color=colour, marker=marker, markersize=3, capsize=2, label=TITLES[kind]
-            )
-            if axis in EXPONENTS:
-                last = 0 if EXPONENTS[axis] < 0 else -1
-                line = [y[last] * (value / x[last]) ** EXPONENTS[axis] for value in x]
-                panel.plot(x, line, color=colour, linestyle="--", linewidth=0.7, alpha=0.6)
+            panel.errorbar(x, y, yerr=[below, above], capsize=2, label=kind, **how)
         panel.set_xscale("log")
         panel.set_yscale("log")
         panel.set_xticks(x, [str(value) for value in x])

@@ -76,14 +76,15 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     known: list[str] = []
 
     @hydra.main(version_base="1.3", config_path=str(conf.resolve()), config_name="config")
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> _Later | None:
         hydra = HydraConfig.get()
         known[:] = known or known_keys(folders(hydra))
         if hydra.mode == RunMode.MULTIRUN:
             jobs.append(_job(len(jobs) + 1, config, hydra, words))
-            return
+            return _Later()
         with errors.environment(errors.FULL_ERROR, full_error):
             statuses.append(_performed(config, _typed(hydra), known, study))
+        return None
 
     typed = sys.argv[1:]
     sys.argv[1:] = words
@@ -99,6 +100,20 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
 
     asked = [unquoted(word) for word in words if is_override(word)]
     return sweep.run(jobs, known, asked, root, lambda job: _performed(job.config, list(job.overrides), known, study))
+
+
+class _Later:
+    """What a job of a sweep has to show for itself while its sweeper lists the jobs: nothing that could be read."""
+
+    def __float__(self) -> float:
+        raise Refusal(repr(self))
+
+    def __repr__(self) -> str:
+        """What such sweepers quote when they find no number."""
+        return (
+            "hydra/sweeper: it wants the result of a job before it lists the next one, and here all are listed before "
+            "the first one starts; leave the sweeper out and write the values: seed=1,2 or seed=range(1,9)"
+        )
 
 
 def _job(number: int, config: DictConfig, hydra: DictConfig, words: list[str]) -> Job:

@@ -159,7 +159,8 @@ class FolkRNN(nn.Module):
 
         Row t is the state after reading token t; row t of `probs` is the law of token t + 1 at temperature 1. On a CPU
         a loop over steps is as fast as the fused kernels and reconstruction, and gives a tune the same numbers in any
-        company; both agree to 1e-6. Raises Refusal for a site that the model lacks.
+        company; both agree to 1e-6. The tunes of a step lie side by side in memory, as they are computed. Raises
+        Refusal for a site that the model lacks.
         """
         wanted = grammar.parse(patterns, self.sites)
         batch = tokens.unsqueeze(0) if tokens.dim() == 1 else tokens
@@ -189,12 +190,13 @@ class FolkRNN(nn.Module):
 
     def _stepped(self, tokens: Tensor, names: set[str]) -> dict[str, Tensor]:
         rows, T = tokens.shape
-        kept = {name: roomy(rows, T, self.sites[name], device=self.device) for name in names}
+        kept = {name: roomy(T, rows, self.sites[name], device=self.device).transpose(0, 1) for name in names}
         tokens = torch.cat([tokens, tokens[:1].expand(max(0, SMALLEST_BATCH - rows), -1)])
+        stepper = self.stepper()
         if self.cell == "lstm":
-            self.stepper().read(tokens, kept)
+            stepper.read(tokens, kept)
             return kept
-        state, stepper, t = self.initial_state(len(tokens)), self.stepper(), 0
+        state, t = self.initial_state(len(tokens)), 0
 
         def keep(site: str, value: Tensor) -> Tensor:
             kept[site][:, t] = value[:rows]

@@ -5,7 +5,7 @@ Shapes: B tunes, V tokens, H units, G gates.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -73,13 +73,10 @@ class Stepper:
         """Returns the top h `[S, B, H]` of some steps, having read `tokens [S, B]`; `state` becomes that after them."""
         if "x" in into:
             _copy(self.model.one_hot(tokens), into["x"])
-        below: Tensor | None = None
+        below = tokens
         for k, (layer, names) in enumerate(zip(self._layers, self._names, strict=True)):
             mine = {stream: into[name] for stream, name in names.items() if name in into}
-            seen, state[k] = layer.read(tokens if below is None else below, state[k], mine.keys())
-            below = seen["h"]
-            for stream, target in mine.items():  # at once: first touches of memory are then shared among threads
-                _copy(seen[stream], target)
+            below, state[k] = layer.read(below, state[k], mine)
         return below
 
 
@@ -107,23 +104,23 @@ class _Layer:
     def first_step(self, tokens: Tensor, one_hot: Tensor | None, state: State, visit: SiteVisit | None) -> State:
         return self._driven(self._lookup(tokens) if one_hot is None else self.inward(one_hot), state, visit)
 
-    def read(self, below: Tensor, state: State, streams: Collection[str]) -> tuple[dict[str, Tensor], State]:
-        """Returns these streams and h, `[S, B, H]` each, and the state after reading what is below (see `_drive`)."""
+    def read(self, below: Tensor, state: State, into: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+        """Returns h `[S, B, H]` and the state after reading what is below (see `_drive`).
+
+        Streams are written to the tensors `[S, b, H]` of `into`: as they come, where these have room for all B tunes in
+        one piece.
+        """
         drive = self._drive(below)
-        S, B, H = *drive.shape[:2], self.layer.units
-        kept = {
-            stream: torch.empty(S, B, H, device=drive.device)
-            for stream in {*streams, "h"}
-            if not stream.endswith(".pre")
-        }
-        (h, c), pres = state, any(stream.endswith(".pre") for stream in streams)
-        for s in range(S):
-            pre = self.recurrent(h, drive[s])
-            h, c = lstm_cell_into(pre, c, {stream: value[s] for stream, value in kept.items()})
-            if pres:
-                drive[s] = pre
-        gates = {f"{gate}.pre": part for gate, part in zip("ifgo", drive.chunk(4, dim=-1), strict=True)}
-        return kept | gates, (h, c)
+        shape = (*drive.shape[:2], self.layer.units)
+        fitting = {stream for stream, value in into.items() if value.shape == shape and value.is_contiguous()}
+        written = {stream: torch.empty(shape, device=drive.device) for stream in {"h", *into} - fitting}
+        each = {stream: value.unbind() for stream, value in {**into, **written}.items()}
+        h, c = state
+        for s, driven in enumerate(drive.unbind()):
+            h, c = lstm_cell_into(self.recurrent(h, driven), c, {stream: steps[s] for stream, steps in each.items()})
+        for stream in written.keys() & into.keys():
+            _copy(written[stream], into[stream])
+        return (written if "h" in written else into)["h"], (h, c)
 
     def _drive(self, below: Tensor) -> Tensor:
         """Returns W_x x + b `[S, B, 4H]` for tokens `[S, B]` or the states of the layer below `[S, B, H]`."""

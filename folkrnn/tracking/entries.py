@@ -25,6 +25,9 @@ T = TypeVar("T")
 ENDED = "ended"
 """Tag: why a run did not come to its end."""
 
+VANISHED = "its process vanished; found when the store was next opened"
+"""The least that can be known of an end: whoever knows better may say so instead."""
+
 _PARAMS_AT_ONCE = 100
 _METRICS_AT_ONCE = 1000
 _THUMBNAIL = 256

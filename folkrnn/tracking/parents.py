@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.tracking.entries import ENDED
+from folkrnn.tracking.entries import ENDED, VANISHED
 from folkrnn.tracking.journal import Journal
 from folkrnn.tracking.process import process_tags
 from folkrnn.tracking.provenance import CHECKOUT, provenance_tags
@@ -82,7 +82,8 @@ def settle(
 ) -> Child | None:
     """Returns the run under `parent` with the tag (name, value), after its process has ended; None where it has none.
 
-    One that still says RUNNING is ended as `status`, for `reason`; with `known`, the reason also replaces its own.
+    One that still says RUNNING is ended as `status`, for `reason`; with `known`, the reason also replaces its own. That
+    its process vanished, as another job of the sweep may have found meanwhile, gives way to any reason.
     """
     query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`{tag[0]}` = '{tag[1]}'"
     newest = ["attributes.start_time DESC"]
@@ -90,7 +91,7 @@ def settle(
     if not found:
         return None
     run_id, open_still = found[0].info.run_id, found[0].info.status in ("RUNNING", "SCHEDULED")
-    if reason and (open_still or known):
+    if reason and (open_still or known or found[0].data.tags.get(ENDED) == VANISHED):
         store.client.set_tag(run_id, ENDED, reason)
     if open_still:
         store.client.set_terminated(run_id, status=status)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.entries import ENDED, insist
+from folkrnn.tracking.entries import ENDED, VANISHED, insist
 from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone
 from folkrnn.tracking.remote import check_answers, is_server, server_errors, server_uri
@@ -272,6 +272,6 @@ def _reap(client: MlflowClient, experiment_id: str, spared: str | None) -> None:
     for run in running:
         if run.info.run_id == spared or not is_gone(run.data.tags):
             continue
-        client.set_tag(run.info.run_id, ENDED, "its process vanished; found when the store was next opened")
+        client.set_tag(run.info.run_id, ENDED, VANISHED)
         client.set_terminated(run.info.run_id, status="KILLED")
         log.warning("run %s had died without a word; it is now marked KILLED", run.info.run_name)

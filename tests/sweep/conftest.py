@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -105,3 +106,52 @@ def program(tmp_path: Path) -> Program:
 
 
 Sweep = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> list[str]:
+    """Trains a network of 24 units on tunes with a rule, which takes seconds."""
+    rng = np.random.default_rng(0)
+
+    def bars() -> str:
+        return " | ".join(" ".join(rng.choice(list("CDEFGAB"), 8)) for _ in range(rng.integers(2, 5)))
+
+    file = tmp_path / "tunes.txt"
+    file.write_text("\n".join(f"M:4/4\nK:Cmaj\n{bars()} |\n" for _ in range(200)))
+    model = ["model=folkrnn_small", "model.units=24", "weights=scratch", "trainer=cpu"]
+    return [*model, "analysis=none", "sampling.tunes=2", "dataset=tokens", f"dataset.path={file}"]
+
+
+@pytest.fixture
+def jobs_of() -> Callable[[Path], list]:
+    """Returns the runs of the jobs in the store of this folder."""
+
+    def found(home: Path) -> list:
+        from folkrnn.tracking import open_store
+
+        store = open_store(None, "folkrnn", home)
+        return [r for r in store.client.search_runs([store.experiment_id]) if "mlflow.parentRunId" in r.data.tags]
+
+    return found
+
+
+@pytest.fixture
+def trained_apart(tmp_path: Path, tiny: list[str], jobs_of: Callable[[Path], list]) -> Callable[..., None]:
+    """Asserts that a sweep of two trainings, each shared by two processes, is two runs that differ."""
+
+    def trained(*words: str) -> None:
+        home = tmp_path / "lab"
+        two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1", "seed=1,2"]
+        done = subprocess.run(
+            [sys.executable, "run.py", "-m", *tiny, *two, f"tracking.folder={home}", *words],
+            cwd=ROOT, capture_output=True, text=True, timeout=540, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        found = jobs_of(home)
+        assert sorted(run.data.params["seed"] for run in found) == ["1", "2"]
+        assert {run.info.status for run in found} == {"FINISHED"}
+        assert len({run.data.metrics["validation/best_loss"] for run in found}) == 2
+        assert {run.data.params["trainer.devices"] for run in found} == {"2"}
+        assert len(list((home / "runs/sweeps").glob("*/jobs"))) == 1
+
+    return trained

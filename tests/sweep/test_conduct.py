@@ -10,13 +10,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from folkrnn.command_line import main
 
 ROOT = Path(__file__).parents[2]
-TINY = ("model=folkrnn_small", "model.units=24", "weights=scratch", "trainer=cpu", "analysis=none", "sampling.tunes=2")
 
 
 @pytest.fixture
@@ -68,47 +66,14 @@ def test_a_store_that_goes_away_before_the_first_job_is_one_line(here, capsys, m
     assert "Traceback" not in said
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    """Tunes with a rule, so that training takes seconds."""
-    rng = np.random.default_rng(0)
-
-    def bars():
-        return " | ".join(" ".join(rng.choice(list("CDEFGAB"), 8)) for _ in range(rng.integers(2, 5)))
-
-    file = tmp_path / "tunes.txt"
-    file.write_text("\n".join(f"M:4/4\nK:Cmaj\n{bars()} |\n" for _ in range(200)))
-    return file
-
-
-def runs(home):
-    from folkrnn.tracking import open_store
-
-    store = open_store(None, "folkrnn", home)
-    found = store.client.search_runs([store.experiment_id])
-    return [run for run in found if "mlflow.parentRunId" in run.data.tags]
+@pytest.mark.slow
+def test_jobs_that_train_in_several_processes_stay_apart(trained_apart):
+    trained_apart()
 
 
 @pytest.mark.slow
-def test_jobs_that_train_in_several_processes_stay_apart(tmp_path, corpus):
-    words = [*TINY, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1", "seed=1,2"]
-    done = subprocess.run(
-        [sys.executable, "run.py", "-m", *words, "dataset=tokens", f"dataset.path={corpus}",
-         f"tracking.folder={tmp_path / 'lab'}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=540, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = runs(tmp_path / "lab")
-    assert sorted(run.data.params["seed"] for run in found) == ["1", "2"]
-    assert {run.info.status for run in found} == {"FINISHED"}
-    losses = {run.data.metrics["validation/best_loss"] for run in found}
-    assert len(losses) == 2
-    assert len(list((tmp_path / "lab/runs/sweeps").glob("*/jobs"))) == 1
-
-
-@pytest.mark.slow
-def test_the_same_sweep_again_goes_on_with_a_training_that_was_stopped(tmp_path, corpus):
-    words = [*TINY, "trainer.max_epochs=40", "trainer.save_every_updates=2", "dataset=tokens", f"dataset.path={corpus}"]
+def test_the_same_sweep_again_goes_on_with_a_training_that_was_stopped(tmp_path, tiny, jobs_of):
+    words = [*tiny, "trainer.max_epochs=40", "trainer.save_every_updates=2"]
     command = [sys.executable, "run.py", "-m", *words, "seed=1,2", f"tracking.folder={tmp_path / 'lab'}"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ)
     deadline = time.monotonic() + 240
@@ -119,12 +84,12 @@ def test_the_same_sweep_again_goes_on_with_a_training_that_was_stopped(tmp_path,
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=120)
     assert process.returncode == 130
-    (first,) = runs(tmp_path / "lab")
+    (first,) = jobs_of(tmp_path / "lab")
     assert first.info.status == "KILLED"
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = runs(tmp_path / "lab")
+    found = jobs_of(tmp_path / "lab")
     assert {run.info.status for run in found} == {"FINISHED"}
     assert len(found) == 2, "the stopped training went on under its own run"
     assert first.info.run_id in {run.info.run_id for run in found}
@@ -137,3 +102,40 @@ def test_two_runs_of_the_same_configuration_at_once_have_folders_of_their_own(tm
         found = list(pool.map(lambda _: results_folder(tmp_path / "runs", "abc", resume=False), range(40)))
     assert len(set(found)) == 40
     assert all(folder.is_dir() for folder in found)
+
+
+LISTENING = """
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+
+
+class Listening(Sweeper):
+    def __init__(self, **given):
+        pass
+
+    def setup(self, **given):
+        self.launcher = Plugins.instance().instantiate_launcher(**given)
+
+    def sweep(self, arguments):
+        for seed in (1, 2):
+            (ended,) = self.launcher.launch([[*arguments, f"seed={seed}"]], initial_job_idx=seed - 1)
+            self.better = float(ended.return_value)
+"""
+
+
+def test_a_sweeper_that_waits_for_results_is_refused(program):
+    plugins = program.folder / "hydra_plugins"
+    plugins.mkdir()
+    (plugins / "listening.py").write_text(LISTENING)
+    words = ("-m", "tracking=default", "hydra.sweeper._target_=hydra_plugins.listening.Listening")
+    done = subprocess.run(
+        program.command(*words),
+        cwd=program.folder,
+        env=program.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "it wants the result of a job before it lists the next one" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

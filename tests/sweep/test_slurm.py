@@ -66,6 +66,11 @@ def test_ctrl_c_cancels_the_jobs_in_slurm_which_say_so(cluster, program):
     assert not subprocess.run(["squeue", "--me", "--noheader"], capture_output=True, check=False).stdout.strip()
 
 
+@pytest.mark.slow
+def test_a_training_that_two_processes_share_is_two_tasks_of_slurm(cluster, trained_apart):
+    trained_apart(*SMALL, "launcher.memory=4")
+
+
 def test_without_submitit_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(Refusal, match=r'pip install "folkrnn-lab\[slurm\]"'):
