@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.products import Product
+from folkrnn.models.products import Precision, Product
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -70,12 +70,13 @@ class BareProducts:
     own state side by side; then the softmax layer.
     """
 
-    def __init__(self, model: FolkRNN, rows: int) -> None:
+    def __init__(self, model: FolkRNN, rows: int, precision: Precision = "fp32") -> None:
         first, *others = model.layers
-        self.products = [Product([first.weight_hh])]
-        self.products += [Product([layer.weight_ih, layer.weight_hh], layer.bias) for layer in others]
+        self.products = [Product([first.weight_hh], None, precision)]
+        self.products += [Product([layer.weight_ih, layer.weight_hh], layer.bias, precision) for layer in others]
         self.products.append(Product([model.softmax_weight], model.softmax_bias))
-        self.inputs = [torch.randn(rows, sum(weight.shape[1] for weight in one.weights)) for one in self.products]
+        widths = [sum(weight.shape[1] for weight in one.weights) for one in self.products]
+        self.inputs = [torch.randn(rows, width, device=model.device) for width in widths]
 
     def step(self, rows: int) -> None:
         for product, x in zip(self.products, self.inputs, strict=True):

@@ -17,6 +17,7 @@ WITHOUT_EFFECT = {
     "tracking",
     "hydra",
     "sampling.live",
+    "sampling.captured",
     "observation.limit_gib",
     "trainer.resume",
     "trainer.accelerator",

@@ -56,6 +56,7 @@ RULES: dict[str, Rule] = {
     "sampling.rng": _one_of("per_tune", "legacy", "legacy_webapp"),
     "sampling.live": _whole(1),
     "sampling.precision": _one_of("fp32", "bf16"),
+    "sampling.captured": _FLAG,
     "sampling.replay": _or_null(_TEXT),
     "transcription": _or_null(_TEXT),
     "cut.fraction": _or_null(_SHARE),

@@ -93,7 +93,7 @@ def in_one_vocabulary(config: DictConfig, weights: Weights, corpus: Corpus, to_t
 def sampling_of(config: DictConfig, vocabulary: Vocabulary) -> Sampling:
     """Returns the settings of `sampling.*`, the prime as tokens."""
     prime = prime_tokens(config.sampling.prime, vocabulary) if config.sampling.prime else []
-    names = ("tunes", "temperature", "max_tokens", "rng", "live", "precision")
+    names = ("tunes", "temperature", "max_tokens", "rng", "live", "precision", "captured")
     return Sampling(prime=tuple(prime), **{name: config.sampling[name] for name in names})
 
 

@@ -61,9 +61,9 @@ def key_of(
     replay: Sequence[int] | None,
     device: torch.device | str,
 ) -> str:
-    """Returns the name of an entry. The number of tunes in progress at once (`live`) has no say in what comes out."""
+    """Returns the name of an entry. How many tunes are in progress at once, and where, has no say in what comes out."""
     settings: dict[str, Any] = asdict(sampling)
-    del settings["live"]
+    del settings["live"], settings["captured"]
     about = {
         "weights": weights,
         "vocabulary": vocabulary,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from folkrnn.interventions.edited import Edited, Playable, number
+from folkrnn.models.captured import Captured, height
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
 from folkrnn.models.products import check_precision
 from folkrnn.models.visits import SiteVisit
@@ -73,7 +75,9 @@ class _LiveBatch:
         self.prime, self.visit = np.array(prime, dtype=np.int64), visit
         self.seed, self.uniforms = seed, uniforms
         check_precision(sampling.precision, model.device)
-        self.stepper = model.stepper(sampling.precision)
+        fixed = sampling.captured and not isinstance(model, Edited)
+        self.stepper = Captured(model.stepper(sampling.precision)) if fixed else model.stepper(sampling.precision)
+        self.height = height if fixed else partial(max, SMALLEST_BATCH)
         self.finished: dict[int, Transcription] = {}
         self.waiting = iter(numbers)
         count, longest = min(len(numbers), sampling.live), sampling.max_tokens
@@ -83,9 +87,8 @@ class _LiveBatch:
         self.slots = np.arange(count)
         for slot, tune in enumerate(islice(self.waiting, count)):
             self._begin(slot, tune)
-        height = max(SMALLEST_BATCH, count)
-        self.last = torch.full((height,), vocabulary.start)
-        self.state = [tuple(part.clone() for part in layer) for layer in model.initial_state(height)]
+        self.last = torch.full((self.height(count),), vocabulary.start)
+        self.state = [tuple(part.clone() for part in layer) for layer in model.initial_state(len(self.last))]
         number(model, self.state, self.number.tolist())
 
     def run(self, progress: Callable[[int], None] | None) -> list[Transcription]:
@@ -163,7 +166,7 @@ class _LiveBatch:
         kept = np.delete(np.arange(len(self.slots)), rows)
         self.slots = self.slots[kept]
         # rows beyond the live ones only keep the products from getting small; any content does
-        missing = max(0, SMALLEST_BATCH - len(kept))
+        missing = self.height(len(kept)) - len(kept)
         padded = torch.from_numpy(np.concatenate([kept, np.zeros(missing, kept.dtype)]))
         self.last = self.last[padded]
         self.state = [tuple(part[padded] for part in layer) for layer in self.state]

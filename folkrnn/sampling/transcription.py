@@ -31,6 +31,8 @@ class Sampling:
     """Most tunes in progress at once; waiting tunes take the places of finished ones."""
     precision: Precision = "fp32"
     """In which the layers multiply. With bf16 laws differ from those of fp32 by some thousandths."""
+    captured: bool = False
+    """Whether a step into which nobody looks is made in memory that stays where it is, on a GPU as one graph."""
 
     def __post_init__(self) -> None:
         if self.tunes < 1:
@@ -47,6 +49,8 @@ class Sampling:
             raise Refusal(f"sampling.rng is {self.rng!r}; it may be per_tune, legacy or legacy_webapp")
         if self.precision == "bf16" and self.rng != "per_tune":
             raise Refusal(f"sampling.rng={self.rng} reproduces what fp32 drew; leave sampling.precision at fp32")
+        if self.captured and self.rng != "per_tune":
+            raise Refusal(f"sampling.rng={self.rng} writes one tune at a time; leave sampling.captured out")
 
 
 @dataclass(frozen=True)

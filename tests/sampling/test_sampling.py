@@ -50,6 +50,15 @@ def test_tunes_do_not_depend_on_their_company_or_on_threads(model, threads):
     assert all(tunes == first for tunes in found.values())
 
 
+@pytest.mark.parametrize("live", [7, 64, 256])
+def test_captured_steps_write_the_same_tunes(model, live):
+    plain = generate(model, V2, Sampling(tunes=70, max_tokens=40, live=live), seed=4)
+    captured = generate(model, V2, Sampling(tunes=70, max_tokens=40, live=live, captured=True), seed=4)
+    assert len({len(tune) for tune in ids(plain)}) > 1
+    assert ids(captured) == ids(plain)
+    assert all(np.array_equal(a.probability, b.probability) for a, b in zip(captured, plain, strict=True))
+
+
 def test_a_tune_keeps_its_stream_when_more_tunes_are_asked_for(model):
     few = ids(generate(model, V2, Sampling(tunes=3, max_tokens=30), seed=9))
     many = ids(generate(model, V2, Sampling(tunes=20, max_tokens=30), seed=9))
@@ -154,6 +163,7 @@ def test_a_draw_is_numpys_choice_with_the_same_uniform(law_seed, seed):
         {"live": 0},
         {"rng": "x"},
         {"precision": "bf16", "rng": "legacy"},
+        {"captured": True, "rng": "legacy"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
