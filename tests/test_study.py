@@ -177,6 +177,7 @@ def test_two_processes_train_as_one_run_to_nearly_the_same_loss(tmp_path, corpus
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_sweep_is_one_parent_with_its_jobs_below(tmp_path):
     run(tmp_path, "-m", "sampling.temperature=0.8,1.2", "sampling.tunes=2", "analysis=none")
     _, found = runs(tmp_path)

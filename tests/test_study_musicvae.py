@@ -56,6 +56,7 @@ def curve_of(home, name):
     return [point.value for point in store.client.get_metric_history(found.info.run_id, name)]
 
 
+@pytest.mark.slow
 def test_two_bars_train_are_watched_and_analysed(tmp_path, tunes):
     run(tmp_path, *TWO_BARS, *SHORT, f"dataset.path={tunes}")
     metrics = metrics_of(tmp_path)
