@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,38 @@ class Program:
             self.command("-m", f"seed=range(1,{len(kinds) + 1})", *words), cwd=self.folder,
             env=self.environment(*kinds), capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
+
+    def at_work(self, kinds: tuple[str, ...], *words: str, ready: tuple[int, ...] = (1,)) -> subprocess.Popen[str]:
+        """Returns the process of a sweep once its jobs with the seeds `ready` have come to where they wait."""
+        process = subprocess.Popen(
+            self.command("-m", f"seed=range(1,{len(kinds) + 1})", *words), cwd=self.folder,
+            env=self.environment(*kinds), stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not all((self.folder / f"ready-{seed}").exists() for seed in ready):
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.1)
+        return process
+
+    def ends_as_it_does(self, kind: str, reason: str, *words: str) -> None:
+        """Asserts how jobs that end well and badly, and one of this kind, are recorded; and that all run again."""
+        kinds = ("well", "raises", "is killed", kind, "refused")
+        done = self(kinds, *words)
+        assert done.returncode == 4, done.stderr
+        (parent,), runs = self.runs()
+        table = self.jobs(parent.info.run_id)
+        assert table["status"].tolist() == ["FINISHED", "FAILED", "KILLED", "KILLED", "FAILED"]
+        assert table["reason"].tolist() == [
+            "", "ValueError: no such bar", "killed by SIGKILL", reason, "no tune is in K:Hmaj",
+        ]  # fmt: skip
+        assert [run.info.status for run in runs] == ["FINISHED", "FAILED", "KILLED", "KILLED"]
+        assert runs[0].data.metrics["job/threads"] == 1
+
+        (self.folder / "mended").touch()
+        again = self(kinds, *words)
+        assert again.returncode == 0, again.stderr
+        assert self.jobs(self.runs()[0][0].info.run_id)["status"].tolist() == ["SKIPPED"] + ["FINISHED"] * 4
 
     def runs(self, uri: str | None = None) -> tuple[list, list]:
         """Returns the parents, newest first, and the jobs' runs, in the order of their seeds."""

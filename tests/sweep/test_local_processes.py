@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 
 import pandas as pd
@@ -61,23 +60,12 @@ def test_each_bad_end_is_recorded_with_its_reason_and_the_same_command_runs_only
     assert program.jobs(program.runs()[0][0].info.run_id)["status"].tolist() == ["FINISHED"] * 2
 
 
-def sweep_at_work(program, *kinds):
-    """A sweep whose first two jobs have come to where they wait."""
-    words = ("-m", f"seed=range(1,{len(kinds) + 1})", "launcher=processes", "launcher.jobs=2")
-    process = subprocess.Popen(
-        program.command(*words), cwd=program.folder, env=program.environment(*kinds), stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 120
-    while not all((program.folder / f"ready-{seed}").exists() for seed in (1, 2)):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.1)
-    return process
+TWO = ("launcher=processes", "launcher.jobs=2")
 
 
 @pytest.mark.slow
 def test_ctrl_c_lets_every_job_save_and_starts_no_further_one(program):
-    process = sweep_at_work(program, "sleeps", "sleeps", "well")
+    process = program.at_work(("sleeps", "sleeps", "well"), *TWO, ready=(1, 2))
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -91,7 +79,7 @@ def test_ctrl_c_lets_every_job_save_and_starts_no_further_one(program):
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_kills_jobs_that_do_not_end(program):
-    process = sweep_at_work(program, "is deaf", "is deaf", "well")
+    process = program.at_work(("is deaf", "is deaf", "well"), *TWO, ready=(1, 2))
     process.send_signal(signal.SIGINT)
     time.sleep(1)
     assert process.poll() is None

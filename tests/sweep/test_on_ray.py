@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
 
@@ -21,38 +19,14 @@ def ray_here():
 
 @pytest.mark.slow
 def test_tasks_of_ray_end_as_they_do_and_only_what_is_missing_runs_again(ray_here, program):
-    kinds = ("well", "raises", "is killed", "sleeps", "refused")
-    words = ("launcher=ray", "launcher.minutes=0.4", "launcher.grace=5")
-    done = program(kinds, *words)
-    assert done.returncode == 4, done.stderr
-    (parent,), runs = program.runs()
-    table = program.jobs(parent.info.run_id)
-    assert table["status"].tolist() == ["FINISHED", "FAILED", "KILLED", "KILLED", "FAILED"]
-    assert table["reason"].tolist() == [
-        "", "ValueError: no such bar", "killed by SIGKILL",
-        "out of time: it took longer than launcher.minutes=0.4", "no tune is in K:Hmaj",
-    ]  # fmt: skip
-    assert [run.info.status for run in runs] == ["FINISHED", "FAILED", "KILLED", "KILLED"]
-    assert runs[0].data.metrics["job/threads"] == 1
-
-    (program.folder / "mended").touch()
-    again = program(kinds, *words)
-    assert again.returncode == 0, again.stderr
-    assert program.jobs(program.runs()[0][0].info.run_id)["status"].tolist() == ["SKIPPED"] + ["FINISHED"] * 4
+    reason = "out of time: it took longer than launcher.minutes=0.4"
+    program.ends_as_it_does("sleeps", reason, "launcher=ray", "launcher.minutes=0.4", "launcher.grace=5")
 
 
 @pytest.mark.slow
 def test_ctrl_c_interrupts_the_tasks_of_ray_and_those_that_wait_never_start(ray_here, program):
-    kinds = ("sleeps", "sleeps", "sleeps")
-    words = ("-m", "seed=1,2,3", "launcher=ray", "launcher.jobs=1", "launcher.grace=30")
-    process = subprocess.Popen(
-        program.command(*words), cwd=program.folder, env=program.environment(*kinds), stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 120
-    while not (program.folder / "ready-1").exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.2)
+    words = ("launcher=ray", "launcher.jobs=1", "launcher.grace=30")
+    process = program.at_work(("sleeps", "sleeps", "sleeps"), *words)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130

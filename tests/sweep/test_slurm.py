@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -26,37 +25,13 @@ def cluster():
 
 @pytest.mark.slow
 def test_jobs_in_slurm_end_as_they_do_and_only_what_is_missing_is_submitted_again(cluster, program):
-    kinds = ("well", "raises", "is killed", "takes memory", "refused")
-    done = program(kinds, *SMALL)
-    assert done.returncode == 4, done.stderr
-    (parent,), runs = program.runs()
-    table = program.jobs(parent.info.run_id)
-    assert table["status"].tolist() == ["FINISHED", "FAILED", "KILLED", "KILLED", "FAILED"]
-    assert table["reason"].tolist() == [
-        "", "ValueError: no such bar", "killed by SIGKILL", "out of memory: SLURM ended it (launcher.memory)",
-        "no tune is in K:Hmaj",
-    ]  # fmt: skip
-    assert [run.info.status for run in runs] == ["FINISHED", "FAILED", "KILLED", "KILLED"]
-    assert runs[0].data.metrics["job/threads"] == 1
-
-    (program.folder / "mended").touch()
-    again = program(kinds, *SMALL)
-    assert again.returncode == 0, again.stderr
-    assert program.jobs(program.runs()[0][0].info.run_id)["status"].tolist() == ["SKIPPED"] + ["FINISHED"] * 4
+    reason = "out of memory: SLURM ended it (launcher.memory)"
+    program.ends_as_it_does("takes memory", reason, *SMALL)
 
 
 @pytest.mark.slow
 def test_ctrl_c_cancels_the_jobs_in_slurm_which_say_so(cluster, program):
-    words = ("-m", "seed=1,2", *SMALL)
-    process = subprocess.Popen(
-        program.command(*words), cwd=program.folder, env=program.environment("sleeps", "sleeps"),
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not (program.folder / "ready-1").exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.2)
+    process = program.at_work(("sleeps", "sleeps"), *SMALL)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=100)
     assert process.returncode == 130
