@@ -175,7 +175,7 @@ class Effect:
         } | {f"removed_energy_{name}": value for name, value in lost.energy_by_type.items()}
         found.tables["removed_directions"] = lost.table(observation.vocabulary)
         found.figures["subspace"] = Figure(
-            draw.subspace(lost.values, lost.left[:, :n], lost.energy_by_type, lost.whole, observation.vocabulary),
+            draw.subspace(lost, n, observation.vocabulary),
             f"What the softmax layer lost: {lost.energy_share:.1%} of its energy in {lost.rank} directions; "
             f"{lost.remaining_rank} remain. Left: singular values before and of the part taken away; right: the share "
             "by type of token; below: the tokens that the leading lost directions raise and lower.",

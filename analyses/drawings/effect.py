@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings.over_tokens import name_peaks, over_tokens
+from analyses.measures.removed import Lost
 from analyses.measures.tune_quantities import QUANTITIES
 from folkrnn import style
 from folkrnn.vocabulary import TYPES, Vocabulary
@@ -226,22 +227,17 @@ def _draw_by_time(axes: matplotlib.axes.Axes, times: pd.DataFrame, names: str) -
     axes.set_ylabel(f"mean p({names})")
 
 
-def subspace(
-    values: np.ndarray, left: np.ndarray, energy: Mapping[str, float], whole: np.ndarray, vocabulary: Vocabulary
-) -> matplotlib.figure.Figure:
-    """Returns what the softmax layer lost: its singular values, the leading left vectors over tokens, energy by type.
-
-    `values` and `left [V, n]` are of the difference before − after, `whole` the singular values before.
-    """
-    order = list(vocabulary.plot_order)
-    n = left.shape[1]
+def subspace(lost: Lost, n: int, vocabulary: Vocabulary) -> matplotlib.figure.Figure:
+    """Returns what the softmax layer lost: its singular values, n leading left vectors over tokens, energy by type."""
+    order, values, energy = list(vocabulary.plot_order), lost.values, lost.energy_by_type
     figure = style.figure(width=10.0, height=2.2 + 1.25 * n)
     grid = figure.add_gridspec(n + 1, 2, width_ratios=(1.4, 1), height_ratios=(1.7, *[1.0] * n))
     spectrum, shares = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
-    spectrum.plot(np.arange(1, len(whole) + 1), whole, color=CONTROL, label="before")
-    spectrum.plot(np.arange(1, len(values) + 1), values, color=CHANGED, label="taken away")
+    spectrum.plot(np.arange(1, len(lost.whole) + 1), lost.whole, color=CONTROL, label="before")
+    places = [component or j for j, component in enumerate(lost.components, 1)]
+    spectrum.plot(places, values, "o", color=CHANGED, markersize=3, label="taken away")
     spectrum.set_yscale("log")
-    spectrum.set_ylim(max(1e-2, 0.5 * min(whole[whole > 0].min(), values.max())), None)
+    spectrum.set_ylim(max(1e-2, 0.5 * min(lost.whole[lost.whole > 0].min(), values.max())), None)
     spectrum.set_xlabel("component")
     spectrum.set_ylabel("singular value")
     spectrum.legend()
@@ -253,13 +249,14 @@ def subspace(
     panels = [figure.add_subplot(grid[j + 1, :]) for j in range(n)]
     colours = [style.TYPE_COLOURS[vocabulary.types[i]] for i in order]
     for j, axes in enumerate(panels):
-        vector = left[order, j]
+        vector, component = lost.left[order, j], lost.components[j]
         axes.bar(np.arange(len(order)), vector, 0.85, color=colours)
         axes.axhline(0, color=style.INK, linewidth=0.5)
         reach = 1.45 * float(np.abs(vector).max())
         axes.set_ylim(-reach, reach)
         axes.set_xlim(-0.5, len(order) - 0.5)
-        axes.set_ylabel(f"u{j + 1}\n(σ {values[j]:.3g})", fontsize=7.5)
+        name = f"u{component}" if component else f"direction {j + 1}"
+        axes.set_ylabel(f"{name}\n(σ {values[j]:.3g})", fontsize=7.5)
         axes.tick_params(axis="y", labelsize=6)
         name_peaks(axes, vector, vocabulary.decode(order), 7)
     over_tokens(panels, vocabulary)

@@ -21,6 +21,9 @@ from folkrnn.vocabulary import Vocabulary
 NAMED = 6
 """Tokens that a direction is named by at each end."""
 
+_SAME = 0.999
+"""Cosine from which a direction is a component's."""
+
 
 @dataclass(frozen=True)
 class Lost:
@@ -36,6 +39,8 @@ class Lost:
     energy_by_type: dict[str, float]
     """By type of token: the share of the energy of its rows."""
     remaining_rank: int
+    components: tuple[int | None, ...]
+    """Which singular component of the layer each direction is, from 1; None where it is none."""
 
     @property
     def rank(self) -> int:
@@ -44,11 +49,12 @@ class Lost:
     def table(self, vocabulary: Vocabulary) -> pd.DataFrame:
         """Returns one row per direction: singular value, share of what was taken, tokens raised and lowered."""
         rows = []
-        for j, (value, vector) in enumerate(zip(self.values, self.left.T, strict=True), 1):
+        found = zip(self.values, self.left.T, self.components, strict=True)
+        for j, (value, vector, component) in enumerate(found, 1):
             raised, lowered = strongest(vector, vocabulary, NAMED)
             share = float(value**2 / (self.values**2).sum())
             rows.append(
-                {"direction": j, "singular_value": float(value), "share": share}
+                {"direction": j, "component": component, "singular_value": float(value), "share": share}
                 | {"raises": " ".join(raised), "lowers": " ".join(lowered)}
             )
         return pd.DataFrame(rows)
@@ -69,9 +75,10 @@ def lost(W: np.ndarray, rest: np.ndarray, vocabulary: Vocabulary) -> Lost | None
     if not np.any(D):
         return None
     left, values, _ = np.linalg.svd(D, full_matrices=False)
-    whole = np.linalg.svd(W, compute_uv=False)
+    basis, whole, _ = np.linalg.svd(W, full_matrices=False)
     least = whole[0] * max(W.shape) * np.finfo(np.float32).eps  # parameters are kept in single precision
     rank = max(1, int((values > least).sum()))
+    same = (np.abs(left[:, :rank].T @ basis) > _SAME) & np.isclose(values[:rank, None], whole, rtol=1 - _SAME)
     sign = np.sign(left[np.abs(left).argmax(0), np.arange(left.shape[1])])
     rows = {name: list(vocabulary.of_type(name)) for name in Counter(vocabulary.types)}
     return Lost(
@@ -83,4 +90,5 @@ def lost(W: np.ndarray, rest: np.ndarray, vocabulary: Vocabulary) -> Lost | None
             name: float((D[ids] ** 2).sum() / (W[ids] ** 2).sum()) for name, ids in rows.items() if np.any(W[ids])
         },
         remaining_rank=int((np.linalg.svd(rest, compute_uv=False) > least).sum()),
+        components=tuple(int(row.argmax()) + 1 if row.any() else None for row in same),
     )

@@ -267,7 +267,16 @@ def test_a_cut_takes_away_the_energy_and_the_rank_of_its_columns(model):
     assert lost.remaining_rank == 21
     assert lost.energy_share == pytest.approx((W[:, units] ** 2).sum() / (W**2).sum())
     assert np.allclose(lost.left @ lost.left.T @ W[:, units], W[:, units], atol=1e-9)
+    assert lost.components == (None, None, None)
     assert removed.lost(W, W, V2) is None
+
+
+def test_a_component_that_is_taken_away_bears_its_number(model):
+    U, s, V = np.linalg.svd(model.softmax_weight.detach().double().numpy(), full_matrices=False)
+    kept = np.delete(np.arange(len(s)), [4, 9])
+    lost = removed.lost((U * s) @ V, (U[:, kept] * s[kept]) @ V[kept], V2)
+    assert lost.components == (5, 10)
+    assert lost.table(V2)["component"].tolist() == [5, 10]
 
 
 def test_a_direction_is_named_by_the_tokens_that_it_raises(model):
