@@ -1,7 +1,7 @@
 """Where runs are kept: a SQLite file at the repository root, or an MLflow server.
 
-A first open is guarded (facts: anchors section 1.6, point 7): several processes that create one SQLite store at once
-break it for everyone, so a fresh store is made under a lock, under another name, and moved into place whole.
+A first open is guarded: several processes that create one SQLite store of MLflow at once break it for everyone, so a
+fresh store is made under a lock, under another name, and moved into place whole.
 """
 
 from __future__ import annotations
