@@ -1,9 +1,10 @@
 """Where do random notes go in latent space? (Barenboim, Del Debbio, Hirn, Sanz 2023, section 5, Figs. 10 and 11.)
 
-Definitions: as many random sequences as melodies, drawn as in the paper (facts section 6). A neuron is excited if
-|μ| > 0.1. The separability of two sets by a quantity is the area under the ROC curve (AUC): the probability that a
-random sequence has the larger value, 0.5 where it tells nothing; "either way" counts max(AUC, 1 − AUC). Several neurons
-together are scored by the ratio of two Gaussian densities fitted to one half of the tunes and judged on the other.
+Definitions: as many random sequences as melodies, drawn as in the paper (facts on MusicVAE, section 6). A neuron is
+excited if |μ| > 0.1. The separability of two sets by a quantity is the area under the ROC curve (AUC): the probability
+that a random sequence has the larger value, 0.5 where it tells nothing; "either way" counts max(AUC, 1 − AUC). Several
+neurons together are scored by the ratio of two Gaussian densities fitted to one half of the tunes and judged on the
+other.
 
 The control says which of the two it is that differs: the melodies' own rhythms with the random sequences' pitches, and
 their own pitches, in order, on random rhythms.

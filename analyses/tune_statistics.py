@@ -1,9 +1,9 @@
 """Do the tunes count, and are they built, as the data are?
 
 Definitions: a bar is full if its notes last exactly as long as the meter says; pickups and half bars count as misses
-(facts sheet section 4.2: 88.5 % of v2's training bars are full). The form of a tune is its sequence of measure tokens;
-a part is what a repeat sign repeats, its length in bars counts pickups. Intervals are 95 % bootstrap intervals over
-tunes.
+(facts sheet section 4.2: of 5,000 tunes of v2's, 88.5 % are full). The form of a tune is its sequence of measure
+tokens; a part is what a repeat sign repeats, its length in bars counts pickups. Intervals are 95 % bootstrap intervals
+over tunes.
 """
 
 from __future__ import annotations

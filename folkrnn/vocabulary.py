@@ -32,7 +32,7 @@ _PATTERNS = {
 
 
 def token_type(token: str) -> str:
-    """Returns which of the seven TYPES a token is (facts: 2, 7, 4, 5, 85, 9 and 25 of v2's 137).
+    """Returns which of the seven TYPES a token is (facts sheet section 4.5: 2, 7, 4, 5, 85, 9 and 25 of v2's 137).
 
     Raises Refusal for a token of none of them.
     """

@@ -1,4 +1,4 @@
-"""MusicVAE in plain numpy, from Magenta's variables by name (facts sheet sections 2 and 3), one melody at a time.
+"""MusicVAE in plain numpy, from Magenta's variables by name (facts on MusicVAE, section 2 and 3), one melody at a time.
 
 `mistake` names an error that re-implementations make; with it the functions compute what such a one would.
 """

@@ -1,4 +1,4 @@
-"""An LSTM and a GRU in plain numpy, written from the equations of the facts sheet, to hold the models against."""
+"""An LSTM and a GRU in plain numpy, from their equations (facts sheet section 1.2), to hold the models against."""
 
 from __future__ import annotations
 

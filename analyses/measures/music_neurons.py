@@ -1,4 +1,6 @@
-"""Which latents carry music, and which of them is *pitch* and which *rhythm*: rules written down (facts section 6).
+"""Which latents carry music, and which of them is *pitch* and which *rhythm*: written rules.
+
+See the facts on MusicVAE, section 6.
 
 The source paper calls a neuron a music neuron "if σ < 1" by eye. Four rules can be computed; where the model splits its
 latents cleanly they agree: mean σ over the melodies below a threshold; variance of μ over the melodies above one (the

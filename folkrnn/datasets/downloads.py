@@ -1,4 +1,4 @@
-"""`dataset=folkrnn_v2` and kin: the corpora that folk-rnn's authors published, verified by git's blob ids (facts)."""
+"""`dataset=folkrnn_v2` and kin: the corpora of folk-rnn's authors, verified by git's blob ids (facts sheet)."""
 
 from __future__ import annotations
 

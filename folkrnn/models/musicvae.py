@@ -1,4 +1,4 @@
-"""MusicVAE: melodies on a grid of sixteenths ⇄ latents (Roberts et al. 2018; facts sheet sections 1 and 2).
+"""MusicVAE: melodies on a grid of sixteenths ⇄ latents (Roberts et al. 2018; facts on MusicVAE, section 1 and 2).
 
 A melody is a row of classes, one a step: 0 nothing new, 1 note off, 2 … 89 note on of MIDI pitch class + 19; −1 fills
 the row past its end. Flat models decode all steps in one run of the decoder, whose condition is z. In hierarchical
@@ -34,7 +34,7 @@ class MusicVAE(nn.Module):
     """Encoder, z and decoder of the given sizes (see `Sizes`).
 
     With encoder 512, decoder 256-256 and z 512 it has 5,472,858 parameters; those of Magenta's four melody models are
-    in facts section 1. Biases count once: one per gate.
+    in facts on MusicVAE, section 1. Biases count once: one per gate.
     """
 
     family = "musicvae"
@@ -59,7 +59,7 @@ class MusicVAE(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draws Magenta's initial values (facts section 2), so that at first μ ≈ 0 and σ ≈ ln 2.
+        """Draws Magenta's initial values (facts on MusicVAE, section 2), so that at first μ ≈ 0 and σ ≈ ln 2.
 
         Kernels are Glorot uniform over the whole kernel of a cell, inputs and recurrence together; those of μ, σ and
         the initial states N(0, 0.001²). Biases are 0, but the forget gate's holds the 1 that Magenta adds to it.

@@ -1,8 +1,9 @@
 """MusicVAE's decoders: the stack that writes steps, and the conductor that sets its course in hierarchical models.
 
-Shapes: B melodies, S steps of a segment, K segments, D classes, C width of the condition, H units. Facts section 2.
-The condition (z itself, or the conductor's embedding of a segment) sets the initial state *and* is read at every step
-beside the previous class. The step before the first is "nothing": zeros, written as class −1; there is no start token.
+Shapes: B melodies, S steps of a segment, K segments, D classes, C width of the condition, H units. See the facts on
+MusicVAE, section 2. The condition (z itself, or the conductor's embedding of a segment) sets the initial state *and* is
+read at every step beside the previous class. The step before the first is "nothing": zeros, written as class −1; there
+is no start token.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from folkrnn.refusal import Refusal
 
 DEPTH = 90
-"""Classes of the melody alphabet: nothing, note off, 88 pitches (facts section 5.1)."""
+"""Classes of the melody alphabet: nothing, note off, 88 pitches (facts on MusicVAE, section 5.1)."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class LatentObservation:
 
     @cached_property
     def random(self) -> LatentObservation:
-        """As many random note sequences of the same length, by the rules of the source paper (facts section 6)."""
+        """As many random note sequences of the same length, by the paper's rules (facts on MusicVAE, section 6)."""
         corpus = random_notes(len(self), self.classes.shape[1] // 16, self.seed)
         titles = [corpus.title(i) for i in range(len(corpus))]
         tempi = corpus.quarters_per_minute

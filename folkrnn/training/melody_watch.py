@@ -42,7 +42,7 @@ def reconstruction_metrics(model: MusicVAE, classes: np.ndarray, lengths: np.nda
 
     `free_steps`, `free_onsets`: shares that are exact when it reads what it wrote itself; `forced_steps`,
     `forced_onsets`: when it reads the true steps. `active_by_sigma`, `…_variance`, `…_kl`, `…_gap`: latents that carry
-    music by each rule of facts section 6; `between_share`: of latents with a mean σ between 0.6 and 0.9, neither.
+    music by each rule of facts on MusicVAE, section 6; `between_share`: of latents with a mean σ between 0.6 and 0.9.
     """
     melodies, ends = tensors(classes, lengths)
     forced, mu, sigma = [], [], []

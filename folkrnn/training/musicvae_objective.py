@@ -1,4 +1,4 @@
-"""What a MusicVAE is trained to do: the evidence lower bound and its schedules, as functions (facts sheet section 4).
+"""What a MusicVAE is trained to do: the evidence lower bound and its schedules (facts on MusicVAE, section 4).
 
 Shapes: B melodies, T steps, D classes, Z latents. Logarithms are natural; times are numbers of updates so far.
 Magenta's quirks are kept where they make its numbers: reconstruction is summed over time, free bits apply to the whole

@@ -1,4 +1,4 @@
-"""`weights=folkrnn_v2` and kin: what was published, from its public address, verified (facts sheet: blob ids)."""
+"""`weights=folkrnn_v2` and kin: what was published, from its address, verified (facts sheet, notes on the sources)."""
 
 from __future__ import annotations
 

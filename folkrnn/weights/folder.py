@@ -55,7 +55,7 @@ class Weights:
     curve: Curve | None = None
     """How their training went, where that is known."""
     blob: str = ""
-    """Git's id of the published file they were read from (facts sheet: how v2 is recognised), where there is one."""
+    """Git's id of the published file they were read from (facts sheet, notes on the sources), where there is one."""
     terms: str = ""
     """The licence of downloaded weights, and whose they are."""
 

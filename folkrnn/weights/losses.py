@@ -1,4 +1,4 @@
-"""The losses that folk-rnn's training script keeps in its pickles, as a curve over updates (facts section 2.4)."""
+"""The losses that folk-rnn's training script keeps in its pickles, as a curve (facts sheet section 1.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Magenta's MusicVAE checkpoints ⇄ `MusicVAE` (facts sheet section 3).
+"""Magenta's MusicVAE checkpoints ⇄ `MusicVAE` (facts on MusicVAE, section 3).
 
 A cell's kernel `[in + H, 4H]` acts on input and previous h side by side, gates in the order i, j (candidate), f, o; the
 1 that Magenta adds to f at run time is not in the stored bias. Here gates stand in the order i, f, g, o, kernels are
@@ -30,7 +30,7 @@ CONFIGS = {
     "hierdec-mel_16bar": ("musicvae_16bar", Sizes((2048,) * 2, (1024,) * 2, 512, 256, (1024,) * 2, 16)),
     "flat-mel_16bar": ("musicvae_16bar_flat", Sizes((2048,) * 2, (2048,) * 3, 512, 256)),
 }
-"""Magenta's melody configs: our name of the model, and its sizes (facts section 1)."""
+"""Magenta's melody configs: our name of the model, and its sizes (facts on MusicVAE, section 1)."""
 
 SEGMENT = 16
 """Steps of a segment, and segments, where a checkpoint of an unnamed config says nothing of them."""

@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints without TensorFlow: `X.index` + `X.data-00000-of-00001` (facts sheet section 3).
+"""TensorFlow checkpoints without TensorFlow: `X.index` + `X.data-00000-of-00001` (facts on MusicVAE, section 3).
 
 The index is a LevelDB table whose keys are variable names and whose values are protobuf messages that say where in the
 data files the variable lies. Nothing that these files claim is believed before it is checked against what is there:

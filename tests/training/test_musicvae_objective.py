@@ -31,7 +31,7 @@ RECIPES = {
     "hierdec-mel_16bar": ("constant", 0, 0.2, 0),
     "flat-mel_16bar": ("constant", 0, 0.2, 0),
 }
-"""Magenta's sampling schedule and rate, largest β and its rate (facts section 1)."""
+"""Magenta's sampling schedule and rate, largest β and its rate (facts on MusicVAE, section 1)."""
 
 TINY = {"cat-mel_2bar_tiny": (32, 1, 0.99999), "hierdec-mel_4bar_tiny": (64, 4, 0)}
 """Steps, segments and rate of β."""
