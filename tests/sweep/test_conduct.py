@@ -73,7 +73,7 @@ def test_jobs_that_train_in_several_processes_stay_apart(trained_apart):
 
 @pytest.mark.slow
 def test_the_same_sweep_again_goes_on_with_a_training_that_was_stopped(tmp_path, tiny, jobs_of):
-    words = [*tiny, "trainer.max_epochs=40", "trainer.save_every_updates=2"]
+    words = [*tiny, "trainer.max_epochs=15", "trainer.save_every_updates=2"]
     command = [sys.executable, "run.py", "-m", *words, "seed=1,2", f"tracking.folder={tmp_path / 'lab'}"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ)
     deadline = time.monotonic() + 240
