@@ -160,7 +160,10 @@ def digest(home):
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory, words):
     """The digest of the weights that two processes arrive at."""
-    home = tmp_path_factory.mktemp("plain")
+    return trained(tmp_path_factory.mktemp("plain"), words)
+
+
+def trained(home, words):
     process = launch(home, [*words, "trainer.devices=2"])
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 0, said[-3000:]
@@ -239,16 +242,19 @@ def state(job):
 
 def wait_for_state(job, wanted, seconds=200):
     until = time.monotonic() + seconds
-    while state(job) != wanted:
-        assert time.monotonic() < until, asked_of_slurm("scontrol", "show", "job", job)
+    while (found := state(job)) != wanted:
+        still = time.monotonic() < until and found not in ("COMPLETED", "FAILED")
+        assert still, asked_of_slurm("scontrol", "show", "job", job)
         time.sleep(0.3)
 
 
 @pytest.mark.slow
-def test_on_a_real_slurm_a_preempted_job_of_two_tasks_goes_on_in_the_same_run(tmp_path, words, plain):
+def test_on_a_real_slurm_a_preempted_job_of_two_tasks_goes_on_in_the_same_run(tmp_path, words):
     if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no SLURM answers (.ci/install_slurm installs one)")
     home, script = tmp_path / "home", tmp_path / "job.sh"
+    words = [*words, "trainer.max_epochs=30"]  # the signal takes SLURM some seconds
+    plain = trained(tmp_path / "plain", words)
     both = "--overcommit --ntasks=2 --ntasks-per-node=2"  # a node of one processor will do
     typed = " ".join([sys.executable, "run.py", *words, f"tracking.folder={home}"])
     script.write_text(
