@@ -61,7 +61,7 @@ def config_digest(config: DictConfig) -> str:
     Cheaper than that of what is in them, as nothing is read: sweeps know by it which of their jobs finished before.
     """
     kept = _kept(OmegaConf.to_container(config, resolve=True))
-    named = sorted({text for text in _texts(kept) if os.path.exists(text)})  # noqa: PTH110 - False for what is no path
+    named = sorted({text for text in _texts(kept) if os.path.exists(text)})  # noqa: PTH110 - Path.exists raises for text too long for a path
     return digest(config, files=json.dumps([(text, _stamps(Path(text))) for text in named]))
 
 

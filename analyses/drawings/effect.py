@@ -202,7 +202,8 @@ def watched(
     if top > 0.5:
         upper.set_yticks([0, 0.5, 1])
     upper.set_ylabel(f"p({names})")
-    upper.set_xlabel("token that was written (orange: what came in the place of a suppressed one)")
+    colour = " (orange: what came in the place of a suppressed one)" if len(replaced) else ""
+    upper.set_xlabel(f"token that was written{colour}")
     for side, frame in mean.groupby("side", sort=False):
         label, colour = SIDES[str(side)]
         lower.fill_between(frame["step"], frame["low"], frame["high"], color=colour, alpha=0.15, linewidth=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
 import re
 import tempfile
@@ -104,8 +103,7 @@ def _log_metrics(client: MlflowClient, run_id: str, metrics: list[tuple[str, flo
 
 
 def _log_file(client: MlflowClient, run_id: str, folder: Path, path: str) -> None:
-    place = os.path.dirname(path)  # noqa: PTH120 - "" for the root, where Path says "."
-    client.log_artifact(run_id, str(folder / path), place or None)
+    client.log_artifact(run_id, str(folder / path), path.rpartition("/")[0] or None)
 
 
 def _log_image(client: MlflowClient, run_id: str, folder: Path, entry: Entry) -> None:
