@@ -9,6 +9,7 @@ its h ← (1 − u)⊙h + u⊙n has u where ours has 1 − u, so the sign of eve
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,6 @@ from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights.curve import Curve
 from folkrnn.weights.folder import Weights, digest, model_of, write_whole
 from folkrnn.weights.losses import curve_of, to_metadata
-from folkrnn.weights.pickling import dumps
 from folkrnn.weights.unpickling import read_pickle
 
 GATES: dict[Cell, str] = {"lstm": "ifgo", "gru": "urn"}
@@ -38,6 +38,9 @@ STATES: dict[Cell, str] = {"lstm": "ch", "gru": "h"}
 OURS: dict[Cell, str] = {"lstm": "ifgo", "gru": "run"}
 
 MOST_LAYERS = 64
+
+_ARRAYS, _ARRAYS_BEFORE_NUMPY_2 = b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
+"""Where pickles say that arrays are at home."""
 
 _NUMBERS = ("epoch_since_start", "iters_since_start", "learning_rate", "num_layers", "default_tempo", "order")
 _TEXTS = ("experiment_id", "configuration", "name", "metadata_path", "default_meter", "default_mode")
@@ -99,7 +102,8 @@ def param_values(model: FolkRNN) -> list[np.ndarray]:
 
 def save(file: Path, weights: Weights) -> None:
     """Writes the pickle that folk-rnn's own scripts load, whole or not at all; loading it gives the same values."""
-    write_whole(file, dumps(metadata(weights)))
+    data = pickle.dumps(metadata(weights), protocol=2)  # which Python 2 reads
+    write_whole(file, data.replace(_ARRAYS, _ARRAYS_BEFORE_NUMPY_2, 1))
 
 
 def metadata(weights: Weights) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-import io
 import pickle
 import pickletools
+import random
 import struct
+import subprocess
 import sys
 import time
-import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,7 @@ from hypothesis import strategies as st
 from python2_pickles import python2
 
 from folkrnn.refusal import Refusal
-from folkrnn.weights import unpickling
-from folkrnn.weights.pickling import dumps
+from folkrnn.weights import _pickle_child, unpickling
 from folkrnn.weights.unpickling import read_pickle, unpickled
 
 RAN = []
@@ -32,53 +32,65 @@ class Evil:
         return self.reduced
 
 
+def outcomes(pickles, folder):
+    """What the reader makes of each pickle, in words, in one process under the limits of one."""
+    for number, data in enumerate(pickles):
+        (folder / f"{number:05d}.pkl").write_bytes(data)
+    script = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import _pickle_child as child
+child.limit(0)
+for file in sorted(Path(sys.argv[2]).glob("*.pkl")):
+    try:
+        child.read(file.read_bytes())
+        print("read")
+    except child.Unacceptable as reason:
+        print(ascii(str(reason)))
+"""
+    home = Path(unpickling.__file__).parent
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, home, folder], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
     max_leaves=20,
 )
 
 
+@settings(max_examples=20, deadline=None)
 @given(PLAIN, st.integers(0, 5))
 def test_plain_values_of_every_protocol_are_read_as_python_reads_them(value, protocol):
     assert unpickled(pickle.dumps(value, protocol), "x") == value
 
 
-@given(st.sets(st.integers() | st.text()), st.integers(0, 5))
-def test_sets_are_plain_values(value, protocol):
-    assert unpickled(pickle.dumps([value, frozenset(value)], protocol), "x") == [value, frozenset(value)]
+def test_text_of_python_2_is_read_as_latin_1():
+    assert unpickled(python2({"name": "polska frå\xe5n", "n": 2**40}), "x") == {"name": "polska frå\xe5n", "n": 2**40}
 
 
 @pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "<f2", "<i8", "|b1", "|u1"])
-@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0, 4)])
-def test_arrays_of_every_protocol_are_read_as_numpy_reads_them(protocol, dtype, shape):
-    array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
-    for value in (array, array.T.copy().T):
-        read = unpickled(pickle.dumps([value, value], protocol), "x")
-        np.testing.assert_array_equal(read[0], array)
-        assert read[0].dtype == array.dtype
-        assert read[0].shape == shape
+def test_arrays_of_every_protocol_are_read_as_numpy_reads_them(protocol):
+    types, shapes = ("<f4", ">f4", "<f8", "<f2", "<i8", "|b1", "|u1"), ((), (0,), (3,), (2, 3), (2, 0, 4))
+    arrays = [np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype) for dtype in types for shape in shapes]
+    arrays += [array.T.copy().T for array in arrays]
+    for array, (first, second) in zip(
+        arrays, unpickled(pickle.dumps([(a, a) for a in arrays], protocol), "x"), strict=True
+    ):
+        np.testing.assert_array_equal(first, array)
+        np.testing.assert_array_equal(second, array)
+        assert first.dtype == array.dtype
+        assert first.shape == array.shape
 
 
 def test_numbers_of_numpy_become_plain_ones():
     assert unpickled(pickle.dumps([np.float32(0.5), np.int64(-3), np.bool_(True)]), "x") == [0.5, -3, True]
 
 
-@given(st.lists(st.text(st.characters(max_codepoint=255)) | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False)))
-def test_what_we_write_for_python_2_both_readers_read(value):
-    data = dumps({"a": value, "b": tuple(value)})
-    assert unpickled(data, "x") == pickle.loads(data, encoding="latin1") == {"a": value, "b": tuple(value)}
-
-
-def test_text_beyond_latin_1_cannot_be_written_for_python_2():
-    with pytest.raises(Refusal, match="Latin-1"):
-        dumps(["ő"])
-    with pytest.raises(Refusal, match="set"):
-        dumps([{1}])
-
-
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", [0, 2, 3, 5])
 @pytest.mark.parametrize(
     ("value", "named"),
     [
@@ -113,18 +125,41 @@ def test_a_pickle_that_would_call_something_is_refused_by_its_name(protocol, val
     ],
 )
 def test_every_instruction_that_could_call_is_refused(data):
-    with pytest.raises(Refusal, match=r"os\.system|could run code"):
+    with pytest.raises(Refusal, match=r"os\.system|builtin__\.list|is not a whole pickle"):
+        unpickled(data, "x.pkl")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02c_codecs\nencode\n)\x81.",  # an object of a class
+        b"\x80\x02c_codecs\nencode\nX\x02\0\0\0osX\4\0\0\0zlib\x86R.",  # another codec
+        b"\x80\x02cnumpy\ndtype\nX\2\0\0\0O8\x85R.",
+        b"\x80\x02c_codecs\nencode\nN}X\x08\0\0\0__code__Ns\x86b.",  # a function changed from within
+        b"\x80\x04\x8c\x07_codecs\x8c\x0fencode.__call__\x93.",
+        b"\x80\x02c__main__\n_Unpickler\n.",
+        b"\x80\x02c_codecs\nencode\n.",
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nclist\nlist\n\x85R.",
+    ],
+)
+def test_allowed_names_lead_nowhere_else(data):
+    with pytest.raises(Refusal):
         unpickled(data, "x.pkl")
 
 
 def array_claiming(shape, data=b"\0" * 8, dtype=b"f4"):
     """A pickle of an array of that shape over those bytes."""
-    whole = dumps(np.zeros(2, np.float32))
-    start = whole.index(b"(J\x01\0\0\0(J")
+    sizes = b"".join(b"\x8a\x08" + struct.pack("<q", n) for n in shape)
     text = b"T" + struct.pack("<i", len(dtype)) + dtype
-    claimed = b"".join(b"\x8a\x08" + struct.pack("<q", n) for n in shape)
+    empty = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\1b\x87R"
     kind = b"cnumpy\ndtype\n(" + text + b"K\0K\1tR(K\3U\1<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
-    return whole[:start] + b"(K\1(" + claimed + b"t" + kind + b"\x89T" + struct.pack("<i", len(data)) + data + b"tb."
+    return (
+        b"\x80\x02" + empty + b"(K\1(" + sizes + b"t" + kind + b"\x89T" + struct.pack("<i", len(data)) + data + b"tb."
+    )
+
+
+def test_an_array_that_claims_what_it_has_is_read():
+    assert unpickled(array_claiming((2,)), "x").tolist() == [0, 0]
 
 
 LIES = {
@@ -145,19 +180,32 @@ LIES = {
 
 
 @pytest.mark.parametrize("data", LIES.values(), ids=LIES)
-def test_a_small_file_that_claims_much_allocates_little(data):
-    tracemalloc.start()
+def test_a_small_file_that_claims_much_is_refused(data):
     with pytest.raises(Refusal):
         unpickled(data, "x.pkl")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 4 * 2**20
 
 
-def test_a_place_in_memory_far_out_and_a_large_frame_cost_nothing():
-    assert unpickled(b"\x80\x04\x95" + struct.pack("<Q", 10**10) + b"N.", "x") is None
-    # Python's own reader would allocate as many places
-    assert unpickled(b"\x80\x02Nr\xff\xff\xff\x7f.", "x") is None
+def test_the_process_that_reads_cannot_take_more_memory_than_the_file_explains():
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import _pickle_child as c; c.limit(0); bytearray(c.BASE)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, Path(unpickling.__file__).parent],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr.rstrip().endswith("MemoryError")
+
+
+def test_where_memory_has_no_limit_a_pickle_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    with pytest.raises(_pickle_child.Unacceptable, match="does not limit the memory"):
+        _pickle_child.limit(0)
+
+
+def test_a_large_frame_costs_nothing_and_a_place_in_memory_far_out_is_refused():
+    assert unpickled(b"\x80\x04\x95" + struct.pack("<Q", 1) + b"N.", "x") is None
+    with pytest.raises(Refusal):
+        unpickled(b"\x80\x04\x95" + struct.pack("<Q", 10**10) + b"N.", "x")
+    with pytest.raises(Refusal, match="claims more data than it holds"):
+        unpickled(b"\x80\x02Nr\xff\xff\xff\x7f.", "x")
 
 
 def test_bytes_that_are_used_again_and_again_do_not_multiply():
@@ -169,24 +217,36 @@ def test_bytes_that_are_used_again_and_again_do_not_multiply():
         unpickled(many, "x")
 
 
-def test_nesting_that_would_overflow_the_interpreter_is_refused_or_read():
+@pytest.mark.parametrize("leaf", [b"N", b"U\x10" + b"a" * 16])
+def test_lists_of_the_same_lists_do_not_multiply(leaf):
+    doubled = b"\x80\x02" + leaf + b"".join(b"q%c](h%ch%ce" % (k, k, k) for k in range(60)) + b"."
+    with pytest.raises(Refusal, match=r"more than 2,000,000 values|more data than it holds"):
+        unpickled(doubled, "x")
+
+
+def test_a_list_within_itself_is_refused():
+    with pytest.raises(Refusal, match="recursion"):
+        unpickled(b"\x80\x02]q\0h\0a.", "x")
+
+
+def test_nesting_that_would_overflow_the_interpreter_is_refused():
     deep = b"\x80\x02" + b")" + b"\x85" * 200_000
-    assert isinstance(unpickled(deep + b".", "x"), tuple)
-    with pytest.raises(Refusal, match="neither text nor a number"):
-        unpickled(b"\x80\x02}" + deep[2:] + b"Ns.", "x")
+    for data in (deep + b".", b"\x80\x02}" + deep[2:] + b"Ns."):
+        with pytest.raises(Refusal, match=r"recursion|ended the process"):
+            unpickled(data, "x")
 
 
-def test_too_many_instructions_are_refused(monkeypatch):
-    monkeypatch.setattr(unpickling, "MOST_STEPS", 1000)
-    with pytest.raises(Refusal, match="1,000 instructions"):
-        unpickled(b"\x80\x02" + b"]0" * 1000 + b"N.", "x")
+def test_a_pickle_that_takes_too_long_is_refused(monkeypatch):
+    monkeypatch.setattr(unpickling, "SECONDS", 0.001)
+    with pytest.raises(Refusal, match="longer than"):
+        unpickled(b"\x80\x02N.", "x")
 
 
-def test_a_file_cut_short_anywhere_is_refused():
+def test_a_file_cut_short_anywhere_is_refused(tmp_path):
     data = python2({"token2idx": {"a": 0}, "param_values": [np.arange(3, dtype=np.float32)]})
-    for end in range(len(data)):
-        with pytest.raises(Refusal):
-            unpickled(data[:end], "x")
+    said = outcomes([data[:end] for end in range(len(data))], tmp_path)
+    assert len(said) == len(data)
+    assert "read" not in said
 
 
 def test_files_that_are_missing_or_too_large_are_refused(tmp_path, monkeypatch):
@@ -198,45 +258,46 @@ def test_files_that_are_missing_or_too_large_are_refused(tmp_path, monkeypatch):
         read_pickle(tmp_path / "large.pkl")
 
 
-OPCODES = st.sampled_from([op.code.encode("latin-1") for op in pickletools.opcodes])
-
-
-@settings(max_examples=400, deadline=1000)
-@given(st.lists(OPCODES | st.binary(max_size=6), max_size=40).map(b"".join))
-def test_any_sequence_of_instructions_is_read_or_refused(data):
-    try:
-        unpickled(b"\x80\x04" + data + b".", "x")
-    except Refusal as refusal:
-        assert "\n" not in str(refusal)
-
-
 WHOLE = python2({"token2idx": {"a": 0, "b": 1}, "param_values": [np.arange(6, dtype=np.float32).reshape(2, 3), 1.5]})
 
 
-@settings(max_examples=400, deadline=1000)
-@given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=4))
-def test_a_damaged_pickle_is_read_or_refused(changes):
-    data = bytearray(WHOLE)
-    for place, value in changes:
-        data[place] = value
-    try:
-        unpickled(bytes(data), "x")
-    except Refusal as refusal:
-        assert "\n" not in str(refusal)
+@pytest.mark.parametrize("seed", range(3))
+def test_any_sequence_of_instructions_is_read_or_refused(seed, tmp_path):
+    rng = random.Random(seed)
+    codes = [op.code.encode("latin-1") for op in pickletools.opcodes]
+    programs = [
+        b"\x80\x04"
+        + b"".join(rng.choice([rng.choice(codes), rng.randbytes(rng.randint(0, 6))]) for _ in range(n))
+        + b"."
+        for n in rng.choices(range(1, 40), k=700)
+    ]
+    assert len(outcomes(programs, tmp_path)) == 700
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_damaged_pickle_is_read_or_refused(seed, tmp_path):
+    rng = random.Random(seed)
+    damaged = []
+    for _ in range(700):
+        data = bytearray(WHOLE)
+        for _ in range(rng.randint(1, 4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        damaged.append(bytes(data))
+    said = outcomes(damaged, tmp_path)
+    assert len(said) == 700
+    assert 0 < said.count("read") < 700
 
 
 def test_reading_imports_nothing_that_the_pickle_names():
-    data = io.BytesIO()
-    data.write(b"\x80\x02cantigravity\nfly\n.")
     before = set(sys.modules)
     with pytest.raises(Refusal, match=r"antigravity\.fly"):
-        unpickled(data.getvalue(), "x")
+        unpickled(b"\x80\x02cantigravity\nfly\n.", "x")
     assert "antigravity" not in set(sys.modules) - before
 
 
 def test_v2s_size_is_read_in_seconds():
     losses = [np.array(x, np.float32) for x in range(35_100)]
     data = python2(losses)
-    began = time.process_time()
+    began = time.monotonic()
     assert len(unpickled(data, "x")) == 35_100
-    assert time.process_time() - began < 20
+    assert time.monotonic() - began < 20
