@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
+import io
 import logging
 import multiprocessing
 import os
@@ -11,10 +13,12 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import BasePredictionWriter
@@ -22,6 +26,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torch.multiprocessing import ProcessExitedException
+from torch.storage import TypedStorage
 from torch.utils.data import DataLoader
 
 from folkrnn.observation.shards import Arrays, Processes, Progress, Work, write_shard
@@ -50,17 +55,50 @@ for remark in (".*does not have many workers.*", ".*LeafSpec.*", ".*`srun` comma
 
 
 class Sent:
-    """A work on its way to another process, where it arrives as the work itself.
+    """A work on its way to a process that is being started, where it arrives as the work itself.
 
-    It goes the way that `multiprocessing` sends what it starts a process with; edits are closures, which the pickle of
-    the standard library does not write.
+    It is a pickle, since edits hold closures, and reading a pickle can run code. So it exists only while a process is
+    started, in the anonymous pipe by which `multiprocessing` tells a child what to do: no file, no socket. It carries
+    an HMAC under the random key of this process, which the child has from the same pipe, and nothing without it is
+    read. What a tensor holds goes as an array.
     """
 
     def __init__(self, work: Any) -> None:
         self.work = work
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return cloudpickle.loads, (cloudpickle.dumps(self.work),)
+        if get_spawning_popen() is None:
+            raise TypeError("a work goes to a process that is being started, and nowhere else")
+        content = io.BytesIO()
+        _Pickler(content).dump(self.work)
+        return _received, (content.getvalue(), _signature(content.getvalue()))
+
+
+def _received(content: bytes, signature: bytes) -> Any:
+    """The work of a `Sent`; raises ValueError where the process that started this one did not sign it."""
+    if not hmac.compare_digest(signature, _signature(content)):
+        raise ValueError("a work that did not come from the process that started this one")
+    return cloudpickle.loads(content)
+
+
+def _signature(content: bytes) -> bytes:
+    return hmac.digest(multiprocessing.current_process().authkey, content, "sha256")
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Writes what tensors hold as arrays: torch's own way back goes through a `torch.load` that takes any pickle."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if not isinstance(value, TypedStorage):
+            return super().reducer_override(value)
+        held = value._untyped_storage
+        content = torch.empty(0, dtype=torch.uint8, device=held.device).set_(held).cpu().numpy()
+        return _storage, (content, value.dtype, str(held.device))
+
+
+def _storage(content: np.ndarray, dtype: torch.dtype, device: str) -> TypedStorage:
+    held = torch.from_numpy(content).to(device).untyped_storage()
+    return TypedStorage(wrap_storage=held, dtype=dtype, _internal=True)
 
 
 class Watching(pl.LightningModule):
