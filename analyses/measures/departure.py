@@ -1,8 +1,10 @@
 """How far one model goes from another: the first token that differs, and the divergence of laws on the same tokens.
 
-D(P‖Q) = Σ p log(p/q), in nats, splits by token type without a rest: D between the laws of the next token's type, plus,
-for each type, p(type) times D between the laws within it. The first part tells *when* something comes (a bar line or a
-note), the second *which* one. Where Q excludes what P allows (a suppressed token), q counts as SMALLEST.
+D(Q‖P) = Σ q log(q/p), in nats, of the changed model's distribution Q from the control's P. An intervention may exclude
+what the control allows (a suppressed token: then D is −log of what P leaves), and P excludes nothing, so this direction
+is finite and needs no smallest probability. It splits by token type without a rest: D between the distributions of the
+next token's type, plus, for each type, q(type) times D between the distributions within it. The first part tells *when*
+something comes (a bar line or a note), the second *which* one.
 """
 
 from __future__ import annotations
@@ -12,14 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
 from folkrnn.interventions.edited import Edited, Playable
 from folkrnn.interventions.where import Reading, Where
 from folkrnn.observation.observation import Observation
 from folkrnn.vocabulary import TYPES
-
-SMALLEST = 1e-12
-"""The least probability that a divergence counts with: an excluded token costs −log of it, 27.6 nats, times its p."""
 
 PARTS = ("all", "type", *TYPES, "total_variation")
 """What is compared at each step: the whole divergence, its parts, and the total variation."""
@@ -44,12 +44,12 @@ def compare_laws(observation: Observation, control: Observation, most: int) -> L
     longest = max(len(t.ids) for t in tunes) - 1
     sums = np.zeros((len(sides), len(tunes), len(PARTS), 2))
     total, count = np.zeros((len(sides), longest)), np.zeros(longest)
-    for streams in zip(*(reader.each(["probs"]) for reader in readers), strict=True):
+    for streams in zip(*(reader.each(["logits"]) for reader in readers), strict=True):
         (k, own), *others = streams
-        P, steps = own["probs"], len(own["probs"])
+        P, steps = softmax(own["logits"].astype(float), axis=-1), len(own["logits"])
         count[:steps] += 1
         for side, (_, other) in enumerate(others):
-            Q = accepted(sides[side].model, tunes[k].ids[:-1], other["probs"])
+            Q = accepted(sides[side].model, tunes[k].ids[:-1], softmax(other["logits"].astype(float), axis=-1))
             every = compared(P, Q, types)
             sums[side, k] = [(every[name].sum(), steps) for name in PARTS]
             total[side, :steps] += every["all"]
@@ -79,8 +79,8 @@ def accepted(model: Playable, ids: np.ndarray, law: np.ndarray) -> np.ndarray:
 def compared(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> dict[str, np.ndarray]:
     """Returns each of PARTS at each step, `[T]`, of laws `[T, V]`."""
     return {
-        "all": divergence(P, Q),
-        **divergence_by_type(P, Q, types),
+        "all": divergence(Q, P),
+        **divergence_by_type(Q, P, types),
         "total_variation": total_variation(P, Q),
     }
 
@@ -106,24 +106,22 @@ def survival(steps: np.ndarray, longest: int) -> np.ndarray:
     return (np.asarray(steps)[None, :] > np.arange(longest + 1)[:, None]).mean(1)
 
 
-def divergence(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    """Returns D(P‖Q) of each row, in nats, `[T]`, of laws `[T, V]`."""
-    P, Q = _bounded(P, Q)
-    return _terms(P, Q).sum(-1)
+def divergence(Q: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """Returns D(Q‖P) of each row, in nats, `[T]`, of distributions `[T, V]`; infinite where Q has what P excludes."""
+    return _terms(Q.astype(float), P.astype(float)).sum(-1)
 
 
-def divergence_by_type(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> dict[str, np.ndarray]:
-    """Returns the parts of D(P‖Q), each `[T]`, nats: "type" for when, then each of the seven types for which.
+def divergence_by_type(Q: np.ndarray, P: np.ndarray, types: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns the parts of D(Q‖P), each `[T]`, nats: "type" for when, then each of the seven types for which.
 
     They add up to the whole. A type that the vocabulary lacks has part 0.
     """
-    P, Q = _bounded(P, Q)
+    Q, P = Q.astype(float), P.astype(float)
     own = np.array([TYPES.index(name) for name in types])
     members = np.eye(len(TYPES))[own]
-    p_type, q_type = P @ members, Q @ members
-    found = {"type": _terms(p_type, q_type).sum(-1)}
-    terms = _terms(P, Q)
-    between = _terms(p_type, q_type)
+    between = _terms(Q @ members, P @ members)
+    terms = _terms(Q, P)
+    found = {"type": between.sum(-1)}
     for k, name in enumerate(TYPES):
         found[name] = terms[:, own == k].sum(-1) - between[:, k] + 0.0
     return found
@@ -134,12 +132,6 @@ def total_variation(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
     return 0.5 * np.abs(P.astype(float) - Q.astype(float)).sum(-1)
 
 
-def _bounded(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both in double precision, q at least SMALLEST where p is more than that; equal laws stay equal."""
-    P, Q = P.astype(float), Q.astype(float)
-    return P, np.maximum(Q, np.minimum(SMALLEST, P))
-
-
-def _terms(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
+def _terms(Q: np.ndarray, P: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((P > 0) & (P != Q), P * (np.log(P) - np.log(Q)), 0.0)
+        return np.where((Q > 0) & (P != Q), Q * (np.log(Q) - np.log(P)), 0.0)

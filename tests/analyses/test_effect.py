@@ -99,7 +99,8 @@ def test_a_displaced_token_moves_the_laws_by_the_divergence_of_the_formula(model
     laws = departure.compare_laws(observation, control, 100)
     for k in range(len(control.transcriptions)):
         p = control.posterior(k)[:, token].astype(float)
-        expected = np.log(1 - p + p * math.exp(delta)) - p * delta
+        scale = 1 - p + p * math.exp(delta)
+        expected = delta * p * math.exp(delta) / scale - np.log(scale)
         whole = departure.PARTS.index("all")
         assert laws.changed[k, whole, 0] == pytest.approx(expected.sum(), abs=1e-4)
         assert laws.changed[k, whole, 1] == len(p)
@@ -138,10 +139,23 @@ def test_tokens_that_are_drawn_again_count_in_the_law_as_masked_ones_do(model, c
     assert laws[0][:, 0, 0].min() > 0
 
 
-def test_an_excluded_token_costs_a_finite_divergence():
-    P, Q = np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]])
-    expected = 0.5 * math.log(0.5) + 0.5 * (math.log(0.5) - math.log(departure.SMALLEST))
-    assert departure.divergence(P, Q)[0] == pytest.approx(expected)
+@settings(max_examples=30, deadline=None)
+@for_all(st.floats(1e-6, 0.999))
+def test_excluding_a_token_diverges_by_what_it_leaves_and_by_no_smallest_probability(p):
+    rest = (1 - p) / 3
+    P = np.array([[p, rest, rest, rest]])
+    Q = np.array([[0.0, 1 / 3, 1 / 3, 1 / 3]])
+    assert departure.divergence(Q, P)[0] == pytest.approx(-math.log1p(-p))
+    assert departure.divergence(P, Q)[0] == math.inf
+
+
+def test_a_suppressed_token_diverges_by_what_the_control_leaves(model, control):
+    other, _ = suppress("|").edit(model, Setting(V2))
+    observation = Observation(other, V2, control.transcriptions, seed=5, control=control)
+    laws = departure.compare_laws(observation, control, 6)
+    for k in range(len(control.transcriptions)):
+        p = control.posterior(k)[:, V2.index["|"]].astype(float)
+        assert laws.changed[k, 0, 0] == pytest.approx(-np.log1p(-p).sum(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
