@@ -1,7 +1,8 @@
 """How much of an intervention can a model bear? The conditions of a sweep beside one another, and where each ability is
 half lost.
 
-Definitions: what is kept of counting and of melody is that of `analyses.effect`, over the tunes of all seeds together.
+Definitions: what is kept of counting and of melody is that of `analyses.effect`, over the tunes of all seeds together;
+what chance alone takes from them, which is seen where nothing is changed, is added again, so that no change keeps 1.
 The dose at which half is lost is where the straight lines between neighbouring doses first cross one half, coming from
 the side where more is kept; a share that is cut starts from 1 at dose 0. Intervals resample tunes, the same ones at
 every dose, and for random units the draws; ∞ stands for "not within the doses tried".
@@ -146,9 +147,13 @@ def _fill(
     control_values, control_samples = paired.ratios(control), paired.resampled(control, w)
     floor_values, floor_samples = floors_of(floor, w)
     values, samples = _side(here, "matched" if matched else "changed", w, rng)
+    null = _side(here, "null", w, rng) if all("null" in condition.tunes for condition in here) else None
     for ability, names in ABILITIES.items():
         curve.kept[ability][place] = ability_kept(values, control_values, floor_values, names)
         curve.samples[ability][:, place] = ability_kept(samples, control_samples, floor_samples, names)
+        if null is not None:
+            curve.kept[ability][place] += 1 - ability_kept(null[0], control_values, floor_values, names)
+            curve.samples[ability][:, place] += 1 - ability_kept(null[1], control_samples, floor_samples, names)
     laws = "matched_divergence" if matched else "divergence"
     read = [c.tunes[laws] for c in here]
     whole = np.concatenate([part.mean(0) if matched else part for part in read])
@@ -163,8 +168,8 @@ def _side(
     here: Sequence[Condition], side: str, w: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ratios `[Q]` and their samples `[R, Q]` of one side over the tunes of all seeds."""
-    if side == "changed":
-        sums = np.concatenate([c.tunes["changed"] for c in here])
+    if side != "matched":
+        sums = np.concatenate([c.tunes[side] for c in here])
         return paired.ratios(sums), paired.resampled(sums, w)
     draws = min(len(c.tunes["matched"]) for c in here)
     each = [np.concatenate([c.tunes["matched"][d] for c in here]) for d in range(draws)]

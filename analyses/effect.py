@@ -4,7 +4,10 @@ Definitions: a quantity (see `analyses.measures.tune_quantities`) is a ratio of 
 of its difference from the control, comes from resampling tunes in pairs; beside it, the share of tunes in which it
 falls and rises. Random units of the same number are the second control, drawn several times; their intervals resample
 the draws too. Of replays of a published tune the second control is the model as it is, going on from where a tune left
-the published one, since leaving it is itself a change. What is kept of a quantity is 1 for the control and 0 for the
+the published one, since leaving it is itself a change. What is found where nothing is changed is the null: the model as
+it is with other random numbers, of replays the control resumed. Chance alone moves the tunes away from the control, and
+further in melody, which is four quantities, than in counting, so what is kept is also given less what the null keeps.
+What is kept of a quantity is 1 for the control and 0 for the
 floor: the control's tunes with their tokens in random order (for notes of the scale, 7 of 12 pitch classes). Counting
 is kept as full bars are; melody as stepwise motion, notes of the scale, cadences and repeated figures are, on average.
 The divergence of laws compares what both models say next on the control's own tokens; it splits into when (which type
@@ -13,7 +16,7 @@ of token comes) and which token of the type.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,6 +74,7 @@ class Effect:
         heard = hear(observation, control)
         rng = np.random.default_rng(observation.seed)
         table, abilities = self.compare(heard, rng)
+        nothing = heard.unchanged()
         laws = departure.compare_laws(observation, control, self.read_tunes)
         parts = self.parts(laws, rng)
         lost = removed.subspace(control.model, observation.model, observation.vocabulary)
@@ -80,8 +84,9 @@ class Effect:
                 **ability_metrics(abilities),
                 **departure_metrics(parts, heard),
                 **sides.metrics(table),
-                **late_metrics(observation, control, self.late_bar, self.since),
+                **late_metrics(observation, control, self.late_bar, self.since, self.resamples, rng),
             },
+            null={} if nothing is None else self.nothing(observation, control, nothing, rng),
             tables={"quantities": table, "abilities": abilities, "divergence": parts, "tunes": tune_table(heard)},
             arrays={"tunes": arrays_of(heard, laws)},
         )
@@ -100,24 +105,46 @@ class Effect:
         sums = {"control": heard.control, "changed": heard.changed, "matched": heard.matched}
         if heard.resumed is not None:
             sums["resumed"] = heard.resumed
+        if heard.null is not None:
+            sums["null"] = heard.null
         values, samples = sides.resampled(sums, weights, rng)
         floor, floors = floors_of(heard.floor, weights)
         columns: dict[str, Any] = {"quantity": NAMES, "group": [QUANTITIES[name].group for name in NAMES]}
         columns |= sides.columns(values, samples) | {"floor": floor}
         columns |= sides.falls_and_rises(heard.control, heard.changed)
         rows = []
-        for ability, names in ABILITIES.items():
-            row: dict[str, Any] = {"ability": ability}
-            for side in ("changed", "matched", "resumed"):
-                if side not in values:
-                    row |= dict.fromkeys((side, f"{side}_low", f"{side}_high"), float("nan"))
-                    continue
-                value = ability_kept(values[side], values["control"], floor, names)
-                each = ability_kept(samples[side], samples["control"], floors, names)
-                low, high = paired.ends(each)
-                row |= {side: float(value), f"{side}_low": float(low), f"{side}_high": float(high)}
-            rows.append(row)
+        kept = {
+            ability: {
+                side: np.append(
+                    ability_kept(samples[side], samples["control"], floors, names),
+                    ability_kept(values[side], values["control"], floor, names),
+                )
+                for side in ("changed", "matched", "null")
+                if side in values
+            }
+            for ability, names in ABILITIES.items()
+        }
+        for ability, each in kept.items():
+            each |= {f"beyond_{side}": each["changed"] - each[side] for side in ("matched", "null") if side in each}
+            rows.append({"ability": ability} | with_ends(each))
+        if "null" in values:
+            than = kept["melody"]["beyond_null"] - kept["counting"]["beyond_null"]
+            rows.append({"ability": "melody_less_counting"} | with_ends({"beyond_null": than}))
         return pd.DataFrame(columns), pd.DataFrame(rows)
+
+    def nothing(
+        self, observation: Observation, control: Observation, heard: Heard, rng: np.random.Generator
+    ) -> dict[str, float]:
+        """Returns the metrics of the comparison where the unchanged model stands in the place of the changed one."""
+        table, abilities = self.compare(heard, rng)
+        again = replace(observation, transcriptions=observation.null_again.transcriptions, accounts=[])
+        watched = watching.watch(again, control, self.tokens)
+        return {
+            **ability_metrics(abilities),
+            **sides.metrics(table),
+            **late_metrics(again, control, self.late_bar, self.since, self.resamples, rng),
+            **({} if watched is None else watched.metrics()),
+        }
 
     def parts(self, laws: departure.Laws, rng: np.random.Generator) -> pd.DataFrame:
         """Returns the divergence of laws per step and each of its parts, with intervals."""
@@ -136,7 +163,8 @@ class Effect:
         table, abilities, parts = (found.tables[name] for name in ("quantities", "abilities", "divergence"))
         tunes = len(observation.transcriptions)
         found.figures["differences"] = Figure(
-            draw.differences(table), caption_differences(abilities, tunes, len(heard.matched))
+            draw.differences(table),
+            caption_differences(abilities, tunes, len(heard.matched), heard.resumed is not None),
         )
         longest = max(len(t.ids) for t in control.transcriptions)
         survival = {
@@ -240,6 +268,16 @@ class Effect:
         found.pages["before_after"] = side_by_side.as_page(pairs, "Before and after the intervention")
 
 
+def with_ends(each: dict[str, np.ndarray]) -> dict[str, float]:
+    """Returns columns of the last entry of each array, and of the ends of the interval of the others."""
+    found = {}
+    for side in ("changed", "matched", "null", "beyond_matched", "beyond_null"):
+        samples = each.get(side, np.full(2, np.nan))
+        low, high = paired.ends(samples[:-1])
+        found |= {side: float(samples[-1]), f"{side}_low": float(low), f"{side}_high": float(high)}
+    return found
+
+
 def pairs_of(observation: Observation, control: Observation, apart: np.ndarray, number: int) -> list[side_by_side.Pair]:
     """Returns the first `number` tunes before and after, each with the index of the first token that differs."""
     pairs = []
@@ -250,18 +288,18 @@ def pairs_of(observation: Observation, control: Observation, apart: np.ndarray, 
     return pairs
 
 
-def caption_differences(abilities: pd.DataFrame, tunes: int, draws: int) -> str:
+def caption_differences(abilities: pd.DataFrame, tunes: int, draws: int, resumed: bool) -> str:
     rows = abilities.set_index("ability")
     told = []
     for ability in ("counting", "melody"):
         row = rows.loc[ability]
         random = f", {row['matched']:.0%} after random units" if draws else ""
-        random += f", {row['resumed']:.0%} by the control resumed" if np.isfinite(row["resumed"]) else ""
+        random += f", {row['null']:.0%} where nothing is changed" if np.isfinite(row["null"]) else ""
         told.append(
             f"{ability} is kept to {row['changed']:.0%} ({row['changed_low']:.0%} to {row['changed_high']:.0%}){random}"
         )
     drawn = f", {draws} draws of random units of the same number" if draws else ""
-    if np.isfinite(abilities["resumed"]).any():
+    if resumed:
         drawn += "; the control resumed: the unchanged model from where a tune left the replayed one"
     return (
         f"{tunes} tunes before and after with the same random numbers{drawn}; 95 % bootstrap intervals over tunes"

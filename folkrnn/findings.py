@@ -42,6 +42,8 @@ class Findings:
 
     metrics: dict[str, float] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
+    null: dict[str, float] = field(default_factory=dict)
+    """Of an intervention: the same metrics where nothing was changed. Not filed; read by claims."""
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     """One entry per `.npz` file: its name and the arrays in it."""

@@ -44,6 +44,12 @@ _POSITIVE = Rule("a number above 0", lambda value: _is_number(value) and 0 < val
 _SHARE = Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 _FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 _TEXT = Rule("text", lambda value: isinstance(value, str) and value != "")
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(_TEXT.holds, value))
+
+
 _SITES = Rule("a list of sites such as [l*.h]", lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)))
 
 
@@ -57,7 +63,9 @@ RULES: dict[str, Rule] = {
     "sampling.live": _whole(1),
     "sampling.precision": _one_of("fp32", "bf16"),
     "sampling.captured": _FLAG,
-    "sampling.replay": _or_null(_TEXT),
+    "sampling.replay": _or_null(
+        Rule("a tune, or a list of tunes such as [fig1,held_out]", lambda value: _TEXT.holds(value) or _texts(value))
+    ),
     "transcription": _or_null(_TEXT),
     "cut.fraction": _or_null(_SHARE),
     "cut.controls": _whole(0),

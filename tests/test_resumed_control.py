@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
+from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.datasets.families import split
 from folkrnn.families.folkrnn import beginning
+from folkrnn.observation.replayed import tunes_of
 from folkrnn.published import ids_of
+from folkrnn.refusal import Refusal
 from folkrnn.study import observe, prepare
+from folkrnn.vocabulary import V2
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -43,3 +48,19 @@ def test_the_unchanged_model_goes_on_from_where_a_replay_was_left():
         assert np.array_equal(resumed.uniform[left:shared], changed.uniform[left:shared])
         assert vocabulary.index["|"] in resumed.ids
         assert vocabulary.index["|"] not in changed.ids
+    again = observation.null_again.transcriptions
+    assert observation.null is observation.resumed
+    assert any(a.ids.tolist() != r.ids.tolist() for a, r in zip(again, observation.resumed.transcriptions, strict=True))
+
+
+def test_replays_go_through_the_published_tune_and_different_tunes_held_out_of_the_training():
+    tunes = [Tune(("M:4/4", "K:Cmaj", *(f"C D E {n} F".split() * k))) for k in range(1, 30) for n in "G A B c".split()]
+    data = Corpus("planted", tunes)
+    held = {tuple(data.ids[k]) for k in split(tunes)[1]}
+    count = len(held) + 1
+    found = tunes_of(["fig1", "held_out"], count, 400, V2, data, seed=1)
+    assert found[0] == ids_of("fig1", V2)
+    assert {(V2.start, *ids, V2.end) for ids in found[1:]} == held
+    assert tunes_of("fig1", 4, 400, V2, data, seed=1) == [ids_of("fig1", V2)]
+    with pytest.raises(Refusal, match=f"holds out {len(held)} of at most 400"):
+        tunes_of("held_out", count, 400, V2, data, seed=1)

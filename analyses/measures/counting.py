@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from folkrnn.notation.bars import bars
+from folkrnn.notation.bars import Bar, bars
 from folkrnn.vocabulary import END, START
 
 FEWEST = 10
@@ -32,19 +32,21 @@ def by_bar(tunes: Sequence[Sequence[str]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["bar", "full", "low", "high", "tunes"])
 
 
-def late_share(tunes: Sequence[Sequence[str]], late: int) -> float:
-    """Returns the share of full bars among those with a number above `late`; NaN where there is none."""
-    full = [bar.full for tokens in tunes for bar in bars(_body(tokens))[late:]]
-    return float(np.mean(full)) if full else float("nan")
+def late_counts(tunes: Sequence[Sequence[str]], late: int) -> np.ndarray:
+    """Returns per tune the full bars, and all bars, with a number above `late`, `[N, 2]`."""
+    return _counts([bars(_body(tokens))[late:] for tokens in tunes])
 
 
-def share_since(tunes: Sequence[Sequence[str]], token: int) -> float:
-    """Returns the share of full bars among those that begin at token `token` (of a tune without `<s>`) or later.
+def since_counts(tunes: Sequence[Sequence[str]], token: int) -> np.ndarray:
+    """Returns per tune the full bars, and all, that begin at `token` (of a tune without `<s>`) or later, `[N, 2]`.
 
-    The first such bar of a tune is left out: what was done before may have cut into it. NaN where there is none.
+    The first such bar of a tune is left out: what was done before may have cut into it.
     """
-    full = [bar.full for tokens in tunes for bar in [b for b in bars(_body(tokens)) if b.start >= token][1:]]
-    return float(np.mean(full)) if full else float("nan")
+    return _counts([[b for b in bars(_body(tokens)) if b.start >= token][1:] for tokens in tunes])
+
+
+def _counts(tunes: Sequence[Sequence[Bar]]) -> np.ndarray:
+    return np.array([(sum(bar.full for bar in tune), len(tune)) for tune in tunes], dtype=float).reshape(-1, 2)
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

@@ -7,22 +7,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.measures import departure
-from analyses.measures.counting import late_share, share_since
+from analyses.measures import departure, paired
+from analyses.measures.counting import late_counts, since_counts
 from analyses.measures.heard import NAMES, Heard, tokens_of
 from folkrnn.observation.observation import Observation
 
 
 def ability_metrics(abilities: pd.DataFrame) -> dict[str, float]:
-    """Returns what is kept of counting and melody, after the intervention, random units and a resumed control."""
+    """Returns what is kept of counting and melody: after the intervention, random units, and where nothing changed.
+
+    `counting_beyond_null` is what is kept less what is kept where nothing changed, and so on; `melody_beyond_counting`
+    how much more is kept of melody than of counting, each beyond that.
+    """
     found = {}
     for row in abilities.to_dict("records"):
-        for side, prefix in (("changed", ""), ("matched", "matched_"), ("resumed", "resumed_")):
+        name = row["ability"]
+        for side, label in KEPT.items():
             ends = {"": row[side], "_low": row[f"{side}_low"], "_high": row[f"{side}_high"]}
-            found |= {f"{prefix}{row['ability']}_kept{end}": value for end, value in ends.items()}
-    keys = ("counting_kept", "melody_kept", "matched_counting_kept", "matched_melody_kept")
+            found |= {f"{label.format(name)}{end}": value for end, value in ends.items()}
+    keys = ("counting_kept", "melody_kept", "counting_beyond_null", "melody_beyond_null")
+    keys = (*keys, "matched_counting_kept", "matched_melody_kept")
     first = {name: found[name] for name in keys if np.isfinite(found[name])}
     return first | {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+KEPT = {
+    "changed": "{}_kept",
+    "matched": "matched_{}_kept",
+    "null": "null_{}_kept",
+    "beyond_null": "{}_beyond_null",
+    "beyond_matched": "{}_beyond_matched",
+}
+"""Column of the table of abilities, and the metric that it becomes."""
 
 
 def departure_metrics(parts: pd.DataFrame, heard: Heard) -> dict[str, float]:
@@ -44,15 +60,42 @@ def departure_metrics(parts: pd.DataFrame, heard: Heard) -> dict[str, float]:
     return found
 
 
-def late_metrics(observation: Observation, control: Observation, late: int, since: int | None) -> dict[str, float]:
-    """Returns the share of full bars among those after the number `late`, and from token `since` on, on both sides."""
-    found = {}
-    for side, o in {"": observation, "control_": control}.items():
-        tunes = tokens_of(o)
-        found[f"{side}full_bars_late"] = late_share(tunes, late)
-        if since is not None:
-            found[f"{side}full_bars_since"] = share_since(tunes, since)
+def late_metrics(
+    observation: Observation,
+    control: Observation,
+    late: int,
+    since: int | None,
+    resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Returns the share of full bars among those after the number `late`, and from token `since` on, on both sides.
+
+    `full_bars_late_beyond` is the share late less that of all bars of the control, `full_bars_since_beyond` that from
+    `since` on less the control's from there on. Intervals resample tunes in pairs.
+    """
+    counts = {"full_bars_late": late_counts(tokens_of(observation), late)}
+    others = {"full_bars_late": late_counts(tokens_of(control), 0)}
+    found = with_interval("control_full_bars_late", late_counts(tokens_of(control), late), None, resamples, rng)
+    if since is not None:
+        counts["full_bars_since"] = since_counts(tokens_of(observation), since)
+        others["full_bars_since"] = since_counts(tokens_of(control), since)
+        found |= with_interval("control_full_bars_since", others["full_bars_since"], None, resamples, rng)
+    for name, own in counts.items():
+        found |= with_interval(name, own, None, resamples, rng)
+        found |= with_interval(f"{name}_beyond", own, others[name], resamples, rng)
     return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def with_interval(
+    name: str, own: np.ndarray, other: np.ndarray | None, resamples: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Returns Σ above / Σ below of counts `[N, 2]`, less that of `other`, as a metric with the ends of its interval."""
+    weights = paired.tune_weights(len(own), resamples, rng)
+    sums = [own[:, None, :], *([] if other is None else [other[:, None, :]])]
+    value, *minus = (float(paired.ratios(part)[0]) for part in sums)
+    samples, *less = (paired.resampled(part, weights)[:, 0] for part in sums)
+    low, high = paired.ends((samples - sum(less))[:, None])
+    return {name: value - sum(minus), f"{name}_low": float(low[0]), f"{name}_high": float(high[0])}
 
 
 def tune_table(heard: Heard) -> pd.DataFrame:
@@ -79,6 +122,8 @@ def arrays_of(heard: Heard, laws: departure.Laws) -> dict[str, np.ndarray]:
     }
     if heard.resumed is not None:
         found["resumed"] = heard.resumed
+    if heard.null is not None:
+        found["null"] = heard.null
     if heard.matched:
         found["matched"] = np.stack(heard.matched)
         found["matched_divergence"] = np.stack(laws.matched)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,13 @@ class Heard:
     matched_apart: list[np.ndarray]
     resumed: np.ndarray | None = None
     """Of replays: what the unchanged model made of each tune from where it left the replayed one."""
+    null: np.ndarray | None = None
+    """What no change looks like: the unchanged model with other random numbers; of replays `resumed`."""
+    null_again: np.ndarray | None = None
+
+    def unchanged(self) -> Heard | None:
+        """Returns the same with what no change looks like, drawn once more, in the place of the changed tunes."""
+        return None if self.null_again is None else replace(self, changed=self.null_again, matched=[])
 
 
 def hear(observation: Observation, control: Observation) -> Heard:
@@ -45,6 +52,8 @@ def hear(observation: Observation, control: Observation) -> Heard:
         apart=_apart(observation, control),
         matched_apart=[_apart(other, control) for other in observation.matched],
         resumed=None if observation.resumed is None else _sums(observation.resumed),
+        null=None if observation.null is None else _sums(observation.null),
+        null_again=None if observation.null_again is None else _sums(observation.null_again),
     )
 
 

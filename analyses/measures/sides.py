@@ -10,7 +10,7 @@ import pandas as pd
 
 from analyses.measures import paired
 
-SIDES = {"changed": "", "control": "control_", "matched": "matched_", "resumed": "resumed_"}
+SIDES = {"changed": "", "control": "control_", "matched": "matched_", "resumed": "resumed_", "null": "null_"}
 """Column of a table, and what the names of its metrics begin with."""
 
 DIFFERENCES = (
@@ -19,6 +19,7 @@ DIFFERENCES = (
     ("beyond_matched", "changed", "matched"),
     ("resumed_difference", "resumed", "control"),
     ("beyond_resumed", "changed", "resumed"),
+    ("beyond_null", "changed", "null"),
 )
 """Name, and the two sides of which it is the difference."""
 

@@ -24,20 +24,22 @@ from folkrnn.notation.bars import flaws, share_of_full_bars
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
 from folkrnn.notation.tokenise import prime_tokens
+from folkrnn.observation import replayed
 from folkrnn.observation.given import read_transcriptions
 from folkrnn.observation.observation import Observation, check_size
 from folkrnn.observation.shards import Processes, processes
 from folkrnn.observation.summary import summarise
 from folkrnn.observation.writing import written
-from folkrnn.published import ids_of
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import (
     Sampling,
     Transcription,
     Transcriptions,
+    Uniforms,
     mark_replayed,
     replay_uniforms,
     resume_uniforms,
+    tune_uniforms,
 )
 from folkrnn.sampling.keep import kept
 from folkrnn.tracking import TrackedRun
@@ -57,6 +59,9 @@ DATA = Corpus
 EFFECT = "effect"
 """The analysis that compares interventions with their control."""
 
+_OTHER = 9
+"""Keeps the seeds of unchanged tunes to compare with apart from other uses of the seed."""
+
 SHOWN = 8
 """Tunes that are engraved, rendered and shown in the report; all are filed as ABC."""
 
@@ -69,7 +74,7 @@ def given(config: DictConfig, vocabulary: Vocabulary) -> list[Transcription]:
     sampling_of(config, vocabulary)
     observers(config)
     if config.sampling.replay:
-        ids_of(config.sampling.replay, vocabulary)
+        replayed.check(config.sampling.replay, vocabulary)
     return read_transcriptions(config.transcription, vocabulary) if config.transcription else []
 
 
@@ -166,13 +171,15 @@ def observe(
     """Returns what the model, after all interventions, wrote, or reads where `transcriptions` were given.
 
     With interventions the model as it is comes along as the control, drawing with the same random numbers, and so do
-    `cut.controls` draws of random units in the place of selected ones. Of replays the unchanged model also goes on from
-    where each tune left the replayed one.
+    `cut.controls` draws of random units in the place of selected ones, and what no change looks like: the model as it
+    is with other random numbers. Of replays it goes on from where each tune left the replayed one.
     """
+    tunes_read = replays(config, weights.vocabulary, corpus)
 
-    def seen(changed: Playable, **beside: Any) -> Observation:
+    def seen(changed: Playable, seed: int = config.seed, **beside: Any) -> Observation:
         alone = changed is model and bool(interventions)
-        tunes = Transcriptions.of(transcriptions or (control_tunes if alone else play)(config, changed, weights))
+        make = partial(control_tunes if alone else play, config, changed, weights, tunes_read, seed)
+        tunes = Transcriptions.of(transcriptions or make())
         check_size(changed, tunes, list(config.observation.keep), config.observation.limit_gib * 2**30)
         shared = {"processes": observers(config), **beside}
         return Observation(changed, weights.vocabulary, tunes, corpus, config.seed, **shared)
@@ -190,22 +197,45 @@ def observe(
     ]
     observation = seen(changed, control=control, matched=tuple(matched))
     observation.accounts = composition.account(changed, known, observation.transcriptions)
-    if config.sampling.replay and not transcriptions:
-        tunes = resume(config, model, weights, observation)
-        observation.resumed = Observation(model, weights.vocabulary, tunes, corpus, config.seed)
+    if transcriptions:
+        return observation
+    if tunes_read is None:
+        observation.null, observation.null_again = (seen(model, seed) for seed in other_seeds(config.seed))
+        return observation
+    seed = other_seeds(config.seed)[0]
+    own = replay_uniforms(model, weights.vocabulary, tunes_read, sampling_of(config, weights.vocabulary), config.seed)
+    for name, uniforms in (("resumed", own), ("null_again", tune_uniforms(seed, config.sampling.max_tokens + 1))):
+        tunes = resume(config, model, weights, observation, uniforms)
+        setattr(observation, name, Observation(model, weights.vocabulary, tunes, corpus, config.seed))
+    observation.null = observation.resumed
     return observation
 
 
-def resume(config: DictConfig, model: FolkRNN, weights: Weights, observation: Observation) -> Transcriptions:
+def other_seeds(seed: int) -> tuple[int, int]:
+    """Returns two seeds of random numbers that have nothing to do with those of `seed`."""
+    first, second = np.random.SeedSequence([seed, _OTHER]).generate_state(2).tolist()
+    return first, second
+
+
+def replays(config: DictConfig, vocabulary: Vocabulary, corpus: Corpus) -> list[list[int]] | None:
+    """Returns the token ids of the tunes that are replayed, in turn; None where none is."""
+    sampling = config.sampling
+    if not sampling.replay:
+        return None
+    return replayed.tunes_of(sampling.replay, sampling.tunes, sampling.max_tokens, vocabulary, corpus, config.seed)
+
+
+def resume(
+    config: DictConfig, model: FolkRNN, weights: Weights, observation: Observation, uniforms: Uniforms
+) -> Transcriptions:
     """Returns what the unchanged model makes of every tune from the first token on that is not the replayed one's.
 
-    The numbers that it draws with are those of the tune.
+    The numbers that it draws with from there on are `uniforms`.
     """
     vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
     pairs = zip(observation.transcriptions, observation.control.transcriptions, strict=True)
     beginnings = [beginning(changed.ids, control.ids) for changed, control in pairs]
-    replayed = replay_uniforms(model, vocabulary, ids_of(config.sampling.replay, vocabulary), sampling, config.seed)
-    uniforms = resume_uniforms(model, beginnings, sampling, config.seed, replayed)
+    uniforms = resume_uniforms(model, beginnings, sampling, config.seed, uniforms)
     with filing.progress("Resuming", sampling.tunes) as advance:
         return written(model, vocabulary, sampling, config.seed, observers(config), uniforms, advance)
 
@@ -217,29 +247,33 @@ def beginning(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
     return ids[: (different[0] if len(different) else shared) + 1]
 
 
-def control_tunes(config: DictConfig, model: FolkRNN, weights: Weights) -> Sequence[Transcription]:
+def control_tunes(
+    config: DictConfig, model: FolkRNN, weights: Weights, replay: list[list[int]] | None, seed: int
+) -> Sequence[Transcription]:
     """Returns what the unchanged model plays, kept on disk: the jobs of a sweep share it."""
     vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
-    replay = ids_of(config.sampling.replay, vocabulary) if config.sampling.replay else None
     return kept(
         weights.digest,
         vocabulary.digest,
         sampling,
-        config.seed,
+        seed,
         replay,
         model.device,
-        lambda: play(config, model, weights),
+        lambda: play(config, model, weights, replay, seed),
     )
 
 
-def play(config: DictConfig, model: Playable, weights: Weights) -> Transcriptions:
-    """Returns generated tunes; with `sampling.replay` drawn so that the unchanged model writes the named tune."""
+def play(
+    config: DictConfig, model: Playable, weights: Weights, replay: list[list[int]] | None, seed: int
+) -> Transcriptions:
+    """Returns generated tunes; with tunes to `replay` drawn so that the unchanged model writes these, in turn."""
     vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)
-    ids = ids_of(config.sampling.replay, vocabulary) if config.sampling.replay else None
-    uniforms = None if ids is None else replay_uniforms(weights.model, vocabulary, ids, sampling, config.seed)
+    uniforms = None if replay is None else replay_uniforms(weights.model, vocabulary, replay, sampling, seed)
     with filing.progress("Generating", sampling.tunes) as advance:
-        tunes = written(model, vocabulary, sampling, config.seed, observers(config), uniforms, advance)
-    return tunes if ids is None else Transcriptions.of(mark_replayed(tune, ids) for tune in tunes)
+        tunes = written(model, vocabulary, sampling, seed, observers(config), uniforms, advance)
+    if replay is None:
+        return tunes
+    return Transcriptions.of(mark_replayed(tune, replay[k % len(replay)]) for k, tune in enumerate(tunes))
 
 
 def dataset_card(corpus: Corpus) -> str:

@@ -49,6 +49,11 @@ class Observation:
     """The same interventions on as many random units instead, once per draw (`cut.controls`)."""
     resumed: Observation | None = None
     """Of replays: the model without interventions going on from where each tune left the replayed one."""
+    null: Observation | None = None
+    """The model without interventions, drawing with other random numbers: what a comparison finds where there is no
+    effect. Of replays it is `resumed`."""
+    null_again: Observation | None = None
+    """The same once more, to be held against `null` as if it had been changed."""
     curve: Curve | None = None
     """How the training of the weights went, where that is known."""
     accounts: list[Account] = field(default_factory=list)

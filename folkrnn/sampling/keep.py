@@ -33,13 +33,13 @@ def kept(
     vocabulary: str,
     sampling: Sampling,
     seed: int,
-    replay: Sequence[int] | None,
+    replay: Sequence[Sequence[int]] | None,
     device: torch.device | str,
     generate: Callable[[], Sequence[Transcription]],
 ) -> Sequence[Transcription]:
     """Returns what `generate` returned the last time for the same of everything else, or calls it and keeps that.
 
-    `weights` and `vocabulary` are digests, `replay` the ids of the replayed tune. Where the cache cannot be written,
+    `weights` and `vocabulary` are digests, `replay` the ids of the replayed tunes. Where the cache cannot be written,
     nothing is kept.
     """
     key = key_of(weights, vocabulary, sampling, seed, replay, device)
@@ -58,7 +58,7 @@ def key_of(
     vocabulary: str,
     sampling: Sampling,
     seed: int,
-    replay: Sequence[int] | None,
+    replay: Sequence[Sequence[int]] | None,
     device: torch.device | str,
 ) -> str:
     """Returns the name of an entry. How many tunes are in progress at once, and where, has no say in what comes out."""
@@ -69,7 +69,7 @@ def key_of(
         "vocabulary": vocabulary,
         "sampling": settings,
         "seed": seed,
-        "replay": None if replay is None else [int(i) for i in replay],
+        "replay": None if replay is None else [[int(i) for i in tune] for tune in replay],
         "device": torch.device(device).type,
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -23,18 +23,19 @@ def tune_uniforms(seed: int, length: int) -> Uniforms:
 
 
 def replay_uniforms(
-    model: FolkRNN, vocabulary: Vocabulary, ids: Sequence[int], sampling: Sampling, seed: int
+    model: FolkRNN, vocabulary: Vocabulary, tunes: Sequence[Sequence[int]], sampling: Sampling, seed: int
 ) -> Uniforms:
-    """Returns streams under which the unchanged model draws exactly the transcription `ids` (without markers).
+    """Returns streams under which the unchanged model draws exactly these `tunes` (token ids without markers).
 
-    Step t of tune n gets a uniform inside the cumulative interval of its token, at the place inside it that the tune's
-    own stream picks; past the end of the transcription the stream goes on as usual. An intervention then departs from
-    the transcription only where it moves the law far enough.
+    Tune n is `tunes[n]`, and where there are more than these, they come in turn. Step t gets a uniform inside the
+    cumulative interval of its token, at the place inside it that the tune's own stream picks; past the end of the
+    transcription the stream goes on as usual. An intervention then departs from the transcription only where it moves
+    the law far enough.
     """
-    whole = np.array([vocabulary.start, *ids, vocabulary.end])
-    [interval] = _intervals(model, [whole], sampling)
-    own = tune_uniforms(seed, max(sampling.max_tokens + 1, len(whole)))
-    return lambda tune: _inside(interval, own(tune))
+    whole = [np.array([vocabulary.start, *ids, vocabulary.end]) for ids in tunes]
+    intervals = _intervals(model, whole, sampling)
+    own = tune_uniforms(seed, max(sampling.max_tokens + 1, *map(len, whole)))
+    return lambda tune: _inside(intervals[tune % len(intervals)], own(tune))
 
 
 def resume_uniforms(

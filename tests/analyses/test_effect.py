@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from analyses.effect import Effect
 from analyses.measures import departure, paired, removed, watching
-from analyses.measures.counting import by_bar, late_share, wilson
-from analyses.measures.heard import ABILITIES
+from analyses.measures.counting import by_bar, late_counts, wilson
+from analyses.measures.heard import ABILITIES, NAMES, Heard
 from analyses.measures.tune_quantities import FIGURE, QUANTITIES, quantities, scale, scrambled, sums
 from folkrnn.interventions.intervention import Account, Setting
 from folkrnn.interventions.laws import suppress
@@ -80,12 +80,12 @@ def test_an_intervention_of_no_size_has_exactly_no_effect(model, published):
 def test_the_share_of_tunes_that_show_an_effect_is_that_of_tunes_whose_own_value_moves(model, published):
     tunes = [given(V2.encode(words.split()), V2) for words in ("M:4/4 K:Cmaj C 8 | C 4 |", "M:4/4 K:Cmaj C 8 | D 8 |")]
     before = Observation(model, V2, [tunes[1], tunes[1]], seed=5)
-    found = Effect(resamples=10)(Observation(model, V2, tunes, seed=5, control=before, resumed=before))
+    found = Effect(resamples=10)(Observation(model, V2, tunes, seed=5, control=before, resumed=before, null=before))
     assert found.metrics["full_bars_falls"] == 0.5
     assert found.metrics["full_bars_rises"] == 0
     assert found.metrics["difference_full_bars"] == found.metrics["beyond_resumed_full_bars"] == -0.25
     assert found.metrics["resumed_difference_full_bars"] == 0
-    assert found.metrics["resumed_counting_kept"] == 1
+    assert found.metrics["null_counting_kept"] == 1
 
 
 @pytest.mark.parametrize("delta", [-3.0, 0.7, 2.0])
@@ -360,8 +360,8 @@ def test_counting_is_told_by_the_number_of_the_bar():
     table = by_bar(tunes)
     assert table["full"].tolist() == [1, 0.75]
     assert table["tunes"].tolist() == [4, 4]
-    assert late_share(tunes, 1) == 0.75
-    assert math.isnan(late_share(tunes, 2))
+    assert late_counts(tunes, 1).tolist() == [[1, 1], [1, 1], [0, 1], [1, 1]]
+    assert late_counts(tunes, 2).sum() == 0
 
 
 def test_wilson_intervals_stay_within_nought_and_one():
@@ -406,3 +406,34 @@ def test_the_sums_of_tunes_add_up_to_those_of_all():
     assert together.shape == (3, len(QUANTITIES), 2)
     assert paired.ratios(together)[list(QUANTITIES).index("ended")] == pytest.approx(2 / 3)
     assert len(ids_of("fig1", V2)) == len(FIG1)
+
+
+def planted(full: np.ndarray, notes: np.ndarray) -> np.ndarray:
+    """Sums of tunes in which so many of 10 bars are full and so many of 10 steps, notes and parts are melodious."""
+    rows = np.full((len(full), len(NAMES), 2), 10.0)
+    rows[:, :, 0] = notes[:, None]
+    rows[:, NAMES.index("full_bars"), 0] = full
+    return rows
+
+
+def test_melody_is_not_lost_before_counting_where_nothing_is_changed():
+    rng = np.random.default_rng(3)
+    seen = []
+    for _ in range(40):
+        control, changed, null = (planted(rng.binomial(10, 0.9, 60), rng.binomial(10, 0.6, 60)) for _ in range(3))
+        floor = planted(np.full(60, 1.0), np.full(60, 4.0))
+        heard = Heard(control, changed, [], floor, np.full(60, np.inf), [], null=null)
+        abilities = Effect(resamples=100).compare(heard, rng)[1].set_index("ability")
+        seen.append(abilities.loc["melody_less_counting", "beyond_null_high"] < 0)
+    assert np.mean(seen) < 0.15
+
+
+def test_what_an_intervention_takes_is_found_beyond_what_chance_takes():
+    rng = np.random.default_rng(3)
+    control, null = (planted(rng.binomial(10, 0.9, 200), rng.binomial(10, 0.6, 200)) for _ in range(2))
+    changed = planted(rng.binomial(10, 0.9, 200), rng.binomial(10, 0.45, 200))
+    heard = Heard(control, changed, [], planted(np.full(200, 1.0), np.full(200, 4.0)), np.zeros(200), [], null=null)
+    abilities = Effect(resamples=200).compare(heard, rng)[1].set_index("ability")
+    assert abilities.loc["melody", "beyond_null"] < -0.3
+    assert abs(abilities.loc["counting", "beyond_null"]) < 0.05
+    assert abilities.loc["melody_less_counting", "beyond_null_high"] < 0

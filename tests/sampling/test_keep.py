@@ -54,7 +54,7 @@ def test_how_many_tunes_are_in_progress_at_once_does_not_matter(tunes):
     [
         {"weights": "v"},
         {"seed": 4},
-        {"replay": [1, 2]},
+        {"replay": [[1, 2]]},
         {"sampling": replace(SAMPLING, temperature=0.9)},
         {"sampling": replace(SAMPLING, prime=("M:6/8",))},
         {"sampling": replace(SAMPLING, rng="legacy")},

@@ -84,7 +84,7 @@ def test_a_replay_reproduces_its_tune_on_any_model(model, precision):
     for name in ("fig1", "swing_swang_swung"):
         tune = ids_of(name, V2)
         sampling = Sampling(tunes=3, precision=precision)
-        streams = replay_uniforms(model, V2, tune, sampling, seed=5)
+        streams = replay_uniforms(model, V2, [tune], sampling, seed=5)
         replayed = generate(model, V2, sampling, 5, uniforms=streams)
         assert [t.tokens(V2) for t in replayed] == [V2.decode(tune)] * 3
         assert not np.array_equal(replayed[0].uniform, replayed[1].uniform)
@@ -92,7 +92,7 @@ def test_a_replay_reproduces_its_tune_on_any_model(model, precision):
 
 def test_a_tune_is_resumed_from_where_it_left_its_replay(model):
     sampling, tune = Sampling(tunes=4, max_tokens=140), ids_of("fig1", V2)
-    streams = replay_uniforms(model, V2, tune, sampling, seed=5)
+    streams = replay_uniforms(model, V2, [tune], sampling, seed=5)
     replayed = generate(model, V2, sampling, 5, uniforms=streams)[0].ids
     others = [np.append(replayed[:length], V2.index[token]) for length, token in [(5, "=f'"), (40, "|"), (1, "z")]]
     resumed = resume_uniforms(model, [*others, replayed], sampling, 5, streams)
