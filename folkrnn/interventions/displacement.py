@@ -39,12 +39,6 @@ def displacement(alpha: ArrayLike, probability: ArrayLike) -> np.ndarray:
         return np.log(alpha) + np.log1p(-p) - np.log(np.maximum(0.0, 1 - alpha * p))
 
 
-def factor_of_others(alpha: ArrayLike, probability: ArrayLike) -> np.ndarray:
-    """Returns by how much every other probability is multiplied when p_n becomes α p_n: (1 − α p_n) / (1 − p_n)."""
-    p = _probability(probability)
-    return (1 - np.asarray(alpha, float) * p) / (1 - p)
-
-
 def displaced(law: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """Returns the law `[…, V]` after adding δ `[V]` before the softmax: p′_n = p_n e^{δ_n} / Σ_m p_m e^{δ_m}."""
     raised = law * np.exp(delta - np.max(delta))

@@ -19,13 +19,10 @@ import numpy as np
 
 from folkrnn.melodies.grid import HIGHEST, LOWEST, STEPS_PER_BAR, STEPS_PER_QUARTER, from_first_note, one_voice
 from folkrnn.melodies.rules import Rules
-from folkrnn.notation.abc import AbcTune
 from folkrnn.notation.bars import Bar, bars_of
 from folkrnn.notation.events import read
 from folkrnn.notation.notes import alterations, midi_pitch
-from folkrnn.notation.rejection import Rejection
 from folkrnn.notation.repeats import repeats_of
-from folkrnn.notation.tokenise import tokenise
 
 if TYPE_CHECKING:
     from music21.stream import Stream
@@ -61,17 +58,6 @@ def from_tokens(tokens: Sequence[str], rules: Rules) -> TuneSlices:
     altered = alterations(tokens, reading)
     written = [_written(bar, tokens, altered) for bar in found]
     return _slices([written[i] for i in repeats_of(tokens, reading, found).order], rules)
-
-
-def from_abc(tune: AbcTune, rules: Rules) -> TuneSlices:
-    """Returns the slices of a tune in ABC, moved to C as its tokens are. Never raises.
-
-    Where it has no tokens the reason is one of `folkrnn.notation.rejection.REASONS`.
-    """
-    tokens = tokenise(tune)
-    if isinstance(tokens, Rejection):
-        return TuneSlices(np.empty((0, rules.steps), np.uint8), np.empty(0, np.int64), tokens.reason)
-    return from_tokens(tokens, rules)
 
 
 def from_score(score: Stream, rules: Rules) -> TuneSlices:

@@ -24,9 +24,6 @@ STEPS_PER_QUARTER, STEPS_PER_BAR = 4, 16
 QUARTERS_PER_MINUTE = 120.0
 """The tempo at which decoded melodies are played and measured: a step lasts an eighth of a second."""
 
-MOST_SEMITONES = 5
-"""By how much Magenta transposes in training, up or down."""
-
 _VELOCITY, _PROGRAM, _TICKS = 80, 0, 480
 
 
@@ -108,11 +105,6 @@ def transposed(classes: np.ndarray, semitones: int | np.ndarray) -> np.ndarray:
     moved = np.where(lost, OFF, moved).astype(np.uint8)
     # each melody by itself: what one loses must not change another of its batch
     return np.where(lost.any(-1, keepdims=True), tidy(moved), moved) if lost.any() else moved
-
-
-def augmented(classes: np.ndarray, rng: np.random.Generator, most: int = MOST_SEMITONES) -> np.ndarray:
-    """Returns `classes [N, T]`, each melody moved by its own whole number of semitones, uniform from -most to most."""
-    return transposed(classes, rng.integers(-most, most, len(classes), endpoint=True))
 
 
 def one_hot(classes: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:

@@ -35,11 +35,6 @@ class Recording:
     """Says that the tune was cut, and where; "" where it is whole."""
 
 
-def to_mp3(tokens: Sequence[str], quarters_per_minute: float | None = None, most_bytes: int = 300_000) -> bytes:
-    """Returns the MP3 of `record`."""
-    return record(tokens, quarters_per_minute, most_bytes).mp3
-
-
 def record(tokens: Sequence[str], quarters_per_minute: float | None = None, most_bytes: int = 300_000) -> Recording:
     """Returns a recording of any string of tokens, repeats played out: MP3, mono, 22.05 kHz, at most `most_bytes`.
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from folkrnn.refusal import Refusal
@@ -70,23 +69,6 @@ def kl_divergence(mu: Tensor, sigma: Tensor) -> Tensor:
     """Returns KL(N(μ, σ²) ‖ N(0, I)) of each melody, `[B]`, in nats; σ is a standard deviation."""
     variance = sigma.square()
     return 0.5 * (mu.square() + variance - 1 - variance.log()).sum(-1)
-
-
-def accuracy(logits: Tensor, melodies: Tensor, valid: Tensor) -> Tensor:
-    """Returns the share of valid steps whose likeliest class is the true one, `[]`."""
-    return ((logits.argmax(-1) == melodies) & valid).sum() / valid.sum().clamp(min=1)
-
-
-def mean_class_accuracy(logits: Tensor, melodies: Tensor, valid: Tensor) -> Tensor:
-    """Returns the mean over classes of the share of their steps that are right, `[]`.
-
-    As in Magenta, a class that never occurs counts as 0, in a mean over all D classes.
-    """
-    classes = logits.shape[-1]
-    truth, right = melodies[valid], (logits.argmax(-1) == melodies)[valid]
-    seen = torch.bincount(truth, minlength=classes)
-    hits = torch.bincount(truth[right], minlength=classes)
-    return (hits / seen.clamp(min=1)).mean()
 
 
 def beta_at(step: int, max_beta: float = 0.2, beta_rate: float = 0.99999) -> float:

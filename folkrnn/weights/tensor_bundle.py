@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 
 from folkrnn.refusal import Refusal
-from folkrnn.weights.crc32c import crc32c, masked
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
@@ -108,9 +108,15 @@ def write_bundle(prefix: Path, variables: Mapping[str, np.ndarray]) -> None:
             entry = b"\x08" + _varint(numbers[array.dtype.newbyteorder("<").str]) + _message(2, shape)
             entry += b"\x20" + _varint(offset) if offset else b""
             entry += b"\x28" + _varint(len(octets)) if len(octets) else b""
-            entries[name.encode()] = entry + b"\x35" + struct.pack("<I", masked(crc32c(octets)))
+            entries[name.encode()] = entry + b"\x35" + struct.pack("<I", masked_crc(octets))
             offset += len(octets)
     Path(f"{prefix}.index").write_bytes(_written_table(entries))
+
+
+def masked_crc(data: bytes | np.ndarray) -> int:
+    """Returns the CRC-32C of bytes, or of a read-only `uint8` array, in TensorFlow's form: rotated, and moved."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _variable(name: str, value: bytes, where: str, shards: Mapping[int, Region]) -> tuple[Variable, int]:
@@ -134,7 +140,7 @@ def _variable(name: str, value: bytes, where: str, shards: Mapping[int, Region])
         if not dtype:
             raise Refusal(f"{where}: {name} has TensorFlow's type {number}; read are {', '.join(DTYPES.values())}")
         octets = shards[shard].mapped(offset, size)
-        if masked(crc32c(octets)) != crc:
+        if masked_crc(octets) != crc:
             raise Refusal(f"{shards[shard].name} is damaged: the checksum of {name} is wrong")
         return octets.view(dtype).reshape(shape)
 
@@ -204,7 +210,7 @@ def _block(data: bytes, offset: int, size: int, where: str) -> Iterator[tuple[by
     if offset + size + TRAILER > len(data) - FOOTER or size < 4:
         raise Refusal(f"{where} is damaged or cut short: a block lies outside it")
     stored = data[offset : offset + size + TRAILER]
-    if masked(crc32c(stored[: size + 1])) != struct.unpack("<I", stored[size + 1 :])[0]:
+    if masked_crc(stored[: size + 1]) != struct.unpack("<I", stored[size + 1 :])[0]:
         raise Refusal(f"{where} is damaged: the checksum of a block is wrong")
     if stored[size] == 1:
         raise Refusal(f"{where} is compressed with snappy, which is not read; TensorFlow's Saver writes it plain")
@@ -280,7 +286,7 @@ def _with_block(table: bytes, entries: Mapping[bytes, bytes]) -> tuple[bytes, by
     """The table with one block more, and the handle of that block."""
     block = _written_block(entries)
     handle = _varint(len(table)) + _varint(len(block))
-    return table + block + b"\x00" + struct.pack("<I", masked(crc32c(block + b"\x00"))), handle
+    return table + block + b"\x00" + struct.pack("<I", masked_crc(block + b"\x00")), handle
 
 
 def _written_block(entries: Mapping[bytes, bytes]) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.interventions.displacement import displaced, displacement, factor, factor_of_others
+from folkrnn.interventions.displacement import displaced, displacement, factor
 from folkrnn.refusal import Refusal
 
 probabilities = st.floats(1e-6, 1 - 1e-6)
@@ -44,7 +44,7 @@ def test_moving_one_value_scales_its_token_by_alpha_and_all_others_alike(
     alpha = factor(delta, law[n])
     others = np.arange(10) != n
     np.testing.assert_allclose(moved[n], alpha * law[n], rtol=1e-10)
-    np.testing.assert_allclose(moved[others], factor_of_others(alpha, law[n]) * law[others], rtol=1e-7)
+    np.testing.assert_allclose(moved[others], (1 - alpha * law[n]) / (1 - law[n]) * law[others], rtol=1e-7)
 
 
 @given(st.integers(0, 10_000))

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from folkrnn.melodies.extract import extract_bytes
-from folkrnn.melodies.from_tunes import TuneSlices, from_abc, from_score, from_tokens
+from folkrnn.melodies.from_tunes import TuneSlices, from_score, from_tokens
 from folkrnn.melodies.grid import GridNote, from_notes, to_notes
 from folkrnn.melodies.rules import REASONS, Rules
-from folkrnn.notation.abc import read_abc
 from folkrnn.notation.midi import to_midi
 from folkrnn.vocabulary import V2
 
@@ -151,18 +150,6 @@ def test_any_soup_of_tokens_yields_slices_or_a_reason(body, meter, bars):
     for row in found.classes:
         assert from_notes(to_notes(row), 16 * bars).tolist() == row.tolist()
         assert row.any()
-
-
-def test_a_tune_in_abc_is_moved_to_c():
-    (abc,) = read_abc("X:1\nT:t\nM:C|\nL:1/4\nK:D\nD E F G | A4 |\n")
-    (row,) = from_abc(abc, Rules()).classes
-    assert [note.pitch for note in to_notes(row)] == [60, 62, 64, 65, 67]
-
-
-def test_abc_without_tokens_says_why():
-    (abc,) = read_abc("X:1\nT:t\nM:5/4\nL:1/4\nK:D\nD E F G A | A4 |\n")
-    assert from_abc(abc, Rules()).reason == "meter"
-    assert from_abc(abc, Rules()).classes.shape == (0, 32)
 
 
 def score(text: str):

@@ -11,7 +11,6 @@ from folkrnn.melodies.extract import extract
 from folkrnn.melodies.grid import (
     CLASSES,
     GridNote,
-    augmented,
     from_first_note,
     from_notes,
     one_hot,
@@ -105,16 +104,6 @@ def test_each_melody_of_a_batch_has_its_own_transposition(rows, semitones):
 def test_what_one_melody_loses_changes_no_other_of_its_batch():
     untidy, loses = np.array([1, 57, 1, 1], np.uint8), np.array([89, 0, 0, 0], np.uint8)
     assert np.array_equal(transposed(np.stack([untidy, loses]), np.array([2, 2]))[0], transposed(untidy, 2))
-
-
-def test_augmentation_moves_each_melody_by_up_to_five_semitones_at_random():
-    middle = np.full((11_000, 4), 41, np.uint8)
-    moved = augmented(middle, np.random.default_rng(0)).astype(int) - 41
-    assert (moved == moved[:, :1]).all()
-    shifts, counts = np.unique(moved[:, 0], return_counts=True)
-    assert shifts.tolist() == list(range(-5, 6))
-    assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000)
-    assert (augmented(middle, np.random.default_rng(0)) == moved + 41).all()
 
 
 @given(any_classes)

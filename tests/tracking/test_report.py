@@ -14,7 +14,7 @@ import pytest
 
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
-from folkrnn.notation.audio import to_mp3
+from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
@@ -33,8 +33,9 @@ def drawing(points: int) -> Figure:
 
 @pytest.fixture(scope="module")
 def report() -> Report:
+    sound = record(TOKENS).mp3
     tunes = [
-        Tune(title, TOKENS, to_abc(TOKENS, title), score.svg, to_mp3(TOKENS), to_midi(TOKENS), [str(flaws(TOKENS)[0])])
+        Tune(title, TOKENS, to_abc(TOKENS, title), score.svg, sound, to_midi(TOKENS), [str(flaws(TOKENS)[0])])
         for title, score in zip(("First & <b>last</b>", ""), engrave([TOKENS, TOKENS]), strict=True)
     ]
     units = pd.DataFrame({"unit": range(512), "share": np.linspace(0, 1, 512), "token": ["</s>"] * 512})

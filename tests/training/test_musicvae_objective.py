@@ -12,13 +12,11 @@ from torch import nn
 from folkrnn.models.melody_tensors import valid_steps
 from folkrnn.refusal import Refusal
 from folkrnn.training.musicvae_objective import (
-    accuracy,
     beta_at,
     clip_gradients,
     elbo,
     kl_divergence,
     learning_rate_at,
-    mean_class_accuracy,
     reconstruction_loss,
     sampling_probability_at,
 )
@@ -171,14 +169,6 @@ def test_free_bits_apply_to_the_whole_divergence():
     assert (terms.kl_cost > 0).any()
     assert torch.allclose(terms.kl_bits, kl / math.log(2))
     assert torch.allclose(terms.loss, terms.reconstruction.mean() + 0.3 * terms.kl_cost.mean())
-
-
-def test_accuracies_count_valid_steps_only():
-    logits = nn.functional.one_hot(torch.tensor([[3, 3, 5], [7, 0, 0]]), 10).float()
-    melodies, valid = torch.tensor([[3, 4, 5], [7, -1, -1]]), torch.tensor([[1, 1, 1], [1, 0, 0]]).bool()
-    assert float(accuracy(logits, melodies, valid)) == 0.75
-    # classes 3, 5 and 7 are always right, 4 never, the six others never occur
-    assert float(mean_class_accuracy(logits, melodies, valid)) == pytest.approx(0.3)
 
 
 def parameters_with(*slopes):
