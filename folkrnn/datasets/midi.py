@@ -23,7 +23,7 @@ from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.melodies.rules import PER_FILE, Rules, magenta_rules
 from folkrnn.refusal import Refusal
 
-SUFFIXES = (".mid", ".midi", ".kar", ".smf")
+SUFFIXES = (".mid", ".midi", ".kar", ".smf", ".rmi")
 
 _CHUNK = 32
 """Files per task handed to a worker."""

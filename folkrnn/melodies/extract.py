@@ -5,6 +5,8 @@ The numbers in comments are those of the rules. Everything is done for all instr
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,7 +66,9 @@ class Extraction:
         if limit is None:
             return kept
         pieces = np.array([self.melodies[m].piece for m in self.melody[kept].tolist()], np.int64)
-        of_pieces = [_sample(kept[pieces == piece], limit, rng) for piece in np.unique(pieces)]
+        order = np.argsort(pieces, kind="stable")
+        edges = np.flatnonzero(np.diff(pieces[order])) + 1
+        of_pieces = [_sample(some, limit, rng) for some in np.split(kept[order], edges)]
         return _sample(np.concatenate([np.empty(0, np.int64), *of_pieces]), limit, rng)
 
 
@@ -83,8 +87,8 @@ def extract(performance: Performance, rules: Rules) -> Extraction:
     if why:
         return nothing(rules, why)
     cuts = _cuts(here)
-    bar_of = np.array([_bar_steps(*_in_force(here.meters, time, (4, 4)), rules) for time in cuts[:-1]])
-    tempo_of = np.array([_in_force(here.tempos, time, (120.0,))[0] for time in cuts[:-1]])
+    bar_of = np.array([_bar_steps(*meter, rules) for meter in _in_force(here.meters, cuts[:-1], (4, 4))])
+    tempo_of = np.array([tempo for (tempo,) in _in_force(here.tempos, cuts[:-1], (120.0,))])
     piece = np.searchsorted(cuts[1:-1], here.start, side="right")
     admitted &= bar_of[piece] > 0
     if not admitted.any():
@@ -161,9 +165,11 @@ def _cuts(here: Performance) -> list[float]:
     return [*cuts, total]
 
 
-def _in_force(changes: list[tuple], time: float, otherwise: tuple) -> tuple:
-    """What the last change up to `time` says."""
-    return next((tuple(value) for since, *value in reversed(changes) if since <= time), otherwise)
+def _in_force(changes: Sequence[tuple], times: Sequence[float], otherwise: tuple) -> list[tuple]:
+    """What the last change up to each of `times` says, from `changes` by time."""
+    since = [change[0] for change in changes]
+    values = [otherwise, *(change[1:] for change in changes)]
+    return [values[bisect_right(since, time)] for time in times]
 
 
 def _bar_steps(beats: int, unit: int, rules: Rules) -> int:

@@ -8,7 +8,8 @@ standard's but pretty_midi's, and symusic (0.6) makes other ones and keeps too l
   which their first notes end.
 - Tempi and meters count in the first track only; a tempo at tick 0 replaces those before it.
 
-A key signature that makes no sense, for which Magenta gives a file up, is passed over.
+A key signature that makes no sense, for which Magenta gives a file up, is passed over. So are messages of a live
+stream that a recorder left in a track: clock, start, stop, active sensing and the like, between events or inside one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ import numpy as np
 
 _NOTE_OFF, _NOTE_ON, _PROGRAM_CHANGE, _PRESSURE = 0x80, 0x90, 0xC0, 0xD0
 _SYSEX, _ESCAPE, _META = 0xF0, 0xF7, 0xFF
+_LOWEST_REAL_TIME, _REAL_TIME = 0xF8, (0xF8, 0xFA, 0xFB, 0xFC, 0xFE)
+"""Clock, start, continue, stop, active sensing: a byte each, which leaves the running status as it is."""
+_COMMON = {0xF1: 1, 0xF2: 2, 0xF3: 1, 0xF6: 0}
+"""Time code, song position, song, tuning: how many bytes of data follow; the running status ends."""
 _NAME, _TEMPO, _METER = 0x03, 0x51, 0x58
 _DRUMS = 9
 _HIGHEST_INT32 = 2**31 - 1
@@ -95,7 +100,7 @@ def read_midi(data: bytes) -> Performance:
         program=program[order],
         instrument=instrument[order],
         drum=channel[order] == _DRUMS,
-        tempos=[(_seconds(tick, scales).item(), 60.0 / (scale * ticks)) for tick, scale, _ in scales],
+        tempos=[(time, 60.0 / (scale * ticks)) for _, scale, time in scales],
         meters=meters,
         names=[names[number[i]] for i in first],
     )
@@ -104,7 +109,7 @@ def read_midi(data: bytes) -> Performance:
 def _tracks(data: bytes) -> tuple[int, list[_Track]]:
     """Ticks per quarter, and the tracks."""
     if len(data) < 14 or data[:4] != b"MThd":
-        raise Unreadable("it does not begin like a MIDI file" if data else "it is empty")
+        raise Unreadable(_other_form(data))
     place = 8 + int.from_bytes(data[4:8], "big")
     count, ticks = int.from_bytes(data[10:12], "big"), int.from_bytes(data[12:14], "big")
     if not 0 < ticks < 0x8000:
@@ -127,6 +132,17 @@ def _tracks(data: bytes) -> tuple[int, list[_Track]]:
     return ticks, found
 
 
+def _other_form(data: bytes) -> str:
+    """What a file is that is no standard MIDI file."""
+    if data[:4] == b"RIFF" and data[8:12] == b"RMID":
+        return "it is MIDI wrapped in RIFF (RMID): save what begins with MThd as a file of its own"
+    if data[:4] == b"RIFF" and len(data) >= 12:
+        return f"it is a RIFF file of the kind {data[8:12].decode('latin-1').strip()}, not MIDI"
+    if data[:2] == b"\x1f\x8b" or data[:4] == b"PK\3\4":
+        return "it is a compressed file: unpack it"
+    return "it does not begin like a MIDI file" if data else "it is empty"
+
+
 def _track(data: bytes) -> _Track:
     """One pass over the events, the hot loop of reading. Raises StopIteration where the last one breaks off."""
     track = _Track(array("q"), array("q"), [])
@@ -147,14 +163,19 @@ def _track(data: bytes) -> _Track:
         if first & 0x80:
             if first != status:
                 if first >= _SYSEX:
-                    _long_event(first, events, now, track)
-                    if first != _META:
-                        status = kind = 0
+                    if first not in _REAL_TIME:
+                        _system_event(first, events, now, track)
+                        if first != _META:
+                            status = kind = 0
                     continue
                 status, kind, channel = first, first & 0xF0, first & 0x0F
             first = following()
+            if first >= _LOWEST_REAL_TIME:
+                first = _next_data(first, following)
         if _NOTE_OFF <= kind <= _NOTE_ON:
             velocity = following()
+            if velocity >= _LOWEST_REAL_TIME:
+                velocity = _next_data(velocity, following)
             if (first | velocity) & 0x80:
                 raise Unreadable(f"{first:02x} {velocity:02x} is no note")
             key = channel << 7 | first
@@ -177,10 +198,17 @@ def _track(data: bytes) -> _Track:
         elif kind == _PROGRAM_CHANGE:
             programs[channel] = first & 0x7F
         elif kind != _PRESSURE:
-            following()
+            _next_data(following(), following)
             if not kind:
                 raise Unreadable(f"{first:02x} stands where an event must begin")
     return track
+
+
+def _next_data(byte: int, following: Callable[[], int]) -> int:
+    """`byte`, or the next one that is no real-time message inside an event."""
+    while byte in _REAL_TIME:
+        byte = following()
+    return byte
 
 
 def _ended(notes: list[int], now: int, key: int, sounding: dict[int, int], others: dict[int, list[int]]) -> list[int]:
@@ -203,8 +231,12 @@ def _number(byte: int, following: Callable[[], int]) -> int:
     return number
 
 
-def _long_event(status: int, events: Iterator[int], now: int, track: _Track) -> None:
-    """Files a meta event or passes over a system exclusive one, status read, up to its last byte."""
+def _system_event(status: int, events: Iterator[int], now: int, track: _Track) -> None:
+    """Files a meta event or passes over a system message, status read, up to its last byte."""
+    if status in _COMMON:
+        for _ in range(_COMMON[status]):
+            _next_data(next(events), events.__next__)
+        return
     if status not in (_SYSEX, _ESCAPE, _META):
         raise Unreadable(f"{status:02x} is a message that no file may hold")
     kind = next(events) if status == _META else 0
@@ -239,10 +271,10 @@ def _tempo_scales(meta: list[tuple[int, int, bytes]], ticks: int) -> list[tuple[
     return timed
 
 
-def _seconds(ticks: np.ndarray | int, scales: list[tuple[int, float, float]]) -> np.ndarray:
+def _seconds(ticks: np.ndarray, scales: list[tuple[int, float, float]]) -> np.ndarray:
     """The times of ticks, float64."""
     if len(scales) == 1:
-        return np.asarray(ticks) * scales[0][1]
+        return ticks * scales[0][1]
     since, scale, time = (np.array(column) for column in zip(*scales, strict=True))
     part = np.searchsorted(since, ticks, side="right") - 1
     return time[part] + scale[part] * (ticks - since[part])
@@ -255,8 +287,9 @@ def _meters(meta: list[tuple[int, int, bytes]], scales: list[tuple[int, float, f
             beats, unit, _, _ = data[0], 2 ** data[1], data[2], data[3]  # all four bytes must be there
             if not beats or unit > _HIGHEST_INT32:
                 raise Unreadable(f"a meter of {beats}/2^{data[1]}")
-            found.append((_seconds(tick, scales).item(), beats, unit))
-    return found
+            found.append((tick, beats, unit))
+    times = _seconds(np.array([tick for tick, _, _ in found], np.int64), scales).tolist()
+    return [(time, beats, unit) for time, (_, beats, unit) in zip(times, found, strict=True)]
 
 
 def _instruments(track: np.ndarray, channel: np.ndarray, program: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

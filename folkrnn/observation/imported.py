@@ -61,7 +61,7 @@ def as_abc(data: bytes, name: str) -> str | None:
     instrument with the most notes, its upper voice, on a grid of sixteenths, in the key that fits best. Raises Refusal,
     naming `name`, where the file is damaged or holds no such tune.
     """
-    if data[:4] == b"MThd":
+    if data[:4] in (b"MThd", b"RIFF"):
         return _of_midi(data, name)
     if data[:4] == b"PK\3\4":
         return _of_musicxml(_unzipped(data, name), name)

@@ -8,7 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from midi_bytes import Event, meter, midi, name, note, off, on, program, tempo
 
+from folkrnn.melodies.extract import extract_bytes
 from folkrnn.melodies.read import Unreadable, read_midi
+from folkrnn.melodies.rules import Rules
 
 
 def heard(data: bytes) -> list[tuple[int, int, int]]:
@@ -94,6 +96,62 @@ def test_running_status_long_deltas_and_system_exclusive_are_read():
     assert heard(data) == [(128, 136, 60), (132, 136, 62)]
 
 
+NOTES = [(0, 4, 60), (4, 8, 62)]
+LIVE = {
+    "clock": b"\xf8",
+    "start": b"\xfa",
+    "continue": b"\xfb",
+    "stop": b"\xfc",
+    "active sensing": b"\xfe",
+    "time code": b"\xf1\x23",
+    "song position": b"\xf2\x10\x20",
+    "song": b"\xf3\x05",
+    "tuning": b"\xf6",
+}
+
+
+def track(events: bytes) -> bytes:
+    events += b"\x00\xff\x2f\x00"
+    return b"MThd\0\0\0\6\0\0\0\1\0\4MTrk" + len(events).to_bytes(4, "big") + events
+
+
+@pytest.mark.parametrize("message", LIVE.values(), ids=LIVE.keys())
+@pytest.mark.parametrize("place", range(5))
+def test_messages_of_a_live_stream_between_events_are_passed_over(message: bytes, place: int):
+    events = [on(0, 60), off(4, 60), on(4, 62), off(8, 62)]
+    assert heard(midi([*events[:place], (events[min(place, 3)][0], message), *events[place:]], in_order=True)) == NOTES
+
+
+@pytest.mark.parametrize("message", [m for m in LIVE.values() if m[0] >= 0xF8])
+def test_real_time_messages_leave_the_running_status(message: bytes):
+    live = b"\x00" + message
+    running = (b"\x00\x90\x3c\x40", b"\x04\x3c\x00", b"\x00\x3e\x40", b"\x04\x3e\x00")
+    assert heard(track(live + live.join(running) + live)) == NOTES
+
+
+@pytest.mark.parametrize("message", [m for m in LIVE.values() if m[0] < 0xF8])
+def test_common_messages_end_the_running_status(message: bytes):
+    with pytest.raises(Unreadable, match="must begin"):
+        heard(track(b"\x00\x90\x3c\x40\x00" + message + b"\x04\x3c\x00"))
+
+
+def test_real_time_messages_inside_an_event_are_passed_over():
+    assert heard(track(b"\x00\xc0\xf8\x05\x00\x90\xfe\x3c\xf8\xf8\x40\x04\x80\x3c\xf8\x00")) == [(0, 4, 60)]
+    assert heard(track(b"\x00\xb0\x07\xf8\x40\x00\x90\x3c\x40\x04\x3c\xf8\x00")) == [(0, 4, 60)]
+    assert heard(track(b"\x00\xf2\xf8\x10\x20\x00\x90\x3c\x40\x04\x3c\x00")) == [(0, 4, 60)]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("change", [lambda k: tempo(8 * k, 500_000 + k), lambda k: meter(64 * k, 4, 2 + k % 2)])
+def test_a_change_at_every_beat_takes_time_in_proportion(change):
+    """A step that looks at all changes for each of them takes over a minute of these."""
+    count = 16_000
+    events = [event for k in range(count) for event in (change(k), *note(8 * k, 8 * k + 4, 50 + k % 30))]
+    found = extract_bytes(midi(events), Rules())
+    assert found.reason == "too_short" or len(found.some(5, np.random.default_rng(0))) == 5
+    assert len(read_midi(midi(events))) == count
+
+
 def test_chunks_of_other_kinds_are_passed_over():
     data = midi(note(0, 4, 60))
     assert heard(data[:14] + b"XFIH\0\0\0\2ab" + data[14:]) == [(0, 4, 60)]
@@ -106,7 +164,10 @@ SOUND = midi([tempo(0, 500_000), meter(0, 4, 2), program(0, 3), *note(0, 4, 60),
     ("data", "why"),
     [
         (b"", "empty"),
-        (b"RIFF" + bytes(40), "does not begin"),
+        (bytes(40), "does not begin"),
+        (b"RIFF" + bytes(4) + b"RMIDdata" + bytes(4) + SOUND, r"wrapped in RIFF \(RMID\)"),
+        (b"RIFF" + bytes(4) + b"WAVEfmt " + bytes(20), "RIFF file of the kind WAVE"),
+        (b"\x1f\x8b" + bytes(20), "compressed"),
         (b"MThd\0\0\0\6\0\1\0\0\0\4", "no tracks"),
         (SOUND[:12] + b"\xe7\x28" + SOUND[14:], "frames"),
         (SOUND[:12] + b"\0\0" + SOUND[14:], "no ticks"),
