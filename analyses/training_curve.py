@@ -22,6 +22,7 @@ from folkrnn.datasets.families import split
 from folkrnn.findings import Figure, Findings
 from folkrnn.models.ngram import baselines
 from folkrnn.observation.observation import Observation
+from folkrnn.places import place
 from folkrnn.refusal import Refusal
 from folkrnn.weights import curve as curves
 from folkrnn.weights.curve import Curve
@@ -161,7 +162,7 @@ def curve_at(name: str) -> Curve:
     """Returns a shipped curve, or that of a weights folder or file. Raises Refusal where there is none."""
     if name in shipped():
         return curves.from_csv((SHIPPED / f"{name}.csv").read_text(encoding="utf-8"), name)
-    found = curves.read(Path(name).expanduser())
+    found = curves.read(place(name, "analysis.training_curve.beside"))
     if found is None:
         raise Refusal(f"analysis.training_curve.beside: {name} has no {curves.FILE} (shipped: {', '.join(shipped())})")
     return found

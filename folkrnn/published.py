@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from folkrnn.places import content, file_named
 from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import V2, Vocabulary, remap
 
@@ -51,9 +50,10 @@ def ids_of(name: str, vocabulary: Vocabulary) -> list[int]:
     """
     if name in TUNES:
         return vocabulary.encode(remap(TUNES[name].split(), V2, vocabulary))
-    file = Path(name).expanduser()
-    if not file.is_file():
+    file = file_named(name)
+    if file is None:
         raise Refusal(
             f"{name!r} is no published tune{did_you_mean(name, TUNES)} and no file; there are {', '.join(TUNES)}"
         )
-    return vocabulary.encode([word for word in file.read_text().split() if word not in ("<s>", "</s>")])
+    words = content("sampling.replay", file).decode(errors="replace").split()
+    return vocabulary.encode([word for word in words if word not in ("<s>", "</s>")])

@@ -168,7 +168,7 @@ def test_a_sweep_that_cannot_be_tracked_is_refused(sweep: Run, capsys: pytest.Ca
         ("analysis=null", r"a choice takes the name of an option .*; none is a name"),
         ("sampling=5", r"sampling=5: sampling is a section; set sampling.tunes, .*"),
         ("posterior", r"'posterior' is neither a flag nor KEY=VALUE; see --help"),
-        ("dataset.path=a(b).abc", r"cannot read the value in 'dataset.path=a\(b\).abc'; .*"),
+        ("tracking.experiment=a(b)", r"cannot read the value in 'tracking.experiment=a\(b\)'; to pass it as text, .*"),
         ("+sampling.foo=1", r"sampling.foo: no such key; sampling has tunes, .*"),
         ("+foo=1", r"foo: no such key; the configuration has seed, sampling, .*"),
         ("tracking.uri=${nothing}", r"tracking.uri: .*'nothing' not found"),

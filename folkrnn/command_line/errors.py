@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from folkrnn.command_line.help import options
+from folkrnn.command_line.quoting import in_quotes
 from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.settings import known_keys, no_such_key
 
@@ -130,12 +131,9 @@ def _named_in(text: str) -> str:
 
 
 def _unreadable(override: str) -> str:
-    key, equals, value = override.partition("=")
-    if not equals:
+    if "=" not in override:
         return f"{override!r} is neither a flag nor KEY=VALUE; see --help"
-    return (
-        f"cannot read the value in {override!r}; to pass it as text, put it in quotes of its own: '{key}=\"{value}\"'"
-    )
+    return f"cannot read the value in {override!r}; to pass it as text, type {in_quotes(override)}"
 
 
 def _unknown_key(key: str, conf: Path) -> str:

@@ -1,36 +1,47 @@
-"""Raw text on the command line: ABC reaches the program as it was typed.
+"""Raw text on the command line: ABC and paths reach the program as they were typed.
 
-Both ABC and Hydra give a meaning to `(`, `'`, `,`, `=`, `[`, `^` and `|`. So the values of the keys in
-RAW_KEYS are quoted before Hydra reads them; one such value is one value, also in a sweep.
+ABC, file names and Hydra each give a meaning of their own to `(`, `'`, `,`, `=`, `[`, `^`, `#` and `|`. So the values
+of the keys in TEXT_KEYS and PATH_KEYS are quoted before Hydra reads them; one such value is one value. Only in a sweep,
+where the whole names nothing that is there, commas may stand between several: names and paths that are all there, or
+values in Hydra's own quotes.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 import sys
-from pathlib import Path
 
+from folkrnn.places import content, place
+from folkrnn.published import TUNES
 from folkrnn.refusal import Refusal
 
-RAW_KEYS = {"prime", "transcription", "tokens", "token"}
-"""Last parts of the keys that take raw text: `sampling.prime`, `transcription`, `intervention.….tokens`."""
+TEXT_KEYS = {"prime", "transcription", "tokens", "token"}
+"""Last parts of the keys that take text of music: `sampling.prime`, `transcription`, `intervention.….tokens`."""
+
+PATH_KEYS = {"path", "replay", "folder", "uri", "address", "beside"}
+"""Last parts of those that take paths or addresses: `dataset.path`, `sampling.replay`, `tracking.uri`."""
 
 _OVERRIDE = re.compile(r"(?P<key>\+{0,2}[\w./@$-]+)=(?P<value>.*)", re.DOTALL)
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_ONE_QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+_QUOTED = re.compile(_ONE_QUOTED, re.DOTALL)
+_SEVERAL_QUOTED = re.compile(rf"{_ONE_QUOTED}(?:\s*,\s*{_ONE_QUOTED})+|choice\(.*\)", re.DOTALL)
+_INTERPOLATION, _ESCAPED = re.compile(r"(\\*)\$\{"), re.compile(r"((?:\\\\)*)\\\$\{")
 
 
 def quoted(arguments: list[str]) -> list[str]:
     """Returns the arguments for Hydra: flags first, then the overrides, raw values read and quoted.
 
-    A raw value `@FILE` stands for the text of that file and `-` for that of standard input. `null` stays null, and a
-    value already quoted for Hydra stays as it is. Raises Refusal for a file that cannot be read (also for one that
-    `transcription` names without `@`) and for two values from standard input.
+    A text `@FILE` stands for the content of that file and `-` for that of standard input. `null` stays null, and a
+    value already quoted for Hydra stays as it is, unless a file has that very name. Raises Refusal for a file that
+    cannot be read (also for one that `transcription` names without `@`) and for two values from standard input.
     """
     overrides = [argument for argument in arguments if is_override(argument)]
-    if sum(_is_raw(override) and override.endswith("=-") for override in overrides) > 1:
+    if sum(_is_text(override) and override.endswith("=-") for override in overrides) > 1:
         raise Refusal("standard input can be read once: give only one of the values as -")
     flags = [argument for argument in arguments if not is_override(argument)]
-    return flags + [_quote(override) for override in overrides]
+    sweep = not {"-m", "--multirun", "hydra.mode=MULTIRUN"}.isdisjoint(arguments)
+    return flags + [_quote(override, sweep) for override in overrides]
 
 
 def unquoted(override: str) -> str:
@@ -40,7 +51,16 @@ def unquoted(override: str) -> str:
         return override
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    return f"{match['key']}={OverridesParser.create().parse_override(override).value()}"
+    text = OverridesParser.create().parse_override(override).value()
+    if _last_part(override) in PATH_KEYS:
+        text = _ESCAPED.sub(lambda match: match[1][::2] + "${", text)
+    return f"{match['key']}={text}"
+
+
+def in_quotes(override: str) -> str:
+    """Returns `KEY=VALUE` with the value as text in Hydra's quotes, as one word for a POSIX shell."""
+    key, _, value = override.partition("=")
+    return shlex.quote(f"{key}={_as_text(value)}")
 
 
 def is_override(argument: str) -> bool:
@@ -48,24 +68,69 @@ def is_override(argument: str) -> bool:
     return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
-def _is_raw(override: str) -> bool:
+def _last_part(override: str) -> str:
     match = _OVERRIDE.fullmatch(override)
-    return match is not None and match["key"].lstrip("+").rpartition(".")[2] in RAW_KEYS
+    key = "" if match is None else match["key"].lstrip("+")
+    return "" if key.startswith("hydra.") else key.rpartition(".")[2]
 
 
-def _quote(override: str) -> str:
+def _is_text(override: str) -> bool:
+    return _last_part(override) in TEXT_KEYS
+
+
+def _is_raw(override: str) -> bool:
+    return _last_part(override) in TEXT_KEYS | PATH_KEYS
+
+
+def _quote(override: str, sweep: bool) -> str:
     match = _OVERRIDE.fullmatch(override)
     if match is None or not _is_raw(override):
         return override
     key, value = match["key"], match["value"]
-    if value in ("", "null") or _QUOTED.fullmatch(value):
+    if sweep and _SEVERAL_QUOTED.fullmatch(value) and not _is_there(value):
         return override
-    text = _text(key.lstrip("+"), value)
-    if "${" in text:
-        raise Refusal(f"{key}: the text has ${{ in it, which is neither ABC nor a token")
+    values = _values(value) if sweep else [value]
+    return f"{key}={','.join(_quote_one(key.lstrip('+'), one) for one in values)}"
+
+
+def _values(value: str) -> list[str]:
+    """The values that one of a sweep is made of: itself, or its parts where they all are there and it is not."""
+    parts = value.split(",")
+    several = len(parts) > 1 and not _is_there(value) and all(part == "null" or _is_there(part) for part in parts)
+    return parts if several else [value]
+
+
+def _is_there(text: str) -> bool:
+    if text in TUNES:
+        return True
+    try:
+        place(text).lstat()
+    except (OSError, Refusal):
+        return False
+    return True
+
+
+def _quote_one(key: str, value: str) -> str:
+    of_path = key.rpartition(".")[2] in PATH_KEYS
+    there = of_path and _is_there(value)
+    if value in ("", "null") or (_QUOTED.fullmatch(value) and not there):
+        return value
+    if not of_path:
+        text = _text(key, value)
+        if "${" in text:
+            raise Refusal(f"{key}: the text has ${{ in it, which is neither ABC nor a token")
+        return _as_text(text)
+    if key.endswith("beside"):  # a list, in brackets Hydra's
+        return value if value.startswith("[") and not there else f"[{_as_text(value)}]"
+    # ${…} is an interpolation, as in the configuration files, but not where it is the name of a file; ??? is none given
+    literal = _INTERPOLATION.sub(r"\1\1\\${", value) if there else value
+    return _as_text("./???" if literal == "???" else literal)
+
+
+def _as_text(text: str) -> str:
     from hydra.core.override_parser.types import Quote, QuotedString
 
-    return f"{key}={QuotedString(text, Quote.single).with_quotes()}"
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _text(key: str, value: str) -> str:
@@ -73,24 +138,22 @@ def _text(key: str, value: str) -> str:
     if value == "-":
         return sys.stdin.read().strip()
     if value.startswith("@"):
-        return _read(key, Path(value[1:]))
+        return _read(key, value[1:])
     # a tune never ends so, a file that is not there does
-    if key == "transcription" and re.fullmatch(r".*\.(abc|txt)", value, re.IGNORECASE):
-        _read(key, Path(value))
+    if key == "transcription" and re.fullmatch(r"[^\n]*\.(abc|txt)", value, re.IGNORECASE):
+        _read(key, value)
     return value
 
 
-def _read(key: str, path: Path) -> str:
+def _read(key: str, name: str) -> str:
+    file = place(name, key)
+    data = content(key, file, name)
+    if b"\0" in data:
+        raise Refusal(f"{key}: {file} is a binary file, no text")
     try:
-        content = path.expanduser().read_bytes()
-    except OSError as error:
-        raise Refusal(f"{key}: cannot read {path}: {error.strerror or error}") from None
-    if b"\0" in content:
-        raise Refusal(f"{key}: {path} is a binary file, no text")
-    try:
-        text = content.decode("utf-8-sig").strip()
+        text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        text = content.decode("latin-1").strip()  # the encoding of ABC before version 2.1
+        text = data.decode("latin-1").strip()  # the encoding of ABC before version 2.1
     if not text:
-        raise Refusal(f"{key}: {path} is empty")
+        raise Refusal(f"{key}: {file} is empty")
     return text

@@ -12,6 +12,7 @@ from typing import Literal
 
 from folkrnn.datasets.corpus import HEADER, Corpus, Tune, distinct, vocabulary_of
 from folkrnn.datasets.parsing import parse_texts, read_text
+from folkrnn.places import existing
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
@@ -59,10 +60,7 @@ def abc(path: str | None = None) -> Corpus:
 def _existing(path: str | None, option: str) -> Path:
     if path is None:
         raise Refusal(f"dataset={option} needs a file: dataset.path=…")
-    place = Path(path).expanduser()
-    if not place.exists():
-        raise Refusal(f"dataset.path={path}: no such file or folder")
-    return place
+    return existing("dataset.path", path)
 
 
 def _token_tunes(text: str, source: str, rejections: Counter[str]) -> Iterator[Tune]:

@@ -21,6 +21,7 @@ from folkrnn.datasets.parsing import cache_key, cached_arrays
 from folkrnn.melodies.extract import Extraction, extract_bytes, nothing
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.melodies.rules import PER_FILE, Rules, magenta_rules
+from folkrnn.places import existing
 from folkrnn.refusal import Refusal
 
 SUFFIXES = (".mid", ".midi", ".kar", ".smf", ".rmi")
@@ -207,10 +208,7 @@ def alike(sketches: np.ndarray, digests: np.ndarray) -> np.ndarray:
 def _existing(path: str | None) -> Path:
     if path is None:
         raise Refusal("dataset=midi needs a file or a folder: dataset.path=…")
-    place = Path(path).expanduser()
-    if not place.exists():
-        raise Refusal(f"dataset.path={path}: no such file or folder")
-    return place
+    return existing("dataset.path", path)
 
 
 def _number(programs: int | str | None) -> int | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -27,6 +26,7 @@ from folkrnn.interventions.where import ALWAYS, Window, window
 from folkrnn.interventions.writes import Make, Write
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.tokenise import prime_tokens
+from folkrnn.places import content, file_named
 from folkrnn.published import TUNES
 from folkrnn.refusal import Refusal
 
@@ -243,9 +243,9 @@ def _ids(text: str, setting: Setting) -> list[int]:
     if text in TUNES:
         words = TUNES[text].split()
     else:
-        file = Path(text).expanduser()
-        readable = "\n" not in text and len(text) < 256 and file.is_file()
-        words = prime_tokens(file.read_text(encoding="utf-8") if readable else text, vocabulary)
+        file = file_named(text)
+        tune = text if file is None else content("transcription", file).decode(errors="replace")
+        words = prime_tokens(tune, vocabulary)
     if not words:
         raise Refusal(f"transcription={text} holds no tokens to patch from")
     return [vocabulary.start, *vocabulary.encode(words), vocabulary.end]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from folkrnn.notation.abc import read_abc
 from folkrnn.notation.tokenise import Rejection, prime_tokens, tokenise
 from folkrnn.observation.imported import LARGEST, as_abc
+from folkrnn.places import content, file_named
 from folkrnn.published import TUNES, ids_of
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription, given
 from folkrnn.vocabulary import Vocabulary
-
-LONGEST_NAME = 255
 
 LONGEST_TUNE = 20_000
 """Tokens of the longest tune that is observed; the longest of folk-rnn's data has 1,952."""
@@ -49,12 +46,12 @@ def _content(text: str) -> str:
     """The content of the file that `text` names, or `text` itself."""
     if text.lstrip().startswith("{"):
         return as_abc(text.encode(), "transcription=") or text
-    if "\n" in text or len(text) > LONGEST_NAME or not Path(text).expanduser().is_file():
+    file = file_named(text)
+    if file is None:
         return text
-    file = Path(text).expanduser()
     if file.stat().st_size > LARGEST:
         raise Refusal(f"transcription={text} is larger than {LARGEST // 2**20} MiB, which no book of tunes is")
-    data = file.read_bytes()
+    data = content("transcription", file)
     if (abc := as_abc(data, f"transcription={text}")) is not None:
         return abc
     if b"\0" in data:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from folkrnn.places import place
 from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--half", action="store_true", help="half precision, for a folder: half the size, not exact")
     options = parser.parse_args(arguments)
     try:
-        print(export(options.source, Path(options.target).expanduser(), options.half))
+        print(export(options.source, place(options.target), options.half))
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 1
@@ -73,7 +74,7 @@ def find(source: str) -> Weights:
         return published(source)
     if (sources.SHIPPED / source / sources.folder.PARAMETERS).is_file():
         return sources.pretrained(source)
-    path = Path(source).expanduser()
+    path = Path(source)
     if path.suffix in (".pkl", ".pickle"):
         return sources.pickle(source)
     if path.suffix in (".tar", ".index"):

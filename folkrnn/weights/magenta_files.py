@@ -35,7 +35,7 @@ def open_checkpoint(place: str | Path) -> Checkpoint:
 
     Raises Refusal for anything else, for archives with links or paths that leave them, and for damaged files.
     """
-    path = Path(place).expanduser()
+    path = Path(place)
     if path.is_dir():
         return _of_folder(path)
     if path.name == magenta_js.MANIFEST:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from folkrnn import places
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
@@ -66,13 +67,10 @@ def magenta(path: str | None) -> Weights:
     """Returns the MusicVAE in a Magenta checkpoint: a tar, a prefix, a folder or a Magenta.js folder."""
     if path is None:
         raise Refusal("weights=magenta needs weights.path=… (cat-mel_2bar_big.tar, a checkpoint prefix or a folder)")
-    return downloads.of_magenta(Path(path).expanduser())
+    return downloads.of_magenta(places.place(path, "weights.path"))
 
 
 def _existing(path: str | None, option: str, kinds: str) -> Path:
     if path is None:
         raise Refusal(f"weights={option} needs weights.path=… ({kinds})")
-    place = Path(path).expanduser()
-    if not place.exists():
-        raise Refusal(f"weights.path={path}: no such file or folder; it should be {kinds}")
-    return place
+    return places.existing("weights.path", path, kinds)

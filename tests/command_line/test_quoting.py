@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from folkrnn.command_line import quoted, unquoted
 from folkrnn.refusal import Refusal
 
 ROOT = Path(__file__).parents[2]
+PATHS = ["dataset.path", "weights.path", "sampling.replay", "tracking.folder", "tracking.uri", "dataset.address"]
 HOSTILE = "G, C C 2 ^F (3 C D E =B c'"
 
 SPEAKING = """
@@ -81,6 +83,120 @@ def test_quoting_twice_is_quoting_once(text: str) -> None:
     # a process that Lightning starts gets the quoted arguments and quotes them again
     once = quoted([f"transcription={text}"])
     assert quoted(once) == once
+
+
+def read_by_hydra(word: str) -> object:
+    """The value of an override as the configuration has it."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    override = OverridesParser.create().parse_override(word)
+    assert not override.is_sweep_override()
+    return OmegaConf.create({"value": override.value()}).value
+
+
+NAMES = st.text(
+    st.sampled_from("O'Neill \"(1907)[a]{b},=#&;$%20?*\\~\n\t!|<>^@+-_.:")
+    | st.characters(codec="utf-8", exclude_characters="/\0"),
+    min_size=1,
+).filter(lambda name: name not in (".", "..", "null") and len(name.encode()) < 200)
+
+
+@given(NAMES, st.sampled_from(PATHS), st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_path_reaches_the_configuration_as_typed(tmp_path: Path, name: str, key: str, sweep: bool) -> None:
+    text = f"{tmp_path}/{name}"  # what is not there yet may not hold what is an interpolation
+    if "${" in text:
+        return
+    [*_, word] = quoted([*(["-m"] if sweep else []), f"{key}={text}"])
+    assert read_by_hydra(word) == text
+    assert unquoted(word) == f"{key}={text}"
+    assert quoted([word]) == [word]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "'x'",
+        '"x"',
+        "a${b}",
+        "\\${b}",
+        "a\\\\${b}\\",
+        "x,y",
+        "???",
+        "1907",
+        "true",
+        "~x",
+        "l\udce5tar",
+        "'a','b'",
+        "choice(a,b)",
+    ],
+)
+def test_a_name_that_is_there_is_that_name_whatever_it_looks_like(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    for flags in ([], ["-m"]):
+        [*_, word] = quoted([*flags, f"dataset.path={name}"])
+        assert Path(read_by_hydra(word)).samefile(name)
+        assert quoted([word]) == [word]
+
+
+def test_a_path_may_be_an_interpolation_as_in_the_files() -> None:
+    assert quoted(["weights.path=${tracking.folder}/w"]) == ["weights.path='${tracking.folder}/w'"]
+
+
+def test_in_a_sweep_paths_and_published_tunes_that_are_there_are_several_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.abc", "b c.abc"):
+        Path(name).touch()
+
+    def swept(word: str, *flags: str) -> str:
+        return quoted([*flags, word])[-1]
+
+    assert swept("dataset.path=a.abc,b c.abc", "-m") == "dataset.path='a.abc','b c.abc'"
+    assert swept("sampling.replay=null,fig1,swing_swang_swung", "-m") == (
+        "sampling.replay=null,'fig1','swing_swang_swung'"
+    )
+    assert swept("transcription=fig1,swing_swang_swung", "-m") == "transcription='fig1','swing_swang_swung'"
+    assert swept("dataset.path='x','y'", "-m") == "dataset.path='x','y'"
+    assert swept("dataset.path=a.abc,b c.abc") == "dataset.path='a.abc,b c.abc'"
+    assert swept("dataset.path=a.abc,nowhere.abc", "-m") == "dataset.path='a.abc,nowhere.abc'"
+    Path("a.abc,b c.abc").touch()
+    assert swept("dataset.path=a.abc,b c.abc", "-m") == "dataset.path='a.abc,b c.abc'"
+
+
+def test_a_training_to_draw_beside_is_a_path_or_a_list_of_hydras() -> None:
+    key = "analysis.training_curve.beside"
+    assert quoted([f"{key}=O'Neill, 1907"]) == [f"{key}=['O\\'Neill, 1907']"]
+    assert quoted([f"{key}=[a,b]"]) == [f"{key}=[a,b]"]
+
+
+def test_what_belongs_to_hydra_stays_hydras() -> None:
+    words = ["hydra.run.dir=a,b", "hydra.sweep.dir=[x"]
+    assert quoted(words) == words
+
+
+@pytest.mark.parametrize("value", ["O'Neill's (1907)", "a b=c;d#", 'say "yes"', "a\\b'c"])
+def test_the_advice_for_a_value_that_hydra_cannot_read_works_in_a_shell(value: str, tmp_path: Path) -> None:
+    key = "tracking.experiment"
+    command = f"{sys.executable} {ROOT}/run.py --cfg job -p {key}"
+    refused = shell(f"{command} {shlex.quote(f'{key}={value}')}", tmp_path)
+    advice = refused.stderr.strip().partition("to pass it as text, type ")[2]
+    assert refused.returncode == 2
+    assert advice, refused.stderr
+    done = shell(f"{command} {advice}", tmp_path)
+    assert (done.stdout, done.stderr) == (f"{value}\n", "")
+
+
+def test_a_path_passes_a_real_shell_unharmed(tmp_path: Path) -> None:
+    file = tmp_path / "O'Neill's (1907), [a]=#&;$x.abc"
+    file.touch()
+    done = shell(f"{sys.executable} run.py dataset=abc dataset.path={shlex.quote(str(file))} --cfg job -p dataset.path")
+    assert (done.stdout, done.stderr, done.returncode) == (f"{file}\n", "", 0)
 
 
 def test_tokens_of_an_intervention_are_raw_text_too() -> None:

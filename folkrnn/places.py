@@ -1,0 +1,81 @@
+"""Where the paths that users type lead: `~` is home, relative ones count from the working directory.
+
+The text of a path is taken as it is. A file name need not be UTF-8: Python keeps the bytes that are none as lone
+surrogates (PEP 383), which no file, store or console takes; `readable` is what is shown and filed instead.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from folkrnn.refusal import Refusal
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+"""The root of the repository: where results are kept unless `tracking.folder=` names another folder."""
+
+
+def place(text: str, key: str = "") -> Path:
+    """Returns the absolute path that `text` means.
+
+    Raises Refusal, naming `key`, for `~` where there is no home folder, and for text that no system takes as a path.
+    """
+    named = f"{key}={text}" if key else text
+    if not text or "\0" in text:
+        raise Refusal(f"{named!r}: no file can have such a name")
+    if text == "~" or text.startswith("~/"):
+        own = home()
+        if own is None:
+            raise Refusal(f"{named}: ~ means nothing here, as this user has no home folder (set HOME, or write it out)")
+        return own / text[2:].lstrip("/")
+    return Path(os.path.expanduser(text)).absolute()  # noqa: PTH111 - a file may be called ~x, which Path refuses
+
+
+def home() -> Path | None:
+    """Returns the user's home folder; None where there is none, as for a number without a name in some containers."""
+    found = os.path.expanduser("~")  # noqa: PTH111 - Path.home raises
+    return Path(found) if os.environ.get("HOME") != "" and Path(found).is_absolute() else None
+
+
+def existing(key: str, text: str, kinds: str = "") -> Path:
+    """Returns the path of the file or folder that the value of `key` names.
+
+    Raises Refusal where it is not there or cannot be reached; `kinds` says what it should be.
+    """
+    found = place(text, key)
+    try:
+        found.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        where = "" if Path(text).is_absolute() else f" in {Path.cwd()}"
+        wanted = f"; it should be {kinds}" if kinds else ""
+        raise Refusal(f"{key}={text}: no such file or folder{where}{wanted}") from None
+    except OSError as error:
+        raise Refusal(f"{key}={text}: {(error.strerror or str(error)).lower()}") from None
+    return found
+
+
+def file_named(text: str) -> Path | None:
+    """Returns the file that a text names, which may as well be a tune or a name; None where it names none."""
+    try:
+        found = place(text)
+        return found if found.is_file() else None
+    except (OSError, Refusal):
+        return None
+
+
+def content(key: str, file: Path, name: str = "") -> bytes:
+    """Returns what is in a file. Raises Refusal, naming `key` and the file as typed, where it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Refusal(f"{key}: cannot read {name or file}: {error.strerror or error}") from None
+
+
+def readable(text: str) -> str:
+    r"""Returns the text with what is no Unicode as bytes in hexadecimal: `l\xe5tar.abc`; other text as it is."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte, as JSON can spell one
+        return text.encode("utf-8", "backslashreplace").decode()
