@@ -8,11 +8,14 @@ columns, that is cosines. Tokens that the data lack are left out of the similari
 The columns of a recurrent matrix of full rank span everything, so principal angles are between leading subspaces: the
 left singular vectors that hold the share `energy` of a matrix's squared singular values. Overlap is the mean squared
 cosine over its value for random subspaces of the same sizes (1 is chance).
+
+Where the initial parameters are known all of it is also said of the learned part, W − d W₀ (metrics `learned/…`; see
+`analyses.measures.learned`): random columns are orthogonal, and what is left of them hides what was learned.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import ClassVar
@@ -32,6 +35,7 @@ from analyses.measures.gate_tables import (
     norm_table,
     norms_by_type,
 )
+from analyses.measures.learned import CAPTION, learned_part, prefixed
 from analyses.measures.pitch_relations import RELATIONS, related_pairs, similarity
 from analyses.measures.subspaces import cosines, leading, overlap
 from folkrnn.findings import Figure, Findings
@@ -40,6 +44,9 @@ from folkrnn.models.recurrent import GATES
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import TYPES, Vocabulary
+
+LEARNED = ("norms", "l1_input", "l1_gramians", "similarity", "input_recurrent", "angles", "overlap")
+"""Figures that are drawn of the learned part besides."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,22 @@ class GateParameters:
             raise Refusal(f"energy is {self.energy}; a share of the squared singular values lies in (0, 1]")
 
     def __call__(self, observation: Observation) -> Findings:
+        found, part = self.look(observation), learned_part(observation)
+        if part is None:
+            return found
+        learned = self.look(replace(observation, model=part.model))
+        found.metrics = part.metrics() | found.metrics | prefixed(learned.metrics)
+        found.tables |= {"initial": part.table} | prefixed(learned.tables, "_")
+        said = CAPTION.format(share=part.metrics()["initial_share"])
+        found.figures |= {
+            f"learned_{name}": Figure(figure.drawing, f"Of {said}. {figure.caption}")
+            for name, figure in learned.figures.items()
+            if name in LEARNED
+        }
+        return found
+
+    def look(self, observation: Observation) -> Findings:
+        """Returns the findings on the parameters as they are."""
         model, vocabulary = observation.model, observation.vocabulary
         rng = np.random.default_rng(observation.seed)
         layers = [gate_matrices(model, k) for k in range(len(model.layers))]

@@ -26,6 +26,7 @@ from analyses.measures.columns import (
     upper,
 )
 from analyses.measures.intervals import mean_interval, with_interval
+from analyses.measures.learned import learned_part, prefixed
 from folkrnn.findings import Figure, Findings
 from folkrnn.interventions.displacement import displaced, factor
 from folkrnn.observation.observation import Observation
@@ -83,6 +84,7 @@ class SoftmaxLayer:
             metrics=self.metrics(W, R, with_bias, control)
             | {"shuffled_bias_correlation_mean": _mean(np.abs(correlation_with(shuffled, b)))}
             | with_interval("bias_correlation_mean", mean_interval(np.abs(with_bias), self.resamples, rng))
+            | self.learned_metrics(observation, rng)
             | self.frequency_metrics(tokens, rng)
             | self.chosen_metrics(vocabulary, W, R, chosen)
             | self.displacement_metrics(observation),
@@ -104,6 +106,18 @@ class SoftmaxLayer:
             arrays={"correlations": {"columns": R.astype(np.float32), "bias": with_bias.astype(np.float32)}},
             lists={"lowest_biases": list(tokens["token"][: self.named])} | self.chosen_lists(vocabulary, W, chosen),
         )
+
+    def learned_metrics(self, observation: Observation, rng: np.random.Generator) -> dict[str, float]:
+        """Returns the same of the columns that were learned, and how much of the matrix is initial."""
+        part = learned_part(observation)
+        if part is None:
+            return {}
+        W, b = softmax_parameters(part.model)
+        with_bias, shuffled = correlation_with(W, b), shuffled_columns(W, rng)
+        found = self.metrics(W, column_correlations(W), with_bias, column_correlations(shuffled))
+        found["shuffled_bias_correlation_mean"] = _mean(np.abs(correlation_with(shuffled, b)))
+        found |= with_interval("bias_correlation_mean", mean_interval(np.abs(with_bias), self.resamples, rng))
+        return {"initial_share": part.metrics()["softmax/initial_share"]} | prefixed(found)
 
     def chosen_lists(self, vocabulary: Vocabulary, W: np.ndarray, chosen: Sequence[int]) -> dict[str, list[str]]:
         """Returns the tokens that each drawn column raises and lowers most, by its place among them."""

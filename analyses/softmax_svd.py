@@ -22,6 +22,7 @@ from analyses.drawings import softmax as draw
 from analyses.drawings.over_tokens import strongest
 from analyses.measures import directions
 from analyses.measures.columns import softmax_parameters
+from analyses.measures.learned import learned_part, prefixed
 from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
@@ -103,12 +104,14 @@ class SoftmaxSVD:
         apart, single = directions.type_components(steps.projections, steps.positive)
         of_mode = np.isin(observation.transcriptions[k].ids[1:], vocabulary.of_type("mode"))
         table = self.table(vocabulary, svd, steps)
+        learned, learned_lists = self.of_learned(observation)
         return Findings(
             metrics=self.metrics(W, b, svd)
             | plane_metrics(planes)
             | directions.left_metrics(svd.left[:, : self.left_vectors], vocabulary)
             | directions.state_metrics(h, svd.right)
-            | {f"{self.type}_component_auc": single},
+            | {f"{self.type}_component_auc": single}
+            | learned,
             figures={
                 "spectrum": Figure(draw.spectrum(svd.values, self.threshold), self.caption_spectrum(svd)),
                 "left": Figure(
@@ -130,8 +133,21 @@ class SoftmaxSVD:
             | {
                 f"{self.type}_components": apart,
                 "mode_components": directions.mode_components(self.project(h, svd), of_mode),
-            },
+            }
+            | learned_lists,
         )
+
+    def of_learned(self, observation: Observation) -> tuple[dict[str, float], dict[str, list[str]]]:
+        """Returns metrics and lists of the part of the layer that was learned, where that is known."""
+        part = learned_part(observation)
+        if part is None:
+            return {}, {}
+        W, b = softmax_parameters(part.model)
+        svd = decompose(W - W.mean(0) if self.centred else W)
+        left = svd.left[:, : self.left_vectors]
+        found = self.metrics(W, b, svd) | directions.left_metrics(left, observation.vocabulary)
+        lists = directions.left_lists(left, observation.vocabulary, self.named)
+        return {"initial_share": part.metrics()["softmax/initial_share"]} | prefixed(found), prefixed(lists)
 
     def project(self, h: np.ndarray, svd: SVD) -> np.ndarray:
         """Returns ⟨h_t, w_j⟩ for the first `components` right vectors, `[T, components]`."""

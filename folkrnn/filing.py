@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from folkrnn.tracking import TrackedRun
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.curve import Curve, to_csv
 from folkrnn.weights.folder import Weights
+from folkrnn.weights.initial import Initial
 from folkrnn.weights.losses import by_epoch
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 NAME_LENGTH = 60
 """Longest name of a run: MLflow's cards grow as wide, and as high, as it is, and push the image out of sight."""
 _CONTROL = (
-    "The same analyses on the control: what an untrained model finds in the same tunes (control=untrained), or the "
-    "model in tunes whose tokens come in random order (control=shuffled). Its figures are filed beside the others."
+    "The same analyses on controls: what an untrained model finds in the same tunes (untrained), and the model in "
+    "tunes whose tokens come in random order (shuffled). With one control its figures are filed beside the others."
 )
 REPORT = "report.html"
 _WHERE = ("tracking=", "tracking.", "hydra.", "hydra/", "launcher=", "launcher.")
@@ -142,7 +144,9 @@ def file_training(tracked: TrackedRun, weights: Weights) -> None:
     tracked.log_text(to_csv(weights.curve), "weights/curve.csv")
 
 
-def keep_weights(tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: str) -> Weights:
+def keep_weights(
+    tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: str, initial: Initial | None = None
+) -> Weights:
     """Writes what training arrived at as a weights folder, files it, and returns it."""
     place = tracked.folder / "weights"
     unit = "token" if vocabulary is not None else "melody"
@@ -150,6 +154,8 @@ def keep_weights(tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: 
         f"# {name}: {fitted.model.shape}\n\nTrained by the run {tracked.run_id} in {fitted.updates} updates: "
         f"{fitted.validation_loss:.4f} nats per {unit} on the validation side.\n"
     )
+    if initial is not None and vocabulary is not None:
+        card += f"\n{initial.line()}"
     curve = curve_of(tracked, unit)
     dtype = next(fitted.model.parameters()).dtype
     weights_folder.save(place, fitted.model, vocabulary, card, dtype, curve)
@@ -221,7 +227,7 @@ def file_report(
     seed: int,
     entries: Sequence[Tune],
     findings: dict[str, Findings],
-    controls: Mapping[str, Findings] = {},
+    controls: verdicts_of.Controls = MappingProxyType({}),
     verdicts: Sequence[Verdict] = (),
 ) -> None:
     """Files `report.html`, which holds everything worth reading, and heads the run's page with its first tune."""

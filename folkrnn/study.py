@@ -28,6 +28,7 @@ from folkrnn.sweep.membership import DIGEST, job_tags, parent
 from folkrnn.tracking import TrackedRun, check_store, open_store, start_run
 from folkrnn.training import processes
 from folkrnn.weights.folder import Weights
+from folkrnn.weights.initial import OWN, Initial
 from folkrnn.weights.sources import scratch
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Plan:
     given: list[Any]
     """What to observe in the place of what the model writes, if anything."""
     analyses: dict[str, Any]
-    control: Control | None
+    controls: dict[str, Control]
+    """By name; none where the run has no control."""
     documents: list[Document]
     """Those whose claims are judged."""
     figures: Mapping[str, str]
@@ -154,7 +156,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
         analyses[family.EFFECT] = build(bring_analysis(config, family.EFFECT))
     for name, analysis in analyses.items():
         check_analysis(name, analysis, weights, bool(interventions))
-    control = control_of(config, analyses)
+    controls = build_controls(config, analyses)
     chosen = documents() if config.claims is None else config.claims
     for pattern in [*config.observation.sites, *config.observation.keep]:
         parse(pattern, weights.model.sites)
@@ -182,7 +184,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
         interventions,
         given,
         analyses,
-        control,
+        controls,
         judged,
         figures,
         to_train,
@@ -236,17 +238,18 @@ def check_analysis(name: str, analysis: Any, weights: Weights, intervened: bool)
         parse(pattern, weights.model.sites)
 
 
-def control_of(config: DictConfig, analyses: dict[str, Any]) -> Control | None:
-    """Returns what makes the control, or None; refuses one that none of the analyses can be repeated on."""
-    if config.control.name == "none":
-        return None
-    if analyses and not any(config.control.name in controls_of(analysis) for analysis in analyses.values()):
-        fits = sorted({name for analysis in analyses.values() for name in controls_of(analysis)})
+def build_controls(config: DictConfig, analyses: dict[str, Any]) -> dict[str, Control]:
+    """Returns what makes each control, by name; refuses one that none of the analyses can be repeated on."""
+    nodes = {name: node for name, node in config.control.items() if name != "name"}
+    if "_target_" in nodes:
+        nodes = {config.control.name: config.control}
+    fits = {name for analysis in analyses.values() for name in controls_of(analysis)}
+    if nodes and analyses and not fits.intersection(nodes):
         raise Refusal(
             f"control={config.control.name} would change nothing that {', '.join(analyses)} look at"
-            + (f"; control={' or '.join(fits)} would" if fits else "")
+            + (f"; control={' or '.join(sorted(fits))} would" if fits else "")
         )
-    return build(config.control)
+    return {name: build(node) for name, node in nodes.items()}
 
 
 def controls_of(analysis: Any) -> Sequence[str]:
@@ -264,7 +267,8 @@ def train(plan: Plan, tracked: TrackedRun, tell: Callable[[dict[str, Any]], None
     finally:
         del os.environ[CHECKPOINTS]
     tracked.log_metrics({"validation/best_loss": fitted.validation_loss})
-    return filing.keep_weights(tracked, fitted, plan.weights.vocabulary, plan.config.model.name)
+    initial = Initial(plan.config.seed, str(plan.config.recipe.get("init") or OWN))
+    return filing.keep_weights(tracked, fitted, plan.weights.vocabulary, plan.config.model.name, initial)
 
 
 def observe(plan: Plan, weights: Weights) -> Any:
@@ -296,16 +300,29 @@ def analyse(
     return findings
 
 
-def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) -> dict[str, Findings]:
-    """Returns the findings of the analyses on the control, filed under `control/`; empty without one.
+def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) -> dict[str, dict[str, Findings]]:
+    """Returns by control the findings of the analyses on it, those left out that look at nothing which it changes.
 
-    Analyses that look at nothing which the control changes are left out.
+    A single control is filed under `control/`, with its figures; the numbers of several stand in one table.
     """
-    if plan.control is None:
-        return {}
-    name = plan.config.control.name
-    analyses = {key: analysis for key, analysis in plan.analyses.items() if name in controls_of(analysis)}
-    return analyse(analyses, plan.control(observation, weights.model), tracked, "control/")
+    found = {}
+    for name, control in plan.controls.items():
+        analyses = {key: analysis for key, analysis in plan.analyses.items() if name in controls_of(analysis)}
+        seen = control(observation, weights.model)
+        alone = len(plan.controls) == 1
+        found[name] = analyse(analyses, seen, tracked, "control/") if alone else answers(analyses, seen, tracked, name)
+    return found
+
+
+def answers(analyses: Mapping[str, Any], observation: Any, tracked: TrackedRun, of: str) -> dict[str, Findings]:
+    """Returns the findings of every analysis, without filing any; one that fails is filed with its traceback."""
+    findings: dict[str, Findings] = {}
+    for name, analysis in analyses.items():
+        try:
+            findings[name] = analysis(observation)
+        except Exception as error:  # whatever an analysis raises is its own; the run ends FAILED all the same
+            tracked.log_failure(f"{of}/{name}", error)
+    return findings
 
 
 def device(config: DictConfig) -> Any:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from folkrnn.claims import Verdict, circumstances, document, judge, table
-from folkrnn.claims.judge import FAILS, HOLDS, OPEN, STATED_FOR
+from folkrnn.claims.judge import FAILS, HOLDS, INDEPENDENT, NULL, OPEN, STATED_FOR
 from folkrnn.claims.judge import published as printed
 from folkrnn.findings import Findings
 from folkrnn.tracking import TrackedRun
+from folkrnn.tracking.names import allowed_name
+
+Controls = Mapping[str, Mapping[str, Findings]]
+"""By control (untrained, shuffled) the findings of the analyses on it."""
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,7 +35,7 @@ def file_claims(
     weights: Weights,
     corpus: Corpus | MelodyCorpus,
     findings: Mapping[str, Findings],
-    controls: Mapping[str, Findings],
+    controls: Controls,
 ) -> list[Verdict]:
     """Judges the claims of the documents, files `claims.csv` and how many hold, and returns the verdicts.
 
@@ -39,24 +44,33 @@ def file_claims(
     from omegaconf import OmegaConf
 
     found = tracked.metrics | lists_of(findings)
-    control = {
-        name.removeprefix("control/"): value for name, value in tracked.metrics.items() if name.startswith("control/")
-    }
+    others = {name: metrics_of(control) | lists_of(control) for name, control in controls.items()}
+    if any(one.null for one in findings.values()):
+        others[NULL] = {f"{name}/{key}": value for name, one in findings.items() for key, value in one.null.items()}
     failed = [failure.split(":", 1)[0] for failure in tracked.failures]
     plain = OmegaConf.to_container(config, resolve=True)
     here = circumstances(plain, weights, len(corpus) + sum(corpus.rejections.values()), findings, failed)
     claims = [claim for document in documents for claim in document.claims]
     if config.claims is None:
         claims = [claim for claim in claims if here.ran.issuperset(claim.analyses)]
-    verdicts = judge(claims, found, control | lists_of(controls), here)
+    verdicts = judge(claims, found, others, here)
     if config.claims is None:
         verdicts = [verdict for verdict in verdicts if not verdict.why.startswith(STATED_FOR)]
     if verdicts:
         tracked.log_text(table(verdicts).to_csv(index=False), "claims.csv")
-        names = {HOLDS: "hold", FAILS: "do_not_hold", OPEN: "not_judged"}
+        names = {HOLDS: "hold", FAILS: "do_not_hold", INDEPENDENT: "independent", OPEN: "not_judged"}
         statuses = [verdict.status for verdict in verdicts]
         tracked.log_metrics({f"claims/{name}": statuses.count(status) for status, name in names.items()})
     return verdicts
+
+
+def metrics_of(findings: Mapping[str, Findings]) -> dict[str, float]:
+    """Returns the metrics of all findings by `<analysis>/<quantity>`, under the names they are filed by."""
+    return {
+        allowed_name(f"{name}/{key}"): float(value)
+        for name, found in findings.items()
+        for key, value in found.metrics.items()
+    }
 
 
 def lists_of(findings: Mapping[str, Findings]) -> dict[str, list[str]]:
@@ -64,16 +78,15 @@ def lists_of(findings: Mapping[str, Findings]) -> dict[str, list[str]]:
     return {f"{name}/{key}": items for name, found in findings.items() for key, items in found.lists.items()}
 
 
-def beside(findings: Mapping[str, Findings], controls: Mapping[str, Findings]) -> Findings:
-    """Returns a table of every number that the model and its control have in common."""
-    rows = [
-        (f"{name}/{key}", findings[name].metrics[key], value)
-        for name, found in controls.items()
-        if name in findings
-        for key, value in found.metrics.items()
-        if key in findings[name].metrics and not key.endswith(("_low", "_high"))
+def beside(findings: Mapping[str, Findings], controls: Controls) -> Findings:
+    """Returns a table of every number that the model has in common with any of its controls."""
+    own, others = metrics_of(findings), {name: metrics_of(control) for name, control in controls.items()}
+    shared = [
+        key for key in own if not key.endswith(("_low", "_high")) and any(key in other for other in others.values())
     ]
-    return Findings(tables={"model_and_control": pd.DataFrame(rows, columns=["quantity", "model", "control"])})
+    columns = {name: [other.get(key, math.nan) for key in shared] for name, other in others.items()}
+    table = pd.DataFrame({"quantity": shared, "model": [own[key] for key in shared]} | columns)
+    return Findings(tables={"model_and_control": table})
 
 
 def shown_claim(verdict: Verdict) -> JudgedClaim:
@@ -85,7 +98,12 @@ def shown_claim(verdict: Verdict) -> JudgedClaim:
         interval = f"{number(verdict.low)} to {number(verdict.high)}"
     title = document(claim.source).title
     words = [_words(value) for value in (printed(claim), verdict.value)]
-    control = _words(verdict.control)
+    elsewhere = ", ".join(
+        f"{name} {_words(one.value) if not isinstance(one.value, float) else number(one.value)}"
+        for name, one in verdict.elsewhere.items()
+        if one.value is not None
+    )
+    control = elsewhere if verdict.elsewhere and not claim.control else _words(verdict.control)
     criterion = claim.criterion.text
     return JudgedClaim(
         claim.id,
@@ -110,5 +128,8 @@ def _words(value: object) -> object:
 
 def in_a_line(metrics: Mapping[str, float]) -> list[str]:
     """Returns one line on the claims that were judged, or none where there were none."""
-    hold, fail, open_ = (int(metrics.get(f"claims/{name}", 0)) for name in ("hold", "do_not_hold", "not_judged"))
-    return [f"claims   {hold} of {hold + fail} hold, {open_} not judged"] if hold + fail + open_ else []
+    names = ("hold", "do_not_hold", "independent", "not_judged")
+    hold, fail, independent, open_ = (int(metrics.get(f"claims/{name}", 0)) for name in names)
+    apart = f", {independent} do not depend on the model" if independent else ""
+    said = f"claims   {hold} of {hold + fail} hold{apart}, {open_} not judged"
+    return [said] if hold + fail + independent + open_ else []

@@ -21,14 +21,21 @@ any other run those of any document that its analyses can answer (`claims=[part5
         criterion: value > 0.5 and strong < 0.1 and value > control
 
 In a quantity `{first}`, `{middle}` and `{last}` stand for layers of the model at hand (`gramians/{last}.h/…`), and
-`{cell}`, `{state}` for the candidate and the cell state (`g` and `c`; a GRU's `n` and `h`). `control:` names a
-quantity of the same analysis to compare with (chance, the data); without it the control is what the same analysis finds
-with `control=untrained` or `control=shuffled`, filed as `control/<analysis>/<quantity>`.
+`{cell}`, `{state}` for the candidate and the cell state (`g` and `c`; a GRU's `n` and `h`); `{learned}` for what
+training added to the initial parameters, where these are known (`learned/`, else nothing: the whole). `control:` names
+a quantity of the same analysis to compare with (chance, the data); without it the control is what the same analysis
+finds on an untrained network or on shuffled tokens (`control=untrained`, `shuffled`, or `both`: then the former).
+
+A criterion is evaluated there, too, and, of an intervention, where nothing was changed but the random numbers. If it
+holds there as well, its being true says nothing of the model, and the verdict is `does not depend on the model`. So it
+is of a statement that is `about:` something else (the tune, the data, arithmetic). Two marks say what a statement is
+expected to hold of besides: `any_order: true`, that it says nothing of the order of tokens and may hold of shuffled
+ones; `unaffected: true`, that it says of an intervention that it changes nothing.
 
 A criterion is an expression over `value`, `low`, `high` (the ends of its 95 % interval, filed as `<quantity>_low` and
-`<quantity>_high`; the value itself where the analysis gives none), `control`, `control_low`, `control_high`,
-`published` and the names in `also:`, with numbers, + − * /, comparisons, and, or, not, and the functions of
-`folkrnn.claims.criterion`. One that names what the run lacks is not judged; the row says what to run.
+`<quantity>_high`; the value itself where the analysis gives none), `control`, `untrained`, `shuffled` and their ends
+(`control_low`), `published` and the names in `also:`, with numbers, + − * /, comparisons, and, or, not, and the
+functions of `folkrnn.claims.criterion`. One that names what the run lacks is not judged; the row says what to run.
 
 `given:` maps settings to what they must be: any key of the configuration (`analysis.activations.site: l3.h`,
 `cut.fraction: 0.33`), `tune` (transcription= or sampling.replay=), `sizes` (`lstm 3 × 512`), `magenta` (whose name of a

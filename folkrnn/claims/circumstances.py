@@ -20,6 +20,8 @@ class Circumstances:
     """The resolved configuration, flat (`cut.fraction`); also `tune` and `intervention`, see the package."""
     layers: int = 3
     cell: str = "lstm"
+    learned: bool = False
+    """Whether the initial parameters are known, so that what training added can be told."""
     is_v2: bool = False
     """Whether the weights are those of the published folk-rnn v2."""
     is_data_v2: bool = False
@@ -48,6 +50,7 @@ def circumstances(
         settings,
         layers=len(getattr(weights.model, "layers", ())),
         cell=getattr(weights.model, "cell", "lstm"),
+        learned=weights.initial is not None,
         is_v2=is_v2(weights.blob),
         is_data_v2=is_data_v2(transcriptions),
         ran=frozenset(ran),

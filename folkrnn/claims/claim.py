@@ -17,7 +17,8 @@ from folkrnn.refusal import Refusal, did_you_mean
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SCOPES = ("v2", "data_v2", "any")
 
-NAMES = ("value", "low", "high", "control", "control_low", "control_high", "published")
+_SIDES = ("control", "untrained", "shuffled")
+NAMES = ("value", "low", "high", "published", *(f"{side}{end}" for side in _SIDES for end in ("", "_low", "_high")))
 """What a criterion may speak of, besides the names in `also`."""
 
 
@@ -36,6 +37,12 @@ class Claim:
     also: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
     units_base: int = 0
+    about: str = ""
+    """What it is of where that is not what the model has learned: the tune, the data, the sizes, arithmetic."""
+    any_order: bool = False
+    """Whether it says nothing of the order of the tokens, so that it may hold of shuffled ones as well."""
+    unaffected: bool = False
+    """Whether it says that an intervention changes nothing, so that it is to hold where nothing is changed."""
 
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.claims.circumstances import Circumstances
@@ -13,7 +13,17 @@ from folkrnn.claims.claim import Claim
 if TYPE_CHECKING:
     import pandas as pd
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "n/a"
+HOLDS, FAILS, INDEPENDENT, OPEN = "holds", "does not hold", "does not depend on the model", "n/a"
+STATUSES = (HOLDS, FAILS, INDEPENDENT, OPEN)
+
+UNTRAINED, SHUFFLED, NULL = CONTROLS = ("untrained", "shuffled", "null")
+"""Where a criterion is evaluated besides: an untrained network, shuffled tokens, nothing changed (other seeds)."""
+
+_WORDS = {
+    UNTRAINED: "an untrained network",
+    SHUFFLED: "shuffled tokens",
+    NULL: "the unchanged model with other random numbers",
+}
 
 STATED_FOR = "stated for"
 """How the reason begins that the settings are not those of a claim."""
@@ -28,12 +38,27 @@ COLUMNS = (
     "low",
     "high",
     "control",
+    "untrained",
+    "shuffled",
+    "null",
+    "holds_on",
     "beside",
     "criterion",
     "verdict",
     "why",
     "quantity",
 )
+
+Found = Mapping[str, float | Sequence[str]]
+"""`<analysis>/<quantity>` to a number or a list. Numbers that are not finite count as not found."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A claim on one of the controls: the quantity there, and whether the criterion holds; None where it has none."""
+
+    value: float | Sequence[str] | None
+    holds: bool | None
 
 
 @dataclass(frozen=True)
@@ -49,42 +74,57 @@ class Verdict:
     beside: str = ""
     """The other numbers that the criterion speaks of, by name."""
     why: str = ""
-    """Why it was not judged."""
+    """Why it was not judged, or does not depend on the model."""
+    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
+    """By control, of those that the run has."""
 
 
 def judge(
-    claims: Iterable[Claim],
-    found: Mapping[str, float | Sequence[str]],
-    control: Mapping[str, float | Sequence[str]],
-    circumstances: Circumstances,
+    claims: Iterable[Claim], found: Found, controls: Mapping[str, Found], circumstances: Circumstances
 ) -> list[Verdict]:
-    """Returns a verdict on each claim.
-
-    `found` maps `<analysis>/<quantity>` to a number or a list, for the model as observed; `control` the same for the
-    control. Numbers that are not finite count as not found.
-    """
-    return [_judge(claim, found, control, circumstances) for claim in claims]
+    """Returns a verdict on each claim: `found` of the model as observed, `controls` of each of CONTROLS there is."""
+    return [_judge(claim, found, controls, circumstances) for claim in claims]
 
 
-def _judge(claim: Claim, found: Mapping[str, Any], control: Mapping[str, Any], here: Circumstances) -> Verdict:
+def _judge(claim: Claim, found: Found, controls: Mapping[str, Found], here: Circumstances) -> Verdict:
+    known = _knowledge(claim, found, controls, here)
+    quantity = named(claim.quantity, here)
+    why = _obstacle(claim, found, known, here)
+    status = OPEN if why else HOLDS if claim.criterion.holds(known) else FAILS
+    elsewhere = {} if why else {name: _elsewhere(claim, controls, name, here) for name in controls}
+    expected = {name for name, says in ((SHUFFLED, claim.any_order), (NULL, claim.unaffected)) if says}
+    too = [_WORDS[name] for name, other in elsewhere.items() if other.holds and name not in expected]
+    if status == HOLDS and (too or claim.about):
+        status, why = INDEPENDENT, f"about {claim.about}" if claim.about else f"so it is of {' and of '.join(too)}"
+    low, high = (_known(f"{quantity}_{end}", found) for end in ("low", "high"))
+    beside = ", ".join(f"{name} = {_shown(known[name])}" for name in claim.also if name in known)
+    return Verdict(claim, status, known.get("value"), low, high, known.get("control"), beside, why, elsewhere)
+
+
+def _knowledge(claim: Claim, found: Found, controls: Mapping[str, Found], here: Circumstances) -> dict[str, Any]:
+    """What the criterion may speak of, as far as it was found."""
     known = {"published": published(claim)} if claim.published is not None else {}
     quantity = named(claim.quantity, here)
     known |= _with_interval("value", quantity, found)
+    for name in (UNTRAINED, SHUFFLED):
+        known |= _with_interval(name, quantity, controls.get(name, {}))
     if claim.control:
         known |= _with_interval("control", named(claim.control, here), found)
-    else:
-        known |= _with_interval("control", quantity, control)
+    elif (first := next((name for name in (UNTRAINED, SHUFFLED) if name in known), None)) is not None:
+        known |= _with_interval("control", quantity, controls[first])
     for name, other in claim.also.items():
         if (value := _known(named(other, here), found)) is not None:
             known[name] = value
-    why = _obstacle(claim, found, known, here)
-    status = OPEN if why else HOLDS if claim.criterion.holds(known) else FAILS
-    low, high = (_known(f"{quantity}_{end}", found) for end in ("low", "high"))
-    beside = ", ".join(f"{name} = {_shown(known[name])}" for name in claim.also if name in known)
-    return Verdict(claim, status, known.get("value"), low, high, known.get("control"), beside, why)
+    return known
 
 
-def _obstacle(claim: Claim, found: Mapping[str, Any], known: Mapping[str, Any], here: Circumstances) -> str:
+def _elsewhere(claim: Claim, controls: Mapping[str, Found], name: str, here: Circumstances) -> Elsewhere:
+    known = _knowledge(claim, controls[name], controls, here)
+    complete = claim.criterion.names <= known.keys()
+    return Elsewhere(known.get("value"), claim.criterion.holds(known) if complete else None)
+
+
+def _obstacle(claim: Claim, found: Found, known: Mapping[str, Any], here: Circumstances) -> str:
     """Why the claim cannot be judged; empty where it can."""
     for quantity in (named(quantity, here) for quantity in claim.quantities):
         analysis = quantity.split("/", 1)[0]
@@ -100,7 +140,9 @@ def _obstacle(claim: Claim, found: Mapping[str, Any], known: Mapping[str, Any], 
         return f"{STATED_FOR} {unlike}"
     for name in sorted(claim.criterion.names.difference(known)):
         if name.startswith("control") and not claim.control:
-            return "needs a control to compare with: control=untrained or control=shuffled"
+            return "needs a control to compare with: control=untrained, shuffled or both"
+        if (of := name.split("_")[0]) in (UNTRAINED, SHUFFLED) and of not in claim.also:
+            return f"needs a control to compare with: control={of} or both"
         quantity = named(claim.also.get(name, claim.control if name.startswith("control") else claim.quantity), here)
         return f"{quantity} has no value here"
     return ""
@@ -120,10 +162,11 @@ def unlike_given(given: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 
 
 def named(quantity: str, here: Circumstances) -> str:
-    """Returns the quantity with `{first}`, `{middle}`, `{last}`, `{cell}` and `{state}` spelled out."""
+    """Returns the quantity with `{first}`, `{middle}`, `{last}`, `{cell}`, `{state}` and `{learned}` spelled out."""
     places = {"first": 1, "middle": (here.layers + 1) // 2, "last": here.layers}
     streams = {"cell": "g", "state": "c"} if here.cell == "lstm" else {"cell": "n", "state": "h"}
-    return quantity.format(**{name: f"l{k}" for name, k in places.items()}, **streams)
+    learned = "learned/" if here.learned else ""
+    return quantity.format(learned=learned, **{name: f"l{k}" for name, k in places.items()}, **streams)
 
 
 def published(claim: Claim) -> Any:
@@ -133,7 +176,7 @@ def published(claim: Claim) -> Any:
     return claim.published
 
 
-def _with_interval(name: str, quantity: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def _with_interval(name: str, quantity: str, found: Found) -> dict[str, Any]:
     value = _known(quantity, found)
     if value is None:
         return {}
@@ -142,8 +185,8 @@ def _with_interval(name: str, quantity: str, found: Mapping[str, Any]) -> dict[s
     return {name: value} | {f"{prefix}{end}": value if part is None else part for end, part in ends.items()}
 
 
-def _known(quantity: str, found: Mapping[str, Any]) -> Any:
-    value = found.get(quantity)
+def _known(quantity: str, found: Found) -> Any:
+    value = found.get(quantity, found.get(quantity.replace("/learned/", "/", 1)))  # of fresh parameters nothing is
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -166,6 +209,8 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             _shown(v.low),
             _shown(v.high),
             _shown(v.control),
+            *(_shown(v.elsewhere[name].value if name in v.elsewhere else None) for name in CONTROLS),
+            " ".join(name for name, other in v.elsewhere.items() if other.holds),
             v.beside,
             v.claim.criterion.text,
             v.status,

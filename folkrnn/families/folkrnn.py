@@ -184,7 +184,7 @@ def observe(
         shared = {"processes": observers(config), **beside}
         return Observation(changed, weights.vocabulary, tunes, corpus, config.seed, **shared)
 
-    control = seen(model, curve=weights.curve)
+    control = seen(model, curve=weights.curve, initial=weights.initial)
     if not interventions:
         return control
     setting = setting_of(config, weights.vocabulary, control.transcriptions)

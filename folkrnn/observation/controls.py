@@ -27,7 +27,8 @@ class Untrained:
     def __call__(self, observation: Seen, model: Any) -> Seen:
         fresh = copy.deepcopy(model)
         fresh.reset_parameters(torch.Generator(device=fresh.device).manual_seed(observation.seed))
-        return replace(observation, model=fresh.eval(), **_forgotten(observation))
+        known = {} if isinstance(observation, LatentObservation) else {"initial": None}
+        return replace(observation, model=fresh.eval(), **known, **_forgotten(observation))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription, Transcriptions
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.curve import Curve
+from folkrnn.weights.initial import Initial
 
 BATCH = 32
 """Transcriptions traced at once where all are, at most."""
@@ -54,6 +55,8 @@ class Observation:
     effect. Of replays it is `resumed`."""
     null_again: Observation | None = None
     """The same once more, to be held against `null` as if it had been changed."""
+    initial: Initial | None = None
+    """How the parameters were drawn before the training; None where that is not known or interventions changed them."""
     curve: Curve | None = None
     """How the training of the weights went, where that is known."""
     accounts: list[Account] = field(default_factory=list)

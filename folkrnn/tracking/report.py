@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 25
 _KEY_FIGURES_EACH = 4
-_VERDICTS = ("holds", "does not hold", "n/a")
+_VERDICTS = ("holds", "does not hold", "does not depend on the model", "n/a")
 _LARGEST_SVG = 120_000
 """Bytes of a figure up to which it stays a drawing; a scatter of many thousand points is smaller as a picture."""
 _PICTURE_DPI, _SCREEN_DPI = 160, 96
@@ -89,7 +89,7 @@ class JudgedClaim:
     control: Any
     criterion: str
     verdict: str
-    """`holds`, `does not hold` or `n/a`."""
+    """`holds`, `does not hold`, `does not depend on the model` or `n/a`."""
     why: str = ""
     beside: str = ""
     """Other numbers that the criterion speaks of."""

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from folkrnn.datasets.batches import Batching, Split
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.initialisation import Era, initialise
 from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
 from folkrnn.training.language_model import dropped_logits
-from folkrnn.training.lasagne import Era, LasagneRMSprop, decayed, initialise, learn_initial_states
+from folkrnn.training.lasagne import LasagneRMSprop, decayed, learn_initial_states
 from folkrnn.training.losses import LOSSES, LossName
 from folkrnn.training.noise import Drop
 

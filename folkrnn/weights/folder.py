@@ -27,6 +27,7 @@ from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import curve as curves
 from folkrnn.weights.curve import Curve
+from folkrnn.weights.initial import Initial
 from folkrnn.weights.musicvae_folder import MARK, metadata, musicvae_of
 
 PARAMETERS, VOCABULARY, CARD = "model.safetensors", "vocabulary.json", "card.md"
@@ -58,6 +59,11 @@ class Weights:
     """Git's id of the published file they were read from (facts sheet, notes on the sources), where there is one."""
     terms: str = ""
     """The licence of downloaded weights, and whose they are."""
+
+    @property
+    def initial(self) -> Initial | None:
+        """How a FolkRNN's parameters were drawn before the training, where the card says so."""
+        return Initial.read(self.card) if isinstance(self.model, FolkRNN) else None
 
 
 def save(

@@ -21,7 +21,7 @@ def claim(**entry: object):
 
 
 def verdict(found: dict, beside: dict | None = None, here: Circumstances = HERE, **entry: object):
-    return judge([claim(**entry)], found, beside or {}, here)[0]
+    return judge([claim(**entry)], found, {"untrained": beside} if beside else {}, here)[0]
 
 
 def test_a_claim_holds_if_its_criterion_does():
@@ -96,3 +96,58 @@ def test_the_table_has_a_row_per_claim_with_numbers_and_lists_as_text():
     assert found["value"].tolist() == ["0.333333", ""]
     assert found["published"].tolist() == ["1 2", "4.92"]
     assert found["verdict"].tolist() == ["holds", "n/a"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("untrained", "an untrained network"), ("shuffled", "shuffled tokens")])
+def test_a_criterion_that_holds_on_a_control_does_not_depend_on_the_model(name, words):
+    found = judge([claim()], {"a/q": 2.0}, {name: {"a/q": 1.5}}, HERE)[0]
+    assert (found.status, found.why) == ("does not depend on the model", f"so it is of {words}")
+    assert judge([claim()], {"a/q": 2.0}, {name: {"a/q": 0.5}}, HERE)[0].status == "holds"
+    assert judge([claim()], {"a/q": 0.5}, {name: {"a/q": 1.5}}, HERE)[0].status == "does not hold"
+    assert judge([claim()], {"a/q": 2.0}, {name: {}}, HERE)[0].status == "holds"
+
+
+def test_a_claim_of_no_effect_is_to_hold_where_nothing_is_changed_and_any_other_is_not():
+    null = {"null": {"a/q": 1.5}}
+    assert judge([claim()], {"a/q": 2.0}, null, HERE)[0].status == "does not depend on the model"
+    assert judge([claim(unaffected=True)], {"a/q": 2.0}, null, HERE)[0].status == "holds"
+
+
+def test_a_claim_that_says_nothing_of_the_order_of_tokens_may_hold_of_shuffled_ones():
+    controls = {"untrained": {"a/q": 0.5}, "shuffled": {"a/q": 1.5}}
+    assert judge([claim()], {"a/q": 2.0}, controls, HERE)[0].status == "does not depend on the model"
+    assert judge([claim(any_order=True)], {"a/q": 2.0}, controls, HERE)[0].status == "holds"
+
+
+def test_a_statement_about_something_else_does_not_depend_on_the_model_but_may_be_wrong():
+    found = verdict({"a/q": 2.0}, about="the tune")
+    assert (found.status, found.why) == ("does not depend on the model", "about the tune")
+    assert verdict({"a/q": 0.5}, about="the tune").status == "does not hold"
+
+
+def test_a_criterion_may_speak_of_both_controls_and_the_first_is_the_control():
+    controls = {"untrained": {"a/q": 1.0}, "shuffled": {"a/q": 3.0}}
+    for criterion, status in (
+        ("value > control", "holds"),
+        ("value > untrained", "holds"),
+        ("value > shuffled", "does not hold"),
+    ):
+        entry = {"criterion": criterion, "any_order": True}
+        assert judge([claim(**entry)], {"a/q": 2.0}, controls, HERE)[0].status == status
+    lacking = judge([claim(criterion="value > shuffled")], {"a/q": 2.0}, {"untrained": {}}, HERE)[0]
+    assert (lacking.status, "control=shuffled" in lacking.why) == ("n/a", True)
+
+
+def test_what_was_learned_is_judged_where_it_can_be_told_from_what_was_drawn():
+    entry = {"quantity": "a/{learned}q", "criterion": "value > control"}
+    controls = {"untrained": {"a/q": 1.0}}
+    found = judge([claim(**entry)], {"a/q": 0.5, "a/learned/q": 2.0}, controls, replace(HERE, learned=True))[0]
+    assert (found.status, found.value, found.control) == ("holds", 2.0, 1.0)
+    whole = judge([claim(**entry)], {"a/q": 0.5}, controls, HERE)[0]
+    assert (whole.status, whole.value) == ("does not hold", 0.5)
+
+
+def test_the_table_says_what_is_found_on_each_control_and_where_the_criterion_holds():
+    controls = {"untrained": {"a/q": 1.5}, "shuffled": {"a/q": 0.5}}
+    (row,) = table(judge([claim()], {"a/q": 2.0}, controls, HERE)).to_dict("records")
+    assert (row["untrained"], row["shuffled"], row["null"], row["holds_on"]) == ("1.5", "0.5", "", "untrained")

@@ -8,9 +8,10 @@ import torch
 
 from folkrnn.datasets.batches import Size, pad
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.initialisation import initialise
 from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
-from folkrnn.training.lasagne import LasagneRMSprop, decayed, initialise, learn_initial_states
+from folkrnn.training.lasagne import LasagneRMSprop, decayed, learn_initial_states
 from folkrnn.training.losses import LOSSES, summed_loss
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.vocabulary import V2
