@@ -42,8 +42,6 @@ class Findings:
 
     metrics: dict[str, float] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
-    null: dict[str, float] = field(default_factory=dict)
-    """Of an intervention: the same metrics where nothing was changed. Not filed; read by claims."""
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     """One entry per `.npz` file: its name and the arrays in it."""
@@ -52,3 +50,5 @@ class Findings:
     pages: dict[str, str] = field(default_factory=dict)
     """HTML pages that ask for nothing outside themselves, for what a figure cannot hold (scores side by side)."""
     animations: dict[str, Animation] = field(default_factory=dict)
+    null: dict[str, float] = field(default_factory=dict)
+    """Of an intervention: the same metrics where nothing was changed. Not filed; read by claims."""
