@@ -22,10 +22,11 @@ from folkrnn.claims import document, documents
 from folkrnn.digest import config_digest, digest
 from folkrnn.families import family_of
 from folkrnn.interventions import composition
+from folkrnn.places import REPOSITORY
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
 from folkrnn.sweep.membership import DIGEST, job_tags, parent
-from folkrnn.tracking import TrackedRun, check_store, open_store, start_run
+from folkrnn.tracking import TrackedRun, check_store, located, open_store, start_run
 from folkrnn.training import processes
 from folkrnn.weights.folder import Weights
 from folkrnn.weights.initial import OWN, Initial
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 Control = Callable[[Any, Any], Any]
 """Makes the control's observation from the observation and the model as it is without interventions."""
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 CONF = REPOSITORY / "conf"
 
 CHECKPOINTS = "FOLKRNN_CHECKPOINTS"
@@ -82,8 +82,8 @@ class Plan:
 def run(config: DictConfig, overrides: list[str]) -> int:
     """Does what `config` describes and files it; returns the exit status (1 if an analysis failed)."""
     began = time.monotonic()
-    home = REPOSITORY / (config.tracking.folder or "")
-    check_store(config.tracking.uri, home)
+    uri, home = located(config.tracking.uri, config.tracking.folder)
+    check_store(uri, home)
     plan = prepare(config, overrides)
     if CHECKPOINTS in os.environ:
         plan.family.fit(config, plan.weights, plan.corpus, Path(os.environ[CHECKPOINTS]), None)
@@ -93,7 +93,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
     if plan.to_train and (parent() is not None or processes.restarted()):
         config.trainer.resume = config.trainer.resume or filing.is_unfinished(home / "runs", plan.digest)
     with processes.leading(plan.to_train) as tell:
-        return lead(plan, home, began, tell)
+        return lead(plan, uri, home, began, tell)
 
 
 def follow(plan: Plan) -> int:
@@ -106,10 +106,10 @@ def follow(plan: Plan) -> int:
     return 0
 
 
-def lead(plan: Plan, home: Path, began: float, tell: Callable[[dict[str, Any]], None]) -> int:
+def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[str, Any]], None]) -> int:
     """Makes the run; `tell` is for the other processes of its training. Returns the exit status."""
     config, overrides = plan.config, plan.overrides
-    store = open_store(config.tracking.uri, config.tracking.experiment, home)
+    store = open_store(uri, config.tracking.experiment, home)
     with start_run(
         store,
         filing.run_name(overrides),

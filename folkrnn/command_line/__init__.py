@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from folkrnn.command_line import errors
 from folkrnn.command_line.help import page
 from folkrnn.command_line.quoting import is_override, quoted, unquoted
+from folkrnn.places import REPOSITORY, place
 from folkrnn.refusal import Refusal
 from folkrnn.settings import check, folders, known_keys
 
@@ -68,7 +69,7 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
 
     root = conf.resolve().parent
     OmegaConf.register_new_resolver(
-        "repository", lambda *parts: str(root.joinpath(*(part for part in parts if part is not None))), replace=True
+        "results", lambda folder: str(REPOSITORY if folder is None else place(folder, "tracking.folder")), replace=True
     )
     full_error = os.environ.get(errors.FULL_ERROR)
     statuses: list[int] = []

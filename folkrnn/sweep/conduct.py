@@ -75,7 +75,7 @@ def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root:
     started_once()
     jobs = introduced(jobs)
     launcher = checked(jobs, known)
-    sweep = _open(jobs, typed, root)
+    sweep = _open(jobs, typed)
     try:
         outcomes, stopped = _all(sweep, launcher, root, perform)
         status = _close(sweep, outcomes, stopped)
@@ -112,12 +112,12 @@ def checked(jobs: Sequence[Job], known: Collection[str]) -> Launcher | Here:
     return launcher
 
 
-def _open(jobs: Sequence[Job], typed: Sequence[str], root: Path) -> Sweep:
-    from folkrnn.tracking import open_store, parent_run, start_parent
+def _open(jobs: Sequence[Job], typed: Sequence[str]) -> Sweep:
+    from folkrnn.tracking import located, open_store, parent_run, start_parent
 
     tracking = jobs[0].config.tracking
-    home = root / (tracking.folder or "")
-    store = open_store(tracking.uri, tracking.experiment, home)
+    uri, home = located(tracking.uri, tracking.folder)
+    store = open_store(uri, tracking.experiment, home)
     run_id = start_parent(store, run_name(typed) if typed else "sweep", overrides=["-m", *typed])
     return Sweep(jobs, store, parent_run(store, run_id, home / "runs" / "sweeps" / run_id[:12]))
 

@@ -31,7 +31,7 @@ from folkrnn.tracking.parents import (
     start_parent,
 )
 from folkrnn.tracking.run import TrackedRun
-from folkrnn.tracking.store import DEFAULT_URI, Store, check_store, open_store
+from folkrnn.tracking.store import DEFAULT_URI, Store, check_store, located, open_store
 from folkrnn.tracking.upload import pending, upload
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "children",
     "finished_children",
     "finished_run",
+    "located",
     "open_store",
     "parent_run",
     "pending",

@@ -1,4 +1,4 @@
-"""A tracking server of one's own, and sending to a store what it missed of runs."""
+"""A tracking server of one's own, sending to a store what it missed of runs, leading a moved store to its files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from folkrnn.places import place
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.serve import FOLDER, PORT, serve
+from folkrnn.tracking.store import relocate
 from folkrnn.tracking.upload import upload
 
 
@@ -16,6 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.action == "upload":
         return _upload(options.folders, options.to)
+    if options.action == "relocate":
+        return _relocate(options.places)
     try:
         serve(options.folder, options.port, options.options, options.upgrade, say=_say)
     except Refusal as refusal:
@@ -30,6 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     sending = actions.add_parser("upload", help="send to the store what it missed of runs, or copy them to another")
     sending.add_argument("folders", nargs="+", metavar="FOLDER", help="results folder of a run")
     sending.add_argument("--to", metavar="URI", help="another store, where the runs are begun anew with all they have")
+    leading = actions.add_parser(
+        "relocate", help="lead a store that was copied or moved to the files that lie beside it"
+    )
+    leading.add_argument("places", nargs="+", metavar="PLACE", help="folder with an mlflow.db, or a database")
     serving = actions.add_parser("serve", help="run MLflow with PostgreSQL on this computer, until Ctrl-C")
     serving.add_argument("--folder", type=Path, default=FOLDER, help=f"where everything is kept (default: {FOLDER})")
     serving.add_argument("--port", type=int, help=f"default: {PORT}, or a free one where that is taken; 0: a free one")
@@ -47,6 +55,19 @@ def _upload(folders: list[str], to: str | None) -> int:
     for folder in folders:
         try:
             print(f"{folder}: sent {upload(folder, to)} entries")
+        except Refusal as refusal:
+            print(refusal, file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+def _relocate(places: list[str]) -> int:
+    failed = False
+    for name in places:
+        try:
+            found = place(name)
+            moves = relocate(found / "mlflow.db" if found.is_dir() else found)
+            print(f"{name}: " + ("; ".join(map(str, moves)) or "its files are where it says"))
         except Refusal as refusal:
             print(refusal, file=sys.stderr)
             failed = True

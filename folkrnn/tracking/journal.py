@@ -40,7 +40,7 @@ class Journal:
         self._inside = folder / ".tracking"
         self._inside.mkdir(parents=True, exist_ok=True)
         self.about: dict[str, str] = {}
-        """The run: `uri`, `experiment`, `root` (repository), `run_id`, `name`, `began`; empty where there is none."""
+        """The run: `uri`, `experiment`, `root` (of results), `folder`, `run_id`, `name`, `began`; or nothing."""
         self.pending: deque[Entry] = deque()
         """What the store lacks, in order."""
         self.params: dict[str, str] = {}

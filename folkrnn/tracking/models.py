@@ -20,7 +20,8 @@ import pandas as pd
 
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.players import Player, player
-from folkrnn.tracking.store import DEFAULT_URI, absolute_uri
+from folkrnn.tracking.remote import is_server
+from folkrnn.tracking.store import database_of, for_mlflow, located, relocate
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.folder import Weights
 
@@ -33,8 +34,6 @@ PLACE, WEIGHTS = "model", "weights"
 """Folders of a run's artifacts: the model for `mlflow.pyfunc`, and the weights as such."""
 
 OPTION = "mlflow"
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def _load_pyfunc(path: str) -> Player:
@@ -71,14 +70,15 @@ def weights(run: str | None = None, name: str = OPTION, uri: str | None = None, 
     """
     if (run is None) == (name == OPTION):
         raise Refusal("weights=mlflow needs either weights.run=RUN_ID or weights.name=MODEL@ALIAS (or MODEL/VERSION)")
-    home = REPOSITORY / (folder or "")
-    store = absolute_uri(uri or DEFAULT_URI, home)
-    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
-        raise Refusal(f"weights=mlflow: there is no tracking store at {store}; name another with tracking.uri=")
+    store, _ = located(uri, folder)
+    if not is_server(store):
+        if not database_of(store).is_file():
+            raise Refusal(f"weights=mlflow: there is no tracking store at {store}; name another with tracking.uri=")
+        relocate(database_of(store))
     with _said(store), tempfile.TemporaryDirectory() as temporary:
         from mlflow import MlflowClient
 
-        client = MlflowClient(tracking_uri=store, registry_uri=store)
+        client = MlflowClient(tracking_uri=for_mlflow(store), registry_uri=for_mlflow(store))
         where = f"run {run}" if run else f"model {name}"
         run_id, source = (run, WEIGHTS) if run else _registered(client, name)
         place = _downloaded(client, run_id, source, Path(temporary), where)

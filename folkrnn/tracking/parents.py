@@ -132,7 +132,8 @@ def parent_run(store: Store, run_id: str, folder: Path) -> TrackedRun:
 
 def _journal(store: Store, run_id: str, folder: Path, name: str) -> Journal:
     journal = Journal(folder)
-    journal.begin(uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name)
+    about = {"uri": store.uri, "experiment": store.experiment, "root": str(store.folder), "folder": str(folder)}
+    journal.begin(**about, run_id=run_id, name=name)
     return journal
 
 

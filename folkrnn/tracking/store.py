@@ -11,16 +11,20 @@ import os
 import re
 import shlex
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
+from folkrnn import places
+from folkrnn.places import REPOSITORY, readable
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.entries import ENDED, VANISHED, insist
 from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone
+from folkrnn.tracking.relocation import Move, artifacts_of, follow, local_path
 from folkrnn.tracking.remote import check_answers, is_server, server_errors, server_uri
 from folkrnn.tracking.views import VIEW, furnish
 
@@ -32,6 +36,7 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 _SQLITE = "sqlite:///"
 _MAGIC = b"SQLite format 3\0"
 _SECONDS_FOR_LOCK = 120.0
+_ANOTHER = "choose another folder with tracking.folder=, another database with tracking.uri="
 _ALLOWED = f"allowed: {DEFAULT_URI} (the default) or http(s)://host:port of a server"
 
 log = logging.getLogger(__name__)
@@ -59,12 +64,9 @@ class Store:
         place = f"#/experiments/{self.experiment_id}/{page}workflowType=machine_learning"
         if self.is_server:
             return f"{self.uri}/{place}"
-        command = "mlflow ui"
-        if self.uri != absolute_uri(DEFAULT_URI, self.folder):
-            command += f" --backend-store-uri {shlex.quote(self.uri)}"
-        elif Path.cwd() != self.folder:
-            command = f"cd {shlex.quote(str(self.folder))} && {command}"
-        return f"{command}   then open http://127.0.0.1:5000/{place}"
+        # by name: a plain `mlflow ui` shows what its variables name, or ./mlruns where somebody has such a folder
+        command = f"mlflow ui --backend-store-uri {shlex.quote(for_mlflow(self.uri))}"
+        return f"{command}   then open http://127.0.0.1:{os.environ.get('MLFLOW_PORT', '5000')}/{place}"
 
 
 def open_store(
@@ -72,9 +74,9 @@ def open_store(
 ) -> Store:
     """Returns the store at `uri`, ready to take runs, and marks as KILLED what died in it without a word.
 
-    A relative SQLite path is taken from `folder`, which also holds the artifacts (`mlartifacts/<experiment>`), so that
-    a plain `mlflow ui` in `folder` shows everything. Any number of processes may open a fresh store at once. The run
-    with the id `spared` is not marked: whoever opens the store knows how it ended.
+    A relative SQLite path is taken from `folder`; artifacts are beside the database (`mlartifacts/<experiment>`), and a
+    store that was copied or moved is followed (`relocation.py`). Any number of processes may open a fresh store at
+    once. The run with the id `spared` is not marked: whoever opens the store knows how it ended.
     Raises Refusal where the store cannot be used: file stores, unreachable servers, read-only folders, full disks,
     files that are no MLflow database.
     """
@@ -89,12 +91,13 @@ def open_store(
             insist(lambda: furnish(client, experiment_id))
             _reap(client, experiment_id, spared)
         return Store(uri, experiment, experiment_id, folder, client)
-    path = Path(uri.removeprefix(_SQLITE))
-    artifacts = folder / "mlartifacts" / (re.sub(r"[^\w.-]+", "_", experiment) or "_")
+    path = database_of(uri)
+    artifacts = artifacts_of(path, experiment)
     _check_writable(path.parent)
     _check_writable(artifacts)
     with _sqlite_errors(path), _lock(path):
         _make(path)
+        _say(path, follow(path))
         client = _client(uri)
         experiment_id = _experiment(client, experiment, artifacts, uri)
         furnish(client, experiment_id)
@@ -102,9 +105,39 @@ def open_store(
     return Store(uri, experiment, experiment_id, folder, client)
 
 
-def check_store(uri: str | None, folder: Path | str = ".") -> None:
-    """Raises Refusal where the store at `uri` cannot be one, or is a server that does not answer; takes 3 s at most."""
-    check_answers(absolute_uri(uri or DEFAULT_URI, Path(folder).absolute()))
+def located(uri: str | None, folder: str | None) -> tuple[str, Path]:
+    """Returns the address of the store and the folder of results that `tracking.uri` and `tracking.folder` name.
+
+    Both are absolute. What is not named is at the root of the repository; the store, in the folder that is named.
+    """
+    home = REPOSITORY if folder is None else places.place(folder, "tracking.folder")
+    return (absolute_uri(DEFAULT_URI, home) if uri is None else absolute_uri(uri, Path.cwd())), home
+
+
+def check_store(uri: str | None, folder: Path) -> None:
+    """Raises Refusal where no store can be at `uri` or no results in `folder`; takes 3 s at most, and makes nothing."""
+    uri = absolute_uri(uri or DEFAULT_URI, folder)
+    _check_allowed(folder, "tracking.folder")
+    if is_server(uri):
+        check_answers(uri)
+        return
+    inside = database_of(uri).parent
+    _check_allowed(inside, "tracking.folder" if inside == folder else "tracking.uri")
+    _check_name(inside)
+
+
+def relocate(database: Path) -> list[Move]:
+    """Leads a store that was copied or moved to the artifacts that lie beside it; returns what changed.
+
+    Opening the store does the same. Raises Refusal where there is no store, or it cannot be written.
+    """
+    if not database.is_file():
+        raise Refusal(f"{database}: there is no store; name the folder that holds mlflow.db, or the database")
+    with _sqlite_errors(database), _lock(database):
+        _make(database)
+        moves = follow(database)
+    _say(database, moves)
+    return moves
 
 
 def create(store: Store, name: str, tags: Mapping[str, Any], began: int | None = None) -> str:
@@ -114,9 +147,9 @@ def create(store: Store, name: str, tags: Mapping[str, Any], began: int | None =
     """
     from mlflow.exceptions import MlflowException
 
-    text = {key: str(value)[:TAG_LENGTH] for key, value in tags.items()}
+    text = {key: readable(str(value))[:TAG_LENGTH] for key, value in tags.items()}
     try:
-        return store.client.create_run(store.experiment_id, began, text, name).info.run_id
+        return store.client.create_run(store.experiment_id, began, text, readable(name)).info.run_id
     except MlflowException as error:
         raise Refusal(f"the tracking store {store.uri} takes no run: {_first_line(error)}") from error
 
@@ -131,10 +164,36 @@ def absolute_uri(uri: str, folder: Path) -> str:
             reason = "start an MLflow server in front of it and name the server"
         raise Refusal(f"tracking.uri={uri} cannot be used: {reason}; {_ALLOWED}")
     path = uri.removeprefix(_SQLITE)
-    place = str((folder / path).absolute())
-    if not uri.startswith(_SQLITE) or not path or ":memory:" in path or "?" in place:
-        raise Refusal(f"tracking.uri={uri} names no file ({place}) that could hold runs; {_ALLOWED}")
-    return _SQLITE + place
+    if not uri.startswith(_SQLITE) or not path or ":memory:" in path or "?" in path.rpartition("/")[2]:
+        raise Refusal(f"tracking.uri={uri} names no file that could hold runs, or one with options; {_ALLOWED}")
+    found = places.place(path, "tracking.uri") if path.startswith("~") else (folder / path).absolute()
+    decoded = Path(unquote(str(found)))
+    # the path is taken as it is, but one that is written as in an address is understood too
+    return _SQLITE + str(decoded if not found.parent.exists() and decoded.parent.exists() else found)
+
+
+def _say(path: Path, moves: Sequence[Move]) -> None:
+    if moves:
+        log.warning("the store %s was copied or moved: %s", path, "; ".join(map(str, moves)))
+
+
+def database_of(uri: str) -> Path:
+    """Returns the file of a store that is no server."""
+    return Path(uri.removeprefix(_SQLITE))
+
+
+def for_mlflow(uri: str) -> str:
+    """Returns the address of a store as MLflow reads it: SQLAlchemy takes `%41` for A and `?` for the end of a path."""
+    if is_server(uri) or not re.search(r"[%?\t\r\n]", uri):
+        return uri
+    from sqlalchemy.engine import make_url
+
+    if make_url("sqlite:///%41").database != "A":  # before version 2.1 it left % alone
+        if "?" in uri:
+            raise Refusal(f"{uri}: a store cannot lie in a folder with ? in its name: choose tracking.folder=")
+        return uri
+    # MLflow makes the folder that stands before the last slash, undecoded: nothing but / is to stand there
+    return f"{_SQLITE}/{quote(str(database_of(uri)).lstrip('/'), safe='')}"
 
 
 def _quiet() -> None:
@@ -156,7 +215,7 @@ def _quiet() -> None:
 def _client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=uri)
+    return MlflowClient(tracking_uri=for_mlflow(uri))
 
 
 @contextmanager
@@ -170,13 +229,12 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         reason = _first_line(error)
         if "out-of-date database schema" in str(error) or "Can't locate revision" in str(error):
             raise Refusal(
-                f"{path} comes from another version of MLflow: copy it, then run `mlflow db upgrade {_SQLITE}{path}`"
+                f"{path} comes from another version of MLflow: copy it, then run `mlflow db upgrade "
+                f"{shlex.quote(for_mlflow(_SQLITE + str(path)))}`"
             ) from error
         if re.search("disk is full|no space left|file too large", str(error), re.IGNORECASE):
             raise Refusal(f"no room for the tracking store {path} ({reason}): free some space on that disk") from error
-        raise Refusal(
-            f"{path} cannot be used as a tracking store ({reason}): move it away, or name another with tracking.uri="
-        ) from error
+        raise Refusal(f"{path} cannot be used as a tracking store ({reason}): move it away, or {_ANOTHER}") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -198,7 +256,27 @@ def _lock(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _check_allowed(folder: Path, key: str) -> None:
+    """Raises Refusal where nothing can be made in a folder that is there, or in the one that it would be made in."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise Refusal(f"cannot keep results in {folder}: {there} is a file; choose a folder with {key}=")
+    if not os.access(there, os.W_OK | os.X_OK):
+        other = "/path/to/a/folder" if key == "tracking.folder" else f"{_SQLITE}/path/to/mlflow.db"
+        raise Refusal(f"cannot write to {folder} (no permission): choose another place with {key}={other}")
+
+
+def _check_name(folder: Path) -> None:
+    """Raises Refusal for a name that is no text: databases keep nothing else."""
+    if readable(str(folder)) != str(folder):
+        raise Refusal(
+            f"{readable(str(folder))} is not UTF-8: MLflow cannot keep runs in a folder of that name; choose another "
+            "with tracking.folder="
+        )
+
+
 def _check_writable(folder: Path) -> None:
+    _check_name(folder)
     probe = folder / f".probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -208,19 +286,19 @@ def _check_writable(folder: Path) -> None:
         with suppress(OSError):
             probe.unlink()
         raise Refusal(
-            f"cannot write to {folder} ({error.strerror}): choose a folder with room and write permission, "
-            f"for instance with tracking.uri={_SQLITE}/absolute/path/mlflow.db"
+            f"cannot write to {folder} ({error.strerror}): choose a folder with room and write permission with "
+            "tracking.folder=/path/to/a/folder"
         ) from error
 
 
 def _make(path: Path) -> None:
     """Creates the database at `path` whole or not at all; leaves an existing one as it is."""
     if path.is_dir():
-        raise Refusal(f"{path} is a folder; tracking.uri= wants a database file")
+        raise Refusal(f"{path} is a folder: tracking.uri= wants a database file, tracking.folder= a folder")
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
-                raise Refusal(f"{path} is not an SQLite database: move it away, or name another with tracking.uri=")
+                raise Refusal(f"{path} is not an SQLite database: move it away, or {_ANOTHER}")
         return
     fresh = path.with_name(f"{path.name}.new")
     for leftover in (fresh, fresh.with_name(f"{fresh.name}-journal")):
@@ -242,9 +320,10 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None, uri: st
                 raise
             found = client.get_experiment_by_name(name)  # another process was faster, on a server
     if found is None or found.lifecycle_stage != "active":
-        restore = f"`MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id if found else '?'}`"
+        named = f"MLFLOW_TRACKING_URI={shlex.quote(for_mlflow(uri))}"
+        restore = f"`{named} mlflow experiments restore -x {found.experiment_id if found else '?'}`"
         raise Refusal(f"the experiment {name!r} was deleted: {restore} brings it back, or choose tracking.experiment=")
-    place = _local_path(found.artifact_location)
+    place = local_path(found.artifact_location)
     if artifacts is None and place is not None and not place.parent.is_dir():
         raise Refusal(
             f"the server {uri} keeps the artifacts of {name!r} in {place}, a folder of its own that is not on this "
@@ -255,15 +334,12 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None, uri: st
             f"the experiment {name!r} keeps its artifacts in {place}, which is not there (was the folder moved?): "
             "move it back, or choose another name with tracking.experiment="
         )
+    if artifacts is not None and found.artifact_location.startswith("mlflow-artifacts:"):
+        raise Refusal(
+            f"the experiment {name!r} was made by a server of MLflow, through which its files come and go: name the "
+            "server with tracking.uri=, or choose another name with tracking.experiment="
+        )
     return found.experiment_id
-
-
-def _local_path(location: str) -> Path | None:
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
-    if re.match(r"[a-z][a-z0-9+.-]+:", location) and not location.startswith("file:"):
-        return None
-    return Path(local_file_uri_to_path(location))
 
 
 def _reap(client: MlflowClient, experiment_id: str, spared: str | None) -> None:

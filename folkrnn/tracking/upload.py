@@ -9,7 +9,8 @@ from typing import Any
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.journal import MARKER, Journal, in_one_line, is_rejection, is_trouble, now, writing
 from folkrnn.tracking.process import process_tags
-from folkrnn.tracking.store import Store, create, open_store
+from folkrnn.tracking.remote import is_server
+from folkrnn.tracking.store import Store, absolute_uri, create, database_of, open_store
 
 
 def pending(folder: Path | str) -> int:
@@ -37,8 +38,9 @@ def _upload(folder: Path, uri: str | None) -> int:
     if not journal.pending and uri is None:
         journal.clear_pending()
         return 0
-    store = open_store(uri or about["uri"], about["experiment"], about["root"], about["run_id"])
-    if store.uri != about["uri"] or not _has(store, about["run_id"]):
+    own, root = _store_of(journal)
+    store = open_store(uri or own, about["experiment"], root, about["run_id"])
+    if store.uri != own or not _has(store, about["run_id"]):
         enter(store, journal, about["name"], process_tags())
     waiting = len(journal.pending)
     try:
@@ -53,6 +55,25 @@ def _upload(folder: Path, uri: str | None) -> int:
         ) from error
     journal.clear_pending()
     return waiting
+
+
+def _store_of(journal: Journal) -> tuple[str, Path]:
+    """The address of the store that the run is in, and the folder that it belongs to.
+
+    Where a folder with store and results was copied or moved, they are the new ones: its runs are in it.
+    """
+    about, root = journal.about, Path(journal.about["root"])
+    was = Path(about.get("folder", journal.folder))
+    if was == journal.folder or not was.is_relative_to(root) or is_server(about["uri"]):
+        return about["uri"], root
+    inside = was.relative_to(root)
+    if journal.folder.parts[-len(inside.parts) :] != inside.parts:
+        return about["uri"], root
+    moved = journal.folder.parents[len(inside.parts) - 1]
+    database = database_of(about["uri"])
+    if not database.is_relative_to(root) or not (moved / database.relative_to(root)).is_file():
+        return about["uri"], root
+    return absolute_uri(f"sqlite:///{database.relative_to(root)}", moved), moved
 
 
 def _has(store: Store, run_id: str) -> bool:
@@ -73,8 +94,9 @@ def enter(store: Store, journal: Journal, name: str, tags: Mapping[str, Any]) ->
     run_id = create(store, name, tags, int(began))
     try:
         journal.begin(
-            uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name, began=began
-        )
+            uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name, began=began,
+            folder=str(journal.folder),
+        )  # fmt: skip
     except Refusal:
         store.client.set_terminated(run_id, status="FAILED")
         raise

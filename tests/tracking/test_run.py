@@ -174,15 +174,16 @@ def test_the_description_heads_the_page_of_the_run(store, tmp_path):
     assert store.client.get_run(run.run_id).data.tags["mlflow.note.content"] == "**One tune**"
 
 
-def test_the_link_of_the_default_store_is_a_plain_mlflow_ui(store, lab, tmp_path, monkeypatch):
-    monkeypatch.chdir(lab)
+def test_the_link_names_its_store_whatever_a_plain_mlflow_ui_would_show(store, lab, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_PORT", raising=False)
     with start_run(store, "a", tmp_path / "r") as run:
         page = (
             f"http://127.0.0.1:5000/#/experiments/{store.experiment_id}/runs/{run.run_id}?workflowType=machine_learning"
         )
-        assert run.link == f"mlflow ui   then open {page}"
-        monkeypatch.chdir(tmp_path)
-        assert run.link == f"cd '{lab}' && mlflow ui   then open {page}"
+        command = f"mlflow ui --backend-store-uri 'sqlite:///{lab}/mlflow.db'"
+        assert run.link == f"{command}   then open {page}"
+        monkeypatch.setenv("MLFLOW_PORT", "5055")
+        assert run.link == f"{command}   then open {page.replace('5000', '5055')}"
 
 
 def test_an_exception_ends_a_run_as_failed_with_its_traceback(store, tmp_path):

@@ -1,4 +1,5 @@
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -7,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
+from folkrnn.places import REPOSITORY
 from folkrnn.refusal import Refusal
-from folkrnn.tracking import open_store, start_run
+from folkrnn.tracking import check_store, located, open_store, start_run
 from folkrnn.tracking.store import absolute_uri
 
 
@@ -152,12 +155,73 @@ def test_a_deleted_experiment_names_the_command_that_restores_it(lab, store):
         open_store(None, store.experiment, lab)
 
 
-def test_a_repository_that_was_moved_is_noticed(tmp_path):
-    open_store(None, "a", tmp_path / "old")
-    (tmp_path / "old").rename(tmp_path / "new")
+def test_artifacts_that_somebody_put_elsewhere_and_that_are_gone_are_missed(tmp_path):
+    store = open_store(None, "a", tmp_path)
+    (tmp_path / "disk").mkdir()
+    store.client.create_experiment("own", artifact_location=(tmp_path / "disk").as_uri())
+    assert open_store(None, "own", tmp_path)
+    (tmp_path / "disk").rmdir()
     with pytest.raises(Refusal, match="was the folder moved"):
-        open_store(None, "a", tmp_path / "new")
-    open_store(None, "b", tmp_path / "new")
+        open_store(None, "own", tmp_path)
+
+
+def test_an_experiment_of_a_server_of_mlflow_is_refused_where_there_is_no_server(tmp_path):
+    open_store(None, "a", tmp_path).client.create_experiment("own", artifact_location="mlflow-artifacts:/7")
+    with pytest.raises(Refusal, match="made by a server of MLflow"):
+        open_store(None, "own", tmp_path)
+
+
+def test_a_store_may_lie_in_a_folder_of_any_name(tmp_path):
+    # one store is opened for all: a database takes a second to make
+    name = "O'Neill's \"(1907)\", [a]{b}=#&;$x%20y?*\\ \n\t ünï "
+    store = open_store(None, "a", tmp_path / name)
+    with start_run(store, "run", tmp_path / name / "runs" / "1") as run:
+        run.log_text("hello", "a.txt")
+    folder = tmp_path / name / "mlartifacts" / "a" / run.run_id / "artifacts"
+    assert (folder / "a.txt").read_text() == "hello"
+    assert Path(store.client.download_artifacts(run.run_id, "a.txt")).read_text() == "hello"
+    assert [place.name for place in tmp_path.iterdir()] == [name]
+    listed = shlex.split(run.link.partition("   then")[0])[-1]
+    assert MlflowClient(tracking_uri=listed).get_run(run.run_id).info.status == "FINISHED"
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_refused_before_anything_is_made(tmp_path):
+    folder = tmp_path / os.fsdecode(b"l\xe5tar")
+    for refused in (lambda: check_store(None, folder), lambda: open_store(None, "a", folder)):
+        with pytest.raises(Refusal, match=r"l\\xe5tar is not UTF-8.*tracking\.folder="):
+            refused()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_is_taken_as_a_path_and_else_as_an_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x y").mkdir()
+    assert absolute_uri("sqlite:///x%20y/a.db", tmp_path) == f"sqlite:///{tmp_path}/x y/a.db"
+    (tmp_path / "x%20y").mkdir()
+    assert absolute_uri("sqlite:///x%20y/a.db", tmp_path) == f"sqlite:///{tmp_path}/x%20y/a.db"
+    assert absolute_uri("sqlite:///~/a.db", Path("/elsewhere")) == f"sqlite:///{tmp_path}/a.db"
+
+
+def test_what_is_typed_counts_from_the_working_directory_and_what_is_not_from_the_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert located(None, None) == (f"sqlite:///{REPOSITORY}/mlflow.db", REPOSITORY)
+    assert located(None, "res") == (f"sqlite:///{tmp_path}/res/mlflow.db", tmp_path / "res")
+    assert located(None, "~/res") == ("sqlite:////home/ann/res/mlflow.db", Path("/home/ann/res"))
+    assert located("sqlite:///a.db", "res") == (f"sqlite:///{tmp_path}/a.db", tmp_path / "res")
+
+
+def test_the_advice_of_a_refusal_for_want_of_permission_is_one_that_helps(tmp_path, monkeypatch):
+    # root may write anywhere: this asks what the system would say to others
+    monkeypatch.setattr(os, "access", lambda place, _: str(place) != str(tmp_path / "closed"))
+    (tmp_path / "closed").mkdir()
+    for uri in (None, f"sqlite:///{tmp_path}/mlflow.db"):
+        with pytest.raises(Refusal, match=r"closed.*choose another place with tracking\.folder=/path/to/a/folder"):
+            check_store(uri, tmp_path / "closed" / "results")
+    check_store(None, tmp_path / "open")
+    with pytest.raises(Refusal, match=r"choose another place with tracking\.uri=sqlite:////path/to/mlflow\.db"):
+        check_store(f"sqlite:///{tmp_path}/closed/mlflow.db", tmp_path / "open")
+    assert [place.name for place in tmp_path.iterdir()] == ["closed"]
 
 
 def test_an_unreachable_server_is_refused_soon_and_says_how_to_go_on(tmp_path):
