@@ -1,4 +1,8 @@
-"""A short name for what determines a result: two runs with the same digest compute the same."""
+"""A short name for what determines a result: two runs with the same digest compute the same.
+
+To the bit on a CPU in single precision. On a GPU, and in less precision, the last bits of probabilities, and now and
+then a token, depend on how many tunes are in progress at once.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,7 @@ WITHOUT_EFFECT = {
     "trainer.devices",
     "trainer.strategy",
     "trainer.nodes",
+    "trainer.deterministic",
     "trainer.accumulate",
     "trainer.preempt_signal",
     "trainer.save_every",

@@ -92,6 +92,8 @@ RULES: dict[str, Rule] = {
     "trainer.strategy": _TEXT,
     "trainer.nodes": Rule("a number of machines, or auto", lambda value: value == "auto" or _whole(1).holds(value)),
     "trainer.precision": _one_of("32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "trainer.tf32": _FLAG,
+    "trainer.deterministic": _FLAG,
     "trainer.accumulate": _whole(1),
     "trainer.preempt_signal": _or_null(_TEXT),
     "trainer.max_epochs": _whole(1),

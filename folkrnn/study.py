@@ -22,6 +22,7 @@ from folkrnn.claims import document, documents
 from folkrnn.digest import config_digest, digest
 from folkrnn.families import family_of
 from folkrnn.interventions import composition
+from folkrnn.observation.shards import processes as processes_of
 from folkrnn.places import REPOSITORY
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
@@ -326,7 +327,7 @@ def answers(analyses: Mapping[str, Any], observation: Any, tracked: TrackedRun, 
 
 
 def device(config: DictConfig) -> Any:
-    """Returns the device on which the model plays and is observed: that of the trainer."""
+    """Returns the device on which the model plays and is observed: that of the trainer, of several its first."""
     import torch
 
     wants_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda")
@@ -334,4 +335,6 @@ def device(config: DictConfig) -> Any:
         raise Refusal(
             f"trainer.accelerator={config.trainer.accelerator}, but this machine has no GPU; use trainer=auto"
         )
-    return torch.device("cuda" if wants_gpu and torch.cuda.is_available() else "cpu")
+    if not (wants_gpu and torch.cuda.is_available()):
+        return torch.device("cpu")
+    return torch.device("cuda", processes_of(config.trainer.accelerator, config.trainer.devices).gpus[0])

@@ -260,6 +260,7 @@ def control_tunes(
         replay,
         model.device,
         lambda: play(config, model, weights, replay, seed),
+        observers(config).count,
     )
 
 

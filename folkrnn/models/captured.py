@@ -80,13 +80,14 @@ class _Fixed:
 
     @torch.no_grad()
     def _captured(self) -> torch.cuda.CUDAGraph:
-        apart = torch.cuda.Stream()
-        apart.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(apart):
-            for _ in range(_REHEARSALS):
+        with torch.cuda.device(self._stepper.model.device):  # streams and graphs are those of the current device
+            apart = torch.cuda.Stream()
+            apart.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(apart):
+                for _ in range(_REHEARSALS):
+                    self._advance()
+            torch.cuda.current_stream().wait_stream(apart)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
                 self._advance()
-        torch.cuda.current_stream().wait_stream(apart)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._advance()
         return graph

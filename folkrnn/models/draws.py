@@ -1,7 +1,8 @@
 """Drawing one class per row from a law, and the random streams that draws come from.
 
 A draw inverts the cumulative law in double precision: the first class whose cumulative probability exceeds the uniform.
-Each tune or melody has streams of its own, keyed by (seed, number), so that it is the same whatever its company.
+Each tune or melody has streams of its own, keyed by (seed, number), so that what it draws with is the same whatever its
+company.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 SMALLEST_BATCH = 16
-"""Rows that a step is padded to: smaller products round differently, and a tune must not depend on its company."""
+"""Rows that a step is padded to: smaller products round differently on a CPU, and a tune must not depend on others."""
 
 
 def stream(seed: int, number: int, purpose: int = 0) -> np.random.Generator:

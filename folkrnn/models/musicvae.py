@@ -141,6 +141,7 @@ class MusicVAE(nn.Module):
         step by step.
         """
         classes, count = classes_of(melodies, self.sizes), len(z)
+        uniforms = None if uniforms is None else uniforms.to(z.device)
         if (rows := self._company(count)) is not None:
             classes, z = classes[rows], z[rows]
             uniforms = None if uniforms is None else uniforms[rows]
@@ -178,9 +179,9 @@ class MusicVAE(nn.Module):
         """Returns melodies `[B, T]`, on the CPU, written freely from `z [B, Z]`: each step reads the one before.
 
         Without a `temperature` each step is the likeliest class; with one it is drawn from
-        softmax(logits / temperature) by a uniform of the melody's own stream, keyed by (`seed`, `first` + row): a
-        melody is the same whatever batch it is decoded in. `visit` reads and replaces sites step by step; batches are
-        padded to 16 rows with z = 0, and at most 1,024 go at once.
+        softmax(logits / temperature) by a uniform of the melody's own stream, keyed by (`seed`, `first` + row): on a
+        CPU a melody is the same whatever batch it is decoded in. `visit` reads and replaces sites step by step; batches
+        are padded to 16 rows with z = 0, and at most 1,024 go at once.
         """
         steps = self.sizes.steps(steps)
         if temperature is not None and not temperature > 0:
@@ -236,10 +237,11 @@ class MusicVAE(nn.Module):
         lengths = lengths.view(1) if alone and lengths is not None else lengths
         z = z.unsqueeze(0) if alone and z is not None else z
         classes, count = classes_of(batch, self.sizes), len(batch)
+        ends = lengths_of(classes, lengths)
         if (rows := self._company(count)) is not None:
-            classes = classes[rows]
-            lengths, z = (None if part is None else part[rows] for part in (lengths, z))
-        found = self._streams(classes, {site.name for site in wanted}, lengths, z)
+            classes, ends = classes[rows], ends[rows]
+            z = None if z is None else z[rows]
+        found = self._streams(classes, {site.name for site in wanted}, ends, z)
         streams = {name: value[:count] for name, value in found.items()}
         cut = {
             str(site): streams[site.name] if site.units is None else streams[site.name][..., list(site.units)]
@@ -247,8 +249,8 @@ class MusicVAE(nn.Module):
         }
         return {name: value[0] for name, value in cut.items()} if alone else cut
 
-    def _streams(self, classes: Tensor, names: set[str], lengths: Tensor | None, z: Tensor | None) -> dict[str, Tensor]:
-        x, ends = self._one_hot(classes), lengths_of(classes, lengths)
+    def _streams(self, classes: Tensor, names: set[str], ends: Tensor, z: Tensor | None) -> dict[str, Tensor]:
+        x = self._one_hot(classes)
         streams = {"x": x}
         if mine := names & self.encoder.sites.keys():
             streams |= self.encoder.trace(x, ends, mine)

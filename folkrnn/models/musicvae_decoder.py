@@ -106,6 +106,7 @@ class Decoder(nn.Module):
         section 4). Of `uniforms [B, S, 2]` the first decides whether, the second which; without them `generator` does.
         """
         states, drive = self.initial.states(condition), self.condition_drive(condition)
+        uniforms = None if uniforms is None else uniforms.to(condition.device)
         classes, logits = previous[:, 0], []
         for t in range(previous.shape[1]):
             if t > 0 and sampling_probability == 0:

@@ -5,8 +5,9 @@ processor of another maker: 110 of the 260 GFLOP/s that oneDNN reaches there wit
 here go through oneDNN, for which a weight is put into that order once ("packed") and used many times. Elsewhere
 (another device or precision, a torch without oneDNN, oneDNN switched off) torch's own do the same to 1e-6.
 
-With `precision="bf16"` inputs and weights of a product are rounded to 8 significant bits (their sums are not), which
-takes half the time where a processor multiplies bf16 itself.
+With `precision="bf16"` inputs and weights of a product are rounded to 8 significant bits, and so is each sum once it is
+complete; what is added to it (a bias, a drive) is not. That takes half the time where a processor multiplies bf16
+itself.
 
 For reading only: gradients do not flow through packed weights.
 """
@@ -35,8 +36,10 @@ def can_pack(weight: Tensor) -> bool:
 class Product:
     """x ↦ [W₁ W₂ …] x + b for inputs `[B, I]`, where I is the width of all weights side by side.
 
-    Each row of the result is the same whatever the other rows and their number, and whatever the number of threads. A
-    weight that is written to in place is packed anew at the next product, so that a change is never missed.
+    In single precision on a CPU each row of the result is the same whatever the other rows and, from 16 on, their
+    number, and whatever the number of threads; in bf16 and on a GPU sums are taken in an order that depends on the
+    number of rows. A weight that is written to in place is packed anew at the next product, so that a change is never
+    missed.
     """
 
     def __init__(self, weights: Sequence[Tensor], bias: Tensor | None = None, precision: Precision = "fp32") -> None:

@@ -14,11 +14,13 @@ its weights turns one into the other (`weights/lasagne.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.backends.cudnn.rnn import get_cudnn_mode
 
 from folkrnn.models.pointwise import by_numpy, lstm, sigmoid, tanh
 from folkrnn.models.visits import Visit
@@ -51,12 +53,47 @@ class RecurrentLayer(nn.Module):
         self.register_buffer("_no_second_bias", torch.zeros(rows), persistent=False)
 
     def fused(self, x: Tensor, state: State) -> Tensor:
-        """Returns h of every step `[B, T, H]` for inputs `[B, T, I]`, by torch's fused kernel."""
+        """Returns h of every step `[B, T, H]` for inputs `[B, T, I]`, by torch's fused kernel.
+
+        In single precision, and on a GPU, where cuDNN would round factors to TF32, so only outside training. Under
+        autocast to bf16 it computes in bf16.
+        """
+        inputs = [x, *(part.unsqueeze(0).contiguous() for part in state)]
         weights = [self.weight_ih, self.weight_hh, self.bias, self._no_second_bias]
-        first = [part.unsqueeze(0).contiguous() for part in state]
+        with tf32(torch.backends.cudnn.allow_tf32 and self.training):
+            if not _autocast_to_bf16(x):
+                return self._kernel(inputs, weights)
+            with torch.autocast(x.device.type, enabled=False):
+                return self._kernel(*([part.bfloat16() for part in parts] for parts in (inputs, weights)))
+
+    def _kernel(self, inputs: Sequence[Tensor], weights: list[Tensor]) -> Tensor:
+        x, *first = inputs
         if self.cell == "lstm":
             return torch.lstm(x, first, weights, True, 1, 0.0, self.training, False, True)[0]
         return torch.gru(x, first[0], weights, True, 1, 0.0, self.training, False, True)[0]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What moves a module to another device or type, as in torch's own recurrent layers."""
+        super()._apply(fn, recurse)
+        self._flatten()
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What makes a copy, or a layer that another process sent."""
+        super().__setstate__(state)
+        self._flatten()
+
+    @torch.no_grad()
+    def _flatten(self) -> None:
+        """Puts the weights side by side in memory, where cuDNN wants them: else each call of `fused` copies them."""
+        weights = [self.weight_ih, self.weight_hh, self.bias, self._no_second_bias]
+        if not (weights[0].is_cuda and torch._use_cudnn_rnn_flatten_weight()):
+            return
+        if not all(torch.backends.cudnn.is_acceptable(weight) for weight in weights):
+            return
+        mode = get_cudnn_mode(self.cell.upper())
+        with torch.cuda.device_of(weights[0]):
+            torch._cudnn_rnn_flatten_weight(weights, 4, self.inputs, mode, self.units, 0, 1, True, False)
 
     def step(self, drive: Tensor, state: State, visit: Visit | None = None) -> State:
         """Returns the next state. `drive [B, G·H]` is W_x x + b; `visit` reads and replaces streams by name."""
@@ -81,6 +118,25 @@ class RecurrentLayer(nn.Module):
         gates = {name: pre[name].tanh() if name == "g" else sigmoid(pre[name]) for name in pre}
         c = _scan(gates["f"], gates["i"] * gates["g"], state[1])
         return {f"{name}.pre": value for name, value in pre.items()} | gates | {"c": c, "tanhc": c.tanh(), "h": h}
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether cuDNN may round factors to TF32 (10 bits) meanwhile, which torch lets it do unless it is told."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def _autocast_to_bf16(x: Tensor) -> bool:
+    """Whether autocast asks for bf16 on a GPU.
+
+    There torch's own casts the inputs of cuDNN's layers to fp16, whatever it is asked for.
+    """
+    return x.is_cuda and torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.bfloat16
 
 
 def lstm_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:

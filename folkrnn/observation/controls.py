@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from folkrnn.models.placement import on_cpu
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.sampling import Transcription, Transcriptions
@@ -22,11 +23,12 @@ Seen = Observation | LatentObservation
 
 @dataclass(frozen=True)
 class Untrained:
-    """A model of the same shape with fresh parameters, drawn from the seed, that reads the same tunes."""
+    """A model of the same shape with fresh parameters, drawn from the seed on the CPU, that reads the same tunes."""
 
     def __call__(self, observation: Seen, model: Any) -> Seen:
         fresh = copy.deepcopy(model)
-        fresh.reset_parameters(torch.Generator(device=fresh.device).manual_seed(observation.seed))
+        with on_cpu(fresh):
+            fresh.reset_parameters(torch.Generator().manual_seed(observation.seed))
         known = {} if isinstance(observation, LatentObservation) else {"initial": None}
         return replace(observation, model=fresh.eval(), **known, **_forgotten(observation))
 

@@ -206,6 +206,10 @@ class Summing:
 
     tracing: Tracing
 
+    @property
+    def model(self) -> MusicVAE | EditedVAE:
+        return self.tracing.model
+
     def __call__(self, classes: np.ndarray, progress: Progress) -> Arrays:
         return sums_of(self.tracing(classes, progress).items())
 

@@ -1,7 +1,7 @@
 """The tunes of a control, kept on disk: the jobs of a sweep differ in their interventions and share what comes before.
 
-An entry is named by everything that determines it: weights, vocabulary, settings of sampling, seed, replayed tune, kind
-of device, versions of torch and numpy, and the source of the models and of the sampling. It is written whole or not at
+An entry is named by everything that determines it: weights, vocabulary, settings of sampling, seed, replayed tune,
+device, versions of torch and numpy, and the source of the models and of the sampling. It is written whole or not at
 all.
 """
 
@@ -36,13 +36,14 @@ def kept(
     replay: Sequence[Sequence[int]] | None,
     device: torch.device | str,
     generate: Callable[[], Sequence[Transcription]],
+    processes: int = 1,
 ) -> Sequence[Transcription]:
     """Returns what `generate` returned the last time for the same of everything else, or calls it and keeps that.
 
-    `weights` and `vocabulary` are digests, `replay` the ids of the replayed tunes. Where the cache cannot be written,
-    nothing is kept.
+    `weights` and `vocabulary` are digests, `replay` the ids of the replayed tunes; so many `processes` write the tunes.
+    Where the cache cannot be written, nothing is kept.
     """
-    key = key_of(weights, vocabulary, sampling, seed, replay, device)
+    key = key_of(weights, vocabulary, sampling, seed, replay, device, processes)
     arrays = stored_arrays(key)
     if arrays is not None:
         _used_now(cache_folder() / f"{key}.npz")
@@ -60,21 +61,34 @@ def key_of(
     seed: int,
     replay: Sequence[Sequence[int]] | None,
     device: torch.device | str,
+    processes: int = 1,
 ) -> str:
-    """Returns the name of an entry. How many tunes are in progress at once, and where, has no say in what comes out."""
+    """Returns the name of an entry.
+
+    On a CPU in single precision it does not matter how many tunes are in progress at once, nor in how many processes;
+    elsewhere the last bits of probabilities, and now and then a token, depend on both.
+    """
     settings: dict[str, Any] = asdict(sampling)
-    del settings["live"], settings["captured"]
+    if torch.device(device).type == "cpu" and sampling.precision == "fp32":
+        del settings["live"], settings["captured"]
+    else:
+        settings["processes"] = processes
     about = {
         "weights": weights,
         "vocabulary": vocabulary,
         "sampling": settings,
         "seed": seed,
         "replay": None if replay is None else [[int(i) for i in tune] for tune in replay],
-        "device": torch.device(device).type,
+        "device": _make(torch.device(device)),
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
     return "control-" + cache_key([("about", json.dumps(about, sort_keys=True))], folkrnn.models, folkrnn.sampling)
+
+
+def _make(device: torch.device) -> str:
+    """What computes: the kind of device, of a GPU also its model."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _used_now(entry: Path) -> None:

@@ -30,7 +30,8 @@ class Sampling:
     live: int = 256
     """Most tunes in progress at once; waiting tunes take the places of finished ones."""
     precision: Precision = "fp32"
-    """In which the layers multiply. With bf16 laws differ from those of fp32 by some thousandths."""
+    """In which the layers multiply. With bf16 probabilities differ from those of fp32 by some thousandths, and by less
+    between batches of other sizes."""
     captured: bool = False
     """Whether a step into which nobody looks is made in memory that stays where it is, on a GPU as one graph."""
 

@@ -16,6 +16,7 @@ from folkrnn.datasets.melody_batches import MelodyBatch
 from folkrnn.models.draws import draw
 from folkrnn.models.melody_tensors import NOTHING, valid_steps
 from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.placement import on_cpu
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.refusal import Refusal
 from folkrnn.training.losses import Sums, single
@@ -125,13 +126,14 @@ class Recipe:
     def prepare(self, model: MusicVAE, seed: int) -> None:
         """Draws time scales of gates, and larger first weights of μ and the initial states: z speaks from the start."""
         generator = torch.Generator().manual_seed(seed)
-        if self.long_memory:
-            remember(model, generator)
-        nn.init.xavier_uniform_(model.encoder.mu.weight, generator=generator)
-        nn.init.xavier_uniform_(model.encoder.sigma.weight, gain=0.1, generator=generator)
-        nn.init.xavier_uniform_(model.decoder.initial.weight, generator=generator)
-        if model.conductor is not None:
-            nn.init.xavier_uniform_(model.conductor.initial.weight, generator=generator)
+        with on_cpu(model):
+            if self.long_memory:
+                remember(model, generator)
+            nn.init.xavier_uniform_(model.encoder.mu.weight, generator=generator)
+            nn.init.xavier_uniform_(model.encoder.sigma.weight, gain=0.1, generator=generator)
+            nn.init.xavier_uniform_(model.decoder.initial.weight, generator=generator)
+            if model.conductor is not None:
+                nn.init.xavier_uniform_(model.conductor.initial.weight, generator=generator)
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)

@@ -22,6 +22,7 @@ from folkrnn.datasets.module import TuneBatches
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
+from folkrnn.training.arithmetic import arithmetic
 from folkrnn.training.autoencoder import AutoencoderRecipe, AutoencoderTraining
 from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, identity, read_progress
 from folkrnn.training.keep import Keep, stopping
@@ -47,6 +48,10 @@ class TrainerSettings:
     """Auto: those on which torchrun or srun started this command, else one."""
     precision: str = "32-true"
     """Of the computation, one of PRECISIONS; parameters are single, with 64-true double."""
+    tf32: bool = True
+    """Whether recurrent kernels of a GPU may round factors to TF32 (10 bits) while they train; elsewhere none do."""
+    deterministic: bool = False
+    """Whether a GPU is to add up in the same order each time, so that a training can be repeated to the bit; slower."""
     accumulate: int = 1
     """Parts in which each batch goes through the model, one after another; the result is that of the whole batch."""
     resume: bool = False
@@ -150,7 +155,13 @@ def fit(
     epoch, batch = progress["position"] if progress else (0, 0)
     batches = loop.batches(corpus, recipe, seed, (epoch, batch))
     preempt, first = signal_number(settings.preempt_signal), placed.rank == 0
-    with alone_in(folder, first), variables_kept(), memory_kept(), stopping(preempt, first) as stop:
+    with (
+        alone_in(folder, first),
+        variables_kept(),
+        memory_kept(),
+        arithmetic(settings.tf32, settings.deterministic),
+        stopping(preempt, first) as stop,
+    ):
         keep = Keep(folder, mine, stop, settings.save_every, settings.save_every_updates, settings.patience, progress)
         trainer = pl.Trainer(
             max_epochs=settings.max_epochs,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from folkrnn.datasets.batches import Batching, Split
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.initialisation import Era, initialise
+from folkrnn.models.placement import on_cpu
 from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
 from folkrnn.training.language_model import dropped_logits
@@ -71,7 +72,8 @@ class PublishedRecipe:
         if self.initial_state == "learned":
             learn_initial_states(model)
         if self.init is not None:
-            initialise(model, self.init, torch.Generator().manual_seed(seed))
+            with on_cpu(model):
+                initialise(model, self.init, torch.Generator().manual_seed(seed))
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return LasagneRMSprop(parameters, self.learning_rate, self.rho, self.epsilon)

@@ -58,23 +58,36 @@ def test_the_steps_of_both_paths_agree_to_1e_6(packed):
         for t in range(30):
             logits, state = stepper.step(tokens[:, t], state)
             plain, same = model.step(tokens[:, t], same)
-            assert (logits - plain).abs().max() < 1e-6
+            assert (logits - plain).abs().max() < 2e-6  # 512 products are added up once more, in another order
             for mine, theirs in zip(state, same, strict=True):
                 assert all((a - b).abs().max() < 1e-6 for a, b in zip(mine, theirs, strict=True))
 
 
 @pytest.mark.skipif(not PACKS, reason="this torch has no oneDNN")
-@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=without_bf16)])
-def test_a_row_is_the_same_to_the_bit_in_any_company_and_with_any_number_of_threads(precision, threads):
+def test_a_row_is_the_same_to_the_bit_in_any_company_and_with_any_number_of_threads(threads):
     (weight,), bias = weights(1, 2048, 512)
     x, added = torch.randn(256, 512), torch.randn(256, 2048)
-    product = Product([weight], bias, precision)
+    product = Product([weight], bias)
     whole, driven = product(x), product(x, added)
     for count in (1, 2):
         threads(count)
         for rows in (1, 2, 3, 7, 15, 16, 17, 33, 64, 100, 255, 256):
             assert torch.equal(product(x[:rows]), whole[:rows])
             assert torch.equal(product(x[:rows], added[:rows]), driven[:rows])
+
+
+@pytest.mark.skipif(not PACKS, reason="this torch has no oneDNN")
+@without_bf16
+def test_in_bf16_a_row_is_the_same_among_as_many_others_with_any_number_of_threads(threads):
+    """Among more or fewer it need not be: processors with tiles of their own take sums of few rows in another order."""
+    (weight,), bias = weights(1, 2048, 512)
+    product = Product([weight], bias, "bf16")
+    for rows in (16, 33, 256):
+        x, order = torch.randn(rows, 512), torch.randperm(rows)
+        whole = product(x)
+        for count in (1, 2):
+            threads(count)
+            assert torch.equal(product(x[order]), whole[order])
 
 
 @paths

@@ -44,8 +44,11 @@ def test_the_same_again_is_not_generated_again(tunes):
         assert (one.origin, one.ended, one.title) == (other.origin, other.ended, other.title)
 
 
-def test_how_many_tunes_are_in_progress_at_once_does_not_matter(tunes):
+def test_on_a_cpu_in_single_precision_it_does_not_matter_how_many_tunes_are_in_progress_at_once(tunes):
     kept(lambda: tunes)
+    assert keep.key_of("w", V2.digest, SAMPLING, 3, None, "cpu") == keep.key_of(
+        "w", V2.digest, SAMPLING, 3, None, "cpu", 2
+    )
     assert len(kept(refuse, sampling=replace(SAMPLING, live=1))) == 3
 
 
@@ -64,6 +67,27 @@ def test_whatever_determines_the_tunes_makes_another_entry(tunes, other):
     kept(lambda: tunes)
     with pytest.raises(AssertionError, match="again"):
         kept(refuse, **other)
+
+
+@pytest.mark.parametrize("other", [{"live": 1}, {"captured": True}])
+@pytest.mark.parametrize(("device", "precision"), [("cpu", "bf16"), ("cuda", "fp32")])
+def test_where_sums_depend_on_the_size_of_batches_it_makes_another_entry(monkeypatch, device, precision, other):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    sampling = replace(SAMPLING, precision=precision)
+
+    def key(sampling, processes=1):
+        return keep.key_of("w", V2.digest, sampling, 3, None, device, processes)
+
+    assert key(sampling) == key(sampling)
+    assert len({key(sampling), key(replace(sampling, **other)), key(sampling, processes=2)}) == 3
+
+
+def test_gpus_of_different_makes_have_entries_of_their_own(monkeypatch):
+    keys = set()
+    for make in ("one GPU", "another"):
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _, make=make: make)
+        keys.add(keep.key_of("w", V2.digest, SAMPLING, 3, None, "cuda"))
+    assert len(keys) == 2
 
 
 def test_an_entry_whose_time_cannot_be_written_is_read_all_the_same(tunes, monkeypatch):
