@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 
 from folkrnn import style
-from folkrnn.datasets.batches import pad
 from folkrnn.datasets.families import split
 from folkrnn.findings import Figure, Findings
+from folkrnn.observation.nats import by_repetition, token_nats
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import TYPES
 
 if TYPE_CHECKING:
     import matplotlib.figure
-
-BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -45,35 +42,29 @@ class HeldOut:
         if not held:
             raise Refusal(f"dataset {observation.data.name} is too small to hold any tune out")
         tunes = [observation.data.ids[i] for i in held]
-        costs = self.costs(observation, tunes)
+        costs = token_nats(observation.model, tunes, observation.vocabulary.end)
+        bars = by_repetition(costs, tunes, observation.vocabulary)
         table = pd.DataFrame({"tune": held, "tokens": [len(c) for c in costs], "nats": [c.sum() for c in costs]})
-        low, high = self.interval(table, np.random.default_rng(observation.seed))
+        table[["new_nats", "new_tokens", "copied_nats", "copied_tokens"]] = bars
+        rng = np.random.default_rng(observation.seed)
+        low, high = self.interval(table, rng)
+        repetition = self.repetition(table, rng)
         types = self.by_type(observation, tunes, costs)
         nats = table["nats"].sum() / table["tokens"].sum()
         caption = (
             f"{len(held)} held-out tunes of {observation.data.name}: {nats:.3f} nats per token (95 % bootstrap "
             f"interval over tunes {low:.3f} to {high:.3f}). Left: by the type of the token to predict, with each "
-            "type's share of the tokens. Right: the mean at each step of the tune, smoothed over 15 steps."
+            "type's share of the tokens. Right: the mean at each step of the tune, smoothed over 15 steps. From the "
+            f"third token of a bar on, {repetition['new_nats']:.3f} nats in bars that are new to the tune and "
+            f"{repetition['copied_nats']:.3f} in those that repeat an earlier one: a difference of "
+            f"{repetition['copying_gain']:.3f} ({repetition['copying_gain_low']:.3f} to "
+            f"{repetition['copying_gain_high']:.3f})."
         )
         return Findings(
-            metrics={"nats_per_token": nats, "nats_per_token_low": low, "nats_per_token_high": high},
+            metrics={"nats_per_token": nats, "nats_per_token_low": low, "nats_per_token_high": high} | repetition,
             figures={"costs": Figure(self.draw(types, costs), caption)},
             tables={"tunes": table, "types": types},
         )
-
-    def costs(self, observation: Observation, tunes: list[np.ndarray]) -> list[np.ndarray]:
-        """Returns −ln p of every token after `<s>` of each tune, in nats."""
-        found: list[np.ndarray] = [np.empty(0)] * len(tunes)
-        order = sorted(range(len(tunes)), key=lambda k: len(tunes[k]))
-        for start in range(0, len(order), BATCH):
-            some = order[start : start + BATCH]
-            inputs, targets = pad([tunes[k] for k in some], observation.vocabulary.end)
-            with torch.no_grad():
-                log_law = observation.model(inputs.to(observation.model.device)).log_softmax(-1).cpu()
-            cost = -log_law.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1).double().numpy()
-            for row, k in enumerate(some):
-                found[k] = cost[row, : len(tunes[k]) - 1]
-        return found
 
     def by_type(self, observation: Observation, tunes: list[np.ndarray], costs: list[np.ndarray]) -> pd.DataFrame:
         """Returns per token type: share of the tokens to predict, and mean nats."""
@@ -87,6 +78,18 @@ class HeldOut:
         nats, tokens = table["nats"].to_numpy()[picks].sum(1), table["tokens"].to_numpy()[picks].sum(1)
         low, high = np.quantile(nats / tokens, [0.025, 0.975])
         return float(low), float(high)
+
+    def repetition(self, table: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+        """Returns nats per token in new and in copied bars and how many fewer the latter cost, with its interval."""
+        sums = table[["new_nats", "new_tokens", "copied_nats", "copied_tokens"]].to_numpy()
+        drawn = sums[rng.integers(0, len(sums), (self.resamples, len(sums)))].sum(1)
+        new, copied = sums.sum(0)[0::2] / np.maximum(sums.sum(0)[1::2], 1)
+        gains = drawn[:, 0] / np.maximum(drawn[:, 1], 1) - drawn[:, 2] / np.maximum(drawn[:, 3], 1)
+        low, high = np.quantile(gains, [0.025, 0.975])
+        named = {"new_nats": new, "copied_nats": copied, "copying_gain": new - copied}
+        return {
+            name: float(value) for name, value in (named | {"copying_gain_low": low, "copying_gain_high": high}).items()
+        }
 
     def draw(self, types: pd.DataFrame, costs: list[np.ndarray]) -> matplotlib.figure.Figure:
         drawing = style.figure(width=10.0, height=3.2)

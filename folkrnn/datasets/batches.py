@@ -9,7 +9,7 @@ rows of L₁ ≥ L₂ ≥ … tokens no share has more padded positions than ano
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Literal, NamedTuple
@@ -49,6 +49,7 @@ class Share:
 
     rows: list[int]
     size: Size
+    epoch: int = 0
 
     @property
     def tokens(self) -> int:
@@ -125,14 +126,14 @@ def _published_batches(left: dict[int, list[int]], batch_size: int, rng: np.rand
 class BucketSampler(Sampler[Share]):
     """Yields this process's share of each batch of an epoch, in `parts` one after another.
 
-    `set_epoch` (which Lightning calls) chooses the epoch. `lengths` are numbers of tokens to predict. Without
-    `shuffle`, batches go from short to long tunes. The first `skip[1]` batches of epoch `skip[0]` are left out: a
-    resumed training has seen them.
+    `set_epoch` (which Lightning calls) chooses the epoch. `lengths` are numbers of tokens to predict, or what returns
+    them for an epoch. Without `shuffle`, batches go from short to long tunes. The first `skip[1]` batches of epoch
+    `skip[0]` are left out: a resumed training has seen them.
     """
 
     def __init__(
         self,
-        lengths: Sequence[int],
+        lengths: Sequence[int] | Callable[[int], Sequence[int]],
         batch_size: int,
         seed: int,
         shuffle: bool = True,
@@ -142,7 +143,8 @@ class BucketSampler(Sampler[Share]):
         skip: tuple[int, int] = (0, 0),
         parts: int = 1,
     ) -> None:
-        self.lengths, self.batch_size, self.seed, self.shuffle = list(lengths), batch_size, seed, shuffle
+        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self._lengths = lengths if callable(lengths) else lambda _, same=list(lengths): same
         self.processes, self.process, self.epoch = processes, process, 0
         self.batching, self.skip, self.parts = batching, skip, parts
         if self._published and len(self.lengths) < batch_size:
@@ -150,6 +152,11 @@ class BucketSampler(Sampler[Share]):
                 f"recipe.batching=published drops incomplete batches, and {len(self.lengths)} tunes fill none of "
                 f"{batch_size}; use recipe.batching=bucketed or a smaller recipe.batch_size"
             )
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Those of the epoch."""
+        return self._lengths(self.epoch)
 
     @property
     def _published(self) -> bool:
@@ -164,20 +171,21 @@ class BucketSampler(Sampler[Share]):
 
     def __iter__(self) -> Iterator[Share]:
         first = self.skip[1] if self.epoch == self.skip[0] else 0
+        lengths = self.lengths
         for batch in self.batches()[first:]:
-            size = Size(sum(self.lengths[i] for i in batch), len(batch))
+            size = Size(sum(lengths[i] for i in batch), len(batch))
             for part in range(self.parts):
                 places = places_of(len(batch), self.processes, self.process, self.parts, part)
-                yield Share([batch[place] for place in places], size)
+                yield Share([batch[place] for place in places], size, self.epoch)
 
     def batches(self) -> list[list[int]]:
         """Returns the whole batches of the epoch, in every other one the longest tune first, in the others last.
 
         So that over an epoch no process has longer tunes than another.
         """
-        signs = cycle((1, -1))
+        signs, lengths = cycle((1, -1)), self.lengths
         pairs = zip(signs, self._batches(), strict=False)
-        return [sorted(batch, key=lambda i, sign=sign: sign * self.lengths[i]) for sign, batch in pairs]
+        return [sorted(batch, key=lambda i, sign=sign: sign * lengths[i]) for sign, batch in pairs]
 
     def _batches(self) -> list[list[int]]:
         if self._published:  # the stream runs on across epochs: go there from the start, which takes milliseconds

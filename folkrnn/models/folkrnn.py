@@ -24,6 +24,9 @@ from folkrnn.models.stepper import Stepper
 from folkrnn.models.visits import SiteVisit, Visitor, of_layer, wants
 from folkrnn.refusal import Refusal
 
+INPUT_STD = 0.5
+"""Standard deviation of the initial weights of the one-hot input."""
+
 
 class FolkRNN(nn.Module):
     """`vocabulary_size` tokens in and out, `layers` recurrent layers of `units` (facts sheet section 1.1).
@@ -70,7 +73,7 @@ class FolkRNN(nn.Module):
             for block in layer.weight_hh.chunk(len(GATES[self.cell])):
                 nn.init.orthogonal_(block, generator=generator)
             if k == 0:
-                nn.init.normal_(layer.weight_ih, std=0.5, generator=generator)
+                nn.init.normal_(layer.weight_ih, std=INPUT_STD, generator=generator)
             else:
                 for block in layer.weight_ih.chunk(len(GATES[self.cell])):
                     nn.init.orthogonal_(block, generator=generator)

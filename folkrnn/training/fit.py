@@ -28,7 +28,7 @@ from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, identity,
 from folkrnn.training.keep import Keep, stopping
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
 from folkrnn.training.lock import alone_in
-from folkrnn.training.memory import memory_kept
+from folkrnn.training.memory import BoundedMemory, memory_kept
 from folkrnn.training.pace import Pace, ProgressBar
 from folkrnn.training.preemption import signal_number
 from folkrnn.training.processes import arrange, variables_kept
@@ -101,15 +101,17 @@ class Loop:
 
     module: Callable[[Any, Any, int], pl.LightningModule]
     """Makes it from the model, which must be its `model`, the recipe and the seed; it logs `validation/loss`."""
-    batches: Callable[[Any, Any, int, tuple[int, int]], pl.LightningDataModule]
-    """Makes them from corpus, recipe, seed and what a resumed training has seen: (epoch, batches of it)."""
+    batches: Callable[[Any, Any, int, tuple[int, int], int], pl.LightningDataModule]
+    """Makes them from corpus, recipe, seed, what a resumed training has seen (epoch, batches of it) and all epochs."""
 
 
-def _tunes(corpus: Corpus, recipe: TrainingRecipe, seed: int, skip: tuple[int, int]) -> TuneBatches:
-    return TuneBatches(corpus, recipe.batch_size, seed, recipe.batching, recipe.split, skip)
+def _tunes(corpus: Corpus, recipe: TrainingRecipe, seed: int, skip: tuple[int, int], epochs: int) -> TuneBatches:
+    return TuneBatches(corpus, recipe.batch_size, seed, recipe.batching, recipe.split, skip, recipe.curriculum, epochs)
 
 
-def _melodies(corpus: MelodyCorpus, recipe: AutoencoderRecipe, seed: int, skip: tuple[int, int]) -> MelodyBatches:
+def _melodies(
+    corpus: MelodyCorpus, recipe: AutoencoderRecipe, seed: int, skip: tuple[int, int], _: int
+) -> MelodyBatches:
     return MelodyBatches(corpus, recipe.batch_size, seed, recipe.transpose, recipe.moved, skip)
 
 
@@ -153,7 +155,7 @@ def fit(
     mine = identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision, settings.accumulate)
     progress = read_progress(last, mine) if settings.resume else None
     epoch, batch = progress["position"] if progress else (0, 0)
-    batches = loop.batches(corpus, recipe, seed, (epoch, batch))
+    batches = loop.batches(corpus, recipe, seed, (epoch, batch), settings.max_epochs)
     preempt, first = signal_number(settings.preempt_signal), placed.rank == 0
     with (
         alone_in(folder, first),
@@ -172,7 +174,7 @@ def fit(
             precision=settings.precision,
             accumulate_grad_batches=settings.accumulate,
             logger=logger or False,
-            callbacks=[*([ProgressBar()] if settings.progress else []), Pace(), *callbacks, keep],
+            callbacks=[*([ProgressBar()] if settings.progress else []), Pace(), BoundedMemory(), *callbacks, keep],
             plugins=[WholeCheckpoints(), placed.environment],
             enable_checkpointing=False,
             enable_progress_bar=settings.progress,

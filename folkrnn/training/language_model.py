@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn.datasets.batches import IGNORED, Batching, Split, places_of
+from folkrnn.datasets.curriculum import Curriculum
 from folkrnn.datasets.module import Batch
-from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.folkrnn import INPUT_STD, FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord
 from folkrnn.training.losses import LOSSES, LossName, Sums, summed_loss, token_loss
@@ -33,6 +34,8 @@ class TrainingRecipe(Protocol):
     def batching(self) -> Batching: ...
     @property
     def split(self) -> Split: ...
+    @property
+    def curriculum(self) -> Curriculum | None: ...
 
     def prepare(self, model: FolkRNN, seed: int) -> None:
         """Sets what the recipe wants otherwise in an untrained model."""
@@ -65,16 +68,24 @@ class Recipe:
     batch_size: int = 32
     dropout: float | None = 0.25
     """Replaces the model's dropout; null keeps it."""
+    input_std: float = 0.5
+    """Standard deviation of the initial weights of the one-hot input; what a token never moves stays that large."""
+    curriculum: Curriculum | None = None
+    """What the training tunes are made of, epoch by epoch; None: the tunes as they are."""
 
     loss: ClassVar[LossName] = "per_token"
     batching: ClassVar[Batching] = "bucketed"
     split: ClassVar[Split] = "families"
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0 or self.batch_size < 1 or self.clip_norm <= 0:
-            raise Refusal(f"recipe: learning_rate, batch_size and clip_norm must be positive; got {asdict(self)}")
+        if min(self.learning_rate, self.clip_norm, self.input_std) <= 0 or self.batch_size < 1:
+            raise Refusal(
+                f"recipe: learning_rate, batch_size, clip_norm and input_std must be positive; got {asdict(self)}"
+            )
 
     def prepare(self, model: FolkRNN, seed: int) -> None:
+        with torch.no_grad():
+            model.layers[0].weight_ih.mul_(self.input_std / INPUT_STD)
         if self.dropout is not None:
             model.dropout = self.dropout
 

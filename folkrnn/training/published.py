@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,8 @@ class PublishedRecipe:
     split: Split = "published"
     batch_size: int = 64
     dropout: float | None = 0.5
+
+    curriculum: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():

@@ -10,9 +10,11 @@ from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.module import TuneBatches
+from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.ngram import baselines
 from folkrnn.notation.bars import share_of_full_bars
 from folkrnn.notation.score import to_abc
+from folkrnn.observation.nats import by_repetition, token_nats
 from folkrnn.observation.summary import Summary, summarise
 from folkrnn.sampling import Sampling, generate
 
@@ -32,11 +34,12 @@ class Watch(Callback):
     """Files baselines when training starts, and after each validation what the model does and writes.
 
     `file_metrics(metrics, step)` gets `baseline/uniform`, `baseline/unigram`, `baseline/2gram` … `baseline/5gram`
-    (nats per token of the validation tunes, fitted on the training tunes) once, `validation/below_5gram` (nats per
-    token), `validation/tunes_full_bars` and `validation/tunes_ended` (shares) each time; `file_summary(summary, step)`
-    the activations on the first validation tunes; `file_tune(abc, step)` one of the tunes written. Those are cut at the
-    length that LONGEST % of the validation tunes do not exceed, and drawn from the same streams each time, so that
-    successive ones differ by the parameters alone.
+    (nats per token of the validation tunes, fitted on the training tunes) once, and each time `validation/below_5gram`
+    (nats per token), `validation/new_nats` and `validation/copied_nats` (nats per token in bars that are new to their
+    tune and in bars that stood in it before), `validation/tunes_full_bars` and `validation/tunes_ended` (shares);
+    `file_summary(summary, step)` gets the activations on the first validation tunes; `file_tune(abc, step)` one of the
+    tunes written. Those are cut at the length that LONGEST % of the validation tunes do not exceed, and drawn from the
+    same streams each time, so that successive ones differ by the parameters alone.
     """
 
     def __init__(
@@ -75,8 +78,16 @@ class Watch(Callback):
         shares = {"validation/tunes_ended": sum(tune.ended for tune in tunes) / len(tunes)}
         if "all" in bars:  # a model that knows nothing may write no bar at all
             shares["validation/tunes_full_bars"] = bars["all"].share
-        self.file_metrics(shares, step)
+        self.file_metrics(shares | self._repetition(module.model), step)
         self.file_tune(to_abc(tokens[0], f"after {step} updates", 1), step)
+
+    def _repetition(self, model: FolkRNN) -> dict[str, float]:
+        """Returns nats per token in bars that are new to their tune and in bars that stood in it before."""
+        costs = token_nats(model, self.validation, self.corpus.vocabulary.end)
+        sums = by_repetition(costs, self.validation, self.corpus.vocabulary).sum(0)
+        if not sums[1] or not sums[3]:
+            return {}
+        return {"validation/new_nats": sums[0] / sums[1], "validation/copied_nats": sums[2] / sums[3]}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         if trainer.is_global_zero:

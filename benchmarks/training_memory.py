@@ -1,0 +1,77 @@
+"""How much memory a training holds after each epoch, and whether that grows.
+
+    python benchmarks/training_memory.py [--model folkrnn|folkrnn_small] [--recipe modern|published] [--epochs 10]
+                                         [--updates 60] [--unbounded]
+
+Trains on the fiddle tunes, `--updates` updates an epoch, and prints resident memory after every epoch, the largest that
+the process ever had, and the time an update took. `--unbounded` keeps freed memory without bound, as a comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from folkrnn.datasets.irish import irish
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.training import fit as training
+from folkrnn.training.language_model import Recipe
+from folkrnn.training.memory import BoundedMemory, resident_bytes
+from folkrnn.training.published import PublishedRecipe
+from folkrnn.weights.sources import scratch
+
+SIZES = {"folkrnn": 512, "folkrnn_small": 128}
+
+
+class Epochs(Callback):
+    """Ends each epoch after so many updates and prints what is resident then."""
+
+    def __init__(self, updates: int) -> None:
+        self.updates, self.first = updates, 0
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self.since = time.perf_counter()
+
+    def on_train_batch_start(self, _: pl.Trainer, __: pl.LightningModule, ___: Any, index: int) -> int | None:
+        return -1 if index >= self.updates else None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        now, seconds = resident_bytes(), time.perf_counter() - self.since
+        self.first = self.first or now
+        print(
+            f"epoch {trainer.current_epoch + 1}: {now / 2**20:.0f} MiB, {now / self.first:.2f} of that after the first, "
+            f"{seconds / self.updates:.3f} s an update",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", choices=SIZES, default="folkrnn_small")
+    parser.add_argument("--recipe", choices=("modern", "published"), default="published")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--unbounded", action="store_true")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    recipe = Recipe() if asked.recipe == "modern" else PublishedRecipe(split="families")
+    if asked.unbounded:
+        BoundedMemory.on_train_batch_end = Callback.on_train_batch_end  # type: ignore[method-assign]
+    settings = training.TrainerSettings(max_epochs=asked.epochs, accelerator="cpu", progress=False, save_every=None)
+    model = scratch(FolkRNN(units=SIZES[asked.model]), seed=1).model
+    with tempfile.TemporaryDirectory() as folder:
+        training.fit(model, irish(), recipe, settings, 1, Path(folder), callbacks=[Epochs(asked.updates)])
+    print(f"largest: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
