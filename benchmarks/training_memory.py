@@ -47,7 +47,7 @@ class Epochs(Callback):
         now, seconds = resident_bytes(), time.perf_counter() - self.since
         self.first = self.first or now
         print(
-            f"epoch {trainer.current_epoch + 1}: {now / 2**20:.0f} MiB, {now / self.first:.2f} of that after the first, "
+            f"epoch {trainer.current_epoch + 1}: {now / 2**20:.0f} MiB, {now / self.first:.2f} of the first, "
             f"{seconds / self.updates:.3f} s an update",
             flush=True,
         )

@@ -3,7 +3,7 @@
 By default glibc gives large blocks back to the system at once and asks for them anew, page by page; an update of a
 3 × 512 LSTM then spends a quarter of its time on first touches (`benchmarks/training_step.py`). Kept without bound, the
 blocks of ever new sizes that batches of ever new lengths need leave a heap in pieces, which grows by gigabytes: so what
-is free is given back whenever the process has grown by ALLOWANCE since the last time.
+is free is given back whenever more is kept than the largest batch needs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -25,8 +26,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _LARGE, _LARGEST = 2**30, 2**31 - 1
 _USUAL = 2**17
 
-ALLOWANCE = 256 * 2**20
-"""Bytes by which resident memory may exceed what was in use after it was last given back."""
+SPARE, ALLOWANCE = 1.25, 64 * 2**20
+"""How many times what the largest batch needs may be kept, and how many bytes beyond that."""
 
 
 @contextmanager
@@ -47,17 +48,27 @@ def memory_kept() -> Iterator[None]:
 
 
 class BoundedMemory(Callback):
-    """Gives free memory back to the system after each epoch, and whenever the process has grown by `allowance` bytes.
+    """Gives free memory back to the system after each epoch, and when more is kept than the largest batch needs.
 
-    It looks between updates, when all that an update needed is free again. Does nothing where there is no glibc.
+    It looks between updates, when all that an update needed is free again. What a batch needs is measured in the first
+    update after memory was given back, per position of its padded input. Does nothing where there is no glibc.
     """
 
-    def __init__(self, allowance: int = ALLOWANCE) -> None:
-        self.allowance = allowance
-        self._least: int | None = None
+    def __init__(self) -> None:
+        self._least = 0
+        self._given_back, self._per_position, self._positions = False, 0.0, 0
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        if _glibc() is not None and (self._least is None or resident_bytes() > self._least + self.allowance):
+    def on_train_start(self, *_: Any) -> None:
+        self._give_back()
+
+    def on_train_batch_end(self, _: pl.Trainer, __: pl.LightningModule, ___: Any, batch: Any, index: int) -> None:
+        if _glibc() is None:
+            return
+        grown, positions = resident_bytes() - self._least, batch[0].shape[0] * batch[0].shape[1]
+        if self._given_back:
+            self._given_back, self._per_position = False, grown / positions
+        self._positions = max(self._positions, positions)
+        if grown > SPARE * self._per_position * self._positions + ALLOWANCE:
             self._give_back()
 
     def on_train_epoch_end(self, *_: Any) -> None:
@@ -67,7 +78,7 @@ class BoundedMemory(Callback):
         library = _glibc()
         if library is not None:
             library.malloc_trim(0)
-            self._least = resident_bytes()
+            self._least, self._given_back = resident_bytes(), True
 
 
 def resident_bytes() -> int:
