@@ -54,11 +54,8 @@ class HeldOut:
         caption = (
             f"{len(held)} held-out tunes of {observation.data.name}: {nats:.3f} nats per token (95 % bootstrap "
             f"interval over tunes {low:.3f} to {high:.3f}). Left: by the type of the token to predict, with each "
-            "type's share of the tokens. Right: the mean at each step of the tune, smoothed over 15 steps. From the "
-            f"third token of a bar on, {repetition['new_nats']:.3f} nats in bars that are new to the tune and "
-            f"{repetition['copied_nats']:.3f} in those that repeat an earlier one: a difference of "
-            f"{repetition['copying_gain']:.3f} ({repetition['copying_gain_low']:.3f} to "
-            f"{repetition['copying_gain_high']:.3f})."
+            "type's share of the tokens. Right: the mean at each step of the tune, smoothed over 15 steps. "
+            + self.sentence(repetition)
         )
         return Findings(
             metrics={"nats_per_token": nats, "nats_per_token_low": low, "nats_per_token_high": high} | repetition,
@@ -80,16 +77,31 @@ class HeldOut:
         return float(low), float(high)
 
     def repetition(self, table: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
-        """Returns nats per token in new and in copied bars and how many fewer the latter cost, with its interval."""
+        """Returns nats per token in new and in copied bars and how many fewer the latter cost, with its interval.
+
+        Empty where no held-out tune repeats a bar.
+        """
         sums = table[["new_nats", "new_tokens", "copied_nats", "copied_tokens"]].to_numpy()
         drawn = sums[rng.integers(0, len(sums), (self.resamples, len(sums)))].sum(1)
-        new, copied = sums.sum(0)[0::2] / np.maximum(sums.sum(0)[1::2], 1)
-        gains = drawn[:, 0] / np.maximum(drawn[:, 1], 1) - drawn[:, 2] / np.maximum(drawn[:, 3], 1)
-        low, high = np.quantile(gains, [0.025, 0.975])
-        named = {"new_nats": new, "copied_nats": copied, "copying_gain": new - copied}
-        return {
-            name: float(value) for name, value in (named | {"copying_gain_low": low, "copying_gain_high": high}).items()
-        }
+        drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
+        if not len(drawn):
+            return {}
+        nats_new, tokens_new, nats_copied, tokens_copied = sums.sum(0)
+        low, high = np.quantile(drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], [0.025, 0.975])
+        new, copied = float(nats_new / tokens_new), float(nats_copied / tokens_copied)
+        gain = {"copying_gain": new - copied, "copying_gain_low": float(low), "copying_gain_high": float(high)}
+        return {"new_nats": new, "copied_nats": copied} | gain
+
+    def sentence(self, repetition: dict[str, float]) -> str:
+        """Returns what the caption says of bars that repeat."""
+        if not repetition:
+            return "No held-out tune repeats a bar."
+        return (
+            f"From the third token of a bar on, {repetition['new_nats']:.3f} nats in bars that are new to their tune "
+            f"and {repetition['copied_nats']:.3f} in those that repeat an earlier one: a difference of "
+            f"{repetition['copying_gain']:.3f} ({repetition['copying_gain_low']:.3f} to "
+            f"{repetition['copying_gain_high']:.3f})."
+        )
 
     def draw(self, types: pd.DataFrame, costs: list[np.ndarray]) -> matplotlib.figure.Figure:
         drawing = style.figure(width=10.0, height=3.2)

@@ -10,6 +10,7 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.training.language_model import Recipe, learning_rate_at, token_loss
 from folkrnn.vocabulary import V2
+from folkrnn.weights.sources import scratch
 
 
 def tunes(*lengths):
@@ -61,6 +62,15 @@ def test_a_recipe_that_cannot_train_is_refused():
 
 
 @pytest.mark.slow
+def test_initial_input_weights_are_as_large_as_the_recipe_says():
+    fresh, model = (scratch(FolkRNN(units=8), seed=1).model for _ in range(2))
+    Recipe(input_std=0.1).prepare(model, seed=1)
+    assert torch.allclose(model.layers[0].weight_ih, fresh.layers[0].weight_ih / 5)
+    assert torch.equal(model.layers[1].weight_ih, fresh.layers[1].weight_ih)
+    with pytest.raises(Refusal, match="input_std"):
+        Recipe(input_std=0.0)
+
+
 def test_the_full_model_leaves_the_unigram_plateau_within_fifty_updates():
     from folkrnn.datasets.batches import bucketed
     from folkrnn.datasets.irish import irish

@@ -5,10 +5,11 @@ import resource
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from folkrnn.training.memory import memory_kept
+from folkrnn.training.memory import BoundedMemory, memory_kept, resident_bytes
 
 PAGES = 64 * 2**20 // resource.getpagesize()
 
@@ -42,3 +43,34 @@ def test_memory_is_given_back_afterwards():
         first_touches(2)
         assert resident() > before + PAGES / 2
     assert resident() < before + PAGES / 2
+
+
+def update(megabytes, positions):
+    """What an update does to the heap: blocks of sizes that no other update has, all freed at its end."""
+    sizes = np.random.default_rng(positions).integers(2**17, 2**20, 8 * megabytes)
+    blocks, total = [], 0
+    for size in sizes:
+        if total < megabytes * 2**20:
+            blocks.append(torch.empty(int(size), dtype=torch.uint8).fill_(1))
+            total += int(size)
+    return (torch.empty(1, positions),)
+
+
+def test_updates_of_ever_new_sizes_do_not_pile_up():
+    def grown(bound):
+        with memory_kept():
+            before = resident_bytes()
+            if bound:
+                bound.on_train_start()
+            left = []  # small blocks that live on between large ones keep the heap from shrinking
+            for k in range(40):
+                batch = update(20 + 3 * k, 100 + 15 * k)
+                left.append(torch.empty(2**18, dtype=torch.uint8).fill_(1))
+                if bound:
+                    bound.on_train_batch_end(None, None, None, batch, k)
+            if bound:
+                bound.on_train_epoch_end()
+            return resident_bytes() - before
+
+    assert grown(None) > 100 * 2**20
+    assert grown(BoundedMemory()) < 40 * 2**20

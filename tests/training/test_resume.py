@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.datasets.curriculum import Curriculum
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.training.checkpoints import WholeCheckpoints, write_whole
@@ -24,6 +26,7 @@ from folkrnn.weights.sources import scratch
 
 MODERN = Recipe(batch_size=8, warmup_updates=5, dropout=0.3, learning_rate=1e-2)
 PUBLISHED = PublishedRecipe(batch_size=8, dropout=0.3)
+COPYING = replace(MODERN, curriculum=Curriculum(copying=0.4, natural=0.2, lags=(1,)))
 EPOCHS = 3
 
 
@@ -31,6 +34,13 @@ def corpus(number=90):
     rng = np.random.default_rng(0)
     tunes = [Tune(("M:4/4", "K:Cmaj", *rng.choice(list("CDEFGAB|"), rng.integers(8, 30)))) for _ in range(number)]
     return Corpus("any notes", tunes)
+
+
+def full_bars(number=90):
+    """Tunes whose bars are full, so that they can be exchanged."""
+    rng = np.random.default_rng(0)
+    bars = [[" ".join(rng.choice(list("CDEFGAB"), 4)) for _ in range(rng.integers(2, 7))] for _ in range(number)]
+    return Corpus("full bars", [Tune(("M:2/4", "K:Cmaj", *" | ".join(some).split())) for some in bars])
 
 
 class Fails(Exception):
@@ -48,10 +58,10 @@ class FailAt(Callback):
             raise Fails
 
 
-def train(folder, recipe=MODERN, callbacks=(), seed=1, epochs=EPOCHS, model=None, **settings):
+def train(folder, recipe=MODERN, callbacks=(), seed=1, epochs=EPOCHS, model=None, data=None, **settings):
     model = model or scratch(FolkRNN(units=12, layers=2), seed=seed).model
     chosen = TrainerSettings(epochs, accelerator="cpu", progress=False, **settings)
-    return fit(model, corpus(), recipe, chosen, seed, folder, None, callbacks)
+    return fit(model, data or corpus(), recipe, chosen, seed, folder, None, callbacks)
 
 
 def parameters(fitted):
@@ -89,6 +99,16 @@ def test_a_training_cut_off_ends_where_an_uninterrupted_one_ends(tmp_path, unint
         with pytest.raises(Fails):
             train(tmp_path, recipe, [FailAt(update)], save_every_updates=every, resume=attempt > 0)
     same(train(tmp_path, recipe, resume=True), tmp_path, uninterrupted, recipe)
+
+
+def test_a_training_whose_tunes_change_from_epoch_to_epoch_goes_on_with_the_right_ones(tmp_path):
+    data = full_bars()
+    whole = train(tmp_path / "whole", COPYING, data=data)
+    for attempt, update in enumerate((7, 15)):
+        with pytest.raises(Fails):
+            train(tmp_path / "cut", COPYING, [FailAt(update)], save_every_updates=2, data=data, resume=attempt > 0)
+    assert torch.equal(parameters(train(tmp_path / "cut", COPYING, data=data, resume=True)), parameters(whole))
+    assert not torch.equal(parameters(whole), parameters(train(tmp_path / "plain", data=data)))
 
 
 def test_a_finished_training_resumed_is_the_same_again(tmp_path, uninterrupted):
