@@ -97,7 +97,8 @@ def _letters(count: int) -> list[str]:
 
 def beside(left: Marked, right: Marked) -> matplotlib.figure.Figure:
     """Returns both scores, line beside line; a side that cannot be engraved says so."""
-    sides = [(side, engraved.systems(side.score.svg) if side.score else []) for side in (left, right)]
+    drawn = [engraved.systems(side.score.svg) if side.score and side.score.svg else [] for side in (left, right)]
+    sides = list(zip((left, right), drawn, strict=True))
     rows = max(1, *(len(lines) for _, lines in sides))
     for row in range(min(len(lines) for _, lines in sides)):
         sides[0][1][row], sides[1][1][row] = aligned(sides[0][1][row], sides[1][1][row])
@@ -117,8 +118,9 @@ def beside(left: Marked, right: Marked) -> matplotlib.figure.Figure:
         place = start / (2 * _SIDE + _GAP), 1 - 0.04 / figure.get_figheight()
         figure.text(*place, side.title, fontsize=8, va="top", linespacing=1.3, parse_math=False)
         if not lines:
-            said = f"not engraved: {side.score.note}" if side.score else "no data tune shares an n-gram with it"
-            axes.text(start, height / 2, said, fontsize=8, wrap=True)
+            said = "no data tune shares an n-gram with it"
+            said = f"{side.score.refusal}\n\n{side.score.abc}" if side.score else said
+            axes.text(start, height / 2, said, fontsize=8, va="center", wrap=True, parse_math=False)
         y = 0.0
         for row, system in enumerate(lines):
             y += above[row]
@@ -187,7 +189,7 @@ def as_page(sides: Sequence[Marked], title: str) -> str:
         for name, start, stop in side.runs:
             notes = ",".join(f"#n{number}-t{token}" for token in range(start, stop))
             rules.append(f"{notes}{{fill:{_colour(name)};color:{_colour(name)}}}")
-        drawn = side.score.svg if side.score else "no data tune shares an n-gram with it"
+        drawn = side.score.html if side.score else "no data tune shares an n-gram with it"
         cells.append(side_by_side.cell(html.escape(side.title), drawn))
     words = "In one colour: a run of tokens that stands in both, each token in one run at most."
     return side_by_side.page(title, words, "".join(rules), [cells])

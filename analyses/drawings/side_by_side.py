@@ -92,7 +92,7 @@ def as_page(pairs: Sequence[Pair], title: str) -> str:
             words = "intervention" if side else "control"
             note = describe_flaws(flaws(tokens)) or "no flaw"
             above = f"{html.escape(f'{name}: {words}')} <small>({html.escape(note)})</small>"
-            cells.append(cell(above, scores[number - 1].svg))
+            cells.append(cell(above, scores[number - 1].html))
         rows.append(cells)
     colour = f"{','.join(rules)}{{fill:{style.ACCENT};color:{style.ACCENT}}}" if rules else ""
     words = (
@@ -103,7 +103,7 @@ def as_page(pairs: Sequence[Pair], title: str) -> str:
 
 
 def cell(above: str, drawn: str) -> str:
-    """Returns a score of a page (`drawn`: SVG) and what stands above it, both HTML."""
+    """Returns a score of a page (`drawn`) and what stands above it, both HTML."""
     return f"<figure><figcaption>{above}</figcaption>{drawn}</figure>"
 
 

@@ -374,9 +374,10 @@ def report_entries(tracked: TrackedRun, observation: Observation) -> list[Tune]:
     entries = []
     for k, (title, tokens, score) in enumerate(zip(titles_of(observation), tunes, engrave(tunes), strict=False), 1):
         midi, recording = to_midi(tokens), record(tokens)
-        tracked.log_text(score.svg, f"tunes/{k:02d}.svg")
+        if score.svg:
+            tracked.log_text(score.svg, f"tunes/{k:02d}.svg")
         tracked.log_bytes(midi, f"tunes/{k:02d}.mid")
-        notes = [*map(str, flaws(tokens)), recording.note, score.note if score.engine == "matplotlib" else ""]
+        notes = [*map(str, flaws(tokens)), recording.note, score.refusal]
         abc = to_abc(tokens, title, k)
         entries.append(Tune(title, tokens, abc, score.svg, recording.mp3, midi, [note for note in notes if note]))
     return entries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,29 +22,32 @@ class Score:
     """An engraved tune: an SVG picture that refers to nothing outside itself, in the colour of the text around it."""
 
     svg: str
-    engine: str
-    """`verovio`, or `matplotlib` where verovio would not."""
+    """"" where verovio would not draw it."""
     note: str
-    """Which flaws the tune has and why verovio did not draw it; "" where there is nothing to say."""
+    """Which flaws the tune has; "" where there is nothing to say."""
+    refusal: str
+    """Why there is no picture: "not engraved (verovio gave no answer in 20 s)"; "" where there is one."""
+    abc: str
+    """The tune in ABC, which is shown where there is no picture."""
+
+    @property
+    def html(self) -> str:
+        """The picture, or the tune in ABC and why."""
+        return self.svg or f"<p>{html.escape(self.refusal)}</p><pre>{html.escape(self.abc)}</pre>"
 
 
 def engrave(tunes: Sequence[Sequence[str]], seconds: float = 20.0) -> list[Score]:
     """Returns a score of each tune, whatever its tokens are; never raises for the sake of a tune.
 
-    verovio draws in one child process for the batch; a tune that kills it or takes it longer than `seconds` is drawn as
-    a plain staff instead. In the `n`-th tune (from 1) the note of token `i` has the id `n{n}-t{i}` when verovio draws.
+    verovio draws in one child process for the batch; a tune that kills it or takes it longer than `seconds` has no
+    picture. In the `n`-th tune (from 1) the note of token `i` has the id `n{n}-t{i}`.
     Flaws are drawn as `events.read` mends them: a stray bracket is left out, a bar of a wrong length stays as it is.
     """
     answers = engrave_encodings([to_mei(tune, f"n{n}-") for n, tune in enumerate(tunes, 1)], seconds)
     scores = []
     for tune, answer in zip(tunes, answers, strict=True):
-        note = describe_flaws(flaws(tune))
-        if answer.svg:
-            scores.append(Score(answer.svg, "verovio", note))
-        else:
-            from folkrnn.notation.staff import draw_staff  # matplotlib, seldom needed
-
-            scores.append(Score(draw_staff(tune), "matplotlib", "; ".join(filter(None, [answer.refusal, note]))))
+        refusal = "" if answer.svg else f"not engraved ({answer.refusal})"
+        scores.append(Score(answer.svg, describe_flaws(flaws(tune)), refusal, to_abc(tune)))
     return scores
 
 

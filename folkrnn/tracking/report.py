@@ -58,7 +58,7 @@ class Tune:
     tokens: Sequence[str]
     abc: str = ""
     svg: str = ""
-    """The engraved score, one SVG element."""
+    """The engraved score, one SVG element; where there is none, the ABC stands open."""
     mp3: bytes = b""
     midi: bytes = b""
     notes: Sequence[str] = ()

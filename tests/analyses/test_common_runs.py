@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given as forall
 from hypothesis import settings
@@ -87,6 +89,17 @@ def test_any_string_of_tokens_is_drawn_and_marked():
     for tune, other in zip(tunes, tunes[::-1], strict=True):
         shared = common_runs(body(tune), body(other), 1)
         beside(*marked(tune, other, shared, row, [(0, len(tune), "1 (0)")])).draw_without_rendering()
+
+
+def test_a_tune_that_verovio_does_not_draw_stands_there_as_abc():
+    row = {"longest_run": 0, "longest_run_at": 0, "run_in": "", "nearest_title": "Y", "nearest_similarity": 0.5}
+    left, right = marked(FIG1, FIG1, [], row, [])
+    absent = replace(right.score, svg="", refusal="not engraved (verovio died)")
+    right = replace(right, score=absent)
+    figure = beside(left, right)
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert f"not engraved (verovio died)\n\n{absent.abc}" in words
+    assert "not engraved (verovio died)" in as_page((left, right), "two")
 
 
 def test_a_tune_without_a_nearest_one_stands_alone_and_says_so():

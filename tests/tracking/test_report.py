@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -171,6 +172,13 @@ def test_figures_and_tables_are_numbered_through_with_captions(html: str):
     assert "Figure 2. 5000 points, <none> special" in text
     assert "Table 1. units: the first 25 of 512 rows" in text
     assert "Table 2. by meter" in text
+
+
+def test_a_tune_without_a_score_shows_its_abc_open(report: Report):
+    without = dataclasses.replace(report.tunes[0], svg="", notes=["not engraved (verovio died)"])
+    html = render(dataclasses.replace(report, tunes=[without, report.tunes[1]]))
+    assert html.count("<details open><summary>ABC") == 1
+    assert "not engraved (verovio died)" in html
 
 
 def test_long_tables_are_cut_and_indices_that_say_something_are_kept(html: str):
