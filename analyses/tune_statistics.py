@@ -22,6 +22,7 @@ from analyses.measures import melody
 from analyses.measures.intervals import ratio_intervals, with_interval
 from analyses.measures.melody import QUANTITIES
 from folkrnn import style
+from folkrnn.datasets.repetition import copied_in_parts
 from folkrnn.findings import Figure, Findings
 from folkrnn.notation.bars import Bar, bars, flaws
 from folkrnn.notation.notes import notes
@@ -110,6 +111,9 @@ class TuneStatistics:
         ends = ratio_intervals(values, np.ones_like(values), self.resamples, rng)
         for name, row in zip(means, ends, strict=True):
             found |= with_interval(name, tuple(row))
+        above, below = (table[[column]].to_numpy(float) for column in ("copied", "long"))
+        if below.any():
+            found |= with_interval("copied_in_part", tuple(ratio_intervals(above, below, self.resamples, rng)[0]))
         found |= {
             "length_median": float(table["length"].median()),
             "distinct_forms_share": len(forms) / len(table),
@@ -215,7 +219,8 @@ class TuneStatistics:
 
 
 def table_of(tunes: Sequence[list[str]]) -> pd.DataFrame:
-    """Returns one row per tune (tokens without markers): meter, mode, length, bars, full bars, flaws, form, parts."""
+    """Returns one row per tune (tokens without markers): meter, mode, length, bars, full bars, bars of at least three
+    tokens, those of them that stood before in their part, flaws, form, parts."""
     return pd.DataFrame([{"tune": k} | statistics(tokens) for k, tokens in enumerate(tunes)])
 
 
@@ -223,6 +228,7 @@ def statistics(tokens: list[str]) -> dict[str, object]:
     """Returns the row of `table_of` for one tune."""
     found = bars(tokens)
     lengths = [length for repeated, length in parts(found) if repeated]
+    copied, long = copied_in_parts(found)
     header = {token_type(token): token.split(":", 1)[1].strip("]") for token in tokens[:2] if token[:2] in ("M:", "K:")}
     return {
         "meter": header.get("meter", ""),
@@ -230,6 +236,8 @@ def statistics(tokens: list[str]) -> dict[str, object]:
         "length": len(tokens) + 2,
         "bars": len(found),
         "full": sum(bar.full for bar in found),
+        "copied": copied,
+        "long": long,
         "flaws": len(flaws(tokens)),
         "form": " ".join(token for token in tokens if token_type(token) == "measure"),
         "parts": " ".join(f"{float(length):g}{':' * repeated}" for repeated, length in parts(found)),

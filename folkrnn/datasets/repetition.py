@@ -41,6 +41,27 @@ def kinds(tokens: Sequence[str]) -> np.ndarray:
     return found
 
 
+def copied_in_parts(found: Sequence[Bar]) -> tuple[int, int]:
+    """Returns how many of the bars of a tune stood before in their part, token by token, and how many could have.
+
+    A part begins at every measure token but a plain bar line; bars with fewer than SHORTEST tokens do not count.
+    """
+    copied, counted = 0, 0
+    part: set[tuple[str, ...]] = set()
+    for bar in found:
+        if _begins_part(bar):
+            part = set()
+        if len(bar.tokens) >= SHORTEST:
+            copied += bar.tokens in part
+            counted += 1
+            part.add(bar.tokens)
+    return copied, counted
+
+
+def _begins_part(bar: Bar) -> bool:
+    return not bar.opening or any(sign != "|" for sign in bar.opening)
+
+
 @dataclass(frozen=True)
 class _Slot:
     """A bar of a tune that may be exchanged."""
@@ -112,8 +133,8 @@ def _slots(tokens: tuple[str, ...]) -> list[_Slot]:
     slots: list[_Slot] = []
     place = -1
     for bar in bars(tokens):
-        if any(sign != "|" for sign in bar.opening) or not bar.opening:
-            place = -1  # a part begins
+        if _begins_part(bar):
+            place = -1
         pickup = place < 0 and not bar.full
         place += not pickup
         slots.append(_Slot(bar.start, bar.stop, _key(tokens, bar), place))

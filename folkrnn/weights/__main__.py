@@ -1,8 +1,11 @@
-"""`python -m folkrnn.weights export FROM TO`: weights in another form.
+"""`python -m folkrnn.weights export FROM TO`: weights in another form; `card RUN TO`: trained weights with their card.
 
 FROM: the name of shipped weights (folkrnn), of published ones (folkrnn_v2, magenta_2bar, …), a weights folder, the
 folder of a run, or a .safetensors, .ckpt or .pkl file. TO: a .pkl file (folk-rnn's original layout, which the authors'
 own scripts load), a .ckpt prefix (a MusicVAE as Magenta keeps it), or else a weights folder (safetensors and card).
+
+RUN: the folder of a run that trained (it prints it as `results`); `--measured RUN` names runs that looked into what it
+trained, and may be given several times. The card in TO is made of what these runs filed.
 """
 
 from __future__ import annotations
@@ -24,17 +27,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m folkrnn.weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=["export"])
+    parser.add_argument("action", choices=["export", "card"])
     parser.add_argument("source", metavar="FROM")
     parser.add_argument("target", metavar="TO")
+    parser.add_argument("--measured", metavar="RUN", action="append", default=[], help="a run to take figures from")
     parser.add_argument("--half", action="store_true", help="half precision, for a folder: half the size, not exact")
     options = parser.parse_args(arguments)
     try:
-        print(export(options.source, place(options.target), options.half))
+        if options.action == "card":
+            print(with_card(options.source, place(options.target), options.measured))
+        else:
+            print(export(options.source, place(options.target), options.half))
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 1
     return 0
+
+
+def with_card(source: str, target: Path, measured: list[str]) -> str:
+    """Writes what a run trained to a folder of the name that the weights are to have, with the card made from runs."""
+    from folkrnn.weights import card
+
+    return card.write(target.name, place(source), target, [place(run) for run in measured])
 
 
 def export(source: str, target: Path, half: bool = False) -> str:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.datasets.repetition import COPIED, NEITHER, NEW, ExchangedBars, kinds
+from folkrnn.datasets.repetition import COPIED, NEITHER, NEW, ExchangedBars, copied_in_parts, kinds
 from folkrnn.notation.bars import bars
 
 A, B, C, D = "C D E F".split(), "E F G A".split(), "G A B c".split(), "c B A G".split()
@@ -45,6 +45,11 @@ def test_a_repetition_in_another_part_counts():
     found = kinds(tune([A, B], [A, B]))
     assert (found == NEW).sum() == (found == COPIED).sum() == 4
     assert found[-1] == NEITHER
+
+
+def test_a_bar_of_an_earlier_part_is_no_repetition_within_the_part():
+    assert copied_in_parts(bars(tune([A, B, A, B], [A, C, C, D]))) == (3, 8)
+    assert copied_in_parts(bars(tune([["C", "4"], ["C", "4"], A, A]))) == (1, 2)
 
 
 @given(st.integers(0, 2), st.integers(0, 999))

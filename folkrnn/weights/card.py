@@ -1,0 +1,288 @@
+"""The card of weights, made from the runs that trained and measured them: no number in it is typed by hand."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from folkrnn.refusal import Refusal
+from folkrnn.weights import folder
+from folkrnn.weights.curve import Curve
+from folkrnn.weights.folder import Weights
+
+METRICS, CONFIG, DATASET = "metrics.json", "config.yaml", "dataset/card.md"
+"""Files of a run's folder."""
+
+ELSEWHERE = (
+    *("tracking.", "tracking=", "trainer=", "trainer.devices", "trainer.accelerator", "trainer.resume", "launcher"),
+    *("weights.path", "weights=checkpoint"),
+)
+"""Words of a command that say where it ran or where its weights lay, not what it computed."""
+
+SHORTFALL = 0.9
+"""A quantity below this share of what it is beside is named among the limits."""
+
+POINTS = 12
+"""Validations that the card's curve shows."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric that a card states, and the metric or number that it should reach."""
+
+    words: str
+    unit: str = "share"
+    """`share` (printed in percent), `nats` or `number`."""
+    beside: str | float | None = None
+    whose: str = "in the data"
+    """What `beside` is of."""
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "held_out/nats_per_token": Quantity("nats per held-out token", "nats"),
+    "held_out/new_nats": Quantity("nats per token in bars that are new to their tune", "nats"),
+    "held_out/copied_nats": Quantity("nats per token in bars that stood in their tune before", "nats"),
+    "held_out/copying_gain": Quantity("nats that a copied bar costs less than a new one", "nats"),
+    "tune_statistics/full_bars": Quantity("full bars", beside="tune_statistics/data_full_bars"),
+    "tune_statistics/copied_in_part": Quantity(
+        "bars that stood before in their part", beside="tune_statistics/data_copied_in_part"
+    ),
+    "tune_statistics/two_repeated_8_bar_parts": Quantity(
+        "tunes of exactly two repeated parts of eight bars", beside="tune_statistics/data_two_repeated_8_bar_parts"
+    ),
+    "tune_statistics/flawless_share": Quantity(
+        "tunes without a flaw of notation", beside="tune_statistics/data_flawless_share"
+    ),
+    "tune_statistics/ended_share": Quantity("tunes that end by themselves", beside=1.0, whose="wanted"),
+    "tune_statistics/length_median": Quantity(
+        "median length in tokens", "number", beside="tune_statistics/data_length_median"
+    ),
+    "activations/l3.h/sparsity": Quantity(
+        "activations of l3.h near zero", beside=0.8, whose="in folk-rnn v2 (facts on folk-rnn, section 4)"
+    ),
+    "held_out_melodies/free_steps": Quantity("steps written back exactly from μ", beside=1.0, whose="wanted"),
+    "held_out_melodies/free_onsets": Quantity("onsets written back exactly from μ", beside=1.0, whose="wanted"),
+    "held_out_melodies/forced_steps": Quantity("steps exact reading the true ones"),
+    "held_out_melodies/forced_onsets": Quantity("onsets exact reading the true steps"),
+}
+"""What a card states of the metrics that its runs filed, in this order."""
+
+
+@dataclass(frozen=True)
+class FiledRun:
+    """What a run's folder says of it."""
+
+    place: Path
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    words: Sequence[str] = ()
+    """Of the command, without what belongs to the machine that it ran on."""
+    dataset: str = ""
+    commit: str = ""
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["python", "run.py", *self.words])
+
+    @classmethod
+    def read(cls, place: Path) -> FiledRun:
+        """Reads a run's folder. Raises Refusal where it is none or the run has not ended."""
+        missing = [name for name in (METRICS, CONFIG) if not (place / name).is_file()]
+        if missing:
+            raise Refusal(
+                f"{place} is not the folder of a finished run: it lacks {missing[0]}; every run prints its folder as "
+                "'results'"
+            )
+        tags = _first_tags(place)
+        words = [word for word in shlex.split(tags.get("command", ""))[2:] if not word.startswith(ELSEWHERE)]
+        dataset = (place / DATASET).read_text(encoding="utf-8") if (place / DATASET).is_file() else ""
+        return cls(
+            place,
+            yaml.safe_load((place / CONFIG).read_text(encoding="utf-8")),
+            json.loads((place / METRICS).read_text(encoding="utf-8")),
+            words,
+            dataset,
+            tags.get("git.commit", ""),
+        )
+
+
+def _first_tags(place: Path) -> dict[str, str]:
+    """Returns the tags that a run filed first; empty where its journal is gone."""
+    journal = place / ".tracking" / "entries.jsonl"
+    if not journal.is_file():
+        return {}
+    with journal.open(encoding="utf-8") as lines:
+        entries = (json.loads(line) for line in lines)
+        return next((entry["tags"] for entry in entries if entry["kind"] == "tags"), {})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Every stated metric with the run that filed it; the last run that filed one wins."""
+
+    runs: Sequence[FiledRun]
+    of: Mapping[str, FiledRun] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = {name: run for run in self.runs for name in run.metrics if name in QUANTITIES or _is_initial(name)}
+        object.__setattr__(self, "of", found)
+
+    def value(self, name: str) -> float:
+        return float(self.of[name].metrics[name])
+
+    def beside(self, name: str) -> float | None:
+        """Returns what a quantity should reach, from the same run; None where there is no such thing."""
+        wanted = QUANTITIES[name].beside
+        return self.of[name].metrics.get(wanted) if isinstance(wanted, str) else wanted
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        ends = [self.of[name].metrics.get(f"{name}_{end}") for end in ("low", "high")]
+        return None if None in ends else (float(ends[0]), float(ends[1]))
+
+    def stated(self) -> list[str]:
+        return [name for name in QUANTITIES if name in self.of]
+
+
+def _is_initial(name: str) -> bool:
+    """Whether a metric is the share of a matrix, or of all, that is still as it was drawn."""
+    return name.endswith("initial_share")
+
+
+def card(name: str, weights: Weights, training: FiledRun, measured: Sequence[FiledRun] = ()) -> str:
+    """Returns the card of trained weights in Markdown, with the metadata that the Hugging Face hub reads.
+
+    `training` is the run that made them; `measured` are runs that looked into them. What the model falls short of comes
+    first.
+    """
+    found = Measured([training, *measured])
+    parts = [
+        _metadata(weights),
+        f"# {name}: {weights.model.shape}\n\n{_parameters(weights)} parameters, half precision.",
+        "## What it cannot do\n\n" + "\n".join(_limits(found)),
+        "## Where it comes from\n\n" + "\n".join(_origin(weights, training)),
+        "## Figures\n\n" + "\n".join(_figures(found)),
+        "## What is left of the initial parameters\n\n" + "\n".join(_initial(found)),
+        "## How the training went\n\n" + "\n".join(_curve(weights.curve)),
+        "## Terms\n\n" + _terms(training.dataset),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(name: str, run: Path, target: Path, measured: Sequence[Path] = ()) -> str:
+    """Writes the weights that a run trained to a folder, in half precision, with their card; returns what was done.
+
+    Raises Refusal where a folder is not that of a run, the run trained nothing, or the target is there already.
+    """
+    import torch
+
+    if target.exists():
+        raise Refusal(f"{target} is there already; name another place")
+    training = FiledRun.read(run)
+    if not (run / "weights" / folder.PARAMETERS).is_file():
+        raise Refusal(f"{run} trained nothing: it has no weights/{folder.PARAMETERS}")
+    weights = folder.load(run / "weights")
+    text = card(name, weights, training, [FiledRun.read(place) for place in measured])
+    folder.save(target, weights.model, weights.vocabulary, text, torch.float16, weights.curve)
+    return f"{weights.model.shape} from {run} ({weights.digest}) written to {target} with its card"
+
+
+def _metadata(weights: Weights) -> str:
+    tags = ["music", "folk-rnn" if weights.vocabulary is not None else "musicvae"]
+    return "\n".join(["---", "license: mit", "library_name: folkrnn-lab", f"tags: [{', '.join(tags)}]", "---"])
+
+
+def _parameters(weights: Weights) -> str:
+    return f"{sum(p.numel() for p in weights.model.parameters()):,}"
+
+
+def _limits(found: Measured) -> list[str]:
+    """Returns a line for each quantity that falls short of what it is beside, the worst first."""
+    short = []
+    for name in found.stated():
+        wanted = found.beside(name)
+        if wanted and found.value(name) < SHORTFALL * wanted:
+            quantity = QUANTITIES[name]
+            line = f"- {quantity.words}: {_printed(found.value(name), quantity.unit)}"
+            short.append((found.value(name) / wanted, f"{line}; {quantity.whose} {_printed(wanted, quantity.unit)}."))
+    return [line for _, line in sorted(short)] or [
+        f"- No stated quantity is below {SHORTFALL:.0%} of what it should be."
+    ]
+
+
+def _origin(weights: Weights, training: FiledRun) -> list[str]:
+    recipe = ", ".join(
+        f"{key} {_plain(value)}" for key, value in training.config["recipe"].items() if key != "_target_"
+    )
+    trainer = training.config["trainer"]
+    lines = [
+        f"- **Command**: `{training.command}`" + (f" at commit `{training.commit[:12]}`" if training.commit else ""),
+        f"- **Recipe**: {recipe}; {trainer['max_epochs']} epochs, precision {trainer['precision']}.",
+        f"- **Data**: {_first_paragraph(training.dataset)}",
+    ]
+    return [*lines, *([weights.initial.line().strip()] if weights.initial else [])]
+
+
+def _figures(found: Measured) -> list[str]:
+    commands = list(dict.fromkeys(found.of[name].command for name in found.stated()))
+    rows = ["| quantity | value | 95 % interval | beside | printed by |", "|---|---|---|---|---|"]
+    for name in found.stated():
+        quantity, ends, wanted = QUANTITIES[name], found.interval(name), found.beside(name)
+        cells = [
+            quantity.words,
+            _printed(found.value(name), quantity.unit),
+            " to ".join(_printed(end, quantity.unit) for end in ends) if ends else "",
+            f"{_printed(wanted, quantity.unit)} {quantity.whose}" if wanted is not None else "",
+            str(commands.index(found.of[name].command) + 1),
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return [*rows, "", *(f"{number}. `{command}`" for number, command in enumerate(commands, 1))]
+
+
+def _initial(found: Measured) -> list[str]:
+    shares = {name: found.value(name) for name in sorted(found.of) if _is_initial(name)}
+    if not shares:
+        return ["Not measured by the runs that this card was made of."]
+    rows = ["| matrix | share of its energy that is initial |", "|---|---|"]
+    return rows + [f"| {name.removesuffix('/initial_share')} | {share:.1%} |" for name, share in shares.items()]
+
+
+def _curve(curve: Curve | None) -> list[str]:
+    if curve is None or not len(curve.validation):
+        return ["Not known."]
+    best = int(curve.validation[:, 1].argmin())
+    step = max(1, len(curve.validation) // POINTS)
+    shown = sorted({*range(0, len(curve.validation), step), best, len(curve.validation) - 1})
+    rows = ["| updates | " + f"validation, nats per {curve.unit} |", "|---|---|"]
+    marked = [
+        f"| {curve.validation[k, 0]:,.0f} | {curve.validation[k, 1]:.3f}{' (best)' * (k == best)} |" for k in shown
+    ]
+    baselines = ", ".join(f"{name} {value:.3f}" for name, value in curve.baselines.items())
+    return [*rows, *marked, *(["", f"The same tunes by models that know less: {baselines}."] if baselines else [])]
+
+
+def _terms(dataset: str) -> str:
+    found = dataset.partition("## Terms")[2].strip()
+    return (found or "Not stated by the dataset.") + "\n\nThe weights are offered under the licence of the code (MIT)."
+
+
+def _first_paragraph(dataset: str) -> str:
+    lines = [line for line in dataset.splitlines() if line and not line.startswith("#")]
+    name = dataset.splitlines()[0].removeprefix("# Dataset ") if dataset else ""
+    return f"`dataset={name}`, {lines[0]}" if lines else "not filed by the run."
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{key} {_plain(item)}" for key, item in value.items() if key != "_target_")
+        return f"({inner})"
+    return "null" if value is None else str(value)
+
+
+def _printed(value: float, unit: str) -> str:
+    return {"share": f"{value:.1%}", "nats": f"{value:.3f}", "number": f"{value:g}"}[unit]

@@ -1,0 +1,91 @@
+import json
+
+import pytest
+import torch
+import yaml
+
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.vocabulary import V2
+from folkrnn.weights import folder
+from folkrnn.weights.__main__ import main
+from folkrnn.weights.card import write
+from folkrnn.weights.curve import Curve
+from folkrnn.weights.initial import Initial
+
+METRICS = {
+    "held_out/nats_per_token": 1.2345,
+    "held_out/nats_per_token_low": 1.2,
+    "held_out/nats_per_token_high": 1.3,
+    "tune_statistics/full_bars": 0.8,
+    "tune_statistics/data_full_bars": 0.82,
+    "tune_statistics/copied_in_part": 0.02,
+    "tune_statistics/data_copied_in_part": 0.2,
+    "tune_statistics/ended_share": 0.5,
+    "activations/l1.h/sparsity": 0.123,
+}
+DATASET = "# Dataset irish\n\n4,060 tunes; digest `abc`.\n\n## Terms\n\n- **oneills1850**: public domain\n"
+
+
+def run(place, metrics=METRICS, words="weights=scratch seed=3", trained=True):
+    """The folder of a run, as runs file it."""
+    (place / "dataset").mkdir(parents=True)
+    (place / ".tracking").mkdir()
+    (place / "metrics.json").write_text(json.dumps(metrics))
+    (place / "dataset" / "card.md").write_text(DATASET)
+    config = {"recipe": {"_target_": "x.Y", "batch_size": 64, "curriculum": {"lags": [1, 2]}}}
+    (place / "config.yaml").write_text(yaml.safe_dump(config | {"trainer": {"max_epochs": 9, "precision": "32-true"}}))
+    tags = {"command": f"python run.py {words} tracking.folder=/home/me", "git.commit": "0123456789abcdef"}
+    (place / ".tracking" / "entries.jsonl").write_text(json.dumps({"kind": "tags", "tags": tags}) + "\n")
+    if trained:
+        model, curve = FolkRNN(units=4, layers=1), Curve.of([], [(60, 2.5), (120, 1.5), (180, 1.75)])
+        folder.save(place / "weights", model, V2, Initial(3).line(), torch.float32, curve)
+    return place
+
+
+def test_a_card_begins_with_what_the_model_cannot_do_the_worst_first(tmp_path):
+    write("mine", run(tmp_path / "run"), tmp_path / "mine")
+    text = (tmp_path / "mine" / "card.md").read_text()
+    limits = text.split("## What it cannot do")[1].split("##")[0].strip().splitlines()
+    assert limits == [
+        "- bars that stood before in their part: 2.0%; in the data 20.0%.",
+        "- tunes that end by themselves: 50.0%; wanted 100.0%.",
+    ]
+    assert text.index("## What it cannot do") < text.index("## Where it comes from")
+
+
+def test_a_card_states_what_the_runs_filed_and_the_command_that_printed_it(tmp_path):
+    measured = run(tmp_path / "other", {"held_out/nats_per_token": 1.1}, "analysis=held_out", trained=False)
+    write("mine", run(tmp_path / "run"), tmp_path / "mine", [measured])
+    text = (tmp_path / "mine" / "card.md").read_text()
+    assert "| nats per held-out token | 1.100 |  |  | 1 |" in text
+    assert "1. `python run.py analysis=held_out`" in text
+    assert "| full bars | 80.0% |  | 82.0% in the data | 2 |" in text
+    assert "2. `python run.py weights=scratch seed=3`" in text
+    assert "/home/me" not in text
+    assert "batch_size 64, curriculum (lags [1, 2]); 9 epochs" in text
+    assert "| 120 | 1.500 (best) |" in text
+    assert "0.123" not in text  # only what a card states
+
+
+def test_the_weights_beside_a_card_are_those_of_the_run_in_half_precision(tmp_path):
+    source = run(tmp_path / "run")
+    assert main(["card", str(source), str(tmp_path / "mine")]) == 0
+    mine, theirs = folder.load(tmp_path / "mine"), folder.load(source / "weights")
+    assert torch.allclose(mine.model.softmax_weight, theirs.model.softmax_weight, atol=1e-3)
+    assert mine.initial == Initial(3)
+    assert mine.curve is not None
+    assert mine.card.startswith("---\nlicense: mit\n")
+
+
+def test_a_folder_that_is_no_run_and_a_run_that_trained_nothing_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Refusal, match=r"metrics\.json"):
+        write("mine", tmp_path / "empty", tmp_path / "mine")
+    with pytest.raises(Refusal, match="trained nothing"):
+        write("mine", run(tmp_path / "run", trained=False), tmp_path / "mine")
+
+
+def test_what_is_there_is_not_written_over(tmp_path, capsys):
+    assert main(["card", str(run(tmp_path / "run")), str(tmp_path)]) == 1
+    assert "is there already" in capsys.readouterr().err
