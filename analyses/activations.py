@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import activations as draw
-from analyses.drawings import population
+from analyses.drawings import population, stretch
 from analyses.measures.intervals import mean_interval, with_interval
 from folkrnn import sites as grammar
 from folkrnn.findings import Figure, Findings
@@ -93,12 +93,15 @@ class Activations:
                     f"{prefix}{quantity}", mean_interval(part[quantity].to_numpy(), self.resamples, rng)
                 )
             found.lists.update({f"{prefix}{key}": units for key, units in self.lists(streams[name]).items()})
-            gate, tokens = is_gate(name), observation.tokens(k)[:-1]
+            gate, tokens, steps = is_gate(name), observation.tokens(k)[:-1], len(streams[name])
+            shown = stretch.shown(steps)
             found.figures[f"image{tail}"] = Figure(
-                draw.image(name, tokens, streams[name], gate), self.caption_image(k, name)
+                draw.image(name, tokens[shown], streams[name][shown], gate),
+                self.caption_image(k, name) + stretch.said(steps),
             )
             found.figures[f"distribution{tail}"] = Figure(
-                draw.distribution(name, streams[name]), self.caption_distribution(k, name, part)
+                draw.distribution(name, streams[name]),
+                self.caption_distribution(k, name, part) + stretch.said_of_lines(steps),
             )
         found.figures |= self.spread(table, names, found.metrics)
         found.tables.update({"tunes": table, "units": self.units(streams)})

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from analyses.drawings import population
+from analyses.drawings import population, stretch
 from analyses.drawings import posterior as draw
 from analyses.measures import laws
 from analyses.measures.intervals import mean_interval, ratio_interval, with_interval
@@ -66,22 +66,27 @@ class Posterior:
         waiting = [vocabulary.tokens[i] for i in laws.likely_undrawn(law, ids, self.likely, vocabulary)]
         marked = laws.often_likely(law, laws.accidentals(vocabulary), self.likely, 2)
         metrics = self.metrics(table, np.random.default_rng(observation.seed))
+        part, said = stretch.shown(len(law)), stretch.said(len(law))
+        seen, followed, starts = law[part], tokens[1:][part], laws.part_starts(tokens, ids, vocabulary)
         return Findings(
             metrics=metrics | spacing,
             figures={
-                "log10": Figure(self.draw_law(observation, k, law), _CAPTION_LAW.format(tune=k, floor=self.floor)),
-                "types": Figure(self.draw_types(observation, k, law), _CAPTION_TYPES.format(tune=k)),
+                "log10": Figure(
+                    self.draw_law(observation, k, seen), _CAPTION_LAW.format(tune=k, floor=self.floor) + said
+                ),
+                "types": Figure(self.draw_types(observation, k, seen), _CAPTION_TYPES.format(tune=k) + said),
                 "events": Figure(
-                    draw.events(tokens[1:], self.events(vocabulary, law), 0.01), self.caption_events(k, tokens, waiting)
+                    draw.events(followed, self.events(vocabulary, seen), 0.01),
+                    self.caption_events(k, tokens, waiting) + said,
                 ),
                 "shadow": Figure(
                     draw.shadow(
-                        tokens[1:],
-                        *shadow,
-                        laws.pitch_spread(law, vocabulary),
-                        laws.part_starts(tokens, ids, vocabulary),
+                        followed,
+                        *(values[shadow[0] < len(seen)] for values in shadow),
+                        laws.pitch_spread(seen, vocabulary),
+                        starts[starts < len(seen)],
                     ),
-                    self.caption_shadow(k, table),
+                    self.caption_shadow(k, table) + said,
                 ),
             }
             | self.population(table, metrics),
@@ -177,8 +182,8 @@ class Posterior:
             image = np.ma.masked_less(np.log10(law[:, order]), self.floor)
         shown = axes.imshow(image, aspect="auto", origin="lower", cmap="viridis", vmin=self.floor, vmax=0)
         style.token_axis(axes, vocabulary.decode(order), axis="x")
-        style.token_axis(axes, tokens[1:], axis="y")
-        drawn = [order.index(i) for i in observation.transcriptions[k].ids[1:]]
+        style.token_axis(axes, tokens[1 : len(law) + 1], axis="y")
+        drawn = [order.index(i) for i in observation.transcriptions[k].ids[1 : len(law) + 1]]
         axes.plot(drawn, range(len(drawn)), ".", markersize=2.5, color=style.ACCENT, label="token that followed")
         axes.set_ylabel("step (the token that followed)")
         axes.set_xlabel("token, by type")
@@ -186,7 +191,7 @@ class Posterior:
         return figure
 
     def draw_types(self, observation: Observation, k: int, law: np.ndarray) -> matplotlib.figure.Figure:
-        tokens = observation.tokens(k)[1:]
+        tokens = observation.tokens(k)[1 : len(law) + 1]
         figure = style.figure(width=10.0, height=4.6)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
         shares = self.type_shares(observation, law)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
+from analyses.drawings import stretch
 from folkrnn import style
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def distribution(site: str, values: np.ndarray) -> matplotlib.figure.Figure:
     left.set_xlabel(site)
     left.set_ylabel("values in the tune")
     ordered = np.sort(values, axis=1)
-    middle.plot(ordered.T, color=style.INK, alpha=0.12, linewidth=0.5)
+    middle.plot(ordered[stretch.spread(len(ordered))].T, color=style.INK, alpha=0.12, linewidth=0.5)
     middle.plot(np.median(ordered, 0), color=style.ACCENT, linewidth=1.4, label="median over steps")
     middle.set_xlabel("unit, sorted at each step")
     middle.set_ylabel(site)

@@ -14,14 +14,21 @@ if TYPE_CHECKING:
 
 PAPER_DPI = 300
 """Dots per inch of `.png` figures: 7 inches wide are 2100 dots."""
+MOST_PIXELS, LONGEST_SIDE = 40_000_000, 30_000
+"""A larger drawing has fewer dots per inch: programs refuse pictures of more than some 90 million, as a trap."""
 SCREEN_DPI = 110
 """Dots per inch of animations."""
 GIF_COLOURS = 128
 
 
 def png(drawing: matplotlib.figure.Figure, caption: str = "") -> bytes:
-    """Returns the drawing as PNG at PAPER_DPI, with its caption inside as the field Description."""
-    return _saved(drawing, "png", dpi=PAPER_DPI, metadata={"Software": None, "Description": caption})
+    """Returns the drawing as PNG at PAPER_DPI, with its caption inside as the field Description.
+
+    A drawing that would have more than MOST_PIXELS dots has fewer per inch.
+    """
+    width, height = drawing.get_size_inches()
+    dpi = min(PAPER_DPI, (MOST_PIXELS / (width * height)) ** 0.5, LONGEST_SIDE / max(width, height))
+    return _saved(drawing, "png", dpi=dpi, metadata={"Software": None, "Description": caption})
 
 
 def svg(drawing: matplotlib.figure.Figure, caption: str = "") -> bytes:

@@ -102,8 +102,8 @@ class Journal:
             try:
                 insist(lambda: perform(client, self.about["run_id"], self.folder, self.pending[0]))
             except Exception as error:
-                if is_rejection(error):
-                    self._mark_sent()  # the store will never take it: it must not stand in the way of the rest
+                if is_rejection(error) or not is_trouble(error):
+                    self._mark_sent()  # it can never be sent: it must not stand in the way of the rest
                 raise
             self._mark_sent()
 

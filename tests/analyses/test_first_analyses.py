@@ -124,3 +124,21 @@ def test_one_tune_has_statistics_without_intervals(seen):
     assert found["highest_in_turn"] == 1.0
     assert "full_bars_low" not in found
     assert "stepwise_low" not in found
+
+
+@pytest.mark.parametrize("analysis", [Posterior(), Activations()])
+def test_a_tune_of_a_thousand_steps_makes_figures_no_larger_than_one_of_400_and_says_so(analysis):
+    model = FolkRNN(units=8).eval()
+
+    def drawn(steps):
+        ids = [V2.index["M:4/4"], V2.index["K:Cmaj"], *([V2.index["C"], V2.index["|"]] * 500)][: steps - 1]
+        return analysis(Observation(model, V2, [given(ids, V2)])).figures
+
+    short, long = drawn(400), drawn(1000)
+    assert short.keys() == long.keys()
+    for name, figure in long.items():
+        assert figure.drawing.get_size_inches().tolist() == short[name].drawing.get_size_inches().tolist()
+    shown = {name for name, figure in long.items() if "Of its 1,000 steps" in figure.caption}
+    assert shown == ({"log10", "types", "events", "shadow"} if isinstance(analysis, Posterior) else set(long))
+    assert not any("Of its" in figure.caption for name, figure in short.items() if name != "distribution")
+    assert all(len(axes.lines) < 250 for axes in long.get("distribution", long[next(iter(long))]).drawing.axes)

@@ -1,10 +1,12 @@
 import io
 
 import numpy as np
+import PIL.Image
+import pytest
 
 from folkrnn import style
 from folkrnn.findings import Animation
-from folkrnn.tracking.figures import SCREEN_DPI, drawn_data, gif
+from folkrnn.tracking.figures import MOST_PIXELS, PAPER_DPI, SCREEN_DPI, drawn_data, gif, png
 
 
 def test_the_numbers_of_lines_bars_points_and_images_are_found():
@@ -54,3 +56,13 @@ def test_an_animation_loops_through_its_frames_at_their_pace():
     shown = Image.open(io.BytesIO(gif(Animation(frames, "three bars", seconds=0.5))))
     assert (shown.n_frames, shown.info["loop"], shown.info["duration"]) == (3, 0, 500)
     assert shown.size == (2 * SCREEN_DPI, SCREEN_DPI)
+
+
+@pytest.mark.parametrize(("width", "height"), [(7, 4), (10, 400), (300, 1)])
+def test_a_png_has_300_dots_an_inch_unless_it_would_be_larger_than_programs_open(width, height):
+    with PIL.Image.open(io.BytesIO(png(style.figure(width, height)))) as image:
+        across, down = image.size
+    fits = width * height * PAPER_DPI**2 < MOST_PIXELS and width * PAPER_DPI < 30_000
+    assert (across, down) == (width * PAPER_DPI, height * PAPER_DPI) if fits else across * down < 1.01 * MOST_PIXELS
+    assert max(across, down) <= 30_000
+    assert across / down == pytest.approx(width / height, rel=0.02)

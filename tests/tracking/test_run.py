@@ -367,3 +367,19 @@ def test_a_store_that_has_lost_a_run_gets_all_of_it_again(tmp_path):
         found = rows.execute("SELECT name, status, start_time <= end_time FROM runs").fetchall()
         assert rows.execute("SELECT key, value FROM metrics").fetchall() == [("loss", 1.0)]
     assert found == [("a", "FINISHED", 1)]
+
+
+def test_a_picture_that_cannot_be_read_does_not_stand_in_the_way_of_the_rest(store, tmp_path, findings, monkeypatch):
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 1000)  # a trap, to PIL
+    with start_run(store, "a", tmp_path / "results") as run:
+        try:
+            run.log_findings("first", findings)
+        except Exception as error:  # as a study does with whatever an analysis and its filing raise
+            run.log_failure("first", error)
+        run.log_metrics({"after": 1.0})
+    found = store.client.get_run(run.run_id)
+    assert found.info.status == "FAILED"
+    assert "DecompressionBomb" in found.data.tags["ended"]
+    assert found.data.metrics["after"] == 1.0
+    assert "tracebacks/first.txt" in artifacts(store, run.run_id, "tracebacks")
+    assert not Journal(tmp_path / "results").pending
