@@ -234,13 +234,18 @@ def _close(sweep: Sweep, outcomes: Sequence[Outcome], stopped: int | None) -> st
 
 
 def _compared(sweep: Sweep, outcomes: Sequence[Outcome]) -> str:
-    """Files what sets apart the jobs that finished, now or before; returns one line on it."""
-    from folkrnn.tracking import child
+    """Files what sets apart the jobs that finished, now or before; returns one line on it.
+
+    A run is called by what its job asks for: of one that finished before, the command may have been another.
+    """
+    from folkrnn.tracking import by_key, child
     from folkrnn.tracking.journal import in_one_line, is_trouble
 
-    runs = dict.fromkeys(outcome.run for outcome in outcomes if outcome.run and not outcome.failed)
+    jobs = {outcome.run: outcome.job for outcome in outcomes if outcome.run and not outcome.failed}
     try:
-        children = [child(sweep.store, run_id) for run_id in runs]
+        children = [
+            replace(child(sweep.store, run_id), overrides=by_key(job.overrides)) for run_id, job in jobs.items()
+        ]
         return comparison.file_comparison(sweep.tracked, children, int(sweep.jobs[0].config.seed))
     except Exception as error:
         if not is_trouble(error):

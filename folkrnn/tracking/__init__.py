@@ -21,6 +21,7 @@ from __future__ import annotations
 from folkrnn.tracking.lifetime import start_run
 from folkrnn.tracking.parents import (
     Child,
+    by_key,
     child,
     child_arrays,
     children,
@@ -39,6 +40,7 @@ __all__ = [
     "Child",
     "Store",
     "TrackedRun",
+    "by_key",
     "check_store",
     "child",
     "child_arrays",

@@ -142,5 +142,10 @@ def _overrides(command: str) -> dict[str, str]:
         typed = shlex.split(command)[2:]
     except ValueError:  # tags have an end, here within quotes
         typed = command.split()[2:]
-    words = [word for word in typed if "=" in word]
+    return by_key(typed)
+
+
+def by_key(overrides: Sequence[str]) -> dict[str, str]:
+    """Returns the values of overrides (`seed=1`, `+x=2`) by their keys; what gives no value is left out."""
+    words = [word for word in overrides if "=" in word]
     return {word.partition("=")[0].lstrip("+"): word.partition("=")[2] for word in words}

@@ -14,9 +14,11 @@ import torch
 from omegaconf import OmegaConf
 
 from folkrnn.command_line import main
+from folkrnn.digest import config_digest
 from folkrnn.findings import Findings
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.sweep.comparison import file_comparison, varied_settings
+from folkrnn.sweep.membership import DIGEST, job_tags, parent
 from folkrnn.tracking import finished_children, open_store, parent_run, start_parent, start_run
 from folkrnn.vocabulary import V2
 from folkrnn.weights.folder import save
@@ -77,6 +79,27 @@ def test_the_parent_has_the_table_and_the_figures_that_compare_its_jobs(compared
 def test_jobs_that_did_not_finish_are_left_out(compared):
     store, parent, _ = compared
     assert [child.name for child in finished_children(store, parent)] == ["0.1", "0.2", "0.4"]
+
+
+def test_a_job_that_another_command_finished_before_is_called_by_what_its_sweep_asks_for(tmp_path):
+    def study(config, overrides):
+        store = open_store(None, "folkrnn", tmp_path)
+        tags, heat = {DIGEST: config_digest(config), **job_tags()}, config.sampling.temperature
+        with start_run(store, f"{heat}", tmp_path / str(heat), overrides=overrides, tags=tags, parent=parent()) as run:
+            run.log_findings("any", Findings(metrics={"heat": heat}))
+        return 0
+
+    there = [f"hydra.sweep.dir={tmp_path}", f"tracking.folder={tmp_path}"]
+    earlier = ["seed=1", "sampling.tunes=64", *there]  # as the defaults have it
+    assert main(earlier, ROOT / "conf", study) == 0
+    heats = "sampling.temperature=0.5,1.0"
+    assert main(["-m", "launcher=here", heats, *there], ROOT / "conf", study) == 0
+    (folder,) = (tmp_path / "runs/sweeps").glob("*/tables")
+    table = pd.read_csv(folder / "sweep_comparison.csv")
+    assert table["sampling.temperature"].tolist() == [0.5, 1.0]
+    assert table["any/heat"].tolist() == [0.5, 1.0]
+    assert not {"seed", "sampling.tunes"} & set(table.columns)
+    assert len(pd.read_csv(folder / "sweep_jobs.csv").query("status == 'SKIPPED'")) == 1
 
 
 def test_a_sweep_with_one_finished_job_has_nothing_to_compare(tmp_path):
