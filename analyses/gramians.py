@@ -5,6 +5,9 @@ have no token in common): pairs count as far beyond 1.98 and as near-identical u
 of two steps, the cosine of their angle, drawn as a magnitude, since polarity is ignored. Row t of a state has read
 token t, so a state is compared with the one-hot Gramian of the tokens just read (lag 0: part 9's shift by one pixel)
 and of those that follow (lag 1). The similarity of two Gramians is Pearson's r over their unequal pairs of steps.
+
+Part 9's cosines are large wherever a stream has a mean, as gates have. Beside them stands what is left when the mean of
+every unit is taken off (`centred_read`), and what circular shifts in time leave of that (see `measures.centred`).
 """
 
 from __future__ import annotations
@@ -17,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import gramians as draw
+from analyses.measures import centred, similarity
 from analyses.measures import repetition_pairs as again
-from analyses.measures import similarity
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.passages import reversals
 from analyses.measures.places import is_measure, place_in_bar
-from analyses.measures.stream_pairs import cross_similarity, cross_table, layers_of, likeness, pairs_of
+from analyses.measures.stream_pairs import cross_metrics, cross_table, layers_of, likeness, pairs_of
 from folkrnn import sites as grammar
 from folkrnn.findings import Animation, Figure, Findings
 from folkrnn.observation.decoder_reading import reading
@@ -30,7 +33,7 @@ from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
-ONLY_IN_TABLES = ("same_place", "other_place")
+ONLY_IN_TABLES = ("same_place", "other_place", "centred_shifted")
 """What is no metric of the run: with seven streams in three layers there would be too many to compare."""
 
 
@@ -50,7 +53,8 @@ class Gramians:
     passages: int = 20
     tune: int = 0
     resamples: int = 1000
-    animated: Sequence[str] = ("h",)
+    animated: Sequence[str] = ("h", "o", "tanhc", "c", "i", "f", "i×o")
+    """Part 9's animations: streams, and products of two (vertical axis last); h flips against the one-hot Gramian."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.near < self.far <= 2:
@@ -81,10 +85,10 @@ class Gramians:
         per_bar = similarity.bar_table(tokens, distance)
         metrics = self.metrics(population)
         return Findings(
-            metrics=metrics | {"cross_similarity": cross_similarity(cross)},
+            metrics=metrics | cross_metrics(cross),
             figures=self.figures(tokens, k, distance, streams, gram, per_bar, layers)
             | self.spread(laws, layers, metrics),
-            animations=self.animations(tokens, k, gram),
+            animations=self.animations(tokens, k, streams, gram),
             tables={
                 "posteriors": laws,
                 "streams": layers,
@@ -102,16 +106,33 @@ class Gramians:
             arrays={f"tune{k}": {"l1": distance.astype(np.float32)} | gram},
         )
 
-    def animations(self, tokens: Sequence[str], k: int, gram: dict[str, np.ndarray]) -> dict[str, Animation]:
-        """Returns for each stream in `animated` its layers in turn, flipping against the one-hot Gramian."""
+    def animations(
+        self, tokens: Sequence[str], k: int, streams: dict[str, np.ndarray], gram: dict[str, np.ndarray]
+    ) -> dict[str, Animation]:
+        """Returns part 9's animations: the layers of each of `animated` in turn, resting at the last."""
         found = {}
-        for stream in self.animated:
-            panels = {name: np.abs(gram[name]) for name in gram if name.endswith(f".{stream}")}
-            if panels:
-                one_hot = similarity.one_hot(tokens[: len(next(iter(panels.values())))])
-                found[f"flip_{stream}"] = Animation(
-                    draw.flips(tokens, one_hot, panels), _FLIP.format(tune=k, stream=stream)
-                )
+        for name in self.animated:
+            one, _, other = name.partition("×")
+            if other:
+                layers = [
+                    layer for layer in layers_of(streams) if {f"{layer}.{one}", f"{layer}.{other}"} <= set(streams)
+                ]
+                panels = {
+                    f"{layer}.{other} (up) · {layer}.{one} (across)": np.abs(
+                        similarity.cross(streams[f"{layer}.{other}"], streams[f"{layer}.{one}"])
+                    )
+                    for layer in layers
+                }
+            else:
+                panels = {site: np.abs(gram[site]) for site in gram if site.endswith(f".{name}")}
+            if not panels:
+                continue
+            one_hot = similarity.one_hot(tokens[: len(next(iter(panels.values())))]) if name == "h" else None
+            frames = draw.frames(tokens, one_hot, panels)
+            rest = [1.0] * (len(frames) - 1) + [3.0]
+            found[f"flip_{name.replace('×', '_')}"] = Animation(
+                frames, (_FLIP if name == "h" else _CYCLE).format(tune=k, stream=name), rest
+            )
         return found
 
     def spread(self, laws: pd.DataFrame, layers: pd.DataFrame, metrics: dict[str, float]) -> dict[str, Figure]:
@@ -137,7 +158,10 @@ class Gramians:
             laws.append({"tune": k} | self.measure_law(tokens, streams["probs"]))
             gram = {name: np.abs(similarity.gramian(streams[name])) for name in names}
             layers += [
-                {"tune": k, "site": name} | self.measure_gramian(tokens, gram[name]) | likeness(gram, name)
+                {"tune": k, "site": name}
+                | self.measure_gramian(tokens, gram[name])
+                | self.measure_values(tokens, streams[name])
+                | likeness(gram, name)
                 for name in names
             ]
         order = {name: place for place, name in enumerate(names)}
@@ -172,7 +196,21 @@ class Gramians:
 
     def measure_stream(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
         """Returns similarities to the one-hot Gramian, structure by place in the bar, and saturation of direction."""
-        return self.measure_gramian(tokens, np.abs(similarity.gramian(values)))
+        gram = np.abs(similarity.gramian(values))
+        return self.measure_gramian(tokens, gram) | self.measure_values(tokens, values)
+
+    def measure_values(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
+        """Returns how much of the stream is saturated, and its likeness to the one-hot Gramian without its mean.
+
+        `open_share`: values above 0.9, `shut_share`: below 0.1, which say of a gate whether it is saturated.
+        """
+        gram = np.abs(similarity.gramian(centred.centred(values)))
+        return {
+            "open_share": float((values > 0.9).mean()),
+            "shut_share": float((values < 0.1).mean()),
+            "centred_read": similarity.to_one_hot(gram, tokens, 0),
+            "centred_shifted": float(np.mean(centred.likeness_of_shifts(gram, tokens))),
+        }
 
     def measure_gramian(self, tokens: Sequence[str], gram: np.ndarray) -> dict[str, float]:
         """Returns the same of the |Gramian| `[T, T]` itself."""
@@ -270,9 +308,13 @@ _FLIP = (
     "Tune {tune}: the layers of {stream} in turn, each after the one-hot Gramian of the tokens just read, so that the "
     "eye sees what moves: a shift by one step is a token that comes next. After part 9's animations."
 )
+_CYCLE = (
+    "Tune {tune}: |cosine| between the values of {stream} at all pairs of steps, layer by layer, resting at the last; "
+    "the axes name the token just read. After part 9's animations."
+)
 _CROSS = (
-    "Tune {tune}: |cosine| between two streams of {layer} at all pairs of steps (first named up, second across), in "
-    "the colours of the other Gramians. Part 9 finds no structure here for v2."
+    "Tune {tune}: |cosine| between two streams of {layer} at all pairs of steps (first named up, second across: the "
+    "output gate on the vertical axis), in the colours of the other Gramians. Part 9 finds no structure here for v2."
 )
 _BARS = (
     "Tune {tune}: mean L1 distance of the laws that drew a bar's tokens to those of all other steps. Part 9: the first "

@@ -23,7 +23,7 @@ from analyses.drawings.over_tokens import strongest
 from analyses.measures import directions
 from analyses.measures.columns import softmax_parameters
 from analyses.measures.learned import learned_part, prefixed
-from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge
+from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge, random_rotation
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -79,8 +79,8 @@ class SoftmaxSVD:
     """Tunes that enter the population numbers, so that memory stays bounded."""
     resamples: int = 1000
     """Bootstrap samples of tunes behind the interval."""
-    random_planes: int = 30
-    """Planes of two random components, the control for the chosen one."""
+    random_planes: int = 10
+    """Random rotations of the components: the best plane of each is the control for the best one."""
     centred: bool = False
     """Take away what the softmax ignores first: the mean of each column."""
     named: int = 6
@@ -170,14 +170,19 @@ class SoftmaxSVD:
         return Steps(np.concatenate([found[k] for k in tunes]), positive, tune, train)
 
     def planes(self, steps: Steps, rng: np.random.Generator) -> dict[str, Plane]:
-        """Returns the plane asked for, the best one (found on the fitting half), and the mean of random ones."""
+        """Returns the plane asked for, the best one (found on the fitting half), and the best of random directions.
+
+        These span what the components span, so a plane of as many directions, as well chosen, lies among them.
+        """
         count = steps.projections.shape[1]
         found = {"asked": judge(steps, self.plane, self.resamples, rng)}
         if count < 2:
             return found
         found["best"] = judge(steps, best_plane(steps), self.resamples, rng)
-        random = [rng.choice(count, 2, replace=False) + 1 for _ in range(self.random_planes)]
-        values = [auc(*held_out(steps, pair)) for pair in random]
+        values = []
+        for _ in range(self.random_planes):
+            turned = replace(steps, projections=steps.projections @ random_rotation(count, rng))
+            values.append(auc(*held_out(turned, best_plane(turned))))
         if values:
             low, high = np.quantile(values, [0.025, 0.975])
             found["random"] = Plane((0, 0), float(np.mean(values)), float(low), float(high))
@@ -254,7 +259,7 @@ class SoftmaxSVD:
         told = {name: f"{p.auc:.3f} (95 % interval {p.low:.3f} to {p.high:.3f})" for name, p in planes.items()}
         asked = " × ".join(map(str, planes["asked"].components))
         best = f"; best plane, chosen on other tunes, {told['best']}" if "best" in planes else ""
-        random = f"; random planes {planes['random'].auc:.3f} on average" if "random" in planes else ""
+        random = f"; the best of random directions {planes['random'].auc:.3f} on average" if "random" in planes else ""
         return (
             f"Hidden states of {min(self.plane_tunes, int(steps.tune.max()) + 1)} tunes in the plane of two right "
             f"singular vectors; {self.type} steps in orange. AUC over {int(steps.tune.max()) + 1} tunes: plane {asked} "

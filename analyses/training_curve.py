@@ -114,6 +114,8 @@ class TrainingCurve:
         found = {"updates": float(max([*curve.training[:, 0], *curve.validation[:, 0]], default=0))}
         if len(curve.training):
             found["training_last"] = float(curve.training[-self.smoothing :, 1].mean())
+            found["training_first"] = float(curve.training[0, 1])
+            found["first_update"] = float(curve.training[0, 0])
         if not len(curve.validation):
             return found
         updates, losses = curve.validation.T

@@ -21,14 +21,14 @@ class Figure:
     caption: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Animation:
     """Drawings of one size that follow each other in a loop, and the sentence that belongs under them."""
 
     frames: Sequence[matplotlib.figure.Figure]
     caption: str
-    seconds: float = 1.0
-    """How long each is shown."""
+    seconds: float | Sequence[float] = 1.0
+    """How long each is shown: one time for all, or one for each."""
 
 
 @dataclass

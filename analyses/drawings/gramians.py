@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import population
-from analyses.measures.places import is_measure, placed_bars
+from analyses.measures.places import is_measure
 from folkrnn import style
 
 if TYPE_CHECKING:
@@ -65,31 +65,37 @@ def layers(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndar
     pictures |= {name: coloured(gram, gram >= 0.99, gram <= 0.01) for name, gram in panels.items()}
     columns = 2 if len(pictures) in (2, 4) else min(3, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure = style.figure(width=10.0, height=0.5 + rows * 10.0 / columns)
+    figure = style.figure(width=12.0, height=0.6 + rows * 12.0 / columns)
     _grid(figure, rows, columns, tokens, pictures)
-    _legend(figure, ("|cos| ≥ 0.99", "|cos| ≤ 0.01", "between, darker: smaller angle"))
+    _legend(figure, _ANGLES)
     return figure
 
 
-def flips(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndarray]) -> list[matplotlib.figure.Figure]:
-    """Returns the frames of part 9's animation: the layers in turn, each after the one-hot Gramian, for the eye."""
-    nothing = np.zeros(one_hot.shape, bool)
-    equal = coloured(one_hot, nothing, nothing)
-    frames = []
+def frames(
+    tokens: Sequence[str], one_hot: np.ndarray | None, panels: dict[str, np.ndarray]
+) -> list[matplotlib.figure.Figure]:
+    """Returns the frames of part 9's animations: the layers in turn, each after the one-hot Gramian if given."""
+    pictures = []
     for name, gram in panels.items():
-        frames += [("equal tokens", equal), (name, coloured(gram, gram >= 0.99, gram <= 0.01))]
-    return [_frame(tokens, name, picture) for name, picture in frames]
+        if one_hot is not None:
+            nothing = np.zeros(one_hot.shape, bool)
+            pictures.append(("equal tokens", coloured(one_hot, nothing, nothing)))
+        pictures.append((name, coloured(gram, gram >= 0.99, gram <= 0.01)))
+    return [_frame(tokens, name, picture) for name, picture in pictures]
 
 
 def _frame(tokens: Sequence[str], name: str, picture: np.ndarray) -> matplotlib.figure.Figure:
-    figure = style.figure(width=6.0, height=6.3)
+    figure = style.figure(width=9.6, height=10.0)
     axes = figure.subplots()
     read = tokens[: len(picture)]
     _show(axes, picture, read)
     axes.set_title(name)
-    style.token_axis(axes, read, axis="x")
-    style.token_axis(axes, read, axis="y")
+    _token_axes(axes, read)
+    _legend(figure, _ANGLES)
     return figure
+
+
+_ANGLES = ("|cos| ≥ 0.99", "|cos| ≤ 0.01", "between, darker: smaller angle")
 
 
 def crosses(tokens: Sequence[str], layer: str, products: dict[tuple[str, str], np.ndarray]) -> matplotlib.figure.Figure:
@@ -98,11 +104,11 @@ def crosses(tokens: Sequence[str], layer: str, products: dict[tuple[str, str], n
     for (a, b), product in products.items():
         magnitude = np.abs(product)
         pictures[f"{layer}.{a} · {layer}.{b}"] = coloured(magnitude, magnitude >= 0.99, magnitude <= 0.01)
-    columns = min(5, len(pictures))
+    columns = min(4, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure = style.figure(width=10.0, height=0.5 + rows * (10.0 / columns + 0.15))
-    _grid(figure, rows, columns, tokens, pictures, labels=False)
-    _legend(figure, ("|cos| ≥ 0.99", "|cos| ≤ 0.01", "between, darker: smaller angle"))
+    figure = style.figure(width=12.0, height=0.6 + rows * (12.0 / columns + 0.2))
+    _grid(figure, rows, columns, tokens, pictures)
+    _legend(figure, _ANGLES)
     return figure
 
 
@@ -207,14 +213,14 @@ def _grid(
     columns: int,
     tokens: Sequence[str],
     pictures: dict[str, np.ndarray],
-    labels: bool = True,
 ) -> None:
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, picture) in zip(panels, pictures.items(), strict=False):
         read = tokens[: len(picture)]
         _show(axes, picture, read)
         axes.set_title(name)
-        _bar_axes(axes, tokens, len(picture), labels)
+        style.token_axis(axes, read, axis="x")
+        style.token_axis(axes, read, axis="y")
     for axes in panels[len(pictures) :]:
         axes.set_axis_off()
 
@@ -231,19 +237,6 @@ def _token_axes(axes: matplotlib.axes.Axes, tokens: Sequence[str]) -> None:
     every = 1 if len(tokens) <= 130 else None
     style.token_axis(axes, tokens, axis="x", every=every)
     style.token_axis(axes, tokens, axis="y", every=every)
-
-
-def _bar_axes(axes: matplotlib.axes.Axes, tokens: Sequence[str], steps: int, labels: bool) -> None:
-    """Marks the middle of each bar with its number, or nothing."""
-    found = [bar for bar in placed_bars(tokens) if bar.stop <= steps + 1]
-    places = [(bar.start + bar.stop - 1) / 2 for bar in found]
-    every = max(1, -(-len(found) // 18))
-    names = [str(bar.number) if not (bar.number - 1) % every else "" for bar in found]
-    axes.set_xticks(places, names if labels else [""] * len(names), fontsize=6.5)
-    axes.set_yticks(places, names if labels else [""] * len(names), fontsize=6.5)
-    axes.tick_params(length=0)
-    if labels:
-        axes.set_xlabel("bar", fontsize=8)
 
 
 def _legend(figure: matplotlib.figure.Figure, names: Sequence[str]) -> None:

@@ -135,3 +135,9 @@ def column_auc(values: np.ndarray, label: np.ndarray) -> np.ndarray:
 def either_way(area: np.ndarray) -> np.ndarray:
     """Returns max(AUC, 1 − AUC): how well a quantity tells two sets apart, whichever has the larger values."""
     return np.maximum(area, 1 - area)
+
+
+def random_rotation(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns an orthogonal matrix `[size, size]`, evenly drawn."""
+    q, r = np.linalg.qr(rng.standard_normal((size, size)))
+    return q * np.sign(np.diag(r))

@@ -9,23 +9,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.measures import similarity
+from analyses.measures import centred, similarity
 
 CELLS = ("c", "tanhc")
 """Streams that are not multiplied with others: they are states, not gates."""
 
 
 def pairs_of(members: Sequence[str]) -> list[tuple[str, str]]:
-    """Returns every two streams of a layer that are multiplied with each other."""
-    return list(combinations([name for name in members if name not in CELLS], 2))
+    """Returns every two streams of a layer that are multiplied with each other: (vertical, horizontal) as drawn.
+
+    The output gate stands on the vertical axis, as in part 9.
+    """
+    pairs = combinations([name for name in members if name not in CELLS], 2)
+    return [(b, a) if b == "o" else (a, b) for a, b in pairs]
 
 
 def cross_table(tokens: Sequence[str], streams: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Returns for every two streams of a layer the mean cosine, the spread, and the likeness to the one-hot."""
+    """Returns for every two streams of a layer what their products, and their Gramians, have in common.
+
+    `similarity_read`: the likeness of the products to the one-hot Gramian; `centred_read`: the same of the streams
+    without their means, with the 95 % quantile of what circular shifts give; `cka`: the alignment of the two, likewise.
+    """
     rows = []
     for layer, members in layers_of(streams).items():
         for a, b in pairs_of(members):
-            product = similarity.cross(streams[f"{layer}.{a}"], streams[f"{layer}.{b}"])
+            one, other = streams[f"{layer}.{a}"], streams[f"{layer}.{b}"]
+            product, without = (
+                similarity.cross(one, other),
+                similarity.cross(centred.centred(one), centred.centred(other)),
+            )
+            without = np.abs(without + without.T) / 2
             rows.append(
                 {
                     "layer": layer,
@@ -34,19 +47,58 @@ def cross_table(tokens: Sequence[str], streams: Mapping[str, np.ndarray]) -> pd.
                     "mean_cosine": float(product.mean()),
                     "std_cosine": float(product.std()),
                     "similarity_read": similarity.to_one_hot(np.abs(product + product.T) / 2, tokens, 0),
+                    "centred_read": similarity.to_one_hot(without, tokens, 0),
+                    "centred_read_shifted": _upper(centred.likeness_of_shifts(without, tokens)),
+                    "cka": centred.cka(one, other),
+                    "cka_shifted": _upper(centred.cka_of_shifts(one, other)),
                 }
             )
-    columns = ["layer", "first", "second", "mean_cosine", "std_cosine", "similarity_read"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["layer", "first", "second", *CROSS])
 
 
-def cross_similarity(cross: pd.DataFrame) -> float:
-    """Returns the mean size of the likeness to the one-hot Gramian over the products of two of i, f, o and h.
+CROSS = (
+    "mean_cosine",
+    "std_cosine",
+    "similarity_read",
+    "centred_read",
+    "centred_read_shifted",
+    "cka",
+    "cka_shifted",
+)
 
-    These are the pairs that part 9 looks at; the candidate, of which h is made, is left out.
+
+def cross_metrics(cross: pd.DataFrame) -> dict[str, float]:
+    """Returns how like the one-hot Gramian the products of two of i, f, o and h are, the pairs that part 9 looks at.
+
+    The candidate, of which h is made, is left out. `cross_similarity` is the mean size over the pairs, `…_largest` that
+    of the pair that is most alike; `cross_centred_…` the same of streams without their means, the largest with the
+    quantile of circular shifts of its own pair, and `in_out_…` what becomes of the pair that part 9 draws, i × o.
     """
     part = cross[~(cross[["first", "second"]] == "g").any(axis=1)]
-    return similarity.mean(part["similarity_read"].abs())
+    part = part[part[["similarity_read", "centred_read"]].notna().all(axis=1)]
+    if not len(part):
+        return {}
+    drawn = part[(part["first"] == "o") & (part["second"] == "i")]
+    top = part.loc[part["centred_read"].abs().idxmax()]
+    found = {
+        "cross_similarity": float(part["similarity_read"].abs().mean()),
+        "cross_similarity_largest": float(part["similarity_read"].abs().max()),
+        "cross_centred_largest": float(abs(top["centred_read"])),
+        "cross_centred_largest_shifted": float(top["centred_read_shifted"]),
+        "cross_cka_largest": float(part["cka"].max()),
+    }
+    if len(drawn):
+        found |= {
+            "in_out_similarity_largest": float(drawn["similarity_read"].abs().max()),
+            "in_out_centred_largest": float(drawn["centred_read"].abs().max()),
+        }
+    return found
+
+
+def _upper(values: np.ndarray) -> float:
+    """The 95 % quantile of what a null gives."""
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, 0.95)) if len(known) else float("nan")
 
 
 def likeness(gram: dict[str, np.ndarray], name: str) -> dict[str, float]:

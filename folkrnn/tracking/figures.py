@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ PAPER_DPI = 300
 MOST_PIXELS, LONGEST_SIDE = 40_000_000, 30_000
 """A larger drawing has fewer dots per inch: programs refuse pictures of more than some 90 million, as a trap."""
 SCREEN_DPI = 110
-"""Dots per inch of animations."""
+"""Dots per inch of animations: 9.6 inches wide are 1,056 dots."""
 GIF_COLOURS = 128
 
 
@@ -39,6 +40,7 @@ def svg(drawing: matplotlib.figure.Figure, caption: str = "") -> bytes:
         return _saved(drawing, "svg", metadata={"Date": None, "Creator": None, "Description": caption})
 
 
+@lru_cache(maxsize=32)  # the report embeds what the run files
 def gif(animation: Animation) -> bytes:
     """Returns the frames as an animated GIF that loops for ever, at SCREEN_DPI."""
     from PIL import Image
@@ -48,7 +50,9 @@ def gif(animation: Animation) -> bytes:
         for frame in animation.frames
     ]
     buffer = io.BytesIO()
-    milliseconds = round(1000 * animation.seconds)
+    each = animation.seconds
+    times = [each] * len(frames) if isinstance(each, int | float) else each
+    milliseconds = [round(1000 * time) for time in times]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, optimize=True)
     return buffer.getvalue()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analyses.drawings import gramians as gramian_figures
 from analyses.gramians import Gramians
-from analyses.measures import similarity
+from analyses.measures import centred, similarity, stream_pairs
 from analyses.measures.passages import repeats, reversals
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
@@ -237,7 +237,59 @@ def test_a_layer_that_does_not_exist_is_refused(fig1):
         Gramians(streams=["l4.h"])(fig1)
 
 
+def test_animations_go_through_the_layers_and_rest_at_the_last_with_tokens_on_both_axes(found):
+    assert set(found.animations) == {f"flip_{name}" for name in ("h", "o", "tanhc", "c", "i", "f", "i_o")}
+    both = found.animations["flip_i_o"]
+    titles = [frame.axes[0].get_title() for frame in both.frames]
+    assert titles == [f"l{k}.o (up) · l{k}.i (across)" for k in (1, 2, 3)]
+    assert both.seconds[-1] > both.seconds[0]
+    labels = [label.get_text() for label in both.frames[0].axes[0].get_yticklabels()]
+    assert labels[:3] == ["<s>", "M:6/8", "K:Cmaj"]
+    assert both.frames[0].legends
+
+
 def test_the_layers_of_the_animated_stream_flip_against_the_one_hot_gramian(found):
     animation = found.animations["flip_h"]
     titles = [frame.axes[0].get_title() for frame in animation.frames]
     assert titles == ["equal tokens", "l1.h", "equal tokens", "l2.h", "equal tokens", "l3.h"]
+
+
+def planted_gates(shared: float, mean: float, seed: int = 0) -> dict[str, np.ndarray]:
+    """Input and output gates that follow the token by `shared`, each around a mean."""
+    rng = np.random.default_rng(seed)
+    tokens = np.unique(FIG1[:-1], return_inverse=True)[1]
+    by_token = rng.normal(size=(tokens.max() + 1, 40))
+    return {
+        f"l1.{gate}": mean + shared * by_token[tokens] + rng.normal(size=(len(tokens), 40)) for gate in ("i", "o", "h")
+    }
+
+
+def test_what_two_gates_share_is_seen_without_their_means_and_not_beneath_them():
+    hidden = stream_pairs.cross_metrics(stream_pairs.cross_table(FIG1, planted_gates(1.0, 20.0)))
+    assert hidden["in_out_centred_largest"] > 0.5
+    assert hidden["cross_centred_largest"] > hidden["cross_centred_largest_shifted"]
+    nothing = stream_pairs.cross_metrics(stream_pairs.cross_table(FIG1, planted_gates(0.0, 20.0)))
+    assert nothing["cross_centred_largest"] < 0.1
+
+
+def test_streams_align_where_they_share_something_and_not_where_each_has_its_own_structure():
+    rng = np.random.default_rng(1)
+    beyond = []
+    for _ in range(40):
+        x, y = (np.repeat(rng.normal(size=(30, 10)), 4, axis=0) + 0.1 * rng.normal(size=(120, 10)) for _ in range(2))
+        beyond.append(centred.cka(x, y) > np.quantile(centred.cka_of_shifts(x, y), 0.95))
+    assert np.mean(beyond) < 0.2
+    assert centred.cka(x, x) == pytest.approx(1)
+    assert centred.cka(x, x + 5) == pytest.approx(1)
+    assert centred.cka(x, x) > centred.cka_of_shifts(x, x).max()
+
+
+def test_a_shift_keeps_the_pairs_and_loses_what_they_have_in_common():
+    tokens = FIG1
+    gram = similarity.one_hot(tokens)
+    assert similarity.to_one_hot(gram, tokens, 0) == pytest.approx(1)
+    assert centred.likeness_of_shifts(gram, tokens).max() < 0.9
+    s = int(centred.shifts(len(tokens))[3])
+    rolled = np.roll(gram, (s, s), (0, 1))
+    expected = similarity.correlation(similarity.pairs(gram), similarity.pairs(rolled))
+    assert centred.likeness_of_shifts(gram, tokens)[3] == pytest.approx(expected)
