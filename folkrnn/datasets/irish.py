@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,16 +21,33 @@ COLLECTIONS = {
 }
 """Folder in music21's corpus, and what its files and music21's corpus licence say of it."""
 
+CORRECTIONS = {
+    "oneills1850": ((re.compile(r'(?:(?<=H)|(?<="D\.C\.")|(?<=\|\n))x(?=[ \t]*[:|\[]|gag ged)'), "y"),),
+    "ryansMammoth": ((re.compile(r"\(6:6(?=ABcdef !Segno!)"), "(6"),),
+}
+"""What these files say in the words of other programs, put into those of ABC 2.1, by collection.
+
+O'Neill's hangs a fermata over a bar line on an `x` of no length (`G6 Hx||`), which is a rest today: bars are full without
+it; the spacer of today is `y`. Ryan's has one upbeat of six notes under a 6, `(6:6`, whose length it does not say: read
+as the sextuplet `(6`.
+"""
+
 
 def irish() -> Corpus:
     """Returns the corpus of all three collections, in their order, without exact duplicates."""
     texts = [
-        (collection, read_text(path))
+        (collection, _corrected(collection, read_text(path)))
         for collection in COLLECTIONS
         for path in sorted((music21_corpus(COLLECTIONS) / collection).glob("*.abc"))
     ]
     tunes, rejections = parse_texts("irish", texts)
     return Corpus("irish", distinct(tunes, rejections), rejections, COLLECTIONS)
+
+
+def _corrected(collection: str, text: str) -> str:
+    for wrong, right in CORRECTIONS.get(collection, ()):
+        text = wrong.sub(right, text)
+    return text
 
 
 def music21_corpus(collections: Iterable[str]) -> Path:

@@ -12,29 +12,35 @@ _ALTERNATIVES = {
     # A line such as "w: la la" is a field, but "A:|" and "d::" are music.
     "line": r"^(?![A-Ga-gz]:[ \t]*[|:\]])(?P<line_name>[A-Za-z+]):(?![|:])(?P<line_value>[^\n]*)",
     "html": r"^[ \t]*</?(?:html|pre|body|head|title|p|br|hr|div|span|font|center|td|tr|table)\b[^>\n]*>",
+    # x is a rest that nobody sees (ABC 2.1, section 4.5)
     "note": (
-        r"(?P<pitch>(?P<accidental>[_^=]{0,3})(?P<letter>[A-Ga-gz])(?P<octave>[,']*+))"
+        r"(?P<pitch>(?P<accidental>[_^=]{0,3})(?P<letter>[A-Ga-gxz])(?P<octave>[,']*+))"
         r"[ \t]*+(?P<length>[\d/]*+)(?P<broken>[<>]*+)"
     ),
-    "invisible": r"[xy][,']*+[ \t]*+[\d/]*+",  # rests and spacers that nobody sees, with their lengths
-    "space": r"[ \t\n\r\f\v`]++",
+    "spacer": r"y[,']*+[ \t]*+[\d/]*+",
+    "space": r"[ \t\n\r\f\v`\xa0]++",
     "measure": r"(?P<sign>(?:\[?[|:]++\]?+)++)(?:[\s\\]*+\[?[ \t]*+(?P<number>\d[\d,.\-]*+))?",
     "inline": r"\[(?P<inline_name>[A-Za-z]):(?P<inline_value>[^\[\]\n]*)\]",
     "ending": r"\[[ \t]*+(?P<ending_number>\d[\d,.\-]*+)",
-    "tuplet": r"\([ \t]*+(?P<tuplet_number>\d++)(?::\d*+){0,2}",
-    "quoted": r'"[^"\n]*"',
+    "tuplet": r"\([ \t]*+\d++(?::\d*+){0,2}",
+    "quoted": r'"[^"\n]*"|\u201c[^\u201c\u201d\n]*\u201d',
     "grace": r"\{[^{}\n]*\}",
     "open": r"\[",
     "close": r"\](?P<chord_length>[ \t]*+[\d/]*+)(?P<chord_broken>[<>]*+)",
     "rhythm": r"[<>]++",
     "factor": r"[\d/]++",
-    "decoration": r"!(?P<decoration_name>[^!|\s]{1,30})!",
+    # "!D.C. al fine!" has spaces; what has none of such letters may be music between two line breaks of old
+    "decoration": r"!(?P<decoration_name>[^!|\s]{1,30}|(?=[^!|\n]{0,30}[h-tw][a-z])[^!|\n]{1,30})!",
     "comment": r"%[^\n]*",
     "plus": r"\+(?P<plus_name>[^+|\s]{1,30})\+",
     "rests": r"[ZX]\d*+",
     "overlay": r"&",
-    # Ties, slurs, ornaments, spacers and line breaks: said by no token.
-    "dropped": r"[-().~*\\$!;H-WYh-w]",
+    # Ties and slurs, drawn above or below (' and ,) or not, and line breaks are said by no token; * ; ? @ # are reserved,
+    # to be passed over (8.1). But "F#" is somebody's F sharp, and a full stop at the end of a line ends a sentence.
+    "dropped": r"[-(][',]?|[)~*\\$!;?@]|\.(?![ \t]*$)|(?<![A-Ga-g])#",
+    # Two letters side by side that are neither notes nor the usual ornaments, or a letter at the end of a word.
+    "word": r"[IKNQU-WYh-tw]{2}|[HJLMOPRST][h-tw]|(?<=[A-Za-z])[h-tw](?=[ \t.,;:?]|$)|(?<=[a-z])\.",
+    "ornament": r"[.H-WYh-w]",
     "other": r"[\s\S]",
 }
 

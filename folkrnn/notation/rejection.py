@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 REASONS = {
     "no_key": "no key: without a tonic there is nothing to transpose to C",
@@ -21,10 +21,11 @@ REASONS = {
     "pitch": "a pitch that has no token: outside the four octaves from C, or spelt like ^e or _C,",
     "duration": "a note length that is no token when counted in eighths",
     "broken_rhythm": "doubly broken rhythm (>> or <<)",
-    "tuplet": "a tuplet that has no token, such as (8",
+    "tuplet": "a tuplet that no tokens say, such as (8 or (5:4:5",
     "chord": "chord brackets that are empty, nested, unbalanced or enclose more than notes",
     "multi_bar_rest": "a rest of whole bars (Z)",
     "sign": "a sign that is not part of ABC, or stands where it means nothing",
+    "prose": "text among the music",
     "no_notes": "no notes",
     "length": "a text far longer than any tune",
 }
@@ -37,6 +38,11 @@ class Rejection:
 
     reason: str
     detail: str
+    where: str = field(default="", compare=False)
+    """The place in the music, for people: "line 3 of the music, at 'c2 (8abc'"; "" where the header is to blame."""
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, [f"{REASONS[self.reason]}: {self.detail}", self.where]))
 
 
 class Unfit(Exception):
@@ -44,4 +50,6 @@ class Unfit(Exception):
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{REASONS[reason]}: {detail}")
-        self.rejection = Rejection(reason, detail)
+        self.reason, self.detail = reason, detail
+        self.at: int | None = None
+        """Where in the music code it was met."""

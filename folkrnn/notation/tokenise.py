@@ -13,7 +13,7 @@ from folkrnn.notation.barlines import LONE_COLON
 from folkrnn.notation.keys import Key, read_key
 from folkrnn.notation.meters import read_meter, read_unit
 from folkrnn.notation.rejection import REASONS, Rejection, Unfit
-from folkrnn.notation.transcribe import Transcription, transcribe, write_chord
+from folkrnn.notation.transcribe import Transcription, transcribe, user_symbols, write_chord
 from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import END, START, V2, Vocabulary, token_type
 
@@ -31,13 +31,17 @@ _HEAD = re.compile(
     rf"|K:[ \t]*(?P<key>\S+(?:[ \t]+{_MODE_WORD}(?!\S))?)"
     r"|(?P<name>[A-Za-z]):(?![|:])[ \t]*(?P<value>\S+))"
 )
-# In a prime a letter that is neither a note nor one of the usual decorations before a note is a slip, nothing to drop.
-_SLIP = re.compile(r"[IKNQUVWYhijl-twy]|[HLMOPSTJRkuv]+(?!\S)")
+# In a prime a letter that is neither a note nor one of the usual decorations before a note is a slip, nothing to drop;
+# so is a sign that ABC reserves.
+_SLIP = re.compile(r"[IKNQUVWYhijl-twy#?@]|[HLMOPSTJRkuv]+(?!\S)")
 _QUOTED = re.compile(r'"[^"\n]*"|![^!|\s]{1,30}!|\{[^{}\n]*\}|%[^\n]*|\[[A-Za-z]:[^\[\]\n]*\]')
 
 
 LONGEST = 100_000
 """Characters of the longest tune that is read; the longest of folk-rnn's data has some 8,000."""
+
+_AROUND = 12
+"""Characters shown before and behind the place where a tune cannot be read."""
 
 
 def tokenise(tune: AbcTune, vocabulary: Vocabulary = V2) -> list[str] | Rejection:
@@ -48,7 +52,16 @@ def tokenise(tune: AbcTune, vocabulary: Vocabulary = V2) -> list[str] | Rejectio
     try:
         return _tokenise(tune, vocabulary)
     except Unfit as unfit:
-        return unfit.rejection
+        return Rejection(unfit.reason, unfit.detail, _place(tune.body, unfit.at))
+
+
+def _place(body: str, at: int | None) -> str:
+    """Where that is, in words, with some of the line before and behind it."""
+    if at is None:
+        return ""
+    line = body.count("\n", 0, at) + 1
+    start, stop = max(body.rfind("\n", 0, at) + 1, at - _AROUND), min(f"{body}\n".find("\n", at), at + _AROUND)
+    return f"line {line} of the music, at {body[start:stop].strip()!r}"
 
 
 def _tokenise(tune: AbcTune, vocabulary: Vocabulary) -> list[str]:
@@ -60,6 +73,7 @@ def _tokenise(tune: AbcTune, vocabulary: Vocabulary) -> list[str]:
     if len(voices) > 1:
         raise Unfit("several_voices", " and ".join(sorted(voices))[:40])
     state = Transcription(vocabulary, read_key(tune.key), read_meter(tune.meter), tune.unit)
+    state.symbols = user_symbols(tune.fields.get("U", ()))
     transcribe(tune.body, state)
     if state.chord is not None:
         raise Unfit("chord", "[ without ]")
@@ -99,10 +113,10 @@ def prime_tokens(text: str, vocabulary: Vocabulary = V2) -> list[str]:
             return _whole_tune(text, vocabulary)
         return _fragment(text, vocabulary)
     except Unfit as unfit:
-        piece = _culprit(words, vocabulary) or unfit.rejection.detail
+        piece = _culprit(words, vocabulary) or unfit.detail
         raise Refusal(
-            f"prime: {piece!r} has no token{did_you_mean(piece, vocabulary.tokens)}: {REASONS[unfit.rejection.reason]}"
-            f" ({unfit.rejection.detail}); {_HOW}"
+            f"prime: {piece!r} has no token{did_you_mean(piece, vocabulary.tokens)}: {REASONS[unfit.reason]}"
+            f" ({unfit.detail}); {_HOW}"
         ) from unfit
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
@@ -13,10 +14,13 @@ from folkrnn.notation.keys import Key, in_c, only_clef, read_key
 from folkrnn.notation.lexer import LEXEMES
 from folkrnn.notation.meters import length_token, read_length, read_meter, read_unit
 from folkrnn.notation.rejection import Unfit
+from folkrnn.notation.tuplets import Tuplet, read_tuplet
 from folkrnn.vocabulary import Vocabulary
 
 _EIGHTH = Fraction(1, 8)
 _SPELT_LIKE_NOTES = frozenset(("f", "ff", "fff", "ffff", "DC"))  # dynamics, da capo
+_SYMBOL = re.compile(r"[ \t]*([H-Wh-w~])[ \t]*=")
+_TYPESET = re.compile(r"%%[ \t]*begin(?:text|ps|svg|js|ml)\b", re.IGNORECASE)
 _NOTES = re.compile(r"(?:[_^=]{0,3}[A-Ga-gz][,']*+[\d/]*+[<>]*+)+")
 
 _Read = TypeVar("_Read")
@@ -34,6 +38,10 @@ class Transcription:
     voices: set[str] = field(default_factory=set)
     chord: list[tuple[str, Fraction]] | None = None
     """Notes of the chord whose bracket is open, with their lengths in units."""
+    tuplet: Tuplet | None = None
+    """The one whose notes come, where they are written in another way."""
+    symbols: frozenset[str] = frozenset()
+    """Letters that U: makes ornaments of."""
     pitches: dict[str, str] = field(default_factory=dict)
     """Written pitch to token, as met so far: a tune has few."""
     lengths: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -48,12 +56,17 @@ class Transcription:
 def transcribe(body: str, state: Transcription) -> Transcription:
     """Writes the tokens of `body` to `state` and returns it; a chord left open stays in `state.chord`.
 
-    Raises Unfit at the first thing that has no token.
+    Raises Unfit, which knows the place, at the first thing that has no token.
     """
-    for match in LEXEMES.finditer(body):
-        write = _WRITERS.get(match.lastgroup or "")
-        if write is not None:
-            write(match, state)
+    match = None
+    try:
+        for match in LEXEMES.finditer(body):
+            write = _WRITERS.get(match.lastgroup or "")
+            if write is not None:
+                write(match, state)
+    except Unfit as unfit:
+        unfit.at = match.start() if match else None
+        raise
     return state
 
 
@@ -65,9 +78,39 @@ def _note(match: re.Match[str], state: Transcription) -> None:
             raise Unfit("chord", f"{match[0][:20]} inside [ ]")
         state.chord.append((pitch, read_length(length)))
         return
+    if state.tuplet is not None:
+        _note_of_tuplet(pitch, length, broken, state, state.tuplet)
+        return
     state.tokens.append(pitch)
     known = state.lengths.get((length, broken))
     state.tokens.extend(_length(length, broken, state) if known is None else known)
+
+
+def _note_of_tuplet(pitch: str, length: str, broken: str, state: Transcription, tuplet: Tuplet) -> None:
+    factor = _next_of_tuplet(state, tuplet)
+    state.tokens.append(pitch)
+    with _blamed_on(tuplet):
+        state.tokens.extend(_length_tokens(read_length(length) * state.unit * 8 * factor, broken, state))
+
+
+@contextmanager
+def _blamed_on(tuplet: Tuplet | None) -> Iterator[None]:
+    """A length without a token is the fault of the tuplet that it is in, if it is in one."""
+    try:
+        yield
+    except Unfit as unfit:
+        if tuplet is None:
+            raise
+        raise Unfit("tuplet", f"{tuplet.written}: {unfit.detail}") from unfit
+
+
+def _next_of_tuplet(state: Transcription, tuplet: Tuplet) -> Fraction:
+    """Writes what stands before the next note of a tuplet; returns by what its length is multiplied."""
+    if token := tuplet.next():
+        state.tokens.append(token)
+    if not tuplet.left:
+        state.tuplet = None
+    return tuplet.factor
 
 
 def _pitch(match: re.Match[str], state: Transcription) -> str:
@@ -75,7 +118,7 @@ def _pitch(match: re.Match[str], state: Transcription) -> str:
     written, accidental, letter, octave = match.group("pitch", "accidental", "letter", "octave")
     if len(written) > 8:
         raise Unfit("pitch", written[:20])
-    token = "z" if letter == "z" else in_c(accidental, letter, octave, state.key)
+    token = "z" if letter in "xz" else in_c(accidental, letter, octave, state.key)
     if token not in state.vocabulary.index:
         raise Unfit("pitch", f"{written} is {token} on C")
     state.pitches[written] = token
@@ -120,10 +163,13 @@ def _ending(match: re.Match[str], state: Transcription) -> None:
 
 def _tuplet(match: re.Match[str], state: Transcription) -> None:
     _outside_chord(match, state)
-    token = f"({match['tuplet_number']}"
-    if token not in state.vocabulary.index:
-        raise Unfit("tuplet", match[0][:20])
-    state.tokens.append(token)
+    if state.tuplet is not None:
+        raise Unfit("tuplet", f"{match[0][:20]} inside {state.tuplet.written}")
+    tuplet = read_tuplet(match[0], state.meter, state.vocabulary)
+    if isinstance(tuplet, Tuplet):
+        state.tuplet = tuplet
+    else:
+        state.tokens.append(tuplet)
 
 
 def _rhythm(match: re.Match[str], state: Transcription) -> None:
@@ -154,16 +200,19 @@ def write_chord(state: Transcription, outer: Fraction = Fraction(1), broken: str
     Lengths stay where they were written, inside or behind the brackets. What the unit makes of them is said inside
     where a length was written inside, else behind.
     """
-    notes = state.chord or []
+    notes, tuplet = state.chord or [], state.tuplet
     unit = state.unit / _EIGHTH
+    if tuplet is not None:
+        unit *= _next_of_tuplet(state, tuplet)
     inside = any(length != 1 for _, length in notes)
     state.tokens.append("[")
-    for pitch, length in notes:
-        state.tokens.append(pitch)
-        state.tokens.extend(_length_tokens(length * unit if inside else length, "", state))
-    if closing:
-        state.tokens.append(closing)
-        state.tokens.extend(_length_tokens(outer if inside else outer * unit, broken, state))
+    with _blamed_on(tuplet):
+        for pitch, length in notes:
+            state.tokens.append(pitch)
+            state.tokens.extend(_length_tokens(length * unit if inside else length, "", state))
+        if closing:
+            state.tokens.append(closing)
+            state.tokens.extend(_length_tokens(outer if inside else outer * unit, broken, state))
     state.chord = None
 
 
@@ -184,10 +233,17 @@ def _field(name: str, value: str, state: Transcription) -> None:
         state.key = _same(read_key, value, state.key, "several_keys") if state.begun else read_key(value)
     elif name == "M":
         state.meter = _same(read_meter, value, state.meter, "several_meters") if state.begun else read_meter(value)
+    elif name == "U":
+        state.symbols |= user_symbols([value])
     elif name == "V":
         state.voices.add(value.split()[0] if value.strip() else "")
         if len(state.voices) > 1:
             raise Unfit("several_voices", " and ".join(sorted(state.voices))[:40])
+
+
+def user_symbols(definitions: Iterable[str]) -> frozenset[str]:
+    """Returns the letters that fields U: make ornaments of: "n = !trill!" -> n (standard 2.1, section 4.16)."""
+    return frozenset(match[1] for value in definitions if (match := _SYMBOL.match(value)))
 
 
 def _same(read: Callable[[str], _Read], value: str, before: _Read, reason: str) -> _Read:
@@ -195,7 +251,7 @@ def _same(read: Callable[[str], _Read], value: str, before: _Read, reason: str) 
     try:
         now = read(value)
     except Unfit as unfit:
-        raise Unfit(reason, unfit.rejection.detail) from unfit
+        raise Unfit(reason, unfit.detail) from unfit
     if now != before:
         raise Unfit(reason, value.strip()[:40])
     return before
@@ -223,6 +279,18 @@ def _overlay(match: re.Match[str], state: Transcription) -> None:
     raise Unfit("several_voices", "&")
 
 
+def _comment(match: re.Match[str], state: Transcription) -> None:
+    """A comment; but where a block of text begins that never ends, what follows is text."""
+    if _TYPESET.match(match[0]):
+        raise Unfit("prose", f"{match[0].split()[0][:20]} without its end")
+
+
+def _word(match: re.Match[str], state: Transcription) -> None:
+    """A word, unless U: says that its letters are ornaments."""
+    if not any(letter in state.symbols for letter in match[0]):
+        raise Unfit("prose", repr(match[0]))
+
+
 def _other(match: re.Match[str], state: Transcription) -> None:
     raise Unfit("sign", repr(match[0]))
 
@@ -247,5 +315,7 @@ _WRITERS: dict[str, Callable[[re.Match[str], Transcription], None]] = {
     "plus": _plus,
     "rests": _rests,
     "overlay": _overlay,
+    "comment": _comment,
+    "word": _word,
     "other": _other,
 }

@@ -37,7 +37,7 @@ def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription
     for tune in tunes:
         tokens = tokenise(tune, vocabulary)
         if isinstance(tokens, Rejection):
-            raise Refusal(f"tune {tune.number} ({tune.title or 'untitled'}) cannot be expressed: {tokens.detail}")
+            raise Refusal(f"transcription=: tune {tune.number} ({tune.title or 'untitled'}) has no tokens: {tokens}")
         found.append(given(vocabulary.encode(tokens), vocabulary, tune.title))
     return found
 

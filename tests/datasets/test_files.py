@@ -1,5 +1,6 @@
 import gzip
 import json
+from importlib import resources
 
 import pytest
 
@@ -19,6 +20,11 @@ def test_the_irish_corpus_keeps_nearly_all_of_three_collections_and_says_why_not
     assert len(corpus) > 4000
     assert {tune.source for tune in corpus.tunes} == set(COLLECTIONS) == set(corpus.terms)
     assert all(tune.title for tune in corpus.tunes[:100])
+
+
+def test_the_irish_corpus_is_the_one_that_the_shipped_weights_were_trained_on():
+    card = resources.files("folkrnn.weights").joinpath("folkrnn", "card.md").read_text(encoding="utf-8")
+    assert f"digest `{irish().digest}`" in card
 
 
 def test_folk_rnns_own_format_is_three_lines_a_tune(tmp_path):

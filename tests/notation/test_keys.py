@@ -23,7 +23,7 @@ KEYS = st.builds(Key, LETTERS, st.sampled_from((-1, 0, 1)), st.sampled_from(sort
 def reason(name: str) -> str:
     with pytest.raises(Unfit) as unfit:
         read_key(name)
-    return unfit.value.rejection.reason
+    return unfit.value.reason
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_accidental_keeps_its_alteration_relative_to_the_key(key: str, writte
 def test_a_double_accidental_is_rejected_written_or_resulting(key: str, written: str):
     with pytest.raises(Unfit) as unfit:
         in_c(written[:-1], written[-1], "", read_key(key))
-    assert unfit.value.rejection.reason == "double_accidental"
+    assert unfit.value.reason == "double_accidental"
 
 
 def test_notes_outside_the_four_octaves_are_rejected():
@@ -124,7 +124,7 @@ def test_notes_outside_the_four_octaves_are_rejected():
     for letter, octave, key in (("C", ",", "D"), ("b", "'", "A"), ("c", "''", "C")):
         with pytest.raises(Unfit) as unfit:
             in_c("", letter, octave, read_key(key))
-        assert unfit.value.rejection.reason == "pitch"
+        assert unfit.value.reason == "pitch"
 
 
 @given(KEYS)
@@ -144,7 +144,7 @@ def test_transposition_keeps_mode_degree_and_distance_from_the_tonic(key: Key, a
     try:
         token = in_c(accidental, letter, "", key)
     except Unfit as unfit:
-        assert unfit.rejection.reason == "double_accidental"
+        assert unfit.reason == "double_accidental"
         return
     home = Key("C", 0, key.mode)
     assert key.token == home.token

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.notation.barlines import measure_tokens
+from folkrnn.notation.events import read
 from folkrnn.notation.tokenise import REASONS, Rejection, tokenise
 from folkrnn.vocabulary import V2
 
@@ -54,11 +55,29 @@ def header(key: str, meter: str) -> list[str]:
         ("ABc|!\ndef|!", "A B c | d e f |"),
         ("!fed c2A|B3 g3|!g2", "f e d c 2 A | B 3 g 3 | g 2"),
         ("A[r: a remark]B[P:B]c", "A B c"),
-        ("A2x|x4 B", "A 2 | B"),
+        ("('GA) (,Bc) .('de) .(,fg) (.A.B)", "G A B c d e f g A B"),
+        ("A-'A A-,A A2-'A2 .-A [C-'E-,][CE] ('(3ABc)", "A A A A A 2 A 2 A [ C E ] [ C E ] (3 A B c"),
+        ("(,^F,G,) (,=c-,c) ('A,-'A,)", "^F, G, =c c A, A,"),
+        ("A ? B # c ; d @ e * f", "A B c d e f"),
+        ("A!D.C. al fine!B!to Coda!", "A B"),
+        ("A\u00a0B \u201cAm\u201dc", "A B c"),
         ("z2 A z/", "z 2 A z /2"),
     ],
 )
 def test_what_no_token_says_is_dropped(body: str, expected: str):
+    assert tokens(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("B3x c2 x2|x4", "B 3 z c 2 z 2 | z 4"),
+        ("Ax/x//x3/2x>B", "A z /2 z /4 z 3/2 z > B"),
+        ("(3xAB [xCE]2 Hx |", "(3 z A B [ z C E ] 2 z |"),
+        ("A y B y2 cy/ !fermata!y4 |", "A B c |"),
+    ],
+)
+def test_an_invisible_rest_lasts_and_a_spacer_does_not(body: str, expected: str):
     assert tokens(body) == expected
 
 
@@ -125,12 +144,50 @@ def test_bars_repeats_and_endings_become_five_tokens(body: str, expected: str):
     ("body", "expected"),
     [
         ("(3ABc ((3ABc) (3(ABc)", "(3 A B c (3 A B c (3 A B c"),
-        ("(3:2:3ABc (3::2AB (6:6ABcdef", "(3 A B c (3 A B (6 A B c d e f"),
-        ("(9abcdefgab(2AB", "(9 a b c d e f g a b (2 A B"),
+        ("(3:2:3ABc (3:2ABc (3:2:ABc (3::ABc (3::3ABc (3:ABc", " ".join(["(3 A B c"] * 6)),
+        ("(2:3:2AB (4:3:4ABcd (6:2:6ABcdef", "(2 A B (4 A B c d (6 A B c d e f"),
+        ("(9abcdefgab(2AB ( 3 ABc", "(9 a b c d e f g a b (2 A B (3 A B c"),
+        ("(5:2ABcde (7:2:7ABcdefg", "(5 A B c d e (7 A B c d e f g"),
     ],
 )
-def test_a_tuplet_keeps_its_first_number(body: str, expected: str):
+def test_a_tuplet_that_its_first_number_says_is_one_token(body: str, expected: str):
     assert tokens(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("(6:4:6ABcdef g", "(3 A B c (3 d e f g"),
+        ("(3:2:6ABcdef", "(3 A B c (3 d e f"),
+        ("(3:2:6A>BzB[CE]2x", "(3 A > B z (3 B [ C E ] 2 z"),
+        ("(6:6ABcdef g", "A B c d e f g"),
+        ("(2:1:2A2B2 c2", "A B c 2"),
+        ("(4:2:4A>BA/B/ [CE]2", "A /2> B /2 A /4 B /4 [ C E ] 2"),
+        ("(2:1:3A2[C2E2][CE]2 d", "A [ C E ] [ C E ] d"),
+        ("(3:2:2A3B3 c", "A 2 B 2 c"),
+        ("(2:3:1A2 B2", "A 3 B 2"),
+        ("(1:2:2AB c", "A 2 B 2 c"),
+    ],
+)
+def test_another_tuplet_is_written_so_that_its_notes_last_as_long(body: str, expected: str):
+    assert tokens(body) == expected
+
+
+TUPLETS = st.tuples(st.integers(1, 9), st.integers(0, 9), st.integers(0, 12), st.sampled_from(("4/4", "6/8")))
+
+
+@given(TUPLETS, st.lists(st.sampled_from(("A", "A2", "B3", "c/", "z", "x2", "[CE]", "d6")), min_size=12, max_size=12))
+def test_no_tuplet_changes_how_long_its_notes_last(sign: tuple[int, int, int, str], notes: list[str]):
+    p, q, r, meter = sign
+    written = f"({p}:{q or ''}:{r or ''}"
+    result = tokenise(tune(written + " ".join(notes), meter=meter))
+    if isinstance(result, Rejection):
+        assert result.reason == "tuplet"
+        return
+    lasts = {"A": 1, "A2": 2, "B3": 3, "c/": Fraction(1, 2), "z": 1, "x2": 2, "[CE]": 1, "d6": 6}
+    usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(p, 3 if meter == "6/8" else 2)
+    expected = [lasts[note] * (Fraction(q or usual, p) if k < (r or p) else 1) for k, note in enumerate(notes)]
+    assert [event.duration for event in read(result).events] == expected
 
 
 @pytest.mark.parametrize(
@@ -180,13 +237,27 @@ def test_the_mode_stays_and_the_root_becomes_c():
         ("A0", {}, "duration"),
         ("A>>B", {}, "broken_rhythm"),
         ("(8abcdefga", {}, "tuplet"),
+        ("(3:2:2A2B", {}, "tuplet"),
+        ("(3:2:4ABcd", {}, "tuplet"),
+        ("(5:4BcBAG", {}, "tuplet"),
+        ("(5:4:5BcBAG", {"meter": "6/8"}, "tuplet"),
+        ("(3:0:3ABc", {}, "tuplet"),
+        ("(3:2:6AB(3ABcd", {}, "tuplet"),
+        ("(123456789012:2AB", {}, "tuplet"),
         ("[CE", {}, "chord"),
         ("CE]", {}, "chord"),
         ("[]", {}, "chord"),
         ("[C[E]]", {}, "chord"),
         ("[C|E]", {}, "chord"),
         ("A|Z2|", {}, "multi_bar_rest"),
-        ("A?", {}, "sign"),
+        ("A}", {}, "sign"),
+        ("F#G", {}, "sign"),
+        ("A'-''B", {}, "sign"),
+        ("A|X2|", {}, "multi_bar_rest"),
+        ("AB|\nPlayed as a reel\ncd|", {}, "prose"),
+        ("AB|\nby Ann\ncd|", {}, "prose"),
+        ("AB|\nA bad cafe.\ncd|", {}, "prose"),
+        ("AB|\n%%begintext\nA bad cafe\n", {}, "prose"),
         ("AB:", {}, "sign"),
         ("|2/3 A", {}, "sign"),
         ("z4|", {}, "no_notes"),
@@ -195,6 +266,22 @@ def test_the_mode_stays_and_the_root_becomes_c():
 )
 def test_every_rejection_has_its_reason(body: str, header: dict[str, str], reason: str):
     assert rejection(body, **header) == reason
+
+
+def test_letters_that_u_defines_are_ornaments():
+    assert rejection("inA|") == "prose"
+    assert tokens("U:n=!trill!\nU: i = !turn!\ninA|") == "A |"
+    defined = AbcTune("", "4/4", Fraction(1, 8), "C", "inA|", {"U": ["n=!trill!", "i=!turn!"]})
+    assert tokenise(defined) == ["M:4/4", "K:Cmaj", "A", "|"]
+
+
+def test_a_rejection_says_why_in_words_and_where():
+    found = tokenise(tune("ABc|\nG2 d|1,2 efg|"))
+    assert str(found) == (
+        "an ending other than the first or the second, or a list of endings: 1,2, line 2 of the music, "
+        "at 'G2 d|1,2 efg|'"
+    )
+    assert str(tokenise(tune("A", meter="3/8"))).endswith(": M:3/8")
 
 
 def test_a_field_that_repeats_the_header_changes_nothing():
