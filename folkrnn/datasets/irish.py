@@ -27,9 +27,9 @@ CORRECTIONS = {
 }
 """What these files say in the words of other programs, put into those of ABC 2.1, by collection.
 
-O'Neill's hangs a fermata over a bar line on an `x` of no length (`G6 Hx||`), which is a rest today: bars are full without
-it; the spacer of today is `y`. Ryan's has one upbeat of six notes under a 6, `(6:6`, whose length it does not say: read
-as the sextuplet `(6`.
+O'Neill's hangs a fermata over a bar line on an `x` of no length (`G6 Hx||`), which is a rest today: bars are full
+without it; the spacer of today is `y`. Ryan's has one upbeat of six notes under a 6, `(6:6`, whose length it does not
+say: read as the sextuplet `(6`.
 """
 
 

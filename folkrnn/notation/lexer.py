@@ -35,8 +35,8 @@ _ALTERNATIVES = {
     "plus": r"\+(?P<plus_name>[^+|\s]{1,30})\+",
     "rests": r"[ZX]\d*+",
     "overlay": r"&",
-    # Ties and slurs, drawn above or below (' and ,) or not, and line breaks are said by no token; * ; ? @ # are reserved,
-    # to be passed over (8.1). But "F#" is somebody's F sharp, and a full stop at the end of a line ends a sentence.
+    # Ties and slurs, drawn above or below (' and ,) or not, and line breaks are said by no token; * ; ? @ # are
+    # reserved, to be passed over (8.1). But "F#" is an F sharp, and a full stop at the end of a line ends a sentence.
     "dropped": r"[-(][',]?|[)~*\\$!;?@]|\.(?![ \t]*$)|(?<![A-Ga-g])#",
     # Two letters side by side that are neither notes nor the usual ornaments, or a letter at the end of a word.
     "word": r"[IKNQU-WYh-tw]{2}|[HJLMOPRST][h-tw]|(?<=[A-Za-z])[h-tw](?=[ \t.,;:?]|$)|(?<=[a-z])\.",
