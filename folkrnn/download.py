@@ -1,7 +1,8 @@
 """Published files: fetched once into the cache, verified, and used from there.
 
-A download goes to `X.part`, where a later try goes on with it; only what is whole and verified gets the name `X`. What
-is found under that name is verified again at every use, also when a user put it there by hand.
+pooch fetches, tries again and gives a file its name when it is whole; what the file must be, and from where it may
+come, is checked here before that. What is found under the name is verified again at every use, also when a user put it
+there by hand.
 """
 
 from __future__ import annotations
@@ -9,30 +10,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
-import os
-import socket
-import ssl
+import io
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPMessage
 from pathlib import Path
-from typing import IO
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from folkrnn.cache import cache_folder
+from folkrnn.files import locked
 from folkrnn.refusal import Refusal
+
+if TYPE_CHECKING:
+    import requests
 
 CHUNK = 2**18
 TRIES = 4
 SECONDS = 20.0
 """How long a server may stay silent."""
-WAIT = 1.0
-"""Seconds before the second try; twice as long before each further one."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +48,8 @@ class Source:
     """The option that reads such a file from anywhere, e.g. `weights=pickle weights.path=FILE`."""
 
 
-class _Broken(Exception):
-    """A try that came to nothing; the next may not."""
-
-
-class _Hopeless(_Broken):
-    """A try after which no other at the same address makes sense."""
+class _Hopeless(Exception):
+    """An answer after which no other try at the same address makes sense."""
 
 
 def fetch(source: Source, address: str | None = None) -> Path:
@@ -74,9 +65,16 @@ def fetch(source: Source, address: str | None = None) -> Path:
     if place.is_file():
         _verify(place, source)
         return place
-    with _alone(place, source):
-        if not place.is_file():  # else another process has fetched it meanwhile
-            _download(place, source, (address,) if address else source.addresses)
+    try:
+        with locked(Path(f"{place}.lock"), "another process fetches it"):
+            if not place.is_file():  # else another process has fetched it meanwhile
+                _download(place, source, (address,) if address else source.addresses)
+    except OSError as error:
+        by_hand = f"; or fetch {source.addresses[0]} by hand and use {source.by_hand}" if source.by_hand else ""
+        raise Refusal(
+            f"cannot write {place} ({error.strerror or error}): make room there, or choose another cache with "
+            f"XDG_CACHE_HOME{by_hand}"
+        ) from error
     return place
 
 
@@ -129,14 +127,23 @@ def _write_record(place: Path) -> None:
 
 
 def _download(place: Path, source: Source, addresses: tuple[str, ...]) -> None:
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
     failures = []
     for address in addresses:
         _check_address(address)
+        files = pooch.create(place.parent, "", registry={place.name: None}, retry_if_failed=TRIES - 1)
+        files.urls[place.name] = address
         try:
-            _from(address, place, source)
-            return
-        except _Broken as error:
-            failures.append(f"{address}: {error}")
+            files.fetch(place.name, downloader=_Answer(place, source))
+        except (_Hopeless, requests.RequestException) as error:
+            failures.append(f"{address}: {_in_words(error)}")
+            continue
+        if not source.blob:
+            _write_record(place)
+        return
     elsewhere = f", or read it from anywhere with {source.by_hand}" if source.by_hand else ""
     raise Refusal(
         f"cannot download {source.file} ({'; '.join(failures)}). Fetch {addresses[0]} by hand and put it at {place}"
@@ -151,174 +158,82 @@ def _check_address(address: str) -> None:
         raise Refusal(f"{address} is no https:// address; nothing is downloaded from elsewhere")
 
 
-def _from(address: str, place: Path, source: Source) -> None:
-    """Fetches the file from one address, going on with what is there; raises _Broken after TRIES."""
-    partial = place.with_name(place.name + ".part")
-    reason = ""
-    for number in range(TRIES):
-        if number:
-            time.sleep(WAIT * 2 ** (number - 1))
+class _Answer:
+    """What pooch is to fetch a source with: it believes an answer only as far as the source allows."""
+
+    def __init__(self, place: Path, source: Source) -> None:
+        self.place, self.source, self.md5 = place, source, ""
+
+    def __call__(self, address: str, file: str, _: object) -> None:
+        import requests
+        from pooch import HTTPDownloader
+        from tqdm import tqdm
+
+        headers = {"User-Agent": "folkrnn-lab", "Accept-Encoding": "identity"}
+        if urlsplit(address).hostname == "api.github.com":
+            headers["Accept"] = "application/vnd.github.raw+json"
+        bar = tqdm(
+            total=1, desc=f"Downloading {self.source.file}", unit="B", unit_scale=True, leave=False, disable=None
+        )
+        fetch_to = HTTPDownloader(bar, CHUNK, headers=headers, timeout=SECONDS, hooks={"response": self.check})
         try:
-            resumed = partial.exists()
-            checksum = _fill(address, partial, source)
-            wrong = _mismatch(partial, source, _record(place)) or _differs(partial, checksum)
-        except _Hopeless:
-            raise
-        except _Broken as error:
-            reason = str(error)
-            continue
-        if not wrong:
-            partial.replace(place)
-            if not source.blob:
-                _write_record(place)
+            with _Limited(file, self.source.largest) as output:
+                fetch_to(address, output, None)
+        except requests.ConnectionError as error:
+            if output.written:
+                raise  # it broke off, and the next try may not
+            raise _Hopeless(_in_words(error)) from error
+        wrong = _mismatch(Path(file), self.source, _record(self.place)) or _differs(Path(file), self.md5)
+        if wrong:
+            raise _Hopeless(f"what came is not the published file: {wrong}")
+
+    def check(self, answer: requests.Response, *_: object, **__: object) -> None:
+        """Refuses an answer, also one that leads elsewhere, by its headers."""
+        if answer.is_redirect:
+            _check_address(urljoin(answer.url, answer.headers["location"]))
             return
-        partial.unlink()
-        reason = f"what came is not the published file: {wrong}"
-        if not resumed:  # else what was there before may have been the wrong part
-            break
-    raise _Broken(reason)
+        if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+            raise _Hopeless(f"the server says {answer.status_code} {answer.reason}")
+        stated = answer.headers.get("x-goog-hash", "").replace(" ", "").split(",")  # Google's: crc32c=…,md5=…
+        self.md5 = next((part.removeprefix("md5=") for part in stated if part.startswith("md5=")), "")
+        size = answer.headers.get("content-length", "")
+        if not self.source.blob and not self.md5 and not size.isdigit():
+            raise _Hopeless("the server does not say how long the file is, so that it could not be known whole")
+        if size.isdigit() and int(size) > self.source.largest:
+            raise _Hopeless(f"{size} bytes are offered, more than the {self.source.largest} that it can have")
 
 
-def _fill(address: str, partial: Path, source: Source) -> str:
-    """Adds to the partial file until it is whole; returns the MD5 that the server states, in base 64, if any."""
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(address, headers=_headers(address, have))
-    try:
-        with _opener().open(request, timeout=SECONDS) as answer:
-            goes_on = answer.status == 206 and (answer.headers["Content-Range"] or "").startswith(f"bytes {have}-")
-            if have and not goes_on:
-                have = 0
-            md5 = _stated_md5(answer.headers.get_all("x-goog-hash") or [])
-            if not source.blob and not md5 and not (answer.headers["Content-Length"] or "").isdigit():
-                raise _Hopeless("the server does not say how long the file is, so that it could not be known whole")
-            if have and not source.blob and not md5:
-                partial.unlink()
-                raise _Broken("nothing tells whether what is here already is a part of it")
-            _copy(answer, partial, have, source)
-            return md5
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and source.blob:  # there is nothing beyond what we have: whole, or of something else
-            return ""
-        if error.code == 416:
-            partial.unlink(missing_ok=True)
-            raise _Broken("what was here already is no part of it") from None
-        kind = _Broken if error.code >= 500 or error.code in (408, 429) else _Hopeless
-        raise kind(f"the server says {error.code} {error.reason}") from None
-    except urllib.error.URLError as error:
-        offline = isinstance(error.reason, (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError))
-        raise (_Hopeless if offline else _Broken)(_in_words(error)) from None
-    except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        raise _Broken(_in_words(error)) from None
-    except OSError as error:
-        raise _unwritable(partial, error) from error
+class _Limited(io.FileIO):
+    """A file that takes no more than `most` bytes."""
 
+    def __init__(self, path: str, most: int) -> None:
+        super().__init__(path, "w")
+        self.most, self.written = most, 0
 
-def _copy(answer: http.client.HTTPResponse, partial: Path, have: int, source: Source) -> None:
-    left = int(answer.headers["Content-Length"]) if (answer.headers["Content-Length"] or "").isdigit() else None
-    whole = None if left is None else have + left
-    if max(whole or 0, have) > source.largest:
-        raise _Hopeless(f"{whole} bytes are offered, more than the {source.largest} that it can have")
-    with partial.open("r+b" if have else "wb") as file, _bar(source.file, have, whole) as advance:
-        file.truncate(have)
-        file.seek(have)
-        while chunk := answer.read(CHUNK):
-            have += len(chunk)
-            if have > source.largest:
-                raise _Hopeless(f"more than {source.largest} bytes come, which it cannot have")
-            file.write(chunk)
-            advance(len(chunk))
-        file.flush()
-        os.fsync(file.fileno())
-    if whole is not None and have < whole:
-        raise _Broken(f"the connection ended after {have} of {whole} bytes")
-
-
-def _headers(address: str, have: int) -> dict[str, str]:
-    headers = {"User-Agent": "folkrnn-lab", "Accept-Encoding": "identity"}
-    if urlsplit(address).hostname == "api.github.com":
-        headers["Accept"] = "application/vnd.github.raw+json"
-    return headers | ({"Range": f"bytes={have}-"} if have else {})
-
-
-class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server elsewhere only where an address of ours may lead."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        _check_address(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_SafeRedirects)
-
-
-def _stated_md5(values: list[str]) -> str:
-    """What Google's storage states as `crc32c=…,md5=…`."""
-    parts = [part.strip() for value in values for part in value.split(",")]
-    return next((part.removeprefix("md5=") for part in parts if part.startswith("md5=")), "")
+    def write(self, data: bytes) -> int:
+        self.written += len(data)
+        if self.written > self.most:
+            raise _Hopeless(f"more than {self.most} bytes come, which it cannot have")
+        return super().write(data)
 
 
 def _differs(path: Path, md5: str) -> str:
     if not md5:
         return ""
-    digest = hashlib.md5(usedforsecurity=False)
-    found = base64.b64encode(bytes.fromhex(_hashed(path, digest))).decode()
+    found = base64.b64encode(bytes.fromhex(_hashed(path, hashlib.md5(usedforsecurity=False)))).decode()
     return "" if found == md5 else f"its MD5 is {found}, the server states {md5}"
 
 
-def _in_words(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
-    text = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
-    return "the connection broke off" if isinstance(error, http.client.IncompleteRead) else str(text).split("\n")[0]
-
-
-def _unwritable(path: Path, error: OSError) -> Refusal:
-    return Refusal(
-        f"cannot write {path} ({error.strerror or error}): make room there, or choose another cache with XDG_CACHE_HOME"
-    )
-
-
-@contextmanager
-def _alone(place: Path, source: Source) -> Iterator[None]:
-    """Holds the lock of a download: of several processes one fetches, the others wait."""
-    from filelock import FileLock
-
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{place}.lock")
-        lock.acquire()
-    except OSError as error:
-        by_hand = f"; or fetch {source.addresses[0]} by hand and use {source.by_hand}" if source.by_hand else ""
-        raise Refusal(f"{_unwritable(place, error)}{by_hand}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _bar(label: str, have: int, whole: int | None) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("Downloading {task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=whole, completed=have)
-        yield lambda size: bar.advance(task, size)
+def _in_words(error: BaseException) -> str:
+    """The reason of an error at its root, in a line."""
+    answer = getattr(error, "response", None)
+    if answer is not None:
+        return f"the server says {answer.status_code} {answer.reason}"
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, http.client.IncompleteRead) or "IncompleteRead" in str(error):
+        return "the connection broke off"
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")[0]
 
 
 def _say(line: str) -> None:

@@ -22,6 +22,8 @@ class Behaviour:
     length: bool = True
     status: list[int] = field(default_factory=list)
     md5: bool = False
+    flipped: bool = False
+    """Whether the first byte arrives changed."""
     redirect: str = ""
     asked: list[str] = field(default_factory=list)
     """The Range of each request."""
@@ -47,6 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(416)
             return
         body = it.content[start:]
+        if it.flipped:
+            body = bytes([body[0] ^ 1]) + body[1:]
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(it.content) - 1}/{len(it.content)}")

@@ -21,7 +21,7 @@ BLOB = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
 def server(tmp_path, monkeypatch):
     """(what the server does, the source that it offers); the cache is empty, waiting takes no time."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "WAIT", 0.0)
+    monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)
     behaviour = Behaviour(CONTENT)
     with serving(behaviour) as address:
         yield (
@@ -55,46 +55,21 @@ def test_a_file_is_fetched_once_and_its_terms_are_shown_each_time(server, tmp_pa
     assert files(tmp_path) == ["model.pkl"]
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_was(server):
+def test_a_download_that_breaks_off_is_begun_again(server, tmp_path):
     behaviour, source = server
     behaviour.cut = [300_000, 200_000]
     assert fetch(source).read_bytes() == CONTENT
-    assert behaviour.asked == ["", "bytes=300000-", "bytes=500000-"]
-
-
-def test_a_later_run_goes_on_with_what_an_interrupted_one_left(server, tmp_path):
-    behaviour, source = server
-    behaviour.cut = [100_000] * download.TRIES
-    with pytest.raises(Refusal, match=r"the connection ended after|broke off"):
-        fetch(source)
-    assert files(tmp_path) == ["model.pkl.part"]
-    behaviour.asked.clear()
-    assert fetch(source).read_bytes() == CONTENT
-    assert behaviour.asked == ["bytes=400000-"]
+    assert len(behaviour.asked) == 3
     assert files(tmp_path) == ["model.pkl"]
 
 
-def test_a_server_that_cannot_go_on_sends_all_again(server):
+def test_a_connection_that_always_breaks_off_is_given_up(server, tmp_path):
     behaviour, source = server
-    behaviour.cut, behaviour.ranges = [300_000], False
-    assert fetch(source).read_bytes() == CONTENT
-
-
-def test_a_part_of_something_else_is_thrown_away(server, tmp_path):
-    _, source = server
-    cache(tmp_path).mkdir(parents=True)
-    for wrong in (b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)):
-        (cache(tmp_path) / "model.pkl.part").write_bytes(wrong)
-        fetch(source).unlink()
+    behaviour.cut = [100_000] * download.TRIES
+    with pytest.raises(Refusal, match="the connection broke off"):
+        fetch(source)
+    assert len(behaviour.asked) == download.TRIES
     assert files(tmp_path) == []
-
-
-def test_a_whole_part_is_used_without_a_byte_more(server, tmp_path):
-    behaviour, source = server
-    cache(tmp_path).mkdir(parents=True)
-    (cache(tmp_path) / "model.pkl.part").write_bytes(CONTENT)
-    assert fetch(source).read_bytes() == CONTENT
-    assert behaviour.asked == [f"bytes={len(CONTENT)}-"]
 
 
 @pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT + b"x", b"<html>not found</html>", b"", b"x" * len(CONTENT)])
@@ -120,8 +95,7 @@ def test_more_than_it_can_be_is_not_written(server, tmp_path):
     for behaviour.length in (True, False):
         with pytest.raises(Refusal, match=r"can have|cannot have"):
             fetch(replace(source, largest=100_000))
-        part = cache(tmp_path) / "model.pkl.part"
-        assert not part.exists() or part.stat().st_size <= 100_000
+        assert files(tmp_path) == []
 
 
 def test_an_address_that_has_moved_is_followed_by_the_next(server):
@@ -134,6 +108,10 @@ def test_a_server_that_is_busy_is_asked_again(server):
     behaviour, source = server
     behaviour.status = [503, 429]
     assert fetch(source).read_bytes() == CONTENT
+    behaviour.status = [503] * download.TRIES
+    (fetch(source)).unlink()
+    with pytest.raises(Refusal, match="the server says 503"):
+        fetch(source)
 
 
 def test_offline_it_says_the_address_and_where_to_put_the_file(server, tmp_path):
@@ -178,21 +156,23 @@ def test_without_a_published_digest_the_first_download_is_recorded_and_holds(ser
 
 def test_without_a_published_digest_what_the_server_states_is_checked(server):
     behaviour, source = server
-    behaviour.md5, behaviour.cut = True, [300_000]
+    behaviour.md5 = True
     assert fetch(replace(source, blob="")).read_bytes() == CONTENT
-    assert behaviour.asked == ["", "bytes=300000-"]
 
 
-def test_without_any_digest_a_part_is_not_built_on_and_a_length_is_needed(server):
+def test_what_differs_from_what_the_server_states_is_never_used(server, tmp_path):
     behaviour, source = server
-    source = replace(source, blob="")
-    behaviour.cut = [300_000]
-    place = fetch(source)
-    assert place.read_bytes() == CONTENT
-    place.unlink()
+    behaviour.md5, behaviour.flipped = True, True
+    with pytest.raises(Refusal, match="its MD5 is"):
+        fetch(replace(source, blob=""))
+    assert files(tmp_path) == []
+
+
+def test_without_any_digest_a_length_is_needed(server):
+    behaviour, source = server
     behaviour.length = False
     with pytest.raises(Refusal, match="how long"):
-        fetch(source)
+        fetch(replace(source, blob=""))
 
 
 def test_a_mirror_can_be_named_and_is_verified_all_the_same(server):
