@@ -6,6 +6,8 @@ import logging
 import os
 from pathlib import Path
 
+from folkrnn.files import write_whole
+
 log = logging.getLogger(__name__)
 
 _told: set[Path] = set()
@@ -18,11 +20,8 @@ def cache_folder() -> Path:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes all of a file of the cache or nothing; where it cannot be written, which only costs time, says so once."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
+        write_whole(path, data)
     except OSError as error:
         if path.parent not in _told:
             _told.add(path.parent)
@@ -32,5 +31,3 @@ def write_atomically(path: Path, data: bytes) -> None:
                 path.parent,
                 error.strerror or error,
             )
-        if partial.exists():
-            partial.unlink()

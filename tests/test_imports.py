@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = (
     "refusal",
+    "files",
     "places",
     "cache",
     "download",

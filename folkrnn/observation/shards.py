@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from folkrnn.files import replacing
 from folkrnn.refusal import Refusal
 
 Arrays = dict[str, np.ndarray]
@@ -98,9 +99,8 @@ def each_block(
 
 def write_shard(folder: Path, k: int, arrays: Arrays) -> None:
     """Writes the arrays of block k whole or not at all."""
-    draft = folder / f"{k}.draft.npz"
-    np.savez(draft, **arrays)
-    draft.replace(folder / f"{k}.npz")
+    with replacing(folder / f"{k}.npz") as draft, draft.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def read_shard(folder: Path, k: int) -> Arrays:

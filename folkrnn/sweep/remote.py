@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from folkrnn.files import write_whole
 from folkrnn.sweep.jobs import Ending, Launch
 
 PREEMPTED = signal.SIGUSR1
@@ -52,7 +53,7 @@ class Command:
             signal.signal(PREEMPTED, before)
         if left and ending.status == 0:
             time.sleep(_SECONDS_TO_BE_REQUEUED)  # in the queue again: SLURM ends this process, nothing came to its end
-        _written(ending_file(mine.log), json.dumps([ending.status, ending.reason]))
+        write_whole(ending_file(mine.log), json.dumps([ending.status, ending.reason]))
         return ending.status
 
     def _run(self) -> Ending:
@@ -94,7 +95,7 @@ class Command:
 
 def ask_to_stop(log: Path, number: int) -> None:
     """Asks the job with this log to end by a signal; SIGKILL may follow another one."""
-    _written(_stop_file(log), str(int(number)))
+    write_whole(_stop_file(log), str(int(number)))
 
 
 def asked_to_stop(log: Path) -> int | None:
@@ -105,13 +106,6 @@ def asked_to_stop(log: Path) -> int | None:
 
 def _stop_file(log: Path) -> Path:
     return log.with_suffix(".stop")
-
-
-def _written(file: Path, text: str) -> None:
-    """Writes a file that another process waits for: it sees it whole or not at all."""
-    draft = file.with_name(f"{file.name}.draft")
-    draft.write_text(text)
-    draft.replace(file)
 
 
 def ending_file(log: Path) -> Path:

@@ -14,10 +14,11 @@ import shlex
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn import files
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.entries import Entry, insist, perform
 
@@ -138,23 +139,13 @@ def writing(folder: Path) -> Iterator[None]:
 
     Raises Refusal where another process holds it, or where nothing can be written.
     """
-    from filelock import FileLock, Timeout
-
-    inside = folder / ".tracking"
-    try:
-        inside.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(inside / "lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise Refusal(
-            f"the run in {folder} is still running: when it ends, it sends what the store lacks by itself"
-        ) from error
-    except OSError as error:
-        raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
-    try:
+    busy = f"the run in {folder} is still running: when it ends, it sends what the store lacks by itself"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.locked(folder / ".tracking" / "lock", busy, seconds=0))
+        except OSError as error:
+            raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
         yield
-    finally:
-        lock.release()
 
 
 def upload_command(folder: Path) -> str:
@@ -164,13 +155,9 @@ def upload_command(folder: Path) -> str:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file completely or not at all. Raises Refusal where there is no room or no permission."""
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
+        files.write_whole(path, content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise _no_room(path, error) from error
 
 

@@ -10,7 +10,6 @@ import hashlib
 import io
 import math
 import numbers
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.files import write_whole
 from folkrnn.findings import Figure, Findings
 from folkrnn.tracking.figures import gif
 
@@ -115,12 +115,7 @@ class Report:
 
 def write_report(path: Path, report: Report) -> None:
     """Writes `report` as one HTML file at `path`, all of it or nothing. Raises OSError where that cannot be written."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(render(report), encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(path, render(report))
 
 
 def render(report: Report) -> str:

@@ -12,13 +12,14 @@ import re
 import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from folkrnn import places
+from folkrnn.files import locked
 from folkrnn.places import REPOSITORY, readable
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.entries import ENDED, VANISHED, insist
@@ -243,17 +244,10 @@ def _first_line(error: BaseException) -> str:
     return (others[0] if "autoflush" in first and others else first)[:300]
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(f"{path}.lock", timeout=_SECONDS_FOR_LOCK):
-            yield
-    except Timeout as error:
-        raise Refusal(
-            f"another process has held {path}.lock for {_SECONDS_FOR_LOCK:.0f} s: wait for it, or end it"
-        ) from error
+def _lock(path: Path) -> AbstractContextManager[None]:
+    lock = path.with_name(f"{path.name}.lock")
+    seconds = f"{_SECONDS_FOR_LOCK:.0f} s"
+    return locked(lock, f"another process has held {lock} for {seconds}: wait for it, or end it", _SECONDS_FOR_LOCK)
 
 
 def _check_allowed(folder: Path, key: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import random
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from folkrnn import files
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.models.folkrnn import FolkRNN
@@ -37,32 +37,13 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Puts `content` in the place of the file. Raises Refusal, the old file intact, where there is no room for it."""
-    partial = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
+        files.write_whole(path, content, durable=True)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise Refusal(
             f"cannot write the checkpoint {path} ({len(content) / 2**20:.0f} MiB: {error.strerror}); an earlier one is "
             "intact: make room, then go on with trainer.resume=true"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the renaming itself survive a power cut, where the system can do that."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def generators() -> dict[str, Any]:

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from folkrnn.refusal import Refusal
+from folkrnn.files import locked
 
 LOCK = "training.lock"
 
@@ -23,15 +21,6 @@ def alone_in(folder: Path, first: bool = True) -> Iterator[None]:
     if not first:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise Refusal(
-            f"another training is at work in {folder}: wait for it or end it; another seed or recipe has another folder"
-        ) from error
-    try:
+    busy = f"another training is at work in {folder}: wait for it or end it; another seed or recipe has another folder"
+    with locked(folder / LOCK, busy, seconds=0):
         yield
-    finally:
-        lock.release()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from folkrnn.files import write_whole
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.recurrent import GATES
@@ -78,12 +78,12 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in model.state_dict().items()}
     lengths = metadata(model) if isinstance(model, MusicVAE) else None
-    write_whole(folder / PARAMETERS, safetensors.torch.save(tensors, lengths))
+    write_whole(folder / PARAMETERS, safetensors.torch.save(tensors, lengths), durable=True)
     if vocabulary is not None:
-        write_whole(folder / VOCABULARY, json.dumps(vocabulary.tokens, ensure_ascii=False, indent=0).encode())
-    write_whole(folder / CARD, card.encode())
+        write_whole(folder / VOCABULARY, json.dumps(vocabulary.tokens, ensure_ascii=False, indent=0))
+    write_whole(folder / CARD, card)
     if curve is not None:
-        write_whole(folder / curves.FILE, curves.to_csv(curve).encode())
+        write_whole(folder / curves.FILE, curves.to_csv(curve))
 
 
 def load(place: Path) -> Weights:
@@ -193,13 +193,3 @@ def _text(file: Path) -> str | None:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise Refusal(f"{file} is not UTF-8 text") from None
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file down to the disk, whole or not at all."""
-    partial = path.with_suffix(path.suffix + ".part")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 
 from folkrnn.download import git_blob
+from folkrnn.files import write_whole
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import Cell
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights.curve import Curve
-from folkrnn.weights.folder import Weights, digest, model_of, write_whole
+from folkrnn.weights.folder import Weights, digest, model_of
 from folkrnn.weights.losses import curve_of, to_metadata
 from folkrnn.weights.unpickling import read_pickle
 
@@ -103,7 +104,7 @@ def param_values(model: FolkRNN) -> list[np.ndarray]:
 def save(file: Path, weights: Weights) -> None:
     """Writes the pickle that folk-rnn's own scripts load, whole or not at all; loading it gives the same values."""
     data = pickle.dumps(metadata(weights), protocol=2)  # which Python 2 reads
-    write_whole(file, data.replace(_ARRAYS, _ARRAYS_BEFORE_NUMPY_2, 1))
+    write_whole(file, data.replace(_ARRAYS, _ARRAYS_BEFORE_NUMPY_2, 1), durable=True)
 
 
 def metadata(weights: Weights) -> dict[str, Any]:

@@ -263,6 +263,7 @@ def test_a_report_that_cannot_be_made_leaves_the_old_one(tmp_path: Path):
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path):
-    with pytest.raises(OSError, match="nowhere"):
-        write_report(tmp_path / "nowhere" / "report.html", Report("A run"))
+def test_a_folder_that_is_a_file_is_an_error(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        write_report(tmp_path / "file" / "report.html", Report("x"))
