@@ -3,15 +3,15 @@
 Definitions: a quantity (see `analyses.measures.tune_quantities`) is a ratio of sums over tunes; its interval, and that
 of its difference from the control, comes from resampling tunes in pairs; beside it, the share of tunes in which it
 falls and rises. Random units of the same number are the second control, drawn several times; their intervals resample
-the draws too. Of replays of a published tune the second control is the model as it is, going on from where a tune left
-the published one, since leaving it is itself a change. What is found where nothing is changed is the null: the model as
-it is with other random numbers, of replays the control resumed. Chance alone moves the tunes away from the control, and
-further in melody, which is four quantities, than in counting, so what is kept is also given less what the null keeps.
-What is kept of a quantity is 1 for the control and 0 for the
-floor: the control's tunes with their tokens in random order (for notes of the scale, 7 of 12 pitch classes). Counting
-is kept as full bars are; melody as stepwise motion, notes of the scale, cadences and repeated figures are, on average.
-The divergence of laws compares what both models say next on the control's own tokens; it splits into when (which type
-of token comes) and which token of the type.
+the draws too (each draw has as many units of the same norms; its own numbers stand in the table `draws`). Of replays
+of a published tune the second control is the model as it is, going on from where a tune left the published one, since
+leaving it is itself a change. What is found where nothing is changed is the null: the model as it is with other random
+numbers, of replays the control resumed. Chance alone moves the tunes away from the control, and further in melody,
+which is four quantities, than in counting, so what is kept is also given less what the null keeps. What is kept of a
+quantity is 1 for the control and 0 for the floor: the control's tunes with their tokens in random order (for notes of
+the scale, 7 of 12 pitch classes). Counting is kept as full bars are; melody as stepwise motion, notes of the scale,
+cadences and repeated figures are, on average. The divergence of laws compares what both models say next on the
+control's own tokens; it splits into when (which type of token comes) and which token of the type.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from analyses.measures.effect_numbers import (
 from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear
 from analyses.measures.tune_quantities import QUANTITIES
 from folkrnn.findings import Figure, Findings
+from folkrnn.interventions.intervention import Account
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
@@ -75,6 +76,7 @@ class Effect:
         rng = np.random.default_rng(observation.seed)
         table, abilities = self.compare(heard, rng)
         nothing = heard.unchanged()
+        draws = self.draws(heard)
         laws = departure.compare_laws(observation, control, self.read_tunes)
         parts = self.parts(laws, rng)
         lost = removed.subspace(control.model, observation.model, observation.vocabulary)
@@ -82,6 +84,7 @@ class Effect:
         found = Findings(
             metrics={
                 **ability_metrics(abilities),
+                **spread_of(draws),
                 **departure_metrics(parts, heard),
                 **sides.metrics(table),
                 **late_metrics(observation, control, self.late_bar, self.since, self.resamples, rng),
@@ -90,6 +93,8 @@ class Effect:
             tables={"quantities": table, "abilities": abilities, "divergence": parts, "tunes": tune_table(heard)},
             arrays={"tunes": arrays_of(heard, laws)},
         )
+        if len(draws):
+            found.tables["draws"] = draws
         self.draw(found, observation, control, heard, laws)
         if lost is not None:
             self.add_subspace(found, lost, observation)
@@ -132,6 +137,19 @@ class Effect:
             rows.append({"ability": "melody_less_counting"} | with_ends({"beyond_null": than}))
         return pd.DataFrame(columns), pd.DataFrame(rows)
 
+    def draws(self, heard: Heard) -> pd.DataFrame:
+        """Returns what is kept of each ability after every draw of random units, one row per draw."""
+        control, floor = paired.ratios(heard.control), floors_of(heard.floor, np.ones((1, len(heard.floor))))[0]
+        rows = [
+            {"draw": k}
+            | {
+                f"{ability}_kept": float(ability_kept(paired.ratios(part), control, floor, names))
+                for ability, names in ABILITIES.items()
+            }
+            for k, part in enumerate(heard.matched)
+        ]
+        return pd.DataFrame(rows)
+
     def nothing(
         self, observation: Observation, control: Observation, heard: Heard, rng: np.random.Generator
     ) -> dict[str, float]:
@@ -164,7 +182,7 @@ class Effect:
         tunes = len(observation.transcriptions)
         found.figures["differences"] = Figure(
             draw.differences(table),
-            caption_differences(abilities, tunes, len(heard.matched), heard.resumed is not None),
+            caption_differences(abilities, found.metrics, tunes, len(heard.matched), heard.resumed is not None),
         )
         longest = max(len(t.ids) for t in control.transcriptions)
         survival = {
@@ -248,11 +266,11 @@ class Effect:
                 "pushed_units": float(len(units)),
                 "push_largest": largest,
                 "push_residual": account.metrics["residual"],
-            }
+            } | reached_alpha(account)
             found.figures["push"] = Figure(
                 draw.push(units["unit"].to_numpy(), units["push"].to_numpy(), size),
                 f"What is added to the {size} units of the last layer: {len(units)} of them, by at most {largest:.2g} "
-                "(dotted: the box of ±1). After Fig. 14 of the paper.",
+                "(dotted: the box of ±1)." + said_of_alpha(found.metrics) + " After Fig. 14 of the paper.",
             )
 
     def add_tunes(self, found: Findings, observation: Observation, control: Observation, heard: Heard) -> None:
@@ -266,6 +284,44 @@ class Effect:
             "the first token that differs; red: in a bar that is not full (pickups included).",
         )
         found.pages["before_after"] = side_by_side.as_page(pairs, "Before and after the intervention")
+
+
+def spread_of(draws: pd.DataFrame) -> dict[str, float]:
+    """Returns the lowest and the highest of what is kept over the draws of random units."""
+    if not len(draws):
+        return {}
+    return {
+        f"matched_{name}_{end}": float(getattr(draws[name], end)())
+        for name in draws.columns.drop("draw")
+        for end in ("min", "max")
+    }
+
+
+def reached_alpha(account: Account) -> dict[str, float]:
+    """Returns by what the push multiplied the token's probability (geometric mean over steps), and what was asked for.
+
+    `push_others_moved` is the mean total variation between the distributions of all other tokens before and after,
+    `push_units_outside` the mean number of units whose state left the box.
+    """
+    steps = account.tables.get("steps")
+    if steps is None or "ln_alpha" not in steps:
+        return {}
+    return {
+        "push_alpha": float(np.exp(steps["ln_alpha"].mean())),
+        "push_alpha_asked": float(np.exp(steps["ln_alpha_asked"].mean())),
+        "push_others_moved": float(steps["others_moved"].mean()),
+        "push_units_outside": float(steps["units_outside"].mean()),
+    }
+
+
+def said_of_alpha(metrics: dict[str, float]) -> str:
+    if "push_alpha" not in metrics:
+        return ""
+    return (
+        f" On average over the steps α is {metrics['push_alpha']:.3g} ({metrics['push_alpha_asked']:.3g} asked for), "
+        f"the other tokens move by a total variation of {metrics['push_others_moved']:.2g}, and "
+        f"{metrics['push_units_outside']:.2g} units leave the box."
+    )
 
 
 def with_ends(each: dict[str, np.ndarray]) -> dict[str, float]:
@@ -288,17 +344,22 @@ def pairs_of(observation: Observation, control: Observation, apart: np.ndarray, 
     return pairs
 
 
-def caption_differences(abilities: pd.DataFrame, tunes: int, draws: int, resumed: bool) -> str:
+def caption_differences(
+    abilities: pd.DataFrame, metrics: dict[str, float], tunes: int, draws: int, resumed: bool
+) -> str:
     rows = abilities.set_index("ability")
     told = []
     for ability in ("counting", "melody"):
         row = rows.loc[ability]
-        random = f", {row['matched']:.0%} after random units" if draws else ""
+        random = ""
+        if draws:
+            least, most = (metrics[f"matched_{ability}_kept_{end}"] for end in ("min", "max"))
+            random = f", {row['matched']:.0%} after random units ({least:.0%} to {most:.0%} over the draws)"
         random += f", {row['null']:.0%} where nothing is changed" if np.isfinite(row["null"]) else ""
         told.append(
             f"{ability} is kept to {row['changed']:.0%} ({row['changed_low']:.0%} to {row['changed_high']:.0%}){random}"
         )
-    drawn = f", {draws} draws of random units of the same number" if draws else ""
+    drawn = f", {draws} draws of as many random units of the same norms" if draws else ""
     if resumed:
         drawn += "; the control resumed: the unchanged model from where a tune left the replayed one"
     return (

@@ -23,9 +23,10 @@ from analyses.measures import jsymbolic
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.random_halves import with_random_pitches, with_random_rhythms
-from analyses.measures.separability import auc, auc_interval, column_auc, either_way, gaussian_scores
+from analyses.measures.separability import auc, auc_interval, gaussian_scores
 from folkrnn import style
 from folkrnn.findings import Figure, Findings
+from folkrnn.interventions.statistics import column_auc, either_way
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
 

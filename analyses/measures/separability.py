@@ -123,20 +123,6 @@ def _times(groups: int, rng: np.random.Generator) -> np.ndarray:
     return np.bincount(rng.integers(0, groups, groups), minlength=groups).astype(float)
 
 
-def column_auc(values: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Returns the AUC of each column of `values [N, Z]` for the rows marked in `label [N]`, `[Z]`."""
-    from scipy.stats import rankdata
-
-    up = int(label.sum())
-    total = rankdata(values, axis=0)[label].sum(0)
-    return (total - up * (up + 1) / 2) / (up * (len(label) - up))
-
-
-def either_way(area: np.ndarray) -> np.ndarray:
-    """Returns max(AUC, 1 − AUC): how well a quantity tells two sets apart, whichever has the larger values."""
-    return np.maximum(area, 1 - area)
-
-
 def random_rotation(size: int, rng: np.random.Generator) -> np.ndarray:
     """Returns an orthogonal matrix `[size, size]`, evenly drawn."""
     q, r = np.linalg.qr(rng.standard_normal((size, size)))

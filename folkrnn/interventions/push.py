@@ -2,13 +2,15 @@
 
 Wanted is Δh with V Δh = e_n, V the softmax layer as the interventions before have left it: adding δ Δh to h then adds
 δ before the softmax to token n and nothing to the others. `minimum_norm` is the solution of least L2 norm, pinv(V) e_n.
-`sparse` minimises ½ ‖V Δh − e_n‖² + λ ‖Δh‖₁ (LASSO), with λ the largest that leaves a residual below `residual`; as in
-the paper the box |δ Δh| ≤ 1 takes no part in solving, and is checked afterwards. Temperature acts before, as in
-`displacement`: at T, what is added to h is T δ Δh.
+`sparse` minimises ½ ‖V Δh − e_n‖² + λ ‖Δh‖₁ (LASSO), with λ the largest that leaves a residual below `residual`. The
+paper asks for |h + δ Δh| ≤ 1, which its solver does not see: `box=solve` takes the units from it and finds at every
+step the best push within the box (see `interventions.box`); the other choices only check |δ Δh| ≤ 1. Temperature acts
+before, as in `displacement`: at T, what is added to h is T δ Δh.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -17,6 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from folkrnn.interventions.box import BoundedPush
 from folkrnn.interventions.edited import OUT, Moment, Playable, base_of, with_edits
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.readout import softmax_of
@@ -27,7 +30,7 @@ from folkrnn.refusal import Refusal
 
 Method = Literal["sparse", "minimum_norm"]
 Where = Literal["output", "recurrence"]
-Box = Literal["refuse", "clip", "ignore"]
+Box = Literal["solve", "refuse", "clip", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class PushHidden(Intervention):
     """Of the sparse solution: the largest ‖V Δh − e_n‖₂ that will do."""
     where: Where = "output"
     box: Box = "ignore"
-    """What to do where an entry of δ Δh exceeds 1 in magnitude: refuse, clip h + δ Δh to [−1, 1], or only say so."""
+    """Solve within |h + Δ| ≤ 1 at every step; or, where an entry of δ Δh exceeds 1 in magnitude: refuse, clip h + δ Δh
+    to [−1, 1], or only say so."""
     window: Window = ALWAYS
 
     def __post_init__(self) -> None:
@@ -65,7 +69,13 @@ class PushHidden(Intervention):
         (n,) = setting.vocabulary.encode([self.token])
         push = minimum_norm(matrix, n) if self.method == "minimum_norm" else sparse(matrix, n, self.residual)
         target = np.eye(len(matrix))[n]
-        step = self.delta * setting.temperature * push  # δ counts after the temperature has divided
+        asked = self.delta * setting.temperature  # δ counts after the temperature has divided
+        step = asked * push
+        units = np.flatnonzero(push)
+        solve = BoundedPush(matrix[:, units], n, asked, base.device) if self.box == "solve" else None
+        if solve is not None:  # what is said at once is of a state in the middle of the box
+            step[units] = solve(torch.zeros(1, len(units), device=base.device)).double().cpu().numpy()[0]
+            push = step / asked if asked else push
         metrics = {
             "delta": self.delta,
             "nonzero_units": float(np.count_nonzero(push)),
@@ -79,18 +89,35 @@ class PushHidden(Intervention):
                 f"δ Δh for {self.token} has an entry of {metrics['largest_entry']:.2f}, outside the box of ±1; "
                 f"|delta| may be at most {abs(self.delta) / metrics['largest_entry']:.3g}, or set box=clip or ignore"
             )
-        units = np.flatnonzero(push)
         table = pd.DataFrame({"layer": len(base.layers), "unit": units, "push": step[units]})
         account = Account("", metrics, {"units": table})
         if self.delta == 0:
             return model, account
         added = torch.from_numpy(step).to(base.softmax_weight.dtype).to(base.device)
 
+        places = torch.from_numpy(units).to(base.device)
+        weight, bias = (part.detach().double() for part in softmax_of(model))
+
         def pushed(h: Tensor, moment: Moment) -> Tensor:
+            if solve is not None:
+                return h.index_add(1, places, solve(h[:, places]))
             return (h + added).clamp(-1, 1) if self.box == "clip" else h + added
 
         def notes(before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
-            return {"units_outside": (after.abs() > 1).sum(1).double()}
+            return {"units_outside": (after.abs() > 1 + 1e-5).sum(1).double()} | reached(before, after)
+
+        def reached(before: Tensor, after: Tensor) -> dict[str, Tensor]:
+            """ln α of the token, as it is and as δ alone would have it, and half the change of all others' law."""
+            one, other = (((h.double() @ weight.T + bias) / setting.temperature).softmax(-1) for h in (before, after))
+            rest = [part / (1 - part[:, n : n + 1]) for part in (one, other)]
+            moved = (rest[1] - rest[0]).abs()
+            moved[:, n] = 0
+            gained = self.delta - torch.log1p(one[:, n] * (math.exp(self.delta) - 1))
+            return {
+                "ln_alpha": (other[:, n] / one[:, n]).log(),
+                "ln_alpha_asked": gained,
+                "others_moved": 0.5 * moved.sum(1),
+            }
 
         site = OUT if self.where == "output" else f"l{len(base.layers)}.h"
         write = Write("", site, pushed, self.window.rows(setting.vocabulary, base.device), notes=notes)

@@ -51,10 +51,9 @@ class Chosen:
     def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
         return self
 
-    def like(self, seed: int) -> Random:
-        """Returns as many random units in each layer."""
-        sizes = {layer: len(units) for layer, units in self.units.items()}
-        return Random(sizes=tuple(sizes.items()), seed=seed)
+    def like(self, seed: int) -> Matched:
+        """Returns as many random units in each layer, of the same norms."""
+        return Matched(self, seed)
 
     def listing(self) -> pd.DataFrame:
         """Returns the table, or where nothing was measured the chosen units."""
@@ -174,6 +173,36 @@ class Random:
             sizes = dict.fromkeys(layers_of(self.layers, model), size)
         rng = np.random.default_rng([setting.seed if self.seed is None else self.seed, _RANDOM_UNITS])
         return Chosen(_drawn(sizes, model.units, rng))
+
+
+@dataclass(frozen=True)
+class Matched:
+    """As many units at random as were chosen, and as many of every size: the norm of the column that reads a unit.
+
+    The units of a layer are put into strata of STRATUM by that norm; from each as many are drawn as were chosen there.
+    """
+
+    of: Chosen
+    seed: int
+
+    def check(self, model: FolkRNN, setting: Setting) -> None:
+        self.of.check(model, setting)
+
+    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+        rng = np.random.default_rng([self.seed, _RANDOM_UNITS])
+        norms = score(Ranked(by="norm"), list(self.of.units), model, setting)
+        return Chosen({layer: _stratified(units, norms[layer], rng) for layer, units in self.of.units.items()})
+
+
+STRATUM = 16
+"""Units of neighbouring norms that are exchanged for one another."""
+
+
+def _stratified(units: np.ndarray, norms: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    order = np.argsort(norms, kind="stable")
+    strata = np.array_split(order, max(1, len(order) // STRATUM))
+    drawn = [rng.permutation(some)[: np.isin(some, units).sum()] for some in strata]
+    return np.sort(np.concatenate(drawn))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ removing nothing leaves V as it is, bit for bit. V is the layer as the intervent
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +18,8 @@ from torch import Tensor
 from folkrnn.interventions.edited import Playable
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.readout import softmax_of, with_softmax
-from folkrnn.interventions.where import ALWAYS, Window, window
+from folkrnn.interventions.statistics import column_auc, either_way, read
+from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 
@@ -31,6 +32,9 @@ class RemoveComponents(Intervention):
 
     components: tuple[int, ...] = ()
     """From 1."""
+    by: str = ""
+    """Token type whose steps the `count` components tell from others best; empty: those listed."""
+    count: int = 1
     rank: int | None = None
     fraction: float | None = None
     """Of the components, the smallest ones, to take; where no rank is given."""
@@ -41,11 +45,22 @@ class RemoveComponents(Intervention):
         beyond = [k for k in self.components if not 1 <= k <= full]
         if beyond:
             raise Refusal(f"component {beyond[0]} does not exist; V has singular components 1 to {full}")
+        if self.by:
+            token_ids(self.by, setting.vocabulary)
+            if not 1 <= self.count <= full:
+                raise Refusal(f"count is {self.count}; V has {full} singular components")
         if self.rank is not None and not 0 <= self.rank <= full:
             raise Refusal(f"rank is {self.rank}; it must lie between 0 and {full}, the most that V can have")
         if self.fraction is not None and not 0 <= self.fraction <= 1:
             raise Refusal(f"fraction is {self.fraction}; it must lie between 0 and 1")
         self.window.check(setting.vocabulary, setting.max_tokens)
+
+    def settled(self, model: FolkRNN, setting: Setting) -> RemoveComponents:
+        """Returns the same with components that are measured, on the tunes of the unchanged model."""
+        if not self.by:
+            return self
+        best = np.argsort(-separation(model, self.by, setting), kind="stable")[: self.count]
+        return replace(self, by="", components=tuple(sorted(int(k) + 1 for k in best)))
 
     def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
         weight, _ = softmax_of(model)
@@ -115,15 +130,41 @@ def truncate_softmax(
 ) -> RemoveComponents:
     """Returns V with its first `rank` components, or without this fraction of them."""
     kept = None if fraction is not None else rank
-    return RemoveComponents((), kept, fraction, window(steps, bars, parts, after))
+    return RemoveComponents((), "", 1, kept, fraction, window(steps, bars, parts, after))
 
 
 def remove_component(
-    components: int | Sequence[int] = (5,), steps: Any = None, bars: Any = None, parts: Any = None, after: Any = None
+    components: int | Sequence[int] | None = (5,),
+    by: str | None = None,
+    count: int = 1,
+    steps: Any = None,
+    bars: Any = None,
+    parts: Any = None,
+    after: Any = None,
 ) -> RemoveComponents:
-    """Returns V without these components, from 1."""
-    listed = [components] if isinstance(components, int) else list(components)
-    return RemoveComponents(tuple(listed), window=window(steps, bars, parts, after))
+    """Returns V without these components, from 1; or without the `count` that tell steps of a type `by` best."""
+    listed = [] if by or components is None else [components] if isinstance(components, int) else list(components)
+    return RemoveComponents(tuple(listed), by or "", count, window=window(steps, bars, parts, after))
+
+
+def separation(model: FolkRNN, words: str, setting: Setting) -> np.ndarray:
+    """Returns how well each right singular vector of V tells the states that make these tokens from others, `[R]`.
+
+    max(AUC, 1 − AUC) of ⟨h, w⟩ over the steps of the unchanged model's tunes.
+    """
+    right = np.linalg.svd(softmax_of(model)[0].detach().double().cpu().numpy(), full_matrices=False)[2]
+    site = f"l{len(model.layers)}.h"
+    found = [(streams[site], ids[1:]) for ids, streams in read(model, setting.control()[:MEASURED], [site])]
+    if not found:
+        raise Refusal("there are no tunes to measure components on")
+    made = np.isin(np.concatenate([ids for _, ids in found]), token_ids(words, setting.vocabulary))
+    if made.all() or not made.any():
+        raise Refusal(f"by={words}: the tunes measured on do not have steps with and without these tokens")
+    return either_way(column_auc(np.concatenate([h for h, _ in found]) @ right.T, made))
+
+
+MEASURED = 64
+"""Most tunes that components are measured on."""
 
 
 def scale_softmax(

@@ -106,3 +106,17 @@ def read(
         streams = {name: value.cpu().numpy() for name, value in plain.trace(inputs.to(plain.device), sites).items()}
         for row, ids in enumerate(some):
             yield ids, {name: value[row, : len(ids) - 1] for name, value in streams.items()}
+
+
+def column_auc(values: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Returns the AUC of each column of `values [N, Z]` for the rows marked in `label [N]`, `[Z]`."""
+    from scipy.stats import rankdata
+
+    up = int(label.sum())
+    total = rankdata(values, axis=0)[label].sum(0)
+    return (total - up * (up + 1) / 2) / (up * (len(label) - up))
+
+
+def either_way(area: np.ndarray) -> np.ndarray:
+    """Returns max(AUC, 1 − AUC): how well a quantity tells two sets apart, whichever has the larger values."""
+    return np.maximum(area, 1 - area)

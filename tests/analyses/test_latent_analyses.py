@@ -16,10 +16,10 @@ from analyses.latent_example import LatentExample
 from analyses.latent_interpolation import LatentInterpolation
 from analyses.latent_overview import LatentOverview
 from analyses.measures.random_halves import with_random_pitches, with_random_rhythms
-from analyses.measures.separability import column_auc, either_way
 from analyses.real_vs_random import RealVsRandom
 from analyses.reconstruction_curve import ReconstructionCurve
 from folkrnn.datasets.melodies import random_notes
+from folkrnn.interventions.statistics import column_auc, either_way
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.models.musicvae import MusicVAE

@@ -11,11 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from small_network import SAMPLING, applied, ids, network, play
+from small_network import SAMPLING, applied, ids, network, play, setting
 
-from folkrnn.interventions import composition, laws
+from folkrnn.interventions import composition, laws, softmax
 from folkrnn.interventions.displacement import factor
 from folkrnn.models.draws import draw
+from folkrnn.refusal import Refusal
 from folkrnn.sampling.redraw import redraw, side_streams
 from folkrnn.vocabulary import V2
 
@@ -150,3 +151,22 @@ def test_the_authors_samplers_suppress_too(rng):
         network_.softmax_bias[V2.end] = 1.0
     tunes = play(applied(network_, laws.suppress("pitch")).model, few)
     assert not any(V2.types[token] == "pitch" for tune in tunes for token in tune.ids[3:])
+
+
+def test_components_that_make_a_token_are_found_by_measurement_and_taken_away():
+    model = network(units=40)
+    direction = torch.linalg.qr(torch.randn(40, 40, generator=torch.Generator().manual_seed(1)))[0]
+    left = torch.linalg.qr(torch.randn(137, 40, generator=torch.Generator().manual_seed(2)))[0]
+    bars, speaks = V2.index["|"], 6
+    left[bars], left[bars, speaks] = 0.0, 1.0
+    left = torch.linalg.qr(left)[0]
+    with torch.no_grad():
+        model.softmax_weight.copy_(left @ torch.diag(torch.linspace(40, 20, 40)) @ direction.T)
+    here = setting(model)
+    chosen = softmax.remove_component(by="|", count=1).settled(model, here)
+    auc = softmax.separation(model, "|", here)
+    assert chosen.components == (int(auc.argmax()) + 1,)
+    assert auc.max() > 0.7
+    assert softmax.remove_component([3]).settled(model, here).components == (3,)
+    with pytest.raises(Refusal, match="count is 41"):
+        softmax.remove_component(by="|", count=41).check(model, here)

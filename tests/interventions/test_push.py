@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import lsq_linear
 from small_network import applied, network, play
 
 from folkrnn.interventions import composition, push
+from folkrnn.interventions.box import BoundedPush
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
@@ -76,3 +78,40 @@ def test_a_push_beyond_the_box_is_refused_clipped_or_told():
 def test_a_model_with_more_tokens_than_units_cannot_move_one_alone():
     with pytest.raises(Refusal, match="raise residual"):
         applied(network(), push.push_hidden("A,", residual=0.01))
+
+
+@pytest.mark.parametrize("delta", [-4.656, 0.5, 2.0])
+def test_a_push_that_is_solved_for_never_leaves_the_box_and_is_the_best_that_stays_in_it(delta):
+    rng = np.random.default_rng(3)
+    columns, n = rng.normal(0, 1, (40, 25)), 7
+    h = torch.from_numpy(np.tanh(2 * rng.normal(size=(20, 25)))).float()
+    solve = BoundedPush(columns, n, delta)
+    found = (solve(h)).double().numpy()
+    states = h.double().numpy()
+    assert np.abs(states + found).max() <= 1 + 1e-5
+    assert found @ columns[n] == pytest.approx(np.full(20, delta), abs=0.02)
+    others = np.delete(np.arange(40), n)
+    for state, step in zip(states, found, strict=True):
+        weighted = columns * np.where(np.arange(40) == n, 100, 1)[:, None]
+        wanted = 100 * delta * np.eye(40)[n]
+        best = lsq_linear(weighted, wanted, (-1 - state - 1e-9, 1 - state + 1e-9)).x
+        least = np.linalg.norm(columns[others] @ best)
+        assert np.linalg.norm(columns[others] @ step) <= 1.15 * least + 0.05 * abs(delta)
+
+
+def test_where_the_box_leaves_no_room_as_much_is_reached_as_it_allows():
+    columns = np.eye(3)
+    h = torch.tensor([[0.9, 0.0, 0.0], [-1.0, 0.0, 0.0]])
+    found = BoundedPush(columns, 0, 5.0)(h)
+    assert found[:, 0].tolist() == pytest.approx([0.1, 2.0], abs=1e-5)
+
+
+def test_a_solved_push_says_what_is_reached_and_that_no_unit_left_the_box():
+    model = wide()
+    done = applied(model, push.push_hidden("A,", -2.0, residual=0.3, box="solve"))
+    tunes = play(done.model)
+    (account,) = composition.account(done.model, done.accounts, tunes)
+    steps = account.tables["steps"]
+    assert account.metrics["units_outside"] == 0
+    assert steps["ln_alpha"].mean() == pytest.approx(steps["ln_alpha_asked"].mean(), abs=0.35)
+    assert steps["others_moved"].mean() < 0.2

@@ -97,6 +97,19 @@ def test_a_matched_choice_has_as_many_random_units_in_each_layer(built):
     assert len({tuple(units) for units in draws}) > 10
 
 
+def test_a_matched_choice_has_units_of_the_same_norms():
+    model = network(units=64)
+    with torch.no_grad():
+        model.softmax_weight.mul_(torch.linspace(0.5, 3, 64))
+    here = Setting(V2)
+    ranks = model.softmax_weight.detach().norm(dim=0).argsort().argsort().numpy()
+    largest = selector("largest", by="norm", fraction=0.125).choose(model, here)
+    draws = [largest.like(seed).choose(model, here).units[3] for seed in range(10)]
+    assert {len(units) for units in draws} == {8}
+    assert min(ranks[units].min() for units in draws) >= 48
+    assert len({tuple(units) for units in draws}) > 5
+
+
 def test_random_units_without_a_number_are_as_many_as_the_periodic_ones(built):
     assert len(chosen(built, "random", threshold=0.05)[1]) == len(BAR)
 
