@@ -43,6 +43,7 @@ _CONTROL = (
     "tunes whose tokens come in random order (shuffled). With one control its figures are filed beside the others."
 )
 REPORT = "report.html"
+EXPLORER = "explore.html"
 _WHERE = ("tracking=", "tracking.", "hydra.", "hydra/", "launcher=", "launcher.")
 
 
@@ -219,6 +220,14 @@ def draw_summary(summary: Summary) -> object:
     return drawing
 
 
+def file_explorer(tracked: TrackedRun, weights: Weights, observation: object, findings: dict[str, Findings]) -> None:
+    """Files `explore.html`, the page in which the observation is explored."""
+    from folkrnn.explorer import explore
+
+    page = explore(observation, findings, tracked.name, {"model": weights.model.shape, "weights": weights.source})
+    tracked.log_file(page.save(tracked.folder / EXPLORER))
+
+
 def file_report(
     tracked: TrackedRun,
     overrides: Sequence[str],
@@ -245,7 +254,8 @@ def file_report(
         sections.append(Section("control", verdicts_of.beside(findings, controls), _CONTROL))
     claims = [verdicts_of.shown_claim(verdict) for verdict in verdicts]
     command = " ".join(["python run.py", *map(shlex.quote, overrides)])
-    report = Report(tracked.name, facts, entries, sections, claims, command=command, warnings=tracked.failures)
+    explorer = EXPLORER if (tracked.folder / EXPLORER).is_file() else ""
+    report = Report(tracked.name, facts, entries, sections, claims, {}, command, tracked.failures, explorer)
     write_report(tracked.folder / REPORT, report)
     tracked.log_file(tracked.folder / REPORT)
     first = f"\n\n```\n{entries[0].abc}```" if entries and entries[0].abc else ""
@@ -273,6 +283,7 @@ def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, 
         *verdicts_of.in_a_line(tracked.metrics),
         f"results  {tracked.folder}",
         f"report   {tracked.folder / REPORT}",
+        *([f"explore  {tracked.folder / EXPLORER}"] if (tracked.folder / EXPLORER).is_file() else []),
         f"MLflow   {tracked.link}",
         *([f"missing  the store lacks part of this run: {tracked.upload_command}"] if tracked.upload_command else []),
         f"time     {seconds:.0f} s",

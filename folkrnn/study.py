@@ -132,6 +132,8 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         findings = analyse(plan.analyses, observation, tracked, names=plan.figures)
         controls = repeat(plan, observation, weights, tracked)
         verdicts = verdicts_of.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
+        if config.explorer:
+            show_inside(tracked, weights, observation, findings)
         entries = plan.family.report_entries(tracked, observation)
         filing.file_report(tracked, overrides, weights, plan.corpus, config.seed, entries, findings, controls, verdicts)
         failed = bool(tracked.failures)
@@ -299,6 +301,14 @@ def analyse(
         except Exception as error:  # whatever an analysis raises is its own; the run ends FAILED all the same
             tracked.log_failure(f"{prefix}{name}", error)
     return findings
+
+
+def show_inside(tracked: TrackedRun, weights: Weights, observation: Any, findings: dict[str, Findings]) -> None:
+    """Files the page in which the observation is explored; if that fails, the run ends FAILED with all else filed."""
+    try:
+        filing.file_explorer(tracked, weights, observation, findings)
+    except Exception as error:  # as with an analysis: what was found without it is worth keeping
+        tracked.log_failure("explorer", error)
 
 
 def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) -> dict[str, dict[str, Findings]]:

@@ -33,6 +33,7 @@ ORDER = (
     "findings",
     "claims",
     "analyses",
+    "explorer",
     "training",
     "tracking",
     "build",

@@ -111,6 +111,8 @@ class Report:
     """The command line that makes this run again."""
     warnings: Sequence[str] = ()
     """Shown at the top: an analysis that failed, a run that was cut short."""
+    explorer: str = ""
+    """The page beside this one in which the run is explored."""
 
 
 def write_report(path: Path, report: Report) -> None:

@@ -1,0 +1,268 @@
+"""What the page of a folk-rnn holds: the tunes it shows in full, those it searches, and what is known of every unit.
+
+Up to SHOWN tunes are shown with score, sound, distributions and the hidden states of all layers, as 8 bits a value;
+gates and cell states come along for as many as there is room. Up to SEARCHED tunes of the run are searched for
+passages, from one bit a value, and for where a unit is strongest. What was left out, the page says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise, product
+from typing import Any
+
+import numpy as np
+
+from analyses.measures.events import VARIABLES
+from folkrnn import sites as grammar
+from folkrnn.explorer import units as unit_facts
+from folkrnn.explorer.pack import Pack
+from folkrnn.explorer.sheets import Sheet, sheets
+from folkrnn.explorer.states import UNIT_RANGE, Moments, bounds, from_bytes, is_on, strongest, to_bytes
+from folkrnn.findings import Findings
+from folkrnn.observation.observation import Observation
+from folkrnn.sampling import Transcription
+from folkrnn.vocabulary import TYPES
+
+SHOWN, SEARCHED = 8, 64
+LONGEST = 1500
+"""Tokens of a tune that are shown; the rest of a longer one is left out."""
+ROOM = 2_400_000
+"""Bytes for the activations of the tunes that are shown: they compress little, and base64 adds a third."""
+SEARCH_ROOM = 1_900_000
+"""Bytes for one bit of every unit at every step of the tunes that are searched but not shown."""
+LIKELIEST = 12
+"""Tokens of each distribution that are kept."""
+GATES = ("i", "f", "o", "g", "c", "r", "u", "n")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A tune of one side, cut to LONGEST tokens, with what was traced of it."""
+
+    number: int
+    transcription: Transcription
+    ids: np.ndarray
+    streams: Mapping[str, np.ndarray]
+    """`[T, units]` by site; `probs` `[T, V]` among them."""
+
+
+def packs_of(observation: Observation, findings: Mapping[str, Findings], heading: Mapping[str, Any]) -> dict[str, Pack]:
+    """Returns the packs `core` and `states` of a page on this observation; `heading` is what stands at its top."""
+    model, vocabulary = observation.model, observation.vocabulary
+    layers = [site.name for site in grammar.parse("l*.h", model.sites)]
+    gates = [name for name in model.sites if name.count(".") == 1 and name.split(".")[1] in GATES]
+    edges = np.cumsum([0, *(model.sites[name] for name in layers)]).tolist()
+    parts = {name: slice(*edge) for name, edge in zip(layers, pairwise(edges), strict=True)}
+    searched = _first(observation, how_many_searched(observation, edges[-1]))
+    before = [] if observation.control is None else [observation.control]
+    count = how_many([len(t.ids) - 1 for t in searched.transcriptions], edges[-1], 1 + len(before))
+
+    core, states = Pack(dict(heading)), Pack()
+    traced = _trace(searched, parts, count, findings, core, states)
+    sides = [*(_shown(_first(control, count), layers) for control in before), traced]
+    gated = _trace_gates([*before, searched], sides, gates, ROOM - sum(len(t.ids) * edges[-1] for t in chain(*sides)))
+    ranges = {name: bounds(name, [one[name] for one in gated.values() if name in one]) for name in [*layers, *gates]}
+    drawn = sheets([_body(t.ids, vocabulary) for side in sides[:-1] for t in side] + [
+        _body(t.ids[:LONGEST], vocabulary) for t in searched.transcriptions
+    ])  # fmt: skip
+    tunes = []
+    for s, k in product(range(len(sides)), range(count)):
+        key, tune = f"s{s}/{k}", sides[s][k]
+        entry = _entry(key, tune, drawn[s * count + k], core)
+        tunes.append(entry | {"side": s, "number": k, "gates": (s, k) in gated})
+        for name, value in {**tune.streams, **gated.get((s, k), {})}.items():
+            if name in ranges:
+                states.arrays[f"{key}/{name}"] = to_bytes(value, *ranges[name]).T
+    others = zip(searched.transcriptions[count:], drawn[len(before) * count + count :], strict=True)
+    states.manifest["searched"] = [
+        _sheet_entry(f"all/{k}", t, k, t.ids[:LONGEST], sheet, states) for k, (t, sheet) in enumerate(others, count)
+    ]
+    core.manifest |= {
+        "kind": "folkrnn",
+        "vocabulary": list(vocabulary.tokens),
+        "types": [TYPES.index(name) for name in vocabulary.types],
+        "type_names": list(TYPES),
+        "layers": [{"name": name, "first": part.start, "units": model.sites[name]} for name, part in parts.items()],
+        "sites": [
+            {"name": name, "low": low, "high": high, "units": model.sites[name]} for name, (low, high) in ranges.items()
+        ],
+        "sides": ["unchanged", "changed"][-len(sides) :] if before else ["as it is"],
+        "shown": count,
+        "tunes": tunes,
+        "apart": [_apart(tunes[k]["tokens"], tunes[k + count]["tokens"]) for k in range(count)] if before else [],
+        "left_out": _left_out(
+            len(observation.transcriptions), len(searched.transcriptions), count, len(gated), len(tunes)
+        ),
+        "cuts": unit_facts.cuts(observation.accounts, findings, len(layers)),
+    }
+    return {"core": core, "states": states}
+
+
+def how_many(lengths: Sequence[int], units: int, sides: int = 1) -> int:
+    """Returns how many of the first tunes have room for their hidden states: at least one, at most SHOWN.
+
+    `lengths` are their rows, `units` those of all layers together. Room for the gates of the first is kept where it is
+    to be had.
+    """
+    gates = 5 * units * min(lengths[0], LONGEST)
+    room = ROOM - (gates if gates < ROOM / 2 else 0)
+    taken, count = 0, 0
+    for length in lengths[:SHOWN]:
+        taken += sides * units * min(length, LONGEST)
+        if count and taken > room:
+            break
+        count += 1
+    return count
+
+
+def how_many_searched(observation: Observation, units: int) -> int:
+    """Returns how many of the first tunes have room for one bit a step of all units: SHOWN or all at least."""
+    sizes = np.cumsum([min(len(t.ids) - 1, LONGEST) * units / 8 for t in observation.transcriptions[:SEARCHED]])
+    return int(np.clip((sizes <= SEARCH_ROOM).sum(), min(SHOWN, len(sizes)), SEARCHED))
+
+
+def _first(observation: Observation, count: int) -> Observation:
+    """The first tunes of an observation, watched alike."""
+    few = list(observation.transcriptions[:count])
+    return Observation(observation.model, observation.vocabulary, few, seed=observation.seed)
+
+
+def _shown(observation: Observation, hidden: Sequence[str]) -> list[Shown]:
+    """All tunes of an observation with hidden states and distributions."""
+    found = {k: _cut(k, observation, streams) for k, streams in observation.each([*hidden, "probs"])}
+    return [found[k] for k in sorted(found)]
+
+
+def _cut(k: int, observation: Observation, streams: Mapping[str, np.ndarray]) -> Shown:
+    ids = observation.transcriptions[k].ids[:LONGEST]
+    kept = {name: np.array(value[: len(ids) - 1]) for name, value in streams.items()}
+    return Shown(k, observation.transcriptions[k], ids, kept)
+
+
+def _trace_gates(
+    observations: Sequence[Observation], sides: Sequence[Sequence[Shown]], gates: Sequence[str], room: int
+) -> dict[tuple[int, int], Mapping[str, np.ndarray]]:
+    """Returns gates and cell states by side and tune, as far as `room` in bytes goes: first the first of each side."""
+    found: dict[tuple[int, int], Mapping[str, np.ndarray]] = {}
+    width = sum(observations[0].model.sites[name] for name in gates)
+    for k, s in product(range(len(sides[0])), range(len(sides))):
+        rows = len(sides[s][k].ids) - 1
+        room -= rows * width
+        if room < 0:
+            break
+        found[s, k] = {name: value[:rows] for name, value in observations[s].traces(k, gates).items()}
+    return found
+
+
+def _trace(
+    searched: Observation,
+    parts: Mapping[str, slice],
+    count: int,
+    findings: Mapping[str, Findings],
+    core: Pack,
+    states: Pack,
+) -> list[Shown]:
+    """Traces every tune that is searched, once; writes what is known of units, and returns the `count` first tunes."""
+    layers = list(parts)
+    events = unit_facts.EventSums([searched.tokens(k) for k in range(len(searched.transcriptions))], searched.seed)
+    moments, shown, kept = Moments(), [], {}
+    for k, streams in searched.each([*layers, "probs"]):
+        values = np.concatenate([streams[name] for name in layers], axis=1)
+        moments.add(values)
+        events.add(k, values)
+        kept[k] = to_bytes(values[: LONGEST - 1], *UNIT_RANGE["h"])
+        if k < count:
+            shown.append(_cut(k, searched, streams))
+    for k in range(count, len(kept)):
+        states.arrays[f"all/{k}/on"] = np.packbits(is_on(kept[k], moments).T, axis=1, bitorder="little")
+    tune, row, value = strongest({k: from_bytes(levels, *UNIT_RANGE["h"]) for k, levels in kept.items()}, moments.side)
+    token, weight = unit_facts.softmax_tokens(searched.model)
+    core.arrays |= {
+        "unit/mean": moments.mean.astype(np.float32),
+        "unit/deviation": moments.deviation.astype(np.float32),
+        "unit/side": moments.side,
+        "unit/edge": moments.edge,
+        "unit/tune": tune,
+        "unit/row": row,
+        "unit/value": value,
+        "softmax/token": token,
+        "softmax/weight": weight,
+    }
+    _write_events(events.events(parts, unit_facts.known_events(findings, layers)), core)
+    return sorted(shown, key=lambda one: one.number)
+
+
+def _write_events(found: unit_facts.Events | None, core: Pack) -> None:
+    """Writes which event explains each unit; where no tune is long enough to tell, none does."""
+    core.manifest["variables"] = [
+        {"name": v.name, "meaning": v.meaning, "categories": list(v.categories)} for v in VARIABLES
+    ]
+    if found is None:
+        return
+    table = found.table
+    core.arrays |= {
+        "event/variable": unit_facts.explained(table),
+        "event/ratio": table["correlation_ratio"].to_numpy(np.float32),
+        "event/excess": table["excess"].to_numpy(np.float32),
+        "event/mean": found.means,
+    }
+    core.manifest["event_category"] = table["category"].astype(str).tolist()
+    core.manifest["event_runner_up"] = table["runner_up"].astype(str).tolist()
+
+
+def _entry(key: str, tune: Shown, sheet: Sheet, core: Pack) -> dict[str, Any]:
+    """What the page knows of a shown tune; its arrays go into `core`."""
+    probs = tune.streams["probs"].astype(np.float64)
+    top = np.argsort(-probs, axis=1, kind="stable")[:, :LIKELIEST]
+    following = probs[np.arange(len(probs)), tune.ids[1:]]
+    terms = probs * np.log(np.where(probs > 0, probs, 1.0))
+    core.arrays |= {
+        f"{key}/top": top.astype(np.uint16),
+        f"{key}/top_probability": np.take_along_axis(probs, top, 1).astype(np.float32),
+        f"{key}/probability": following.astype(np.float32),
+        f"{key}/rank": (probs > following[:, None]).sum(1).astype(np.uint16),
+        f"{key}/entropy": -terms.sum(1).astype(np.float32),
+    }
+    return _sheet_entry(key, tune.transcription, tune.number, tune.ids, sheet, core)
+
+
+def _sheet_entry(
+    key: str, transcription: Transcription, k: int, ids: np.ndarray, sheet: Sheet, pack: Pack
+) -> dict[str, Any]:
+    """What score, sound and matches need of a tune; its arrays go into `pack`."""
+    pack.arrays |= {f"{key}/bars": sheet.bars, f"{key}/notes": sheet.notes, f"{key}/path": sheet.path}
+    return {
+        "key": key,
+        "title": transcription.title or f"No. {k + 1}",
+        "tokens": ids.tolist(),
+        "cut": len(transcription.ids) > len(ids),
+        "svg": sheet.svg,
+        "mark": sheet.mark,
+        "note": sheet.note,
+        "eighth": sheet.eighth,
+    }
+
+
+def _apart(one: Sequence[int], other: Sequence[int]) -> int:
+    """The first token that two tunes do not share."""
+    return next((t for t, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _body(ids: np.ndarray, vocabulary: Any) -> list[str]:
+    """Tokens without `<s>` and `</s>`."""
+    tokens = vocabulary.decode(ids[1:])
+    return tokens[:-1] if len(ids) and ids[-1] == vocabulary.end else tokens
+
+
+def _left_out(total: int, searched: int, shown: int, gated: int, tunes: int) -> list[str]:
+    """What the page lacks, for its reader."""
+    told = []
+    if total > shown:
+        told.append(f"{shown} of the run's {total} tunes are shown in full")
+    if total > searched:
+        told.append(f"passages are sought in the first {searched}")
+    if gated < tunes:
+        told.append(f"gates and cell states come with {'the first' if gated == 1 else gated or 'none'} of them")
+    return told
