@@ -64,6 +64,30 @@ function element(html, tag = "div") {
   return made;
 }
 
+/** Makes the content of `host` that of the HTML, and touches only what differs: a browser draws that much faster.
+ * @param {Element} host @param {string} html */
+function patch(host, html) {
+  const wanted = document.createElement("template");
+  wanted.innerHTML = html;
+  alike(host, wanted.content);
+}
+
+/** @param {Node} old @param {Node} wanted */
+function alike(old, wanted) {
+  const [before, after] = [[...old.childNodes], [...wanted.childNodes]];
+  after.forEach((node, k) => {
+    const there = before[k];
+    if (!there) old.appendChild(node);
+    else if (there.nodeName !== node.nodeName) old.replaceChild(node, there);
+    else if (there instanceof Element && node instanceof Element) {
+      for (const { name, value } of node.attributes) if (there.getAttribute(name) !== value) there.setAttribute(name, value);
+      for (const { name } of [...there.attributes]) if (!node.hasAttribute(name)) there.removeAttribute(name);
+      alike(there, node);
+    } else if (there.nodeValue !== node.nodeValue) there.nodeValue = node.nodeValue;
+  });
+  for (const extra of before.slice(after.length)) old.removeChild(extra);
+}
+
 /** @param {string} text */
 function say(text) {
   at("said").textContent = text;
@@ -895,18 +919,29 @@ function distribution(tune, t) {
     <p class="small soft">● came: ${came.rank ? `number ${came.rank + 1} of ${data.vocabulary.length}` : "the likeliest"}, surprise ${shown(surprise(tune, t + 1))} nats; entropy ${shown(entropy)} nats</p>`;
 }
 
+const LEADING = 8;
+
 /** Units whose values, or changes, are largest. @param {Tune} tune @param {number} t @param {string} site @param {boolean} changes */
 function leading(tune, t, site, changes) {
   const grid = levels(tune, site);
   if (!grid) return [];
   const { low, high } = siteOf(site), rows = grid.shape[1], scale = (high - low) / 255;
+  /** @param {number} unit */
+  const valueOf = (unit) => {
+    const now = grid.data[unit * rows + t];
+    return changes ? (t ? (now - grid.data[unit * rows + t - 1]) * scale : 0) : low + now * scale;
+  };
+  /** @type {{unit: number, value: number}[]} */
   const found = [];
   for (let unit = 0; unit < grid.shape[0]; unit += 1) {
-    const now = grid.data[unit * rows + t];
-    const value = changes ? (t ? (now - grid.data[unit * rows + t - 1]) * scale : 0) : low + now * scale;
-    found.push({ unit, value });
+    const value = valueOf(unit);
+    if (found.length === LEADING && Math.abs(value) <= Math.abs(found[LEADING - 1].value)) continue;
+    let place = found.length;
+    while (place > 0 && Math.abs(found[place - 1].value) < Math.abs(value)) place -= 1;
+    found.splice(place, 0, { unit, value });
+    found.length = Math.min(found.length, LEADING);
   }
-  return found.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 8);
+  return found;
 }
 
 /** @param {{unit: number, value: number}[]} rows @param {string} layer @param {string} sign */
@@ -920,7 +955,7 @@ function drawGlass() {
   let html = `<h2>${chip(id)} <span class="soft small">token ${t}${bar ? ` · bar ${bar}` : ""}</span></h2>`;
   html += t > 0 ? `<p class="small soft">came with surprise ${shown(surprise(tune, t))} nats (${percent(grids[`${tune.key}/probability`].data[t - 1])})</p>` : `<p class="small soft">every tune begins here</p>`;
   if (t >= rows) {
-    at("glass").innerHTML = `${html}<p>The tune ${tune.cut ? "goes on; this page ends here." : "has ended."}</p>`;
+    patch(at("glass"), `${html}<p>The tune ${tune.cut ? "goes on; this page ends here." : "has ended."}</p>`);
     return;
   }
   const twin = data.sides.length > 1 ? tuneNow(1 - view.side) : null;
@@ -934,7 +969,7 @@ function drawGlass() {
   if (levels(tune, site)) {
     html += `<div class="pairs"><div><h3>Strongest ${site}</h3>${unitList(leading(tune, t, site, false), layer, "")}</div><div><h3>Changed most</h3>${unitList(leading(tune, t, site, true), layer, "+")}</div></div>`;
   }
-  at("glass").innerHTML = html + gates(tune, t);
+  patch(at("glass"), html + gates(tune, t));
 }
 
 /** What the gates of the chosen unit do at a step. @param {Tune} tune @param {number} t */
@@ -1156,7 +1191,7 @@ function drawFound() {
 }
 
 function drawUnit() {
-  const layer = layerOf(view.layer), k = layer.first + view.unit, host = at("unit");
+  const layer = layerOf(view.layer), k = layer.first + view.unit;
   const event = eventOf(layer, view.unit);
   const [mean, deviation] = [grids["unit/mean"].data[k], grids["unit/deviation"].data[k]];
   const parts = [`<h3 style="margin-top:0;font-size:1.1rem">${layer.name}, unit ${view.unit}</h3><p>${event.long} <span class="soft">Over the tunes searched its mean is ${shown(mean, 3)}, its deviation ${shown(deviation, 3)}.</span></p>`];
@@ -1170,9 +1205,9 @@ function drawUnit() {
     const others = Object.values(cut.units).reduce((/** @type {number} */ sum, /** @type {any} */ list) => sum + list.length, 0);
     if (units.includes(view.unit)) parts.push(`<p><b>${escaped(cut.name)}</b> of this run changed it, with ${others - 1} others: ${escaped(cut.told.join("; ")) || "see the report"}.</p>`);
   }
-  parts.push(`<div class="plots"><div id="plot-trace"></div><div id="plot-spectrum"></div><div id="plot-answer"></div></div><h3>Where it is strongest</h3><div class="snippets" id="peaks"></div>`);
-  host.innerHTML = parts.join("");
+  at("unit-text").innerHTML = parts.join("");
   const peaks = at("peaks"), count = grids["unit/tune"].shape[1], tunes = searchedTunes();
+  peaks.replaceChildren();
   for (let n = 0; n < count; n += 1) {
     const [number, row, value] = ["tune", "row", "value"].map((name) => grids[`unit/${name}`].data[k * count + n]);
     const tune = tunes[number];
@@ -1201,19 +1236,22 @@ function library() {
 
 /** Plots that are in the page, by name: their bokeh documents. @type {Map<string, any>} */
 const plotted = new Map();
+/** @type {Map<string, Promise<any>>} */
+const plotting = new Map();
 
-/** @param {string} name @param {HTMLElement} host @returns {Promise<any>} the document of a plot, drawn into `host` */
-async function plot(name, host) {
-  const Bokeh = await library();
-  const item = JSON.parse(at("plots").textContent)[name];
-  item.target_id = null;
-  host.replaceChildren();
-  const views = await Bokeh.embed.embed_item(item, host);
-  const root = (Array.isArray(views) ? views[0] : [...views][0] || views.roots[0]).model;
-  const document_ = root.document;
-  plotted.set(name, document_);
-  paintPlot(document_);
-  return document_;
+/** The document of a plot; the first time it is drawn into its place. @param {string} name @returns {Promise<any>} */
+function plot(name) {
+  const ready = plotting.get(name) || library().then(async (Bokeh) => {
+    const item = JSON.parse(at("plots").textContent)[name];
+    item.target_id = null;
+    const views = await Bokeh.embed.embed_item(item, at(`plot-${name}`));
+    const { document: drawn } = views.roots[0].model;
+    plotted.set(name, drawn);
+    paintPlot(drawn);
+    return drawn;
+  });
+  plotting.set(name, ready);
+  return ready;
 }
 
 /** Gives a plot the colours of the page. @param {any} document_ */
@@ -1230,13 +1268,8 @@ function paintPlot(document_) {
   }
 }
 
-let plotsWanted = 0;
-
 async function drawPlots() {
-  const turn = ++plotsWanted;
-  const hosts = ["trace", "spectrum", "answer"].map((name) => at(`plot-${name}`));
-  const [trace, spectrum, answer] = [await plot("trace", hosts[0]), await plot("spectrum", hosts[1]), await plot("answer", hosts[2])];
-  if (turn !== plotsWanted) return;
+  const [trace, spectrum, answer] = [await plot("trace"), await plot("spectrum"), await plot("answer")];
   const tune = tuneNow(), layer = layerOf(view.layer), k = layer.first + view.unit;
   const y = values(tune, view.layer, view.unit);
   trace.get_model_by_name("trace").data = { x: Array.from(y, (_, t) => t), y: Array.from(y) };
@@ -1746,9 +1779,6 @@ function drawMoved() {
 /** The place among the values that is nearest. @param {number} value */
 const nearest = (value) => data.values.reduce((/** @type {number} */ best, /** @type {number} */ one, /** @type {number} */ k) => (Math.abs(one - value) < Math.abs(data.values[best] - value) ? k : best), 0);
 
-/** @type {Promise<any> | null} */
-let featurePlot = null;
-
 /** @param {boolean} can */
 function drawFeatures(can) {
   const { data: all, shape } = grids.features, count = shape[3];
@@ -1757,8 +1787,7 @@ function drawFeatures(can) {
   const now = (/** @type {number} */ f) => (can && moving.value >= 0 ? along(moving.value, f) : grids.features_now.data[moving.melody * count + f]);
   at("features").innerHTML = `<tr><th>feature</th><td class="soft">as encoded</td><td class="soft">now</td></tr>${data.features.map((/** @type {string} */ name, /** @type {number} */ f) => `<tr><th><span style="color:${LINES[f]}">━</span> ${escaped(name)}</th><td>${told(grids.features_now.data[moving.melody * count + f])}</td><td>${told(now(f))}</td></tr>`).join("")}`;
   if (!can) return;
-  featurePlot = featurePlot || plot("feature", at("plot-feature"));
-  void featurePlot.then((document_) => {
+  void plot("feature").then((document_) => {
     const lines = data.features.map((/** @type {any} */ _, /** @type {number} */ f) => {
       const values = data.values.map((/** @type {any} */ __, /** @type {number} */ v) => along(v, f));
       const mean = values.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0) / values.length;
