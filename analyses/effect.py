@@ -242,11 +242,13 @@ class Effect:
                 watched.replaced(k),
                 watched.by_window(),
                 watched.words,
+                watched.suppressed,
                 watched.times,
             ),
-            f"Probability that the model as it is gives to {watched.words}: in tune {k} (top) with what came "
-            "in the place of suppressed ones, and on average over the tunes of both sides (bottom; shaded: 95 % "
-            "intervals over tunes). After Fig. 11 of the paper."
+            f"Probability that the model as it is gives to {watched.words}: in tune {k} (top)"
+            + (" with what came in the place of suppressed ones" if watched.suppressed and watched.replaced(k) else "")
+            + ", and on average over the tunes of both sides (bottom; shaded: 95 % intervals over tunes). After the "
+            "paper's Fig. 11."
             + (
                 " Bottom right: by the time since the last measure token that was written (a model that goes on "
                 "counting without them wants one whenever another bar is full)."

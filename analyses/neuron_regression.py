@@ -7,7 +7,7 @@ the curve after the melodies were put in random order. Melodies for which the fe
 
 The paper draws its second neuron against "several" rhythm and pitch features. Here the neurons are the rhythm and the
 pitch neuron as `feature_correlation` names them, the first two by mean σ if it names neither, or those asked for; of
-each kind the features with the highest φk with any of these neurons are drawn, the same for all of them.
+each kind the features with the highest φk with each of these neurons in turn are drawn, the same for all of them.
 """
 
 from __future__ import annotations
@@ -109,8 +109,11 @@ class NeuronRegression:
                     f"{table.loc[unfit[0], 'left_out_because']}"
                 )
             return [list(self.features[k : k + 4]) for k in range(0, len(self.features), 4)]
-        best = strength.max(axis=1).sort_values(ascending=False, kind="stable")
-        rows = [[n for n in best.index if KINDS[n[0]] == kind][: self.per_kind] for kind in self.kinds]
+        orders = [column.sort_values(ascending=False, kind="stable").index for _, column in strength.items()]
+        rows = [
+            in_turn([[n for n in order if KINDS[n[0]] == kind] for order in orders], self.per_kind)
+            for kind in self.kinds
+        ]
         if not any(rows):
             raise Refusal(f"neuron_regression: no feature of {', '.join(self.kinds)} takes two values here")
         return [row for row in rows if row]
@@ -157,11 +160,16 @@ class NeuronRegression:
         place = strength.columns.tolist().index(neuron) + 1
         who = f"the {role} neuron, {neuron}" if role in ("rhythm", "pitch") else f"neuron {neuron}"
         return (
-            f"μ of {who} (place {place} by mean σ), against features of {len(observation):,} melodies. Red: LOESS over "
-            f"{self.span:.0%} of the melodies and its 95 % bootstrap band, tunes resampled. R² is the share of the "
-            "variance of μ that the curve explains, beside a straight line's. The paper shows its rhythm neuron to "
+            f"μ of {who} (place {place} by mean σ), against features of {len(observation):,} melodies. Orange: LOESS "
+            f"over {self.span:.0%} of the melodies and its 95 % bootstrap band, tunes resampled. R² is the share of "
+            "the variance of μ that the curve explains, beside a straight line's. The paper shows its rhythm neuron to "
             "depend strongly and non-linearly on rhythm features (Fig. 8), and not on pitch features (Fig. 9)."
         )
+
+
+def in_turn(orders: Sequence[Sequence[str]], count: int) -> list[str]:
+    """Returns `count` names, the first of each order, then the second of each, …, none twice."""
+    return list(dict.fromkeys(name for place in zip(*orders, strict=True) for name in place))[:count]
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float:

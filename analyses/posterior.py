@@ -19,6 +19,7 @@ import pandas as pd
 
 from analyses.drawings import population, stretch
 from analyses.drawings import posterior as draw
+from analyses.drawings.over_tokens import over_tokens
 from analyses.measures import laws
 from analyses.measures.intervals import mean_interval, ratio_interval, with_interval
 from folkrnn import style
@@ -181,7 +182,7 @@ class Posterior:
         with np.errstate(divide="ignore"):
             image = np.ma.masked_less(np.log10(law[:, order]), self.floor)
         shown = axes.imshow(image, aspect="auto", origin="lower", cmap="viridis", vmin=self.floor, vmax=0)
-        style.token_axis(axes, vocabulary.decode(order), axis="x")
+        over_tokens([axes], vocabulary)
         style.token_axis(axes, tokens[1 : len(law) + 1], axis="y")
         drawn = [order.index(i) for i in observation.transcriptions[k].ids[1 : len(law) + 1]]
         axes.plot(drawn, range(len(drawn)), ".", markersize=2.5, color=style.ACCENT, label="token that followed")

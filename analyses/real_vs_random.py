@@ -250,10 +250,11 @@ class RealVsRandom:
     def draw_separability(self, table: pd.DataFrame) -> matplotlib.figure.Figure:
         drawing = style.figure(width=style.PAGE, height=2.9)
         axes = drawing.subplots()
-        quantities = list(dict.fromkeys(table["quantity"]))
+        known = table[np.isfinite(table["auc"])]
+        quantities = list(dict.fromkeys(known["quantity"]))
         looks = zip(SETS[1:], (draw.RANDOM, style.PALETTE[2], style.PALETTE[3]), strict=True)
         for side, (name, colour) in enumerate(looks):
-            part = table[table["set"] == name].set_index("quantity").loc[quantities]
+            part = known[known["set"] == name].set_index("quantity").reindex(quantities)
             mean = part["auc"].to_numpy()
             error = np.nan_to_num(np.array([mean - part["low"], part["high"] - mean]).clip(min=0))
             places = np.arange(len(quantities)) + 0.2 * (side - 1)
@@ -261,7 +262,7 @@ class RealVsRandom:
         axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=":")
         axes.set_yticks(range(len(quantities)), quantities)
         axes.set_ylim(len(quantities) - 0.5, -0.5)
-        axes.set_xlim(min(0.45, float(table["low"].min()) - 0.02), 1.01)
+        axes.set_xlim(min(0.45, float(known["low"].min()) - 0.02), 1.01)
         axes.set_xlabel("AUC against real melodies (0.5: cannot be told apart)")
         drawing.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
         return drawing
@@ -288,8 +289,14 @@ class RealVsRandom:
         )
 
     def caption_separability(self, table: pd.DataFrame, music: int) -> str:
+        without = table.loc[table["auc"].isna(), "quantity"].drop_duplicates()
+        lacking = (
+            f" Without {' and '.join(without)}: half of the melodies are too few for a Gaussian of so many dimensions."
+            if len(without)
+            else ""
+        )
         return (
             "How well random notes, and melodies half of which is random, are told from real melodies by the number "
             f"of excited neurons and by the μ of all {music} music and of all noise neurons together (ratio of two "
-            "Gaussians, fitted on half of the tunes, judged on the others). Bars: 95 % intervals over tunes."
+            "Gaussians, fitted on half of the tunes, judged on the others). Bars: 95 % intervals over tunes." + lacking
         )

@@ -238,8 +238,8 @@ class SoftmaxSVD:
         above = int((svd.values > self.threshold).sum())
         return (
             f"Singular values of W_s{' with centred columns' if self.centred else ''}: σ₁ = {svd.values[0]:.3g}, "
-            f"{_ratio(svd.values):.2f} times σ₂; {above} above {self.threshold:g}; rank {svd.rank}. For v2 the sources "
-            "report σ₁ ≈ 509, more than 7.5 times all others, 30 above 15, rank 137 (part 3; paper, Fig. 5)."
+            f"{_ratio(svd.values):.2f} times σ₂; {above or 'none'} above {self.threshold:g}; rank {svd.rank}. For v2 "
+            "the sources report σ₁ ≈ 509, more than 7.5 times all others, 30 above 15, rank 137 (part 3; Fig. 5)."
         )
 
     def caption_left(self, table: pd.DataFrame) -> str:

@@ -4,7 +4,8 @@ Losses come with the weights (`curve.csv`) or from a published pickle, in nats p
 are per tune and are divided by the mean number of predicted tokens of the data. Training losses are taken with dropout
 on and vary with the lengths of a batch's tunes, so they are drawn as running means; validation losses are without.
 Beside them stand what uniform guessing, single-token frequencies and a 5-gram (interpolated Witten–Bell) cost on the
-same validation tunes. Over-fitting begins at the best validation if a later one is worse by more than `tolerance`.
+same validation tunes, where these are known: of a training on other data, only if they came with its curve.
+Over-fitting begins at the best validation if a later one is worse by more than `tolerance`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ from folkrnn.weights.curve import Curve
 
 SHIPPED = Path(curves.__file__).parent / "curves"
 """Curves of published trainings that come along, as `<name>.csv`."""
+
+TITLES = {"lstm_26273_tunes": "an LSTM on 26,273 tunes"}
+"""What they are called in figures and tables."""
+
+OWN = "these weights"
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,15 @@ class TrainingCurve:
                 "no curve came with these weights; train with weights=scratch, or name others with "
                 f"analysis.training_curve.beside=[FOLDER] (shipped: {', '.join(shipped())})"
             )
-        own = {} if observation.curve is None else {"these weights": observation.curve}
+        own = {} if observation.curve is None else {OWN: observation.curve}
         given = {name: self.per_token(curve, observation) for name, curve in (own | self.others()).items()}
-        costs = self.baselines(observation, given)
-        rows = {name: self.numbers(curve, costs) for name, curve in given.items()}
+        costs = {name: dict(curve.baselines) for name, curve in given.items()}
+        if observation.curve is not None:
+            costs[OWN] = costs[OWN] or self.baselines(observation)
+        rows = {name: self.numbers(curve, costs[name]) for name, curve in given.items()}
         first = next(iter(rows))
         return Findings(
-            metrics={**rows[first], **{f"baseline_{name}": value for name, value in costs.items()}},
+            metrics={**rows[first], **{f"baseline_{name}": value for name, value in costs[first].items()}},
             figures={"losses": Figure(draw.losses(given, costs, self.smoothing), self.caption(rows, costs))},
             tables={"trainings": pd.DataFrame([{"training": name} | row for name, row in rows.items()])},
             arrays={
@@ -81,7 +89,7 @@ class TrainingCurve:
 
     def others(self) -> dict[str, Curve]:
         """Returns the curves drawn beside, by the names given."""
-        return {Path(name).stem.replace("_", " ") or name: curve_at(name) for name in self.beside}
+        return {TITLES.get(name) or Path(name).stem.replace("_", " ") or name: curve_at(name) for name in self.beside}
 
     def per_token(self, curve: Curve, observation: Observation) -> Curve:
         """Returns the curve in nats per token."""
@@ -95,11 +103,8 @@ class TrainingCurve:
         scaled = (part / [1, tokens] for part in (curve.training, curve.validation))
         return replace(Curve.of(*scaled), updates_per_epoch=curve.updates_per_epoch, baselines=curve.baselines)
 
-    def baselines(self, observation: Observation, given: Mapping[str, Curve]) -> dict[str, float]:
-        """Returns what short memories cost: those filed with the first curve that has any, else counted in the data."""
-        known = next((curve.baselines for curve in given.values() if curve.baselines), None)
-        if known is not None:
-            return dict(known)
+    def baselines(self, observation: Observation) -> dict[str, float]:
+        """Returns what short memories cost, counted in the data."""
         size = len(observation.vocabulary)
         if observation.data is None:
             return {"uniform": float(np.log(size))}
@@ -137,13 +142,17 @@ class TrainingCurve:
             found["below_5gram"] = costs["5gram"] - found["best_validation"]
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
-    def caption(self, rows: Mapping[str, dict[str, float]], costs: Mapping[str, float]) -> str:
-        told = "; ".join(f"{name}: {self.told(row)}" for name, row in rows.items())
-        floor = f"; a 5-gram costs {costs['5gram']:.3f}" if "5gram" in costs else ""
+    def caption(self, rows: Mapping[str, dict[str, float]], costs: Mapping[str, Mapping[str, float]]) -> str:
+        told = []
+        for name, row in rows.items():
+            floor = f" (a 5-gram costs {costs[name]['5gram']:.3f})" if "5gram" in costs[name] else ""
+            told.append(f"{name}: {self.told(row)}{floor}")
+        without = " and ".join(name for name in rows if not costs[name])
+        other = f"; of {without} the validation tunes, and so the baselines, are not known" if without else ""
         return (
             f"Loss in nats per token against epochs: training (grey, dropout on, running mean of {self.smoothing}) and "
-            f"validation (orange, its best marked). {told}{floor}. Part 1 judges v2 not over-fitted after 100 epochs, "
-            "and that some 50 would have been enough. After Fig. 3 of the paper."
+            f"validation (orange, its best marked). {'; '.join(told)}{other}. Part 1 judges v2 not over-fitted after "
+            "100 epochs, and that some 50 would have been enough. After Fig. 3 of the paper."
         )
 
     def told(self, row: Mapping[str, float]) -> str:

@@ -85,7 +85,8 @@ class TuneStatistics:
             some = rng.permutation(len(corpus))[: self.data_tunes]
             data, data_shape = table_of(corpus), Shape.of([corpus[n] for n in np.sort(some)])
             metrics |= {f"data_{name}": value for name, value in self.metrics(data, data_shape, rng).items()}
-            metrics["full_bars_ratio"] = metrics["full_bars"] / metrics["data_full_bars"]
+            if metrics["data_full_bars"] > 0:
+                metrics["full_bars_ratio"] = metrics["full_bars"] / metrics["data_full_bars"]
             metrics["pitch_use_distance"] = shape.distance(data_shape)
         figures["counting"] = Figure(self.draw(seen, data, rng), self.caption(seen, metrics))
         figures["melody"] = Figure(
@@ -167,13 +168,20 @@ class TuneStatistics:
         self._draw_counting(counting, sides, rng)
         for axes, column, names in ((meters, "meter", METERS), (modes, "mode", MODES)):
             for side, (label, table, colour) in enumerate(sides):
-                share = [float((table[column] == name).mean()) for name in names]
-                axes.bar(np.arange(len(names)) + 0.4 * side, share, 0.38, color=colour, label=label)
+                share = np.array([float((table[column] == name).mean()) for name in names])
+                places = np.arange(len(names)) + 0.4 * side
+                if len(table) == 1:  # one tune is no share of tunes
+                    axes.plot(places[share > 0], 0 * share[share > 0], "^", color=colour, label=label, clip_on=False)
+                else:
+                    axes.bar(places, share, 0.38, color=colour, label=label)
             axes.set_xticks(np.arange(len(names)) + 0.2 * (len(sides) - 1), names)
             axes.set_xlabel(column)
             axes.set_ylabel("share of tunes")
         bins = np.linspace(0, max(400.0, float(seen["length"].quantile(0.99))), 41)
         for label, table, colour in sides:
+            if len(table) == 1:
+                lengths.axvline(table["length"].iloc[0], color=colour, label=label, linewidth=1.4)
+                continue
             lengths.hist(table["length"], bins, density=True, color=colour, label=label, histtype="step", linewidth=1.4)
         lengths.set_xlabel("tokens in a tune")
         lengths.set_ylabel("density")
@@ -214,7 +222,8 @@ class TuneStatistics:
         return (
             f"{len(seen)} tune{'s' * (len(seen) != 1)}: {metrics['full_bars']:.1%} of the bars are full"
             f"{interval}{against}. Error bars: 95 % bootstrap "
-            "intervals over tunes. Meter, mode and length beside those of the data."
+            "intervals over tunes. Meter, mode and length beside those of the data"
+            + (": marked, as one tune has no shares." if len(seen) == 1 else ".")
         )
 
 

@@ -160,6 +160,7 @@ def watched(
     replaced: Sequence[tuple[int, str]],
     mean: pd.DataFrame,
     names: str,
+    suppressed: bool,
     times: pd.DataFrame | None = None,
 ) -> matplotlib.figure.Figure:
     """Returns the probability of watched tokens per step: one tune with what came in their place, and over all tunes.
@@ -167,7 +168,8 @@ def watched(
     With `times` also by the time since the last measure token.
 
     `own [T]` is the unchanged model's probability on the tune `tokens` that was written; `replaced` (step, token) are
-    the steps at which a watched token was drawn and another put in its place. After Fig. 11 of the paper.
+    the steps at which a watched token was drawn and another put in its place, where an intervention `suppressed` it,
+    else those at which the unchanged model would have drawn one. After Fig. 11 of the paper.
     """
     figure = style.figure(width=10.0, height=5.6)
     grid = figure.add_gridspec(2, 2, height_ratios=(1.2, 1), width_ratios=(1.5, 1))
@@ -193,7 +195,8 @@ def watched(
             family="DejaVu Sans Mono",
             parse_math=False,
         )
-    if len(own) <= _MOST_LABELS:
+    labelled = len(own) <= _MOST_LABELS
+    if labelled:
         style.token_axis(upper, list(tokens[1 : len(own) + 1]), axis="x")
     else:
         upper.set_xlim(-0.5, len(own) - 0.5)
@@ -202,8 +205,9 @@ def watched(
     if top > 0.5:
         upper.set_yticks([0, 0.5, 1])
     upper.set_ylabel(f"p({names})")
-    colour = " (orange: what came in the place of a suppressed one)" if len(replaced) else ""
-    upper.set_xlabel(f"token that was written{colour}")
+    instead = "of a suppressed one" if suppressed else "of one that the model as it is would have written"
+    colour = f" (orange: what came in the place {instead})" if len(replaced) else ""
+    upper.set_xlabel(f"{'token that was written' if labelled else 'step'}{colour}")
     for side, frame in mean.groupby("side", sort=False):
         label, colour = SIDES[str(side)]
         lower.fill_between(frame["step"], frame["low"], frame["high"], color=colour, alpha=0.15, linewidth=0)

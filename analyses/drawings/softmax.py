@@ -78,16 +78,17 @@ def correlations(
 
 
 def spectrum(values: np.ndarray, threshold: float) -> matplotlib.figure.Figure:
-    """Returns the singular values on a linear and a logarithmic axis."""
+    """Returns the singular values on a linear and a logarithmic axis, and the threshold where some exceed it."""
     figure = style.figure(width=8.0, height=2.9)
     number = np.arange(1, len(values) + 1)
     for axes, scale in zip(figure.subplots(1, 2), ("linear", "log"), strict=True):
         axes.plot(number, values, ".-", color=style.ACCENT, markersize=3, linewidth=0.8)
-        axes.axhline(threshold, color=style.INK, linewidth=0.7, linestyle=":", label=f"σ = {threshold:g}")
         axes.set_yscale(scale)
         axes.set_xlabel("component")
         axes.set_ylabel("singular value σ")
-        axes.legend(loc="center right")
+        if values.max() > threshold:
+            axes.axhline(threshold, color=style.INK, linewidth=0.7, linestyle=":", label=f"σ = {threshold:g}")
+            axes.legend(loc="center right")
     return figure
 
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 NAMED = ("uniform", "unigram", "3gram", "5gram")
 
 
-def losses(given: Mapping[str, Curve], costs: Mapping[str, float], smoothing: int) -> matplotlib.figure.Figure:
-    """Draws the losses of each training over its epochs (updates where they are not known), with the baselines."""
+def losses(
+    given: Mapping[str, Curve], costs: Mapping[str, Mapping[str, float]], smoothing: int
+) -> matplotlib.figure.Figure:
+    """Draws the losses of each training over its epochs (updates where they are not known), with its own baselines."""
     figure = style.figure(width=10.0 if len(given) > 1 else 7.0, height=4.2)
     panels = figure.subplots(1, len(given), sharey=True, squeeze=False)[0]
     for axes, (name, curve) in zip(panels, given.items(), strict=True):
@@ -33,15 +35,16 @@ def losses(given: Mapping[str, Curve], costs: Mapping[str, float], smoothing: in
             axes.plot(updates / epoch, loss, "o-", color=style.ACCENT, markersize=3, linewidth=1.3, label="validation")
             best = int(loss.argmin())
             axes.plot(updates[best] / epoch, loss[best], "o", color=style.INK, markersize=5, label="best validation")
-        for cost in (name for name in NAMED if name in costs):
-            axes.axhline(costs[cost], color=style.INK, linewidth=0.7, linestyle=":")
+        own = costs[name]
+        for cost in (known for known in NAMED if known in own):
+            axes.axhline(own[cost], color=style.INK, linewidth=0.7, linestyle=":")
             axes.annotate(
-                cost, (1, costs[cost]), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7.5
+                cost, (1, own[cost]), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7.5
             )
         axes.set_title(name)
         axes.set_xlabel("epoch" if np.isfinite(curve.per_epoch) else "updates")
     panels[0].set_ylabel("nats per token")
-    panels[0].set_ylim(0, 1.06 * max(costs.values(), default=5.0))
+    panels[0].set_ylim(0, 1.06 * max((cost for own in costs.values() for cost in own.values()), default=5.0))
     fullest = max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
     fullest.legend(frameon=False, loc="lower left", fontsize=8)
     return figure

@@ -11,6 +11,7 @@ import numpy as np
 
 from analyses.measures.pitch_relations import literal_pitch
 from analyses.measures.places import placed_bars
+from folkrnn.notation.keys import read_key
 from folkrnn.vocabulary import Vocabulary, pitch_parts
 
 
@@ -29,13 +30,25 @@ def accidentals(vocabulary: Vocabulary) -> list[int]:
     return [i for i in vocabulary.of_type("pitch") if pitch_parts(vocabulary.tokens[i])[0]]
 
 
-def heights(vocabulary: Vocabulary) -> np.ndarray:
-    """Returns the semitones of each pitch token above `C`, `[V]`; NaN for rests and all other tokens."""
-    found = np.full(len(vocabulary), np.nan)
+def heights(vocabulary: Vocabulary, mode: str = "maj") -> np.ndarray:
+    """Returns the semitones of each pitch token above `C` in a mode on C, `[V]`; NaN for rests and all other tokens.
+
+    A letter without an accidental sounds as the key signature has it: `B` at 10 in C minor. Accidentals earlier in the
+    bar are not counted.
+    """
+    signature, found = read_key(f"C{mode}").signature, np.full(len(vocabulary), np.nan)
     for i in vocabulary.of_type("pitch"):
         height = literal_pitch(vocabulary.tokens[i])
-        found[i] = np.nan if height is None else height
+        if height is not None:
+            accidental, letter, _ = pitch_parts(vocabulary.tokens[i])
+            found[i] = height + (0 if accidental else signature[letter.upper()])
     return found
+
+
+def mode_of(ids: np.ndarray, vocabulary: Vocabulary) -> str:
+    """Returns the mode of a transcription: `min` of one with `K:Cmin`; `maj` where it has none."""
+    tokens = [vocabulary.tokens[i] for i in ids if vocabulary.types[i] == "mode"]
+    return tokens[0].removeprefix("K:C") if tokens else "maj"
 
 
 def trend(law: np.ndarray, ids: np.ndarray, tokens: Sequence[int], vocabulary: Vocabulary) -> float:
@@ -55,9 +68,9 @@ def trend(law: np.ndarray, ids: np.ndarray, tokens: Sequence[int], vocabulary: V
 def shadow(law: np.ndarray, ids: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns (rows, height drawn, mean height of the accidentals under the law) of the steps that draw a pitch.
 
-    All `[N]`; heights in semitones above `C`.
+    All `[N]`; heights in semitones above `C`, in the mode of the transcription.
     """
-    height, marked = heights(vocabulary), accidentals(vocabulary)
+    height, marked = heights(vocabulary, mode_of(ids, vocabulary)), accidentals(vocabulary)
     rows = np.flatnonzero(np.isfinite(height[ids[1:]]))
     if not marked or not len(rows):
         return rows[:0], np.zeros(0), np.zeros(0)

@@ -40,6 +40,8 @@ class Watched:
     """Per tune: (step, token that came in the place of a watched one)."""
     tunes: pd.DataFrame
     """One row per tune: how often watched tokens stand in it before and after, and were replaced."""
+    suppressed: bool = False
+    """Whether an intervention says of itself which tokens it put in whose place."""
     times: pd.DataFrame | None = None
     """Where measure tokens are watched: the probability by the time since the last one that was written, and side."""
     seed: int = 0
@@ -143,7 +145,7 @@ def watch(observation: Observation, control: Observation, words: str | None) -> 
             for side, seen in (("control", control), ("changed", observation))
         ]
         times = pd.concat(frames, ignore_index=True) if any(map(len, frames)) else None
-    return Watched(words, probability, substitutes, table, times, control.seed)
+    return Watched(words, probability, substitutes, table, told, times, control.seed)
 
 
 def accounted(

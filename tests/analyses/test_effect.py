@@ -325,7 +325,8 @@ def test_watched_tokens_are_counted_on_both_sides(model, control):
     assert found.metrics["watched_per_tune"] == 0
     assert found.metrics["watched_absent"] == 1
     assert found.metrics["watched_probability"] > 0
-    assert "watched" in found.figures
+    figure = found.figures["watched"]  # of tokens that were made rare, none was suppressed
+    assert not any("suppressed" in text for text in (figure.caption, figure.drawing.axes[0].get_xlabel()))
 
 
 def test_a_push_is_drawn_where_an_account_tells_of_one(model, control):
@@ -348,6 +349,8 @@ def test_what_came_in_the_place_of_a_suppressed_token_is_taken_from_the_account(
     observation = replace(played(copy.deepcopy(model), control), accounts=[Account("s", {}, {"steps": steps})])
     found = watching.accounted(observation, V2, [V2.index["|"]])
     assert found[:2] == [[(4, "/2"), (9, "A")], []]
+    assert watching.watch(observation, control, "|").suppressed
+    assert not watching.watch(replace(observation, accounts=[]), control, "|").suppressed
 
 
 def test_a_token_that_is_none_cannot_be_watched(model, control):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from analyses.activations import Activations
+from analyses.drawings import stretch
 from analyses.measures.laws import entropy
 from analyses.posterior import Posterior, spike_spacings
 from analyses.tune_statistics import TuneStatistics, parts, statistics, table_of
@@ -126,19 +127,48 @@ def test_one_tune_has_statistics_without_intervals(seen):
     assert "stepwise_low" not in found
 
 
-@pytest.mark.parametrize("analysis", [Posterior(), Activations()])
-def test_a_tune_of_a_thousand_steps_makes_figures_no_larger_than_one_of_400_and_says_so(analysis):
-    model = FolkRNN(units=8).eval()
+@pytest.mark.parametrize(("analysis", "height"), [(Posterior(resamples=10), 22.0), (Activations(resamples=10), 14.0)])
+def test_figures_of_a_long_tune_show_400_of_its_steps_and_say_so(analysis, height):
+    ids = [V2.index["M:4/4"], V2.index["K:Cmaj"], *([V2.index["C"], V2.index["|"]] * 250)]
+    figures = analysis(Observation(FolkRNN(units=8, layers=1).eval(), V2, [given(ids, V2)])).figures
+    assert max(figure.drawing.get_size_inches()[1] for figure in figures.values()) == pytest.approx(height)
+    assert all("Of its 503 steps" in figure.caption for figure in figures.values())
+    assert all(len(axes.lines) < 250 for figure in figures.values() for axes in figure.drawing.axes)
 
-    def drawn(steps):
-        ids = [V2.index["M:4/4"], V2.index["K:Cmaj"], *([V2.index["C"], V2.index["|"]] * 500)][: steps - 1]
-        return analysis(Observation(model, V2, [given(ids, V2)])).figures
 
-    short, long = drawn(400), drawn(1000)
-    assert short.keys() == long.keys()
-    for name, figure in long.items():
-        assert figure.drawing.get_size_inches().tolist() == short[name].drawing.get_size_inches().tolist()
-    shown = {name for name, figure in long.items() if "Of its 1,000 steps" in figure.caption}
-    assert shown == ({"log10", "types", "events", "shadow"} if isinstance(analysis, Posterior) else set(long))
-    assert not any("Of its" in figure.caption for name, figure in short.items() if name != "distribution")
-    assert all(len(axes.lines) < 250 for axes in long.get("distribution", long[next(iter(long))]).drawing.axes)
+@pytest.mark.parametrize("steps", [1, 200, 201, 400, 401, 20_000])
+def test_a_stretch_is_all_of_a_tune_or_its_beginning(steps):
+    assert len(range(steps)[stretch.shown(steps)]) == min(steps, 400)
+    assert bool(stretch.said(steps)) == (steps > 400)
+    lines = stretch.spread(steps)
+    assert (lines[0], lines[-1], len(lines)) == (0, steps - 1, min(steps, 200))
+    assert bool(stretch.said_of_lines(steps)) == (steps > 200)
+
+
+def test_a_letter_without_accidental_sounds_as_the_key_has_it():
+    from analyses.measures.laws import heights, mode_of
+
+    def height(token, mode):
+        return heights(V2, mode)[V2.index[token]]
+
+    assert [height(token, "maj") for token in ("C", "E", "B", "=B", "_B", "e")] == [0, 4, 11, 11, 10, 16]
+    assert [height(token, "min") for token in ("C", "E", "B", "=B", "_B", "e")] == [0, 3, 10, 11, 10, 15]
+    assert [height(token, "mix") for token in ("E", "B", "B,")] == [4, 10, -2]
+    assert np.isnan(height("z", "min"))
+    minor = [V2.start, V2.index["M:4/4"], V2.index["K:Cmin"], V2.index["B"]]
+    assert mode_of(np.array(minor), V2) == "min"
+    assert mode_of(np.array(minor[:2]), V2) == "maj"
+
+
+def test_one_tune_is_marked_where_several_have_shares():
+    data = Corpus("two", [Tune(("M:4/4", "K:Cmaj", "C", "|")), Tune(("M:6/8", "K:Cdor", "D", "|"))])
+
+    def bars_of(count):
+        tunes = [given([V2.index["M:4/4"], V2.index["K:Cmaj"], V2.index["C"]], V2)] * count
+        figure = TuneStatistics(resamples=20)(Observation(FolkRNN(units=8).eval(), V2, tunes, data)).figures["counting"]
+        return len(figure.drawing.axes[1].patches), "no shares" in figure.caption
+
+    (alone, said), (several, unsaid) = bars_of(1), bars_of(2)
+    assert several == 2 * alone
+    assert said
+    assert not unsaid

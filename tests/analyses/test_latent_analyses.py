@@ -16,7 +16,8 @@ from analyses.latent_example import LatentExample
 from analyses.latent_interpolation import LatentInterpolation
 from analyses.latent_overview import LatentOverview
 from analyses.measures.random_halves import with_random_pitches, with_random_rhythms
-from analyses.real_vs_random import RealVsRandom
+from analyses.neuron_regression import in_turn
+from analyses.real_vs_random import SETS, RealVsRandom
 from analyses.reconstruction_curve import ReconstructionCurve
 from folkrnn.datasets.melodies import random_notes
 from folkrnn.interventions.statistics import column_auc, either_way
@@ -197,3 +198,21 @@ def test_twinkle_is_followed_whatever_is_observed(seen: LatentObservation) -> No
 def test_settings_that_make_no_sense_are_refused(make: Any) -> None:
     with pytest.raises(Refusal):
         make()
+
+
+def test_a_quantity_that_cannot_be_judged_has_no_row_and_the_caption_says_so() -> None:
+    rows = [
+        {"set": name, "quantity": quantity, "auc": value, "low": value, "high": value}
+        for name in SETS[1:]
+        for quantity, value in (("excited music neurons", 0.7), ("μ of all noise neurons", float("nan")))
+    ]
+    analysis, table = RealVsRandom(), pd.DataFrame(rows)
+    (axes,) = analysis.draw_separability(table).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["excited music neurons"]
+    assert "Without μ of all noise neurons: half of the melodies are too few" in analysis.caption_separability(table, 5)
+    assert "Without" not in analysis.caption_separability(table.dropna(), 5)
+
+
+def test_every_neuron_has_its_strongest_features_drawn() -> None:
+    assert in_turn([["P1", "P2", "P3"], ["P3", "P1", "P2"]], 2) == ["P1", "P3"]
+    assert in_turn([["P1", "P2"], ["P1", "P2"]], 4) == ["P1", "P2"]

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from analyses.drawings.softmax import spectrum
 from analyses.measures.columns import softmax_parameters
 from analyses.measures.separability import Steps, auc, auc_interval, best_plane, gaussian_scores, judge
 from analyses.softmax_svd import SoftmaxSVD, decompose
@@ -208,3 +209,10 @@ def test_a_tune_of_no_tokens_is_drawn_too() -> None:
 def test_what_cannot_be_asked_is_refused(options: dict) -> None:
     with pytest.raises(Refusal):
         SoftmaxSVD(**options)
+
+
+def test_the_threshold_is_drawn_only_where_a_singular_value_exceeds_it():
+    for largest, lines in ((20.0, 2), (14.0, 1)):
+        axes = spectrum(np.array([largest, 3.0, 1.0]), 15.0).axes
+        assert [len(panel.lines) for panel in axes] == [lines] * 2
+        assert all(panel.get_ylim()[1] < 2 * largest for panel in axes)

@@ -54,8 +54,16 @@ def test_losses_per_tune_are_divided_by_the_tokens_of_a_tune():
 def test_two_trainings_stand_side_by_side():
     found = TrainingCurve(beside=shipped(), tokens_per_tune=170.0)(observation(PLANTED))
     assert len(found.figures["losses"].drawing.axes) == 1 + len(shipped())
-    assert found.tables["trainings"]["training"].tolist() == ["these weights", "lstm 26273 tunes"]
+    assert found.tables["trainings"]["training"].tolist() == ["these weights", "an LSTM on 26,273 tunes"]
     assert found.metrics["best_validation"] == 1.5  # metrics are those of these weights
+
+
+def test_baselines_of_one_corpus_are_not_drawn_beside_a_training_on_another():
+    found = TrainingCurve(beside=shipped(), tokens_per_tune=170.0)(observation(PLANTED))
+    mine, other = found.figures["losses"].drawing.axes
+    assert [text.get_text() for text in mine.texts] == ["uniform", "5gram"]
+    assert not other.texts
+    assert "the validation tunes, and so the baselines, are not known" in found.figures["losses"].caption
 
 
 def test_a_curve_survives_its_file():
