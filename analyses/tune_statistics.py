@@ -47,10 +47,12 @@ class Shape:
 
     @classmethod
     def of(cls, tunes: Sequence[list[str]]) -> Shape:
-        played = [notes(tokens, unfold=False) for tokens in tunes]
-        rows = [list(melody.sums(tokens, heard).values()) for tokens, heard in zip(tunes, played, strict=True)]
+        rows, time = [], np.zeros(12)
+        for tokens in tunes:  # one after the other: the notes of many take far more memory than their tokens
+            heard = notes(tokens, unfold=False)
+            rows.append(list(melody.sums(tokens, heard).values()))
+            time += melody.pitch_classes(heard)
         both = np.array(rows, dtype=float).reshape(-1, len(QUANTITIES), 2)
-        time = sum((melody.pitch_classes(heard) for heard in played), np.zeros(12))
         return cls((both[..., 0], both[..., 1]), time / max(time.sum(), 1e-12))
 
     def distance(self, other: Shape) -> float:

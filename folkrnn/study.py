@@ -167,6 +167,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     if to_train:
         family.check_training(config)
     given = family.given(config, weights.vocabulary)
+    family.check_room(config, weights.model, given, analyses)
     corpus = build(config.dataset)
     if not isinstance(corpus, family.DATA):
         raise Refusal(

@@ -1,7 +1,7 @@
 """The model families: for each a module that says what is its own, under the same names.
 
 `DATA` (the type of its datasets), `EFFECT` (the analysis that compares interventions with their control),
-`check_training`, `given`, `fit`, `observe`, `dataset_card`, `file_observation`, `report_entries`.
+`check_training`, `given`, `check_room`, `fit`, `observe`, `dataset_card`, `file_observation`, `report_entries`.
 """
 
 from __future__ import annotations

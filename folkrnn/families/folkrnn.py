@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from folkrnn.notation.score import engrave, to_abc
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.observation import replayed
 from folkrnn.observation.given import read_transcriptions
-from folkrnn.observation.observation import Observation, check_size
+from folkrnn.observation.observation import Observation, check_longest, check_size
 from folkrnn.observation.shards import Processes, processes
 from folkrnn.observation.summary import summarise
 from folkrnn.observation.writing import written
@@ -62,6 +62,9 @@ EFFECT = "effect"
 _OTHER = 9
 """Keeps the seeds of unchanged tunes to compare with apart from other uses of the seed."""
 
+AT_ONCE = 256
+"""Tunes whose rows of `tunes/draws.csv` are one table."""
+
 SHOWN = 8
 """Tunes that are engraved, rendered and shown in the report; all are filed as ABC."""
 
@@ -76,6 +79,14 @@ def given(config: DictConfig, vocabulary: Vocabulary) -> list[Transcription]:
     if config.sampling.replay:
         replayed.check(config.sampling.replay, vocabulary)
     return read_transcriptions(config.transcription, vocabulary) if config.transcription else []
+
+
+def check_room(config: DictConfig, model: FolkRNN, given: list[Transcription], analyses: Mapping[str, Any]) -> None:
+    """Refuses an analysis that would hold more of a tune at once than `observation.limit_gib`, before it is read."""
+    steps = max((len(t.ids) - 1 for t in given), default=config.sampling.max_tokens)
+    for name, analysis in analyses.items():
+        sites = getattr(analysis, "sites", ())
+        check_longest(model, steps, sites, config.observation.limit_gib * 2**30, f"analysis={name}")
 
 
 def in_one_vocabulary(config: DictConfig, weights: Weights, corpus: Corpus, to_train: bool) -> tuple[Weights, Corpus]:
@@ -326,7 +337,7 @@ def file_observation(tracked: TrackedRun, observation: Observation, settings: Di
     tracked.log_text(
         "\n\n".join("\n".join([*tokens[:2], " ".join(tokens[2:])]) for tokens in tunes) + "\n", "tunes/all.tokens.txt"
     )
-    tracked.log_text(draws(observation).to_csv(index=False), "tunes/draws.csv")
+    tracked.log_text("".join(draws(observation)), "tunes/draws.csv")
     with filing.progress("Observing", len(tunes)) as advance:
         summary = summarise(observation.model, observation.ids, settings.sites, observation.processes, advance)
     filing.file_summary(tracked, summary)
@@ -343,22 +354,30 @@ def as_abc(observation: Observation) -> str:
     return "\n".join(to_abc(tokens, title, k) for k, (tokens, title) in titled)
 
 
-def draws(observation: Observation) -> pd.DataFrame:
-    """Returns one row per token: tune, step, token, origin (given, drawn, replayed), its probability, the uniform."""
-    parts = [
-        pd.DataFrame(
-            {
-                "tune": k,
-                "step": np.arange(len(t.ids) - 1),
-                "token": observation.vocabulary.decode(t.ids[1:]),
-                "origin": t.origin,
-                "probability": t.probability,
-                "uniform": t.uniform,
-            }
-        )
-        for k, t in enumerate(observation.transcriptions)
-    ]
-    return pd.concat(parts, ignore_index=True)
+def draws(observation: Observation) -> Iterator[str]:
+    """Yields CSV with one row per token: tune, step, token, origin (given, drawn, replayed), probability, uniform.
+
+    In parts of AT_ONCE tunes: as one table those of many take ten times the memory of their text.
+    """
+    for first in range(0, len(observation.transcriptions), AT_ONCE):
+        numbers = range(len(observation.transcriptions))[first : first + AT_ONCE]
+        table = pd.concat([draws_of(observation, k) for k in numbers], ignore_index=True)
+        yield table.to_csv(index=False, header=first == 0)
+
+
+def draws_of(observation: Observation, k: int) -> pd.DataFrame:
+    """Returns these rows of transcription k."""
+    t = observation.transcriptions[k]
+    return pd.DataFrame(
+        {
+            "tune": k,
+            "step": np.arange(len(t.ids) - 1),
+            "token": observation.vocabulary.decode(t.ids[1:]),
+            "origin": t.origin,
+            "probability": t.probability,
+            "uniform": t.uniform,
+        }
+    )
 
 
 def titles_of(observation: Observation) -> list[str]:

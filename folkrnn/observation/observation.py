@@ -161,11 +161,29 @@ def ids_of(transcriptions: Sequence[Transcription]) -> Sequence[np.ndarray]:
     return [t.ids for t in transcriptions]
 
 
+def check_longest(model: Playable, steps: int, sites: Iterable[str], limit: float, who: str) -> float:
+    """Returns the bytes that `sites` of a transcription of so many steps take; raises Refusal above `limit` bytes.
+
+    `who` looks at all of a transcription at once.
+    """
+    size = 4.0 * steps * width(model, sites)
+    if size > limit:
+        raise Refusal(
+            f"{who} holds {', '.join(sites)} of a tune at once: of {steps:,} steps {size / 2**30:.1f} GiB, more than "
+            f"observation.limit_gib={limit / 2**30:g}; observe a shorter tune or fewer sites, or raise the limit"
+        )
+    return size
+
+
+def width(model: Playable, sites: Iterable[str]) -> int:
+    """Returns how many units the sites have together."""
+    return sum(len(s.units) if s.units is not None else model.sites[s.name] for s in grammar.parse(sites, model.sites))
+
+
 def check_size(model: Playable, transcriptions: Sequence[Transcription], sites: Iterable[str], limit: float) -> float:
     """Returns the bytes that keeping `sites` of all transcriptions takes; raises Refusal above `limit` bytes."""
     rows = sum(len(ids) - 1 for ids in ids_of(transcriptions))
-    widths = (len(s.units) if s.units is not None else model.sites[s.name] for s in grammar.parse(sites, model.sites))
-    size = 4.0 * rows * sum(widths)
+    size = 4.0 * rows * width(model, sites)
     if size > limit:
         raise Refusal(
             f"keeping {', '.join(sites)} of {len(transcriptions)} tunes takes {size / 2**30:.1f} GiB, more than "

@@ -1,12 +1,19 @@
+import io
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from analyses.activations import Activations
+from analyses.posterior import Posterior
+from folkrnn.families import folkrnn as family
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation import observation
-from folkrnn.observation.observation import Observation, check_size
+from folkrnn.observation.observation import Observation, check_longest, check_size
 from folkrnn.refusal import Refusal
-from folkrnn.sampling import Sampling, generate
+from folkrnn.sampling import Sampling, generate, given
 from folkrnn.vocabulary import V2
 
 
@@ -58,3 +65,26 @@ def test_an_observation_too_large_says_its_size_first(seen):
     assert check_size(seen.model, seen.transcriptions, ["l1.h"], 2**30) == 4 * rows * 32
     with pytest.raises(Refusal, match="GiB"):
         check_size(seen.model, seen.transcriptions, ["l*.*"], 1000)
+
+
+def test_an_analysis_that_would_hold_too_much_of_a_tune_says_how_much_before_it_is_read(seen):
+    assert check_longest(seen.model, 100, ["l1.h", "l2.c[3,4]"], 2**30, "x") == 4 * 100 * (32 + 2)
+    config = SimpleNamespace(
+        sampling=SimpleNamespace(max_tokens=1000), observation=SimpleNamespace(limit_gib=100e6 / 2**30)
+    )
+    wide = {"activations": Activations("l*.*"), "posterior": Posterior()}
+    family.check_room(config, seen.model, [], wide)
+    long = [given([], V2), given([V2.index["C"]] * 40_000, V2)]
+    with pytest.raises(Refusal, match=r"analysis=activations holds l\*\.\* of a tune at once: of 40,001 steps 0.1 GiB"):
+        family.check_room(config, seen.model, long, wide)
+    family.check_room(config, seen.model, long, {"posterior": Posterior(), "activations": Activations()})
+
+
+def test_how_tokens_were_drawn_is_one_table_in_parts(seen, monkeypatch):
+    monkeypatch.setattr(family, "AT_ONCE", 7)
+    parts = list(family.draws(seen))
+    assert len(parts) == 6
+    table = pd.read_csv(io.StringIO("".join(parts)), keep_default_na=False)
+    assert table["token"].tolist() == [token for k in range(40) for token in seen.tokens(k)[1:]]
+    assert table["tune"].is_monotonic_increasing
+    assert list(table.columns) == ["tune", "step", "token", "origin", "probability", "uniform"]
