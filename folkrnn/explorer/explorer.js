@@ -10,7 +10,7 @@
 
 /** @typedef {Uint8Array | Int8Array | Uint16Array | Int16Array | Float32Array} Numbers */
 /** @typedef {{data: Numbers, shape: number[]}} Grid */
-/** @typedef {{key: string, title: string, tokens: number[], cut: boolean, svg: string, mark: string, note: string,
+/** @typedef {{key: string, title: string, tokens: number[], cut: boolean, picture: string, mark: string, note: string,
  *   eighth: number, side: number, number: number, gates: boolean}} Tune */
 /** @typedef {{name: string, low: number, high: number, units: number}} Site */
 /** @typedef {{name: string, first: number, units: number}} Layer */
@@ -280,8 +280,8 @@ class Score {
   constructor(host, tune, traced = true) {
     this.tune = tune;
     this.traced = traced;
-    host.innerHTML = tune.svg;
-    this.svg = /** @type {SVGSVGElement} */ (host.querySelector("svg"));
+    host.innerHTML = tune.picture;
+    this.svg = host.querySelector("svg") || document.createElementNS(SVG, "svg"); // a tune without score has its ABC
     this.inner = /** @type {SVGSVGElement} */ (this.svg.querySelector("svg.definition-scale") || this.svg);
     this.svg.removeAttribute("width");
     this.svg.removeAttribute("height");
@@ -1726,7 +1726,7 @@ function drawMelodies() {
   if (!grids.melody) return;
   const host = at("rolls");
   const cards = data.groups.map((/** @type {string} */ name) => {
-    const card = element(`<div class="bar"><h2>${/** @type {any} */ (GROUP_NAMES)[name]}</h2><span class="gap"></span><button type="button">▶ Play</button></div><canvas role="img" aria-label="piano roll"></canvas><div>${data.svgs[name][moving.melody]}</div>`);
+    const card = element(`<div class="bar"><h2>${/** @type {any} */ (GROUP_NAMES)[name]}</h2><span class="gap"></span><button type="button">▶ Play</button></div><canvas role="img" aria-label="piano roll"></canvas><div>${data.pictures[name][moving.melody]}</div>`);
     card.className = "panel roll";
     return card;
   });

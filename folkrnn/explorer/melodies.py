@@ -53,7 +53,7 @@ def packs_of(
         "kind": "musicvae",
         "titles": observation.titles[:shown],
         "groups": list(melodies),
-        "svgs": {name: [s.svg for s in scores[n * shown :][:shown]] for n, name in enumerate(melodies)},
+        "pictures": {name: [s.html for s in scores[n * shown :][:shown]] for n, name in enumerate(melodies)},
         "neurons": neurons.tolist(),
         "values": VALUES.tolist(),
         "moved": moved,

@@ -28,9 +28,10 @@ START_TOKENS = 1
 class Sheet:
     """A tune to see and hear."""
 
-    svg: str
+    picture: str
+    """The score as HTML; where verovio would not draw it, the tune in ABC and why."""
     mark: str
-    """How the ids of notes begin; the number of the token, `<s>` not counted, follows. "" where matplotlib drew it."""
+    """How the ids of notes begin; the number of the token, `<s>` not counted, follows. "" where there is no score."""
     note: str
     """What is wrong with the tune, in a line; "" where nothing is."""
     bars: np.ndarray
@@ -43,15 +44,18 @@ class Sheet:
     """Seconds that an eighth lasts."""
 
 
-def sheets(tunes: Sequence[Sequence[str]]) -> list[Sheet]:
-    """Returns what to see and hear of tunes, given without `<s>` and `</s>`; never raises for the sake of a tune."""
+def sheets(tunes: Sequence[Sequence[str]], seconds: float = 20.0) -> list[Sheet]:
+    """Returns what to see and hear of tunes, given without `<s>` and `</s>`; never raises for the sake of a tune.
+
+    One that takes verovio longer than `seconds`, or kills it, has no score.
+    """
     return [
-        _sheet(list(tokens), score.svg, f"n{n}-t" if score.engine == "verovio" else "", score.note)
-        for n, (tokens, score) in enumerate(zip(tunes, engrave(tunes), strict=True), 1)
+        _sheet(list(tokens), score.html, f"n{n}-t" if score.svg else "", score.note)
+        for n, (tokens, score) in enumerate(zip(tunes, engrave(tunes, seconds), strict=True), 1)
     ]
 
 
-def _sheet(tokens: list[str], svg: str, mark: str, note: str) -> Sheet:
+def _sheet(tokens: list[str], picture: str, mark: str, note: str) -> Sheet:
     reading = read(tokens)
     found = bars_of(tokens, reading)
     order = repeats_of(tokens, reading, found).order
@@ -62,7 +66,7 @@ def _sheet(tokens: list[str], svg: str, mark: str, note: str) -> Sheet:
     path = [(float(time) * eighth, token + START_TOKENS) for time, token in path_of(found, order, len(tokens))]
     bars = [(bar.start + START_TOKENS, bar.stop + START_TOKENS) for bar in found]
     return Sheet(
-        svg,
+        picture,
         mark,
         note,
         np.array(bars, np.uint16).reshape(-1, 2),

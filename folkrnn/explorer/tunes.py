@@ -238,7 +238,7 @@ def _sheet_entry(
         "title": transcription.title or f"No. {k + 1}",
         "tokens": ids.tolist(),
         "cut": len(transcription.ids) > len(ids),
-        "svg": sheet.svg,
+        "picture": sheet.picture,
         "mark": sheet.mark,
         "note": sheet.note,
         "eighth": sheet.eighth,

@@ -30,10 +30,18 @@ def test_playing_passes_over_every_token_from_the_first_note_to_the_last_sign():
 def test_bars_and_the_ids_of_notes_count_the_start_token():
     (sheet,) = sheets([REPEATED])
     assert [WHOLE[a:b] for a, b in sheet.bars] == [["C", "2", "D", "2", "E", "2", "F", "2"], ["G", "4", "z", "4"]]
-    assert f'id="{sheet.mark}{REPEATED.index("C")}"' in sheet.svg
+    assert f'id="{sheet.mark}{REPEATED.index("C")}"' in sheet.picture
 
 
 def test_broken_tunes_and_empty_ones_have_a_sheet():
     for sheet in sheets([[], ["|", "]", "2"], "M:4/4 K:Cmaj (3 [ C".split()]):
-        assert "<svg" in sheet.svg
+        assert "<svg" in sheet.picture
         assert sheet.notes.shape[1] == 4
+
+
+def test_a_tune_that_verovio_does_not_draw_has_its_abc_and_is_heard_all_the_same():
+    (sheet,) = sheets([REPEATED], seconds=0.0)
+    assert sheet.mark == ""
+    assert "not engraved" in sheet.picture
+    assert "C2D2" in sheet.picture
+    assert len(sheet.notes) == 10
