@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.action == "relocate":
         return _relocate(options.places)
     try:
-        serve(options.folder, options.port, options.options, options.upgrade, say=_say)
+        serve(options.folder, options.port, options.options, options.upgrade, options.auth, say=_say)
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 1
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--folder", type=Path, default=FOLDER, help=f"where everything is kept (default: {FOLDER})")
     serving.add_argument("--port", type=int, help=f"default: {PORT}, or a free one where that is taken; 0: a free one")
     serving.add_argument("--upgrade", action="store_true", help="bring the tables to the installed version of MLflow")
+    serving.add_argument("--auth", action="store_true", help="ask for a name and a password (MLflow's own accounts)")
     serving.add_argument("options", nargs="*", metavar="-- OPTION", help="options for `mlflow server`, after --")
     return parser
 

@@ -1,14 +1,17 @@
-"""A tracking server for one computer: MLflow in front of PostgreSQL, everything that it keeps in one folder.
+"""A tracking server for a computer without containers: MLflow before PostgreSQL, all that it keeps in one folder.
 
     python -m folkrnn.tracking serve
 
 PostgreSQL's data are in `postgresql/` of that folder, artifacts in `artifacts/`: they come and go through the server
-(proxied), so that whoever logs to it needs no access to the folder. `docs/tracking.md` says how a team runs one.
+(proxied), so that whoever logs to it needs no access to the folder. `compose.yaml` is what a team runs.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,22 +19,36 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from folkrnn.files import locked
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.postgresql import database, stop
 
 PORT = 5000
 """Where `tracking=server` looks for it."""
 
 FOLDER = Path(__file__).resolve().parents[2] / "server"
 
+PLACES = (
+    "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
+    "/usr/pgsql-*/bin",  # Red Hat's relatives
+    "/opt/homebrew/opt/postgresql*/bin",
+    "/usr/local/opt/postgresql*/bin",
+)
+"""Where PostgreSQL's programs are installed outside PATH."""
+
 _HOST = "127.0.0.1"
 _WORKERS = 2
 _SECONDS_TO_START = 180.0
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_TO_STOP = 60.0
+_INSTALL = "apt-get install postgresql (.ci/install_postgresql does it), dnf install postgresql-server, or brew install"
+_DRIVER = 'the driver psycopg2 is not installed: pip install -c requirements.lock -e ".[server]"'
+_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
+_MINE = "FOLKRNN_SERVER"
+"""Variable by which the processes of MLflow are known as those of a folder."""
 
 
 def serve(
@@ -39,27 +56,44 @@ def serve(
     port: int | None = None,
     options: Sequence[str] = (),
     upgrade: bool = False,
+    auth: bool = False,
     say: Callable[[str], object] = print,
 ) -> None:
     """Runs the server until Ctrl-C or SIGTERM, which stop it in order; the data stay in `folder`.
 
     `port` None is PORT, or a free one where that is taken; 0 is a free one. `options` go to `mlflow server` as they
-    are; with `upgrade`, the tables are first brought to the installed version of MLflow. `say` is told the address.
-    Raises Refusal where something is not installed, cannot be used, or one of the two servers ends by itself.
+    are; with `upgrade`, the tables are first brought to the installed version of MLflow; with `auth`, MLflow asks for a
+    name and a password. `say` is told the address. What an earlier server on `folder` left running when it was killed
+    is ended first. Raises Refusal where something is not installed, cannot be used, or the server ends by itself.
     """
+    if os.name == "nt":
+        raise Refusal("this runs on Linux and macOS; docs/tracking.md says what else a server can be")
     folder = folder.absolute()
-    port = free_port(port)
-    with _interruptible(), tempfile.TemporaryDirectory(prefix="folkrnn-") as scratch:
+    if auth:
+        _check_auth(folder)
+    made_by = folder / "postgresql" / "PG_VERSION"
+    place = programs(made_by.read_text().strip() if made_by.is_file() else "")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").touch()
+    except OSError as error:
+        raise Refusal(f"cannot write {folder} ({error.strerror}): take another folder with --folder") from error
+    busy = f"a server is running on {folder} already: stop that one first, or take another folder with --folder"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # also where a shell ignores SIGINT
+    with (
+        locked(folder / "lock", busy, seconds=0),  # which the system lifts when this process is killed
+        tempfile.TemporaryDirectory(prefix="folkrnn-") as scratch,
+    ):
         try:
-            with database(folder / "postgresql", Path(scratch)) as base:
+            _end_left(folder)
+            port = free_port(port)
+            with _postgresql(place, folder, Path(scratch)) as uri:
                 if upgrade:
-                    _upgrade(base.uri)
-                with _mlflow(folder, base.uri, port, options, Path(scratch)) as server:
-                    say(_banner(f"http://{_HOST}:{port}", folder))
-                    while base.process.poll() is None and server.poll() is None:
-                        time.sleep(_SECONDS_BETWEEN_LOOKS)
-                    if server.poll() is None:
-                        raise Refusal(f"PostgreSQL has ended by itself; see {base.log}")
+                    _upgrade(uri)
+                with _mlflow(folder, uri, port, options, Path(scratch), auth) as server:
+                    say(_banner(f"http://{_HOST}:{port}", folder, auth))
+                    server.wait()
                     raise Refusal(_ended(server, folder / "mlflow.log"))
         except KeyboardInterrupt:
             say(f"stopped; everything is kept in {folder}")
@@ -81,45 +115,164 @@ def free_port(port: int | None) -> int:
     raise Refusal(f"port {port} of {_HOST} is taken: choose another with --port, or --port 0 for one that is free")
 
 
-def _banner(address: str, folder: Path) -> str:
+def programs(version: str = "") -> Path:
+    """Returns the folder of PostgreSQL's programs: those of PATH, else those of `version`, else the newest installed.
+
+    Raises Refusal where there is none.
+    """
+    on_path = shutil.which("pg_ctl")
+    if on_path:
+        return Path(on_path).resolve().parent
+    found = [place.parent for pattern in PLACES for place in Path("/").glob(f"{pattern[1:]}/pg_ctl")]
+    if not found:
+        raise Refusal(f"no pg_ctl on PATH, nor in {', '.join(PLACES)}: {_INSTALL} postgresql")
+    return max(found, key=lambda place: (version in place.parts, [int(n) for n in re.findall(r"\d+", str(place))]))
+
+
+def _end_left(folder: Path) -> None:
+    """Ends what a server that was killed has left of MLflow: nobody holds its lock any more."""
+    import psutil
+
+    left = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(_MINE) == str(folder):
+                process.kill()
+                left.append(process)
+        except psutil.Error:  # of another user, or gone
+            continue
+    psutil.wait_procs(left, timeout=10)
+
+
+@contextmanager
+def _postgresql(place: Path, folder: Path, sockets: Path) -> Iterator[str]:
+    """Runs PostgreSQL; yields what SQLAlchemy knows it by.
+
+    It listens on no network address: its socket lies in a folder that its user alone can enter, so that it needs no
+    password. As root, which PostgreSQL refuses to run as, it runs as the owner of its data, `postgres` or `nobody`.
+    """
+    try:
+        import psycopg2  # noqa: F401 — MLflow will need it
+    except ImportError:
+        raise Refusal(_DRIVER) from None
+    data, log = folder / "postgresql", folder / "postgresql.log"
+    user = _user(data)
+    _give(sockets, user)
+    if not (data / "PG_VERSION").is_file():
+        _initialise(place, folder, user)
+    begins = log.stat().st_size if log.exists() else 0
+    control = [str(place / "pg_ctl"), "--pgdata", str(data), "--wait", "--silent"]
+    _run([*control, "stop", "--mode=fast"], user)  # fails where none was left
+    flags = f"-k '{sockets}' -c listen_addresses="
+    with log.open("ab") as output:
+        started = _run([*control, f"--options={flags}", "start"], user, stdout=output, stderr=output)
+    if started.returncode:
+        said = re.findall(r"(?:FATAL|HINT|DETAIL|PANIC):\s*(.+)", log.read_bytes()[begins:].decode(errors="replace"))
+        raise Refusal(f"PostgreSQL did not start: {' '.join(said) or 'it says nothing'} (all of it in {log})")
+    try:
+        yield f"postgresql+psycopg2://mlflow@/postgres?host={sockets}"
+    finally:
+        _run([*control, "stop", "--mode=fast"], user)
+
+
+def _initialise(place: Path, folder: Path, user: str | None) -> None:
+    """Makes PostgreSQL's data folder, whole or not at all."""
+    data, fresh = folder / "postgresql", folder / "postgresql.new"
+    if data.exists() and any(data.iterdir()):
+        raise Refusal(f"{data} holds something else than PostgreSQL's data: take another folder with --folder")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    _give(fresh, user)
+    if user and _run(["test", "-w", str(fresh)], user).returncode:
+        raise Refusal(
+            f"PostgreSQL does not run as root, and the user {user}, as which it would run, cannot reach {folder}: "
+            "take a folder that others may enter, such as --folder /var/lib/folkrnn"
+        )
+    command = [str(place / "initdb"), "--pgdata", str(fresh), "--username=mlflow", "--encoding=UTF8", "--no-locale"]
+    answer = _run([*command, "--auth-local=trust", "--auth-host=reject"], user, capture_output=True, text=True)
+    if answer.returncode:
+        raise Refusal(f"initdb failed: {' '.join(answer.stderr.split())[-400:]}")
+    fresh.replace(data)
+
+
+def _user(data: Path) -> str | None:
+    """The user that PostgreSQL runs as; None for whoever runs this, unless that is root."""
+    import pwd
+
+    if os.geteuid() != 0:
+        return None
+    if data.exists():
+        return data.owner()
+    names = [user.pw_name for user in pwd.getpwall() if user.pw_name in ("nobody", "postgres")]
+    if not names:
+        raise Refusal("PostgreSQL does not run as root, and there is no user postgres or nobody: run this as another")
+    return max(names)
+
+
+def _give(folder: Path, user: str | None) -> None:
+    folder.chmod(0o700)
+    if user:
+        shutil.chown(folder, user)
+
+
+def _run(command: list[str], user: str | None, **options: Any) -> subprocess.CompletedProcess[Any]:
+    """Runs a program of PostgreSQL as `user`, out of reach of this terminal's Ctrl-C."""
+    import pwd
+
+    mine = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
+    if "capture_output" not in options:
+        options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options}
+    return subprocess.run(command, cwd="/", check=False, start_new_session=True, **mine, **options)
+
+
+def _banner(address: str, folder: Path, auth: bool) -> str:
     words = "tracking=server" if address.endswith(f":{PORT}") else f"tracking.uri={address}"
+    named = "MLFLOW_TRACKING_USERNAME=admin MLFLOW_TRACKING_PASSWORD=… " if auth else ""
+    open_to_all = "" if auth else "everyone on this computer can read and change what it keeps, unless it has --auth\n"
     return (
         f"MLflow answers at {address}; PostgreSQL, artifacts and logs are in {folder}\n"
-        f"log to it with   python run.py {words}\n"
+        f"log to it with   {named}python run.py {words}\n"
+        f"{open_to_all}"
         "Ctrl-C stops it and keeps everything"
     )
 
 
 @contextmanager
-def _mlflow(folder: Path, uri: str, port: int, options: Sequence[str], scratch: Path) -> Iterator[subprocess.Popen]:
+def _mlflow(
+    folder: Path, uri: str, port: int, options: Sequence[str], scratch: Path, auth: bool
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs `mlflow server` and yields its process once it answers."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port)]
     command += ["--backend-store-uri", uri, "--workers", str(_WORKERS)]
-    command += ["--serve-artifacts", "--artifacts-destination", (folder / "artifacts").as_uri(), *options]
+    command += ["--serve-artifacts", "--artifacts-destination", (folder / "artifacts").as_uri()]
+    if auth:
+        command += ["--app-name", "basic-auth"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    own = {_MINE: str(folder), "TMPDIR": str(scratch), "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex()}
     log = folder / "mlflow.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, cwd=folder, start_new_session=True, env=_environment(scratch)
-        )
+            [*command, *options], stdout=output, stderr=output, cwd=folder, start_new_session=True, umask=0o077,
+            env={**os.environ, **quiet, **own},
+        )  # fmt: skip
     try:
         _await(process, port, log)
         yield process
     finally:
-        stop(process, signal.SIGTERM, signal.SIGKILL)
-        _end_group(process.pid)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_SECONDS_TO_STOP)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # workers that outlived it
+        process.wait()
 
 
-def _environment(scratch: Path) -> dict[str, str]:
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return {**os.environ, **quiet, "TMPDIR": str(scratch)}
-
-
-def _end_group(group: int) -> None:
-    """Ends the workers that outlived their server, if any."""
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _check_auth(folder: Path) -> None:
+    """Raises Refusal where MLflow cannot ask for passwords, or would have none to begin with."""
+    if find_spec("flask_wtf") is None:
+        raise Refusal('--auth needs MLflow\'s own accounts: pip install -c requirements.lock -e ".[server]"')
+    if not (folder / "basic_auth.db").exists() and not os.environ.get(_PASSWORD):
+        raise Refusal(f"--auth: set {_PASSWORD} to the password of the user admin (12 characters or more), this once")
 
 
 def _await(process: subprocess.Popen[Any], port: int, log: Path) -> None:
@@ -150,20 +303,3 @@ def _upgrade(uri: str) -> None:
     answer = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
     if answer.returncode:
         raise Refusal(f"mlflow db upgrade failed: {answer.stderr.strip().splitlines()[-1][:300]}")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt once, also where a shell ignores SIGINT; later ones are dropped."""
-
-    def once(signum: int, frame: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, once) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

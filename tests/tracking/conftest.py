@@ -20,7 +20,7 @@ import requests
 
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import Store, open_store
-from folkrnn.tracking.postgresql import programs
+from folkrnn.tracking.serve import programs
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +175,12 @@ def open_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own_servers(postgresql: None) -> type[OwnServer]:
+    """What makes servers with PostgreSQL."""
+    return OwnServer
 
 
 @pytest.fixture

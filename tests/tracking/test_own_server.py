@@ -15,14 +15,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import requests
 
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import open_store, pending, start_run, upload
 from folkrnn.tracking import run as runs
 from folkrnn.tracking.__main__ import main
 from folkrnn.tracking.journal import Journal
-from folkrnn.tracking.postgresql import PLACES, programs
-from folkrnn.tracking.serve import free_port
+from folkrnn.tracking.serve import free_port, programs
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["model=folkrnn_small", "weights=pretrained", "sampling.tunes=2", "analysis=posterior", "launcher=here"]
@@ -210,7 +210,7 @@ def test_the_server_keeps_its_runs_stops_in_order_and_runs_once_on_a_folder(own_
     beside = [sys.executable, "-m", "folkrnn.tracking", "serve", "--port", "0", "--folder", str(own_server.folder)]
     second = subprocess.run(beside, capture_output=True, text=True, check=False, timeout=120)
     assert (second.returncode, len(second.stderr.splitlines())) == (1, 1)
-    assert "Is another postmaster" in second.stderr
+    assert "a server is running on" in second.stderr
     everything = own_server.processes()
     status, said = own_server.interrupt(signal.SIGTERM)
     assert (status, "everything is kept in" in said) == (0, True)
@@ -220,6 +220,44 @@ def test_the_server_keeps_its_runs_stops_in_order_and_runs_once_on_a_folder(own_
     own_server.start()
     assert_all_there(store.client, tmp_path / "r", tmp_path / "down")
     assert own_server.interrupt()[0] == 0
+
+
+@pytest.mark.slow
+def test_after_kill_9_the_next_server_ends_what_was_left_and_takes_over(own_server, tmp_path):
+    store = open_store(own_server.uri, "kept", tmp_path)
+    with start_run(store, "a", tmp_path / "r") as run:
+        run.log_text("X:1", "tunes/1.abc")
+    left = [pid for pid in own_server.processes() if pid != own_server.process.pid]
+    own_server.process.kill()
+    own_server.process.wait()
+    assert all(Path(f"/proc/{pid}").exists() for pid in left)
+    own_server.start()  # at the same port, on the same folder
+    assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
+    assert_all_there(store.client, tmp_path / "r", tmp_path / "down")
+    assert own_server.interrupt()[0] == 0
+
+
+@pytest.mark.slow
+def test_with_auth_only_who_has_the_password_reads_and_logs(own_servers, open_folder, monkeypatch):
+    pytest.importorskip("flask_wtf", reason='MLflow\'s accounts are not installed: pip install "mlflow[auth]"')
+    monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", SECRETS["MLFLOW_TRACKING_PASSWORD"])
+    server = own_servers(open_folder / "server", ("--auth",))
+    server.start()
+    try:
+        asked = f"{server.uri}/api/2.0/mlflow/experiments/get?experiment_id=0"
+        assert requests.get(asked, timeout=30).status_code == 401
+        assert requests.get(asked, timeout=30, auth=("admin", SECRETS["MLFLOW_TRACKING_PASSWORD"])).ok
+        assert oct((server.folder / "basic_auth.db").stat().st_mode)[-3:] == "600"
+    finally:
+        server.kill()
+
+
+def test_auth_wants_a_first_password_before_anything_starts(postgresql, open_folder, monkeypatch, capsys):
+    pytest.importorskip("flask_wtf", reason='MLflow\'s accounts are not installed: pip install "mlflow[auth]"')
+    monkeypatch.delenv("MLFLOW_AUTH_ADMIN_PASSWORD", raising=False)
+    assert main(["serve", "--auth", "--folder", str(open_folder / "server"), "--port", "0"]) == 1
+    assert "MLFLOW_AUTH_ADMIN_PASSWORD" in capsys.readouterr().err
+    assert not (open_folder / "server" / "postgresql").exists()
 
 
 @pytest.mark.slow
@@ -246,7 +284,7 @@ def test_a_study_is_refused_before_any_work_where_no_server_answers(tmp_path):
 
 def test_without_postgresql_it_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("folkrnn.tracking.postgresql.PLACES", ())
+    monkeypatch.setattr("folkrnn.tracking.serve.PLACES", ())
     assert main(["serve", "--folder", str(tmp_path / "server"), "--port", "0"]) == 1
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
@@ -254,12 +292,14 @@ def test_without_postgresql_it_says_what_to_install(monkeypatch, tmp_path, capsy
     assert not (tmp_path / "server" / "postgresql").exists()
 
 
-def test_the_programs_of_the_version_that_made_the_data_are_taken(postgresql):
-    place = programs()
-    assert (place / "initdb").is_file()
-    assert PLACES
-    with pytest.raises(Refusal, match=r"the data are of PostgreSQL 7, and installed is \d+"):
-        programs("7")
+def test_the_programs_of_the_version_that_made_the_data_are_taken(tmp_path, monkeypatch):
+    for version in ("9", "15", "17"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        (tmp_path / version / "bin" / "pg_ctl").touch()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("folkrnn.tracking.serve.PLACES", (f"{tmp_path}/*/bin",))
+    assert programs().parent.name == "17"
+    assert programs("15").parent.name == "15"
 
 
 def test_a_port_that_is_taken_is_refused_and_one_that_is_free_is_found():
