@@ -1,11 +1,14 @@
 """Which unit does what? Each unit's activity against everything that happens in a tune. (Part 8, agenda.)
 
 For every unit of the chosen streams, gates and cell states included, and every variable of `analyses.measures.events`
-(the token just read, the one that follows, the place in the bar in steps and in time, the bar of the part, the part,
-…), the share of the unit's variance that the variable explains (η²), less what shuffled labels explain. A unit belongs
-to the variable with the largest excess among those that are significant when all units, variables and streams are
-tested at once. Many units answer to several variables, of which some imply each other (a bar line was just read: no
-time of the bar has passed), so the runner-up stands in the table too.
+(which token was just read, its type, the one that follows, the place in the bar in steps and in time, the bar of the
+part, the part, …), the share of the unit's variance that the variable explains (η²), less what shuffled labels
+explain. A unit belongs to the variable with the largest excess among those that are significant when all units,
+variables and streams are tested at once. The type of a token follows from the token, so the token explains at least as
+much: a unit belongs to the type (or to the kind of measure token) only where that holds at least `nested` of what the
+token itself explains. η² of a variable with many answers is large by chance; `adjusted` takes that off. Many units
+answer to several variables, of which some imply each other (a bar line was just read: no time of the bar has passed),
+so the runner-up stands in the table too.
 """
 
 from __future__ import annotations
@@ -19,7 +22,16 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import unit_events as draw
-from analyses.measures.events import VARIABLES, first_row, labels
+from analyses.measures.events import (
+    IDENTITY,
+    VARIABLES,
+    WITHIN_IDENTITY,
+    Variable,
+    first_row,
+    identity,
+    identity_labels,
+    labels,
+)
 from analyses.measures.explained import (
     Explained,
     Result,
@@ -33,7 +45,7 @@ from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
-SITES_AT_ONCE = 7
+SITES_AT_ONCE = 4
 """Streams whose sums are held in memory together."""
 
 MINIMUM = 8
@@ -52,6 +64,8 @@ class UnitEvents:
     sites: Sequence[str] = ("l*.*",)
     shuffles: int = 100
     significance: float = 0.05
+    nested: float = 0.9
+    """Share of what the token explains that its type must hold for a unit to belong to the type."""
     tune: int = 0
     """The transcription against which the clearest units are drawn."""
 
@@ -66,13 +80,15 @@ class UnitEvents:
 
     def __call__(self, observation: Observation) -> Findings:
         names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
-        units = self.unit_table(self.gather(observation, names))
-        shares = self.share_table(units, names)
-        excess = units.groupby("site", sort=False)[[f"excess/{v.name}" for v in VARIABLES]].mean()
+        tokens = [observation.tokens(k) for k in range(len(observation.transcriptions))]
+        variables = (identity(tokens), *VARIABLES)
+        units = self.unit_table(self.gather(observation, names, tokens, variables), variables)
+        shares = self.share_table(units, names, variables)
+        excess = units.groupby("site", sort=False)[[f"excess/{v.name}" for v in variables]].mean()
         k = min(self.tune, len(observation.transcriptions) - 1)
-        clearest = self.clearest(units)
+        clearest = self.clearest(units, variables)
         return Findings(
-            metrics=self.metrics(shares, units),
+            metrics=self.metrics(shares, units, variables),
             figures={
                 "shares": Figure(draw.shares(shares), self.caption_shares(observation, units)),
                 "excess": Figure(draw.excess(excess), CAPTION_EXCESS),
@@ -85,102 +101,123 @@ class UnitEvents:
                 "variables": pd.DataFrame(
                     [
                         {"variable": v.name, "meaning": v.meaning, "categories": ", ".join(v.categories)}
-                        for v in VARIABLES
+                        for v in variables
                     ]
                 ),
             },
         )
 
-    def gather(self, observation: Observation, names: Sequence[str]) -> dict[str, Result]:
+    def gather(
+        self,
+        observation: Observation,
+        names: Sequence[str],
+        tokens: Sequence[Sequence[str]],
+        variables: Sequence[Variable],
+    ) -> dict[str, Result]:
         """Returns what is found of every site; each few sites are traced in one pass over the tunes."""
-        tokens = [observation.tokens(k) for k in range(len(observation.transcriptions))]
         kept = [k for k, tune in enumerate(tokens) if len(tune) - 1 - first_row(tune) >= MINIMUM]
         if not kept:
             raise Refusal(f"unit_events needs a tune of at least {MINIMUM} tokens after meter and mode; there is none")
-        places, tunes = {k: place for place, k in enumerate(kept)}, [labels(tokens[k]) for k in kept]
-        drawn = labellings(tunes, VARIABLES, self.shuffles, np.random.default_rng(observation.seed))
+        places = {k: place for place, k in enumerate(kept)}
+        tunes = [labels(tokens[k]) | {IDENTITY: identity_labels(tokens[k], variables[0])} for k in kept]
+        drawn = labellings(tunes, variables, self.shuffles, np.random.default_rng(observation.seed))
         widths = observation.traces(kept[0], names)
         found: dict[str, Result] = {}
         for start in range(0, len(names), SITES_AT_ONCE):
             some = names[start : start + SITES_AT_ONCE]
             ends = np.cumsum([0, *(widths[name].shape[1] for name in some)])
-            sums = Explained.empty(VARIABLES, self.shuffles, int(ends[-1]))
+            sums = Explained.empty(variables, self.shuffles, int(ends[-1]))
             for k, streams in observation.each(some):
                 if k not in places:
                     continue
                 values = np.concatenate([streams[name][first_row(tokens[k]) :] for name in some], axis=1)
-                sums.add(values, drawn_labels(places[k], tunes, VARIABLES, *drawn[places[k]]))
+                sums.add(values, drawn_labels(places[k], tunes, variables, *drawn[places[k]]))
             found |= {
                 name: sums.of(slice(*stretch)).result() for name, stretch in zip(some, pairwise(ends), strict=True)
             }
         return found
 
-    def unit_table(self, found: dict[str, Result]) -> pd.DataFrame:
+    def unit_table(self, found: dict[str, Result], variables: Sequence[Variable]) -> pd.DataFrame:
         """Returns one row per unit: its variable and category, η², excess, significance, means, and the runner-up."""
         excesses, scores = zip(*(standard_scores(one.ratios) for one in found.values()), strict=True)
         significances = corrected_significance(scores)
         return pd.concat(
             [
-                self.rows(site, one, excess, significance)
+                self.rows(site, one, excess, significance, variables)
                 for (site, one), excess, significance in zip(found.items(), excesses, significances, strict=True)
             ],
             ignore_index=True,
         )
 
-    def rows(self, site: str, found: Result, excess: np.ndarray, significance: np.ndarray) -> pd.DataFrame:
+    def rows(
+        self, site: str, found: Result, excess: np.ndarray, significance: np.ndarray, variables: Sequence[Variable]
+    ) -> pd.DataFrame:
         """Returns the rows of one site; `excess` and `significance` are `[variables, U]`."""
         kept = np.where(significance <= self.significance, excess, -np.inf)
-        order = np.argsort(-kept, axis=0, kind="stable")
+        order = np.argsort(-self.nesting(kept, variables), axis=0, kind="stable")
         best, units = order[0], np.arange(excess.shape[1])
         any_found = np.isfinite(kept[best, units])
         ratio, strongest = found.ratios[0], found.strongest
-        category = [VARIABLES[v].categories[strongest[v][0][u]] for u, v in enumerate(best)]
+        category = [variables[v].categories[strongest[v][0][u]] for u, v in enumerate(best)]
         table = pd.DataFrame(
             {
                 "site": site,
                 "unit": units,
-                "variable": [VARIABLES[v].name if ok else NONE for v, ok in zip(best, any_found, strict=True)],
+                "variable": [variables[v].name if ok else NONE for v, ok in zip(best, any_found, strict=True)],
                 "category": np.where(any_found, category, ""),
                 "mean_there": np.where(any_found, [strongest[v][1][u] for u, v in enumerate(best)], np.nan),
                 "mean_elsewhere": np.where(any_found, [strongest[v][2][u] for u, v in enumerate(best)], np.nan),
                 "correlation_ratio": np.where(any_found, ratio[best, units], np.nan),
+                "adjusted": np.where(any_found, found.adjusted[best, units], np.nan),
                 "excess": np.where(any_found, excess[best, units], np.nan),
+                "token_adjusted": found.adjusted[0],
                 "significance": np.where(any_found, significance[best, units], np.nan),
-                "runner_up": [VARIABLES[v].name if np.isfinite(kept[v, u]) else NONE for u, v in enumerate(order[1])],
+                "runner_up": [variables[v].name if np.isfinite(kept[v, u]) else NONE for u, v in enumerate(order[1])],
             }
         )
-        for v, variable in enumerate(VARIABLES):
+        for v, variable in enumerate(variables):
             table[f"excess/{variable.name}"] = excess[v]
         return table
 
-    def share_table(self, units: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    def nesting(self, kept: np.ndarray, variables: Sequence[Variable]) -> np.ndarray:
+        """Returns the excess `[variables, U]` with the token's put just behind that of a variable which follows from it
+        and holds at least `nested` of it."""
+        found = kept.copy()
+        for v, variable in enumerate(variables):
+            if variable.name in WITHIN_IDENTITY:
+                enough = np.isfinite(kept[v]) & (kept[v] >= self.nested * kept[0])
+                found[0] = np.where(enough, np.minimum(found[0], kept[v] - 1e-9), found[0])
+        return found
+
+    def share_table(self, units: pd.DataFrame, names: Sequence[str], variables: Sequence[Variable]) -> pd.DataFrame:
         """Returns the share of the units of each site that belong to each variable."""
         counted = pd.crosstab(units["site"], units["variable"], normalize="index")
-        columns = [*(v.name for v in VARIABLES), NONE]
+        columns = [*(v.name for v in variables), NONE]
         return counted.reindex(index=names, columns=columns, fill_value=0.0).rename_axis("site").reset_index()
 
-    def metrics(self, shares: pd.DataFrame, units: pd.DataFrame) -> dict[str, float]:
+    def metrics(self, shares: pd.DataFrame, units: pd.DataFrame, variables: Sequence[Variable]) -> dict[str, float]:
         found: dict[str, float] = {}
         for _, row in shares.iterrows():
             site = row["site"]
             found[f"{site}/explained_units"] = 1 - float(row[NONE])
-            found |= {f"{site}/{v.name.replace(' ', '_')}": float(row[v.name]) for v in VARIABLES}
+            found |= {f"{site}/{v.name.replace(' ', '_')}": float(row[v.name]) for v in variables}
         best = units.groupby("site", sort=False)["excess"]
         found |= {f"{site}/median_excess": float(value) for site, value in best.median().items() if np.isfinite(value)}
         return found
 
-    def clearest(self, units: pd.DataFrame) -> pd.DataFrame:
+    def clearest(self, units: pd.DataFrame, variables: Sequence[Variable]) -> pd.DataFrame:
         """Returns for each variable that has one the unit with the largest excess."""
         significant = units[units["variable"] != NONE]
         best = significant.loc[significant.groupby("variable", sort=False)["excess"].idxmax()].set_index("variable")
-        return best.reindex([v.name for v in VARIABLES if v.name in best.index]).reset_index()
+        return best.reindex([v.name for v in variables if v.name in best.index]).reset_index()
 
     def caption_shares(self, observation: Observation, units: pd.DataFrame) -> str:
         explained = (units["variable"] != NONE).mean()
         return (
             f"What explains each unit best, by stream, over {len(observation.transcriptions)} tunes: {explained:.0%} "
             f"of all units answer to something at a significance of {self.significance:g} corrected over all units, "
-            f"variables and streams ({self.shuffles} shuffles). Part 8 asks what the gates of each layer follow."
+            f"variables and streams ({units['unit'].size * (len(VARIABLES) + 1):,} comparisons, "
+            f"{self.shuffles} shuffles). Part 8 asks what the gates of each layer follow."
         )
 
     def caption_traces(self, k: int) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.drawings.unit_traces import unit_traces
-from analyses.measures.events import VARIABLES
 from folkrnn import style
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from folkrnn.observation.observation import Observation
 
 COLOURS = {
+    "token": "#332288",
     "token read": "#0072B2",
     "token next": "#56B4E9",
     "measure token": "#D55E00",
@@ -54,7 +54,7 @@ def shares(table: pd.DataFrame) -> matplotlib.figure.Figure:
 
 def excess(table: pd.DataFrame) -> matplotlib.figure.Figure:
     """Stream by variable: the mean excess of η² over the units."""
-    values = table.to_numpy()
+    values, names = table.to_numpy(), [name.removeprefix("excess/") for name in table.columns]
     figure = style.figure(height=max(2.4, 0.21 * len(table) + 1.2))
     axes = figure.subplots()
     top = float(np.nanmax(values, initial=0.01))
@@ -64,7 +64,7 @@ def excess(table: pd.DataFrame) -> matplotlib.figure.Figure:
             colour = "white" if values[i, j] < 0.6 * top else style.INK
             axes.text(j, i, f"{round(values[i, j], 2) + 0.0:.2f}", ha="center", va="center", fontsize=6, color=colour)
     axes.set_yticks(range(len(table)), table.index)
-    axes.set_xticks(range(len(VARIABLES)), [v.name for v in VARIABLES], rotation=35, ha="right")
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
     figure.colorbar(shown, ax=axes, label="mean excess of η²", fraction=0.03, pad=0.01)
     return figure
 

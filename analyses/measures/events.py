@@ -54,6 +54,25 @@ VARIABLES: tuple[Variable, ...] = (
 )
 
 
+IDENTITY = "token"
+"""The variable that says which token was just read, not only of which type."""
+
+WITHIN_IDENTITY = ("token read", "measure token")
+"""Variables that follow from it: what they explain, it explains, too."""
+
+
+def identity(tunes: Sequence[Sequence[str]]) -> Variable:
+    """Returns the question which token was just read, answered by the tokens that these tunes hold."""
+    there = {token for tokens in tunes for token in tokens[first_row(tokens) : -1]}
+    return Variable(IDENTITY, "which token was just read", tuple(sorted(there)))
+
+
+def identity_labels(tokens: Sequence[str], variable: Variable) -> np.ndarray:
+    """Returns the place of the token read at each row from `first_row` on among the variable's answers."""
+    place = {token: k for k, token in enumerate(variable.categories)}
+    return np.array([place[token] for token in tokens[first_row(tokens) : len(tokens) - 1]], dtype=int)
+
+
 def first_row(tokens: Sequence[str]) -> int:
     """Returns the row at which the first token of the tune proper has been read, N − 1 (no row) where there is none."""
     proper = (place for place, token in enumerate(tokens[:-1]) if _type_of(token) not in HEADER)

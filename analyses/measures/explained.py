@@ -29,6 +29,9 @@ class Result:
 
     ratios: np.ndarray
     """η² by labelling (0: the true one), variable and unit, `[1 + R, variables, U]`."""
+    adjusted: np.ndarray
+    """η² of the true labels less what as many categories explain of noise, 1 − (1 − η²)(n − 1)/(n − k),
+    `[variables, U]`."""
     strongest: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
     """For each variable the category that moves each unit most, the unit's mean there, and elsewhere, each `[U]`."""
 
@@ -155,7 +158,10 @@ class Explained:
 
     def result(self) -> Result:
         """Returns what the sums say, in a tenth of their size."""
-        return Result(self.correlation_ratios(), [self.strongest_category(v) for v in range(len(self.variables))])
+        ratios = self.correlation_ratios()
+        groups = np.array([(self.counts[0, part] > 0).sum() for part in self.parts()])[:, None]
+        adjusted = 1 - (1 - ratios[0]) * (self.rows - 1) / np.maximum(1, self.rows - groups)
+        return Result(ratios, adjusted, [self.strongest_category(v) for v in range(len(self.variables))])
 
     def parts(self) -> list[slice]:
         """Where the categories of each variable stand in `counts`."""
@@ -182,10 +188,10 @@ def drawn_labels(
     shifts: np.ndarray,
     others: np.ndarray,
 ) -> np.ndarray:
-    """Returns the categories of one tune for `Explained.add`, `[variables, 1 + R, n]` of int8."""
+    """Returns the categories of one tune for `Explained.add`, `[variables, 1 + R, n]` of int16."""
     n = len(tunes[tune][variables[0].name])
     rows = (np.arange(n) - np.concatenate([[0], shifts])[:, None]) % n
-    found = np.empty((len(variables), *rows.shape), np.int8)
+    found = np.empty((len(variables), *rows.shape), np.int16)
     for place, variable in enumerate(variables):
         if variable.whole_tune:
             found[place] = np.array([tunes[k][variable.name][0] for k in (tune, *others)])[:, None]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.measures.events import VARIABLES, first_row, labels
+from analyses.measures.events import VARIABLES, first_row, identity, labels
 from analyses.measures.explained import Explained, corrected_significance, drawn_labels, labellings
 from analyses.unit_events import NONE, UnitEvents
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
-from folkrnn.vocabulary import V2
+from folkrnn.vocabulary import V2, token_type
 
 TUNE = "<s> M:2/4 K:Cmin |: C 2 E G /2 G /2 | C 4 :| c 3 B | c 4 | </s>".split()
 
@@ -131,6 +131,36 @@ def test_a_unit_that_does_what_a_variable_says_belongs_to_it():
     assert units["variable"].tolist() == ["token next", "bar of part", "part", "mode", NONE]
     assert (units["significance"][:4] <= 0.05).all()
     assert found.metrics["l1.h/explained_units"] == pytest.approx(0.8)
+
+
+def test_a_unit_that_answers_to_single_tokens_belongs_to_the_token_and_one_to_their_type_to_the_type():
+    def activity(tokens: list[str]) -> np.ndarray:
+        rows = np.zeros((len(tokens) - 1, 3))
+        rng = np.random.default_rng(len(tokens))
+        for t, token in enumerate(tokens[:-1]):
+            rows[t] = [hash_of(token), float(token_type(token) == "pitch"), float(token == ":|")]
+        return rows + 0.1 * rng.normal(size=rows.shape)
+
+    found = UnitEvents(sites=["l1.h"], shuffles=39)(observe(some_tunes(40), activity))
+    units = found.tables["units"]
+    assert units["variable"].tolist() == ["token", "token read", "measure token"]
+    assert units["token_adjusted"].min() > 0.8
+    assert units["adjusted"].max() <= 1
+
+
+def hash_of(token: str) -> float:
+    return np.sin(7.0 * V2.index[token])
+
+
+def test_what_many_answers_explain_of_noise_is_taken_off():
+    tunes = some_tunes(5)
+    observation = observe(tunes, lambda tokens: np.random.default_rng(len(tokens)).normal(size=(len(tokens) - 1, 50)))
+    analysis = UnitEvents(sites=["l1.h"], shuffles=19)
+    tokens = [observation.tokens(k) for k in range(5)]
+    variables = (identity(tokens), *VARIABLES)
+    result = analysis.gather(observation, ["l1.h"], tokens, variables)["l1.h"]
+    assert result.ratios[0, 0].mean() > 0.02
+    assert abs(result.adjusted[0].mean()) < 0.02
 
 
 def test_nothing_is_found_in_noise_more_often_than_the_significance_says():
