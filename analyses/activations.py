@@ -19,6 +19,7 @@ from analyses.drawings import activations as draw
 from analyses.drawings import population, stretch
 from analyses.measures.intervals import mean_interval, with_interval
 from folkrnn import sites as grammar
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
@@ -54,7 +55,7 @@ MOSTLY = 0.5
 
 
 @dataclass(frozen=True)
-class Activations:
+class Activations(Analysis):
     """Draws streams of one tune as images, histograms, sorted per step, and as the largest value per unit.
 
     Metrics bear the name of their stream if several are looked at.

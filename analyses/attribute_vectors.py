@@ -24,6 +24,7 @@ from analyses.measures.intervals import interval, with_interval
 from analyses.measures.music_neurons import Thresholds, in_order, music_neurons
 from analyses.measures.phik import phik
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
@@ -44,7 +45,7 @@ FEWEST = 40
 
 
 @dataclass(frozen=True)
-class AttributeVectors:
+class AttributeVectors(Analysis):
     """Compares attribute vectors with single neurons, least squares and chance, feature by feature."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

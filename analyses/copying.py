@@ -24,6 +24,7 @@ from analyses.measures.common_runs import Run, common_runs
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.ngram_index import WORD
 from analyses.measures.tune_index import Library, bar_stretches, bars_of, body, numbered_bars
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -43,7 +44,7 @@ QUANTITIES = (
 
 
 @dataclass(frozen=True)
-class Copying:
+class Copying(Analysis):
     """How much of the observed tunes stands in the data, where, in which titles; and how much real tunes share."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -35,6 +35,7 @@ from analyses.measures.effect_numbers import (
 )
 from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear
 from analyses.measures.tune_quantities import QUANTITIES
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.interventions.intervention import Account
 from folkrnn.observation.observation import Observation
@@ -42,7 +43,7 @@ from folkrnn.refusal import Refusal
 
 
 @dataclass(frozen=True)
-class Effect:
+class Effect(Analysis):
     """Paired comparison of an intervention with the model as it is and with random units of the same number."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

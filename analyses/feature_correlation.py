@@ -25,6 +25,7 @@ from analyses.measures import jsymbolic
 from analyses.measures.association import SHUFFLES, beyond_chance, one_of_each, pearson
 from analyses.measures.music_neurons import KINDS, Named, Thresholds, kind_scores, music_neurons
 from analyses.measures.phik import BINS, phik
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
@@ -34,7 +35,7 @@ TOP = 10
 
 
 @dataclass(frozen=True)
-class FeatureCorrelation:
+class FeatureCorrelation(Analysis):
     """Correlates jSymbolic's features with the neurons and with each other; names the pitch and the rhythm neuron."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

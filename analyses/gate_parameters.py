@@ -38,6 +38,7 @@ from analyses.measures.gate_tables import (
 from analyses.measures.learned import CAPTION, learned_part, prefixed
 from analyses.measures.pitch_relations import RELATIONS, related_pairs, similarity
 from analyses.measures.subspaces import cosines, leading, overlap
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import GATES
@@ -50,7 +51,7 @@ LEARNED = ("norms", "l1_input", "l1_gramians", "similarity", "input_recurrent", 
 
 
 @dataclass(frozen=True)
-class GateParameters:
+class GateParameters(Analysis):
     """Heat maps, column norms, Gramians and subspaces of the gate matrices of every layer."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

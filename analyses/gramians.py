@@ -27,6 +27,7 @@ from analyses.measures.passages import reversals
 from analyses.measures.places import is_measure, place_in_bar
 from analyses.measures.stream_pairs import cross_metrics, cross_table, layers_of, likeness, pairs_of
 from folkrnn import sites as grammar
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Animation, Figure, Findings
 from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
@@ -38,7 +39,7 @@ ONLY_IN_TABLES = ("same_place", "other_place", "centred_shifted")
 
 
 @dataclass(frozen=True)
-class Gramians:
+class Gramians(Analysis):
     """Gramians of inputs, posteriors, hidden states, gates and cells of one tune; their numbers over all tunes."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")

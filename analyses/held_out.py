@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.datasets.families import split
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.nats import by_repetition, token_nats
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(Analysis):
     """Reads the held-out tunes of the data: nats per token in all, by token type and by place in the tune."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

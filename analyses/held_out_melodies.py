@@ -17,6 +17,7 @@ import torch
 
 from analyses.measures.intervals import cluster_weights, interval, with_interval
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.melodies.grid import FIRST_ON, HOLD
 from folkrnn.observation.latents import LatentObservation
@@ -31,7 +32,7 @@ SIDES = {"held_out": "held-out", "trained": "trained-on"}
 
 
 @dataclass(frozen=True)
-class HeldOutMelodies:
+class HeldOutMelodies(Analysis):
     """Writes the held-out melodies of the data back: exact steps and onsets, by place in the melody and collection."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

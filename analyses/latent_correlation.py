@@ -19,6 +19,7 @@ from analyses.drawings import latents as draw
 from analyses.measures.intervals import cluster_weights, interval, with_interval
 from analyses.measures.music_neurons import Thresholds, neuron_table
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 
@@ -30,7 +31,7 @@ GROUPS = ("music", "noise", "between")
 
 
 @dataclass(frozen=True)
-class LatentCorrelation:
+class LatentCorrelation(Analysis):
     """Correlates the μ of the first neurons, and draws of z, beside shuffled melodies."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

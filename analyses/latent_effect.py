@@ -22,6 +22,7 @@ from analyses.drawings.effect import differences
 from analyses.measures import departure, paired, sides
 from analyses.measures.intervals import cluster_weights
 from analyses.measures.melody_quantities import WORDS, sums
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import BATCH, LatentObservation
 from folkrnn.refusal import Refusal
@@ -31,7 +32,7 @@ BACK = ("exact_onsets", "kept_onsets")
 
 
 @dataclass(frozen=True)
-class LatentEffect:
+class LatentEffect(Analysis):
     """Paired comparison of an intervention on latents with the model as it is and with random neurons."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -17,6 +17,7 @@ from analyses.drawings import latents as draw
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.reconstruction import exact_onsets, exact_steps
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.melodies import twinkle
 from folkrnn.observation.latents import LatentObservation
@@ -31,7 +32,7 @@ ORIGINAL, FROM_Z, FROM_MU = "the melody", "from one draw of z", "from μ"
 
 
 @dataclass(frozen=True)
-class LatentExample:
+class LatentExample(Analysis):
     """Draws one melody's way through the model and counts the steps that come back as they were."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

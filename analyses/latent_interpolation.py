@@ -19,6 +19,7 @@ from analyses.drawings import latents as draw
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.reconstruction import exact_steps
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.models.arcs import interpolate
@@ -33,7 +34,7 @@ COLOURS = {"arc": style.PALETTE[0], "line": style.PALETTE[2], "mixture": draw.CO
 
 
 @dataclass(frozen=True)
-class LatentInterpolation:
+class LatentInterpolation(Analysis):
     """Decodes the arc between two melodies, and asks over many pairs how their likeness to the ends changes."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -18,6 +18,7 @@ from analyses.latent_correlation import correlation
 from analyses.measures import jsymbolic
 from analyses.measures.music_neurons import KINDS, Thresholds, kind_scores, neuron_table
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 
@@ -36,7 +37,7 @@ ROWS: dict[str, tuple[float, float, tuple[float, ...]]] = {
 
 
 @dataclass(frozen=True)
-class LatentOverview:
+class LatentOverview(Analysis):
     """Puts all figures of the paper on one page, and says what kind of neuron each of the first is."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

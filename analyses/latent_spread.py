@@ -17,6 +17,7 @@ from analyses.drawings import latents as draw
 from analyses.measures.intervals import cluster_weights, interval, with_interval
 from analyses.measures.music_neurons import RULES, Thresholds, agreement, kl_divergence, music, neuron_table
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 
@@ -32,7 +33,7 @@ LABELS = {
 
 
 @dataclass(frozen=True)
-class LatentSpread:
+class LatentSpread(Analysis):
     """Draws σ and μ over the melodies as box plots and sorted, and counts music neurons by each rule."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

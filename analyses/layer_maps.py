@@ -20,6 +20,7 @@ import pandas as pd
 
 from analyses.drawings import layer_maps as draw
 from analyses.measures.ridge import Products, cross_validated
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -45,7 +46,7 @@ class Map:
 
 
 @dataclass(frozen=True)
-class LayerMaps:
+class LayerMaps(Analysis):
     """Cross-validated R² of linear maps between the token read, the hidden states and the logits."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -22,13 +22,14 @@ import pandas as pd
 from analyses.drawings import feature_correlation as draw
 from analyses.measures import jsymbolic, loess
 from analyses.measures.music_neurons import KINDS
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal, did_you_mean
 
 
 @dataclass(frozen=True)
-class NeuronRegression:
+class NeuronRegression(Analysis):
     """Draws chosen neurons against rhythm and pitch features with their LOESS curves and bootstrap bands."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

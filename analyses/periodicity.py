@@ -21,6 +21,7 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.places import bar_period
 from folkrnn import sites as grammar
 from folkrnn import spectra
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
@@ -47,7 +48,7 @@ class Gathered:
 
 
 @dataclass(frozen=True)
-class Periodicity:
+class Periodicity(Analysis):
     """Spectra of all units of some streams: images, classes, periodic units, strong periods, traces."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")

@@ -23,6 +23,7 @@ from analyses.drawings.over_tokens import over_tokens
 from analyses.measures import laws
 from analyses.measures.intervals import mean_interval, ratio_interval, with_interval
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.vocabulary import TYPES, Vocabulary
@@ -39,7 +40,7 @@ PER_STEP = ("nats_per_token", "entropy", "triplet_probability", "semiquaver_prob
 
 
 @dataclass(frozen=True)
-class Posterior:
+class Posterior(Analysis):
     """Draws log₁₀ p over tokens and steps, the probability of each token type over time, and the entropy."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -25,6 +25,7 @@ from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.random_halves import with_random_pitches, with_random_rhythms
 from analyses.measures.separability import auc, auc_interval, gaussian_scores
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.interventions.statistics import column_auc, either_way
 from folkrnn.observation.latents import LatentObservation
@@ -41,7 +42,7 @@ SETS = ("real melodies", RANDOM, "real rhythm, random pitch", "random rhythm, re
 
 
 @dataclass(frozen=True)
-class RealVsRandom:
+class RealVsRandom(Analysis):
     """Histograms of the first neurons and of the number of excited ones, real against random; how well they tell."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -22,6 +22,7 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.reconstruction import always_hold, exact_onsets, exact_steps
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
@@ -41,7 +42,7 @@ ENOUGH = 0.95
 
 
 @dataclass(frozen=True)
-class ReconstructionCurve:
+class ReconstructionCurve(Analysis):
     """Decodes melodies from their first k neurons by each ranking and from random ones, for growing k."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

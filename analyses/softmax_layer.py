@@ -27,6 +27,7 @@ from analyses.measures.columns import (
 )
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.learned import learned_part, prefixed
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.interventions.displacement import displaced, factor
 from folkrnn.observation.observation import Observation
@@ -38,7 +39,7 @@ PLACES = ("first", "second", "third")
 
 
 @dataclass(frozen=True)
-class SoftmaxLayer:
+class SoftmaxLayer(Analysis):
     """Draws columns and bias of the softmax layer over the typed vocabulary and measures how redundant they are."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -24,6 +24,7 @@ from analyses.measures import directions
 from analyses.measures.columns import softmax_parameters
 from analyses.measures.learned import learned_part, prefixed
 from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge, random_rotation
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -52,7 +53,7 @@ class SVD:
 
 
 @dataclass(frozen=True)
-class SoftmaxSVD:
+class SoftmaxSVD(Analysis):
     """The singular values and vectors of the softmax layer, and how the hidden states point along them."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -24,6 +24,7 @@ from analyses.measures.intervals import mean_interval
 from analyses.measures.lags import lag_correlation
 from analyses.measures.places import is_type
 from folkrnn import sites as grammar
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal, did_you_mean
@@ -55,7 +56,7 @@ class Gathered:
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(Analysis):
     """Lag profiles of units against a type of token: who follows, who announces, by stream."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

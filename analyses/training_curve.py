@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import training_curve as draw
+from folkrnn.analysis import Analysis
 from folkrnn.datasets.families import split
 from folkrnn.findings import Figure, Findings
 from folkrnn.models.ngram import baselines
@@ -38,7 +39,7 @@ OWN = "these weights"
 
 
 @dataclass(frozen=True)
-class TrainingCurve:
+class TrainingCurve(Analysis):
     """The loss curves of the training of these weights, beside those of others, with baselines and turning points."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -22,6 +22,7 @@ from analyses.measures import melody
 from analyses.measures.intervals import ratio_intervals, with_interval
 from analyses.measures.melody import QUANTITIES
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.datasets.repetition import copied_in_parts
 from folkrnn.findings import Figure, Findings
 from folkrnn.notation.bars import Bar, bars, flaws
@@ -61,7 +62,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class TuneStatistics:
+class TuneStatistics(Analysis):
     """Bar counting, form, length, meter, mode and melody of the observed tunes beside those of the data."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

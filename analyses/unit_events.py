@@ -41,6 +41,7 @@ from analyses.measures.explained import (
     standard_scores,
 )
 from folkrnn import sites as grammar
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -56,7 +57,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class UnitEvents:
+class UnitEvents(Analysis):
     """A table of units by the event that explains each best, with shuffled controls and corrected significance."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

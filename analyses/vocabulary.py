@@ -16,6 +16,7 @@ import pandas as pd
 
 from analyses.drawings.over_tokens import over_tokens, token_counts
 from folkrnn import style
+from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import GATES
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VocabularyTable:
+class VocabularyTable(Analysis):
     """Lists tokens by type and index, how often each occurs, and the parameters block by block."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -127,7 +127,7 @@ def analysis_of(name: str, weights: Weights, tunes: Transcriptions) -> Callable[
     from folkrnn.observation.observation import Observation
 
     conf = Path(__file__).parents[1] / "conf" / "analysis" / f"{name}.yaml"
-    analysis = build(OmegaConf.load(conf)[name])
+    analysis = build(OmegaConf.load(conf)[name], "analysis")
     observation = Observation(weights.model, weights.vocabulary, tunes, irish(), 1)
     return lambda: analysis(observation)
 

@@ -1,7 +1,9 @@
-"""Turns configuration into objects: the only place that calls Hydra's `instantiate`, and only on targets of our own.
+"""Turns an option of a configuration into what it describes: the only place where a `_target_` is looked up and called.
 
-A configuration may come from a stranger, along with weights. So a `_target_`, wherever it stands, must be a class or
-function that a module of `folkrnn` or `analyses` defines.
+A configuration may come from a stranger, along with weights or data. So an option may only name what its group is for:
+a public class or function that is defined in the packages of the group and gives what the group takes, as a dataset
+gives a corpus. Nothing is registered: a new file in such a package is enough. For packages of one's own see
+`extensions`.
 """
 
 from __future__ import annotations
@@ -9,95 +11,160 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from folkrnn import extensions
 from folkrnn.refusal import Refusal, did_you_mean
 
-HOME = ("folkrnn", "analyses")
-"""Packages whose classes and functions a configuration may name."""
+
+@dataclass(frozen=True)
+class Group:
+    """What the options of a config group may name."""
+
+    takes: str
+    """In words."""
+    packages: tuple[str, ...]
+    """Where a target is defined: in a module of one of these."""
+    bases: tuple[str, ...] = ()
+    """It gives one of these: is such a class, or a function that says it returns one."""
+    members: tuple[str, ...] = ()
+    """Where there is no such class: what it has, as a class."""
+
+    def fits(self, kind: object) -> bool:
+        """Whether objects of the class `kind` are what the group takes."""
+        if not isinstance(kind, type):
+            return False
+        above = {f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__}
+        return (not self.bases or bool(above & set(self.bases))) and all(hasattr(kind, name) for name in self.members)
+
+    def defines(self, module: str) -> bool:
+        """Whether a module lies in its packages, and is none that is private to them."""
+        if any(part.startswith("_") for part in module.split(".")):
+            return False
+        return any(module == package or module.startswith(f"{package}.") for package in self.packages)
 
 
-def build(node: Mapping[str, Any], **extra: Any) -> Any:
-    """Returns what the node's `_target_` makes of its other keys and of `extra`, which are passed on as they are.
+GROUPS = {
+    "dataset": Group(
+        "a corpus", ("folkrnn.datasets",), ("folkrnn.datasets.corpus.Corpus", "folkrnn.datasets.melodies.MelodyCorpus")
+    ),
+    "model": Group("a model", ("folkrnn.models",), members=("family", "reset_parameters")),
+    "weights": Group("weights", ("folkrnn.weights", "folkrnn.tracking.models"), ("folkrnn.weights.folder.Weights",)),
+    "intervention": Group(
+        "an Intervention", ("folkrnn.interventions",), ("folkrnn.interventions.intervention.Intervention",)
+    ),
+    "analysis": Group("an Analysis", ("analyses",), ("folkrnn.analysis.Analysis",)),
+    "control": Group("a control", ("folkrnn.observation.controls",), members=("__call__", "__dataclass_fields__")),
+    "recipe": Group("a recipe", ("folkrnn.training",), members=("batch_size", "__dataclass_fields__")),
+    "launcher": Group("a launcher", ("folkrnn.sweep",), members=("check", "__dataclass_fields__")),
+}
 
-    Nested targets are built first; containers arrive as plain dicts and lists. The key `name`, by which an option calls
-    itself, is dropped where the target has no such parameter. Raises Refusal for a target outside `folkrnn` and
-    `analyses`, for one that does not exist, and for a parameter that it does not have.
+
+def build(node: Mapping[str, Any], group: str) -> Any:
+    """Returns what the node's `_target_` makes of its other keys, as an option of a group in GROUPS.
+
+    Containers arrive as plain dicts and lists. The key `name`, by which an option calls itself, is dropped where the
+    target has no such parameter. Raises Refusal for a target that the group does not take or that does not exist, for a
+    target inside another one, for a parameter that it does not have, and for one that is lacking.
     """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
     where = str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""
     plain = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
     if "_target_" not in plain:
         raise Refusal(f"{where or 'this node'} names no _target_ to build; its keys are {', '.join(plain)}")
-    plain = _checked(plain, where)
+    target = locate(plain.pop("_target_"), group, where)
+    keys = _parameters(target, plain, where)
+    built = target(**keys)
+    if not GROUPS[group].fits(type(built)) and group != "dataset":  # a family looks at the dataset itself
+        raise Refusal(f"{where}: {group}= takes {GROUPS[group].takes}; {_name(target)} gives a {type(built).__name__}")
+    return built
+
+
+def locate(target: object, group: str, where: str = "") -> Callable[..., Any]:
+    """Returns the class or function that `target` names (`folkrnn.models.folkrnn.FolkRNN`), as `build` calls it.
+
+    Raises Refusal for one that the group does not take, and for a name that does not exist.
+    """
+    at = f"{where}._target_: " if where else "_target_: "
+    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    ours = GROUPS[group].defines(module)
+    parts = [*module.split("."), name]
+    if not (ours or extensions.defines(module)) or not all(part.isidentifier() for part in parts):
+        raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
+    found = _attribute(module, name, f"{at}{target!r}")
+    # a module also shows what it imports: `folkrnn.datasets.files.Path` is not ours
+    if name.startswith("_") or not (inspect.isclass(found) or inspect.isfunction(found)):
+        raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
+    if ours and (found.__module__ != module or not GROUPS[group].fits(_kind(found))):
+        raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
+    if not ours and not extensions.defines(found.__module__):
+        raise Refusal(f"{at}{target!r} is not allowed: it is defined in {found.__module__}, which is no extension")
+    return found
+
+
+def _allowed(group: str) -> str:
+    own = " or ".join(f"{package}" for package in GROUPS[group].packages)
+    more = " or ".join(extensions.named())
+    return (
+        f"{group}= takes a public class or function of {own} that gives {GROUPS[group].takes}"
+        + (f", or one of {more}" if more else "")
+        + ("" if more else " (one of a package of yours: add extensions=[PACKAGE])")
+    )
+
+
+def _attribute(module: str, name: str, at: str) -> Any:
     try:
-        # `extra` goes past Hydra, which would turn dataclasses among it into configuration
-        return instantiate(plain, _partial_=True, _convert_="all")(**extra)
-    except InstantiationException as error:
-        raise _refusal_inside(error) or error from error
+        content = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise Refusal(f"{at} does not exist: there is no module {error.name}") from None
+        raise
+    if not hasattr(content, name):
+        names = [name for name in vars(content) if not name.startswith("_")]
+        raise Refusal(f"{at} does not exist{did_you_mean(name, names)}")
+    return getattr(content, name)
 
 
-def _checked(value: Any, where: str) -> Any:
-    """Returns the value without labels that its targets do not take; raises Refusal as `build` says."""
-    if isinstance(value, list):
-        return [_checked(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    if "_target_" not in value:
-        return {key: _checked(item, f"{where}.{key}") for key, item in value.items()}
-    target = locate(value["_target_"], where)
+def _kind(found: Any) -> object:
+    """The class of what a target gives: itself, or what a function says that it returns."""
+    if inspect.isclass(found):
+        return found
+    returns = found.__annotations__.get("return")
+    return found.__globals__.get(returns) if isinstance(returns, str) else returns
+
+
+def _parameters(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What the target is called with; raises Refusal as `build` says."""
     parameters = inspect.signature(target).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    keys = {}
-    for key, item in value.items():
-        if key == "_target_":
-            keys[key] = item
-        elif str(key).startswith("_"):
+    for key, value in given.items():
+        if str(key).startswith("_"):
             raise Refusal(f"{where}.{key}: of Hydra's own keys only _target_ may be used here")
-        elif takes_any or key in parameters:
-            keys[key] = _checked(item, f"{where}.{key}")
-        elif key != "name":
+        if not takes_any and key not in parameters and key != "name":
             raise Refusal(
                 f"{where}.{key}: no such parameter{did_you_mean(key, parameters)}; "
                 f"{target.__name__} takes {', '.join(parameters) or 'none'}"
             )
+        _refuse_targets(value, f"{where}.{key}")
+    keys = {key: value for key, value in given.items() if takes_any or key in parameters}
+    plain = [p for p in parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    if lacking := [p.name for p in plain if p.default is p.empty and p.name not in keys]:
+        raise Refusal(f"{where}.{lacking[0]} is not given; {target.__name__} needs it")
     return keys
 
 
-def locate(target: object, where: str = "") -> Callable[..., Any]:
-    """Returns the class or function of ours that `target` names (`folkrnn.models.folkrnn.FolkRNN`).
-
-    Raises Refusal for anything else, and for a name that does not exist.
-    """
-    at = f"{where}._target_: " if where else "_target_: "
-    parts = target.split(".") if isinstance(target, str) else []
-    if len(parts) < 3 or parts[0] not in HOME or not all(part.isidentifier() for part in parts):
-        raise Refusal(f"{at}{target!r} is not allowed; a target is a class or function in folkrnn. or analyses.")
-    module, name = ".".join(parts[:-1]), parts[-1]
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise Refusal(f"{at}{target!r} does not exist: there is no module {error.name}") from None
-        raise
-    if found is None:
-        names = [name for name in vars(importlib.import_module(module)) if not name.startswith("_")]
-        raise Refusal(f"{at}{target!r} does not exist{did_you_mean(name, names)}")
-    # a module also shows what it imports: `folkrnn.build.importlib` is not ours
-    if not callable(found) or getattr(found, "__module__", "").split(".")[0] not in HOME:
-        raise Refusal(f"{at}{target!r} is not allowed; a target is a class or function that folkrnn or analyses define")
-    return found
+def _refuse_targets(value: Any, where: str) -> None:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_targets(item, f"{where}[{index}]")
+    elif isinstance(value, dict):
+        if "_target_" in value:
+            raise Refusal(f"{where}._target_: {value['_target_']!r} stands inside another one; only an option has one")
+        for key, item in value.items():
+            _refuse_targets(item, f"{where}.{key}")
 
 
-def _refusal_inside(error: BaseException) -> Refusal | None:
-    """Returns the Refusal that a nested constructor raised, which Hydra wraps."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, Refusal):
-            return cause
-        cause = cause.__cause__
-    return None
+def _name(target: Callable[..., Any]) -> str:
+    return f"{target.__module__}.{target.__qualname__}"

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 WITHOUT_EFFECT = {
     "rerun",
     "explorer",
+    "extensions",
     "launcher",
     "tracking",
     "hydra",

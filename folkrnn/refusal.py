@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -14,3 +15,8 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Returns ' (did you mean X?)' for the closest of `options`, or an empty string."""
     close = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def shown(address: str) -> str:
+    """Returns the address of a server as it may be shown: what may be a user, a password or a token in it is `…`."""
+    return re.sub(r"\?.*", "?…", re.sub(r"^(.*?//|).*@", r"\1…@", address))

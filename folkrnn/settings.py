@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.refusal import Refusal, did_you_mean, shown
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ _POSITIVE = Rule("a number above 0", lambda value: _is_number(value) and 0 < val
 _SHARE = Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 _FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 _TEXT = Rule("text", lambda value: isinstance(value, str) and value != "")
+_ADDRESS = Rule(
+    "an address without user, password or ?…, since it is filed with the run",
+    lambda value: _TEXT.holds(value) and shown(value) == value,
+)
 
 
 def _texts(value: Any) -> bool:
@@ -80,6 +84,7 @@ RULES: dict[str, Rule] = {
         )
     ),
     "rerun": _FLAG,
+    "extensions": Rule("a list of packages such as [mylab]", lambda value: isinstance(value, str | list)),
     "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
     "trainer.devices": Rule(
         "a number of devices, -1 for all, auto, or a list of indices",
@@ -107,6 +112,9 @@ RULES: dict[str, Rule] = {
     "tracking.folder": _or_null(_TEXT),
     "tracking.experiment": _TEXT,
     "tracking.vector": _FLAG,
+    "launcher.address": _or_null(_ADDRESS),
+    "weights.address": _or_null(_ADDRESS),
+    "dataset.address": _or_null(_ADDRESS),
     "weights.path": _or_null(_TEXT),
     "dataset.path": _or_null(_TEXT),
 }
@@ -130,7 +138,8 @@ def check(config: DictConfig, known: Collection[str] | None = None) -> None:
         if known is not None:
             _check_name(key, value, known)
         if key in RULES and not RULES[key].holds(value):
-            raise Refusal(f"{key}={_shown(value)}: must be {RULES[key].words}")
+            text = shown(_shown(value)) if key.endswith(".address") else _shown(value)
+            raise Refusal(f"{key}={text}: must be {RULES[key].words}")
 
 
 def _check_name(key: str, value: Any, known: Collection[str]) -> None:

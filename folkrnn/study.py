@@ -36,6 +36,7 @@ from folkrnn.weights.sources import scratch
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from folkrnn.analysis import Analysis
     from folkrnn.claims import Document
     from folkrnn.findings import Findings
     from folkrnn.interventions.intervention import Intervention
@@ -62,7 +63,7 @@ class Plan:
     interventions: dict[str, Intervention]
     given: list[Any]
     """What to observe in the place of what the model writes, if anything."""
-    analyses: dict[str, Any]
+    analyses: dict[str, Analysis]
     controls: dict[str, Control]
     """By name; none where the run has no control."""
     documents: list[Document]
@@ -149,14 +150,14 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     asked = config_digest(config)
     to_train = config.weights.name == "scratch"
     device(config)
-    analyses = {name: build(node) for name, node in config.analysis.items()}
-    interventions = {name: build(node) for name, node in config.intervention.items()}
-    weights = scratch(build(config.model), config.seed) if to_train else build(config.weights)
+    analyses = {name: build(node, "analysis") for name, node in config.analysis.items()}
+    interventions = {name: build(node, "intervention") for name, node in config.intervention.items()}
+    weights = scratch(build(config.model, "model"), config.seed) if to_train else build(config.weights, "weights")
     if not to_train and any(word.startswith(("model=", "model.")) for word in overrides):
         check_model(config, weights)
     family = family_of(weights.model)
     if interventions and not any(re.match(r"[+~]*(analysis|experiment)\b(?!\.)", word) for word in overrides):
-        analyses[family.EFFECT] = build(bring_analysis(config, family.EFFECT))
+        analyses[family.EFFECT] = build(bring_analysis(config, family.EFFECT), "analysis")
     for name, analysis in analyses.items():
         check_analysis(name, analysis, weights, bool(interventions))
     controls = build_controls(config, analyses)
@@ -168,7 +169,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
         family.check_training(config)
     given = family.given(config, weights.vocabulary)
     family.check_room(config, weights.model, given, analyses)
-    corpus = build(config.dataset)
+    corpus = build(config.dataset, "dataset")
     if not isinstance(corpus, family.DATA):
         raise Refusal(
             f"dataset={config.dataset.name} does not hold what a {weights.model.family} reads; choose a model first "
@@ -219,7 +220,7 @@ def figure_names(entries: Sequence[str]) -> dict[str, str]:
 
 def check_model(config: DictConfig, weights: Weights) -> None:
     """Refuses a model that was asked for by name but is not the one whose weights were loaded."""
-    asked = build(config.model).shape
+    asked = build(config.model, "model").shape
     if asked != weights.model.shape:
         raise Refusal(
             f"model={config.model.name} asks for {asked}, but weights={config.weights.name} are {weights.model.shape}; "
@@ -227,38 +228,33 @@ def check_model(config: DictConfig, weights: Weights) -> None:
         )
 
 
-def check_analysis(name: str, analysis: Any, weights: Weights, intervened: bool) -> None:
+def check_analysis(name: str, analysis: Analysis, weights: Weights, intervened: bool) -> None:
     """Refuses an analysis of another model family, of sites that the model lacks, or of an intervention without one."""
     if weights.model.family not in analysis.families:
         raise Refusal(
             f"analysis={name} looks into {', '.join(analysis.families)}; these weights are of a {weights.model.family}"
         )
-    if getattr(analysis, "of_interventions", False) and not intervened:
+    if analysis.of_interventions and not intervened:
         raise Refusal(
             f"analysis={name} compares an intervention with the model as it is, and there is none; choose one with "
             "intervention= (--help lists them)"
         )
-    for pattern in getattr(analysis, "sites", ()):
+    for pattern in analysis.sites:
         parse(pattern, weights.model.sites)
 
 
-def build_controls(config: DictConfig, analyses: dict[str, Any]) -> dict[str, Control]:
+def build_controls(config: DictConfig, analyses: dict[str, Analysis]) -> dict[str, Control]:
     """Returns what makes each control, by name; refuses one that none of the analyses can be repeated on."""
     nodes = {name: node for name, node in config.control.items() if name != "name"}
     if "_target_" in nodes:
         nodes = {config.control.name: config.control}
-    fits = {name for analysis in analyses.values() for name in controls_of(analysis)}
+    fits = {name for analysis in analyses.values() for name in analysis.repeated_on}
     if nodes and analyses and not fits.intersection(nodes):
         raise Refusal(
             f"control={config.control.name} would change nothing that {', '.join(analyses)} look at"
             + (f"; control={' or '.join(sorted(fits))} would" if fits else "")
         )
-    return {name: build(node) for name, node in nodes.items()}
-
-
-def controls_of(analysis: Any) -> Sequence[str]:
-    """Returns the controls that change what an analysis looks at: all, unless it says otherwise."""
-    return getattr(analysis, "repeated_on", ("untrained", "shuffled"))
+    return {name: build(node, "control") for name, node in nodes.items()}
 
 
 def train(plan: Plan, tracked: TrackedRun, tell: Callable[[dict[str, Any]], None]) -> Weights:
@@ -282,7 +278,7 @@ def observe(plan: Plan, weights: Weights) -> Any:
 
 
 def analyse(
-    analyses: Mapping[str, Any],
+    analyses: Mapping[str, Analysis],
     observation: Any,
     tracked: TrackedRun,
     prefix: str = "",
@@ -319,14 +315,14 @@ def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) 
     """
     found = {}
     for name, control in plan.controls.items():
-        analyses = {key: analysis for key, analysis in plan.analyses.items() if name in controls_of(analysis)}
+        analyses = {key: analysis for key, analysis in plan.analyses.items() if name in analysis.repeated_on}
         seen = control(observation, weights.model)
         alone = len(plan.controls) == 1
         found[name] = analyse(analyses, seen, tracked, "control/") if alone else answers(analyses, seen, tracked, name)
     return found
 
 
-def answers(analyses: Mapping[str, Any], observation: Any, tracked: TrackedRun, of: str) -> dict[str, Findings]:
+def answers(analyses: Mapping[str, Analysis], observation: Any, tracked: TrackedRun, of: str) -> dict[str, Findings]:
     """Returns the findings of every analysis, without filing any; one that fails is filed with its traceback."""
     findings: dict[str, Findings] = {}
     for name, analysis in analyses.items():

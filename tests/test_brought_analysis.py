@@ -37,4 +37,4 @@ def test_an_intervention_brings_the_analysis_that_compares_it_unless_others_are_
 
 def test_what_is_brought_knows_the_tokens_that_are_watched():
     config = composed("intervention=suppress_tokens", "intervention.suppress_tokens.tokens=measure")
-    assert build(bring_analysis(config, "effect")).tokens == "measure"
+    assert build(bring_analysis(config, "effect"), "analysis").tokens == "measure"

@@ -21,6 +21,16 @@ def config() -> DictConfig:
         return compose("config")
 
 
+def test_an_address_that_would_file_a_password_is_refused_without_showing_it() -> None:
+    for key in ("launcher.address", "weights.address", "dataset.address"):
+        section, _, name = key.partition(".")
+        for value in ("https://ann:hunter2@mirror.example/data", "https://mirror.example/data?signature=hunter2"):
+            with pytest.raises(Refusal, match=rf"^{key}=https://.*: must be an address without user") as refusal:
+                check(OmegaConf.create({section: {"_target_": "any", name: value}}))
+            assert "hunter2" not in str(refusal.value)
+        check(OmegaConf.create({section: {name: "https://mirror.example/data"}}))
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

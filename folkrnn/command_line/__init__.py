@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from folkrnn.command_line import errors
+from folkrnn import extensions
+from folkrnn.command_line import errors, foreign
 from folkrnn.command_line.help import page
 from folkrnn.command_line.quoting import is_override, quoted, unquoted
 from folkrnn.places import REPOSITORY, place
@@ -48,7 +49,8 @@ def main(arguments: list[str], conf: Path, study: Study) -> int:
 def _guarded(arguments: list[str], conf: Path, study: Study) -> int:
     """Returns the exit status, having said on standard error what went wrong, if anything did."""
     try:
-        return _composed(quoted(arguments), conf, study)
+        with errors.environment(extensions.VARIABLE, os.environ.get(extensions.VARIABLE)):
+            return _composed(quoted(arguments), conf, study)
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     except KeyboardInterrupt:
@@ -67,6 +69,8 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
+    foreign.check_flags(words)
+    foreign.guard_resolvers()
     root = conf.resolve().parent
     OmegaConf.register_new_resolver(
         "results", lambda folder: str(REPOSITORY if folder is None else place(folder, "tracking.folder")), replace=True
@@ -79,7 +83,9 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     @hydra.main(version_base="1.3", config_path=str(conf.resolve()), config_name="config")
     def job(config: DictConfig) -> _Later | None:
         hydra = HydraConfig.get()
+        foreign.guard_resolvers()  # Hydra has put its own back
         known[:] = known or known_keys(folders(hydra))
+        extensions.use(_listed(config.get("extensions")), _homes(hydra))
         if hydra.mode == RunMode.MULTIRUN:
             jobs.append(_job(len(jobs) + 1, config, hydra, words))
             return _Later()
@@ -91,7 +97,7 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     sys.argv[1:] = words
     try:
         # so told, Hydra raises what goes wrong instead of printing it
-        with errors.environment(errors.FULL_ERROR, "1"):
+        with errors.environment(errors.FULL_ERROR, "1"), foreign.guarded():
             job()
     finally:
         sys.argv[1:] = typed
@@ -101,6 +107,20 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
 
     asked = [unquoted(word) for word in words if is_override(word)]
     return sweep.run(jobs, known, asked, root, lambda job: _performed(job.config, list(job.overrides), known, study))
+
+
+def _listed(names: Any) -> list[str]:
+    """The names in `extensions=`, of which one alone needs no brackets."""
+    found = [names] if isinstance(names, str) else list(names or ())
+    if not all(isinstance(name, str) for name in found):
+        raise Refusal(f"extensions={names}: must be a list of packages such as [mylab]")
+    return found
+
+
+def _homes(hydra: DictConfig) -> list[Path]:
+    """Where packages of the user's own may lie: beside a folder that -cd names, in it, or here."""
+    given = [Path(source.path) for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    return [*(folder.absolute().parent for folder in given), *given, Path.cwd()]
 
 
 class _Later:

@@ -103,7 +103,7 @@ def in_one_vocabulary(config: DictConfig, weights: Weights, corpus: Corpus, to_t
     if config.model.vocabulary_size not in (size, len(weights.vocabulary)):
         raise Refusal(f"model.vocabulary_size={config.model.vocabulary_size}, but {corpus.name} has {size} tokens")
     config.model.vocabulary_size = size
-    return scratch(build(config.model), config.seed, corpus.vocabulary), corpus
+    return scratch(build(config.model, "model"), config.seed, corpus.vocabulary), corpus
 
 
 def sampling_of(config: DictConfig, vocabulary: Vocabulary) -> Sampling:
@@ -132,7 +132,7 @@ def check_training(config: DictConfig) -> None:
             f"model.dropout={own} and recipe.dropout={replaced} contradict each other: recipe.dropout=null keeps the "
             f"model's"
         )
-    check_precision(build(config.recipe), TrainerSettings(**trainer_settings(config)))
+    check_precision(build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config)))
 
 
 def trainer_settings(config: DictConfig) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def fit(config: DictConfig, weights: Weights, corpus: Corpus, checkpoints: Path,
     from folkrnn.training.fit import fit as train
     from folkrnn.training.watch import Watch
 
-    recipe, trainer = build(config.recipe), TrainerSettings(**trainer_settings(config))
+    recipe, trainer = build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config))
     logger, callbacks = None, []
     if tracked is not None:
         logger = RunLogger(tracked)

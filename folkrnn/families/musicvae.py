@@ -65,7 +65,7 @@ def check_training(config: DictConfig) -> None:
     """Refuses a recipe or trainer that cannot train."""
     from folkrnn.training.fit import TrainerSettings, check_precision
 
-    check_precision(build(config.recipe), TrainerSettings(**trainer_settings(config)))
+    check_precision(build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config)))
 
 
 def fit(
@@ -78,7 +78,7 @@ def fit(
     from folkrnn.training.melody_watch import MelodyWatch
 
     check_length(corpus, weights.model)
-    recipe, trainer = build(config.recipe).settled(weights.model), TrainerSettings(**trainer_settings(config))
+    recipe, trainer = build(config.recipe, "recipe").settled(weights.model), TrainerSettings(**trainer_settings(config))
     logger, callbacks = None, []
     if tracked is not None:
         logger = RunLogger(tracked)

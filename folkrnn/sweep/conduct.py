@@ -107,7 +107,7 @@ def checked(jobs: Sequence[Job], known: Collection[str]) -> Launcher | Here:
             raise Refusal(f"job {job.number} of {len(jobs)} ({job}): {error}") from error
     if any(job.config.launcher != jobs[0].config.launcher for job in jobs):
         raise Refusal("launcher: one launcher runs the whole sweep; its settings cannot be swept")
-    launcher = build(jobs[0].config.launcher)
+    launcher = build(jobs[0].config.launcher, "launcher")
     launcher.check(jobs)
     return launcher
 
@@ -150,7 +150,7 @@ def _skipped(sweep: Sweep) -> list[Outcome]:
     from folkrnn.tracking.provenance import git_state
 
     outcomes, seen = list[Outcome](), dict[str, int]()
-    commit = git_state(sweep.store.folder)[0]
+    commit = git_state()[0]
     for job in sweep.jobs:
         if job.config.rerun:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import importlib.metadata
+import os
 import platform
 import shlex
 import subprocess
@@ -40,11 +41,16 @@ CHECKOUT = Path(__file__).parents[2]
 """Where the code that runs lies, wherever its results go."""
 
 
-def git_state(folder: Path) -> tuple[str, str]:
-    """Returns the commit of the checkout at `folder` and how many of its files differ from it ("clean", "3 files")."""
+def git_state(folder: Path = CHECKOUT) -> tuple[str, str]:
+    """Returns the commit of the checkout at `folder` and how many of its files differ from it ("clean", "3 files").
+
+    A folder inside a checkout is none: its configuration could be anybody's.
+    """
+    if not (folder / ".git").exists():
+        return NO_CHECKOUT, "unknown"
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        changed = len(_git(folder, "status", "--porcelain").splitlines())
+        changed = len(_git(folder, "status", "--porcelain", "--ignore-submodules=all").splitlines())
     except (OSError, subprocess.SubprocessError):
         return NO_CHECKOUT, "unknown"
     return commit, f"{changed} file{'s' * (changed != 1)}" if changed else "clean"
@@ -59,9 +65,16 @@ def device_name(device: str) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})" if torch.cuda.is_available() else device
 
 
+_NO_PROGRAMS = ("-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}", "-c", "protocol.allow=never")
+"""Git starts nothing that the configuration of a checkout names, and asks no other machine."""
+
+
 def _git(folder: Path, *arguments: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_CEILING_DIRECTORIES": str(folder.parent), "GIT_NO_LAZY_FETCH": "1"}
     answer = subprocess.run(
-        ["git", "--no-optional-locks", "-C", str(folder), *arguments],
+        ["git", "--no-optional-locks", *_NO_PROGRAMS, "-C", str(folder), *arguments],
+        env=environment,
         capture_output=True,
         text=True,
         check=True,

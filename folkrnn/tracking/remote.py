@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from folkrnn.refusal import Refusal
+from folkrnn.refusal import Refusal, shown
 
 CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
@@ -31,12 +31,17 @@ def is_server(uri: str) -> bool:
 
 def server_uri(uri: str) -> str:
     """Returns the address without a slash at its end; raises Refusal for one with credentials, without showing them."""
-    parts = urlsplit(uri)
-    if parts.username is not None or parts.password is not None:
-        host = parts.netloc.rpartition("@")[2]
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise Refusal(f"tracking.uri={shown(uri)} is no address: write http(s)://host:port")
+    if "@" in uri or parts.query:
         raise Refusal(
-            f"tracking.uri={parts.scheme}://…@{host} holds credentials, which every run would file: leave them "
-            f"out of it and set {CREDENTIALS}"
+            f"tracking.uri={shown(uri)} holds credentials, which every run would file: leave them out of it and set "
+            f"{CREDENTIALS}"
         )
     return uri.rstrip("/")
 

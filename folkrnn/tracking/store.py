@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 from folkrnn import places
 from folkrnn.files import locked
 from folkrnn.places import REPOSITORY, readable
-from folkrnn.refusal import Refusal
+from folkrnn.refusal import Refusal, shown
 from folkrnn.tracking.entries import ENDED, VANISHED, insist
 from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone
@@ -163,10 +163,10 @@ def absolute_uri(uri: str, folder: Path) -> str:
         reason = "MLflow 3.13 and later no longer write file stores; `mlflow migrate-filestore` converts an old one"
         if "://" in uri and not uri.startswith("file:"):
             reason = "start an MLflow server in front of it and name the server"
-        raise Refusal(f"tracking.uri={uri} cannot be used: {reason}; {_ALLOWED}")
+        raise Refusal(f"tracking.uri={shown(uri)} cannot be used: {reason}; {_ALLOWED}")
     path = uri.removeprefix(_SQLITE)
     if not uri.startswith(_SQLITE) or not path or ":memory:" in path or "?" in path.rpartition("/")[2]:
-        raise Refusal(f"tracking.uri={uri} names no file that could hold runs, or one with options; {_ALLOWED}")
+        raise Refusal(f"tracking.uri={shown(uri)} names no file that could hold runs, or one with options; {_ALLOWED}")
     found = places.place(path, "tracking.uri") if path.startswith("~") else (folder / path).absolute()
     decoded = Path(unquote(str(found)))
     # the path is taken as it is, but one that is written as in an address is understood too

@@ -39,7 +39,7 @@ def composed(*overrides: str) -> Any:
 @pytest.mark.parametrize(("name", "total"), TOTALS.items())
 def test_a_named_model_has_its_number_of_parameters(name: str, total: int) -> None:
     with torch.device("meta"):
-        model = build(composed(f"model={name}").model)
+        model = build(composed(f"model={name}").model, "model")
     assert model.parameter_counts() == {"weights": total}
     first = (CONF / "model" / f"{name}.yaml").read_text().splitlines()[1]
     assert f"{total:,}" in first
@@ -57,7 +57,7 @@ def test_a_named_model_brings_melodies_as_long_as_it_reads(name: str) -> None:
 )
 def test_a_named_model_encodes_decodes_and_is_observed_at_its_own_length(name: str, extra: list[str]) -> None:
     config = composed(f"model={name}", *TINY, *extra, "sampling.tunes=20", "seed=3")
-    model, steps = build(config.model).eval(), config.model.max_seq_len
+    model, steps = build(config.model, "model").eval(), config.model.max_seq_len
     corpus = random_notes(30, bars=steps // 16)
     seen = family.observe(config, model, Weights(model, None, "", ""), corpus, [], {})
     assert seen.mu.shape == seen.sigma.shape == (20, 4)
@@ -70,7 +70,7 @@ def test_a_named_model_encodes_decodes_and_is_observed_at_its_own_length(name: s
 
 def test_a_model_of_16_bars_refuses_melodies_of_two() -> None:
     config = composed("model=musicvae_16bar", *TINY, "model.conductor=[7]")
-    model = build(config.model).eval()
+    model = build(config.model, "model").eval()
     with pytest.raises(Refusal, match=r"dataset\.bars=16"):
         family.observe(config, model, Weights(model, None, "", ""), random_notes(5), [], {})
 
@@ -78,9 +78,9 @@ def test_a_model_of_16_bars_refuses_melodies_of_two() -> None:
 @pytest.mark.parametrize("name", ["musicvae_16bar", "musicvae_16bar_flat", "musicvae_16bar_small"])
 def test_where_no_weights_ship_it_is_said_how_to_get_some(name: str) -> None:
     with pytest.raises(Refusal, match=r"weights=scratch.*weights=magenta weights\.path="):
-        build(composed(f"model={name}").weights)
+        build(composed(f"model={name}").weights, "weights")
 
 
 def test_a_folkrnn_without_weights_is_not_told_of_magenta() -> None:
     with pytest.raises(Refusal, match=r"weights=scratch$"):
-        build(composed("model=folkrnn_gru").weights)
+        build(composed("model=folkrnn_gru").weights, "weights")

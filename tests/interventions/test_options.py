@@ -21,7 +21,7 @@ NEEDS = {"cut_units": ["cut.units=[1,2]"], "truncate_softmax": ["intervention.tr
 def built(*overrides: str) -> dict:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=list(overrides))
-    return {name: build(node) for name, node in config.intervention.items()}
+    return {name: build(node, "intervention") for name, node in config.intervention.items()}
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if not option.startswith("latent_")])

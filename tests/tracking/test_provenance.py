@@ -30,6 +30,37 @@ def test_a_folder_that_is_no_checkout_says_so(tmp_path, monkeypatch):
     assert git_state(tmp_path)[0] == NO_CHECKOUT
 
 
+def test_a_hostile_configuration_of_git_runs_nothing(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "a.py").write_text("1")
+    git(tmp_path, "add", "a.py")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    (tmp_path / "a.py").write_text("2")
+    evil = tmp_path.parent / f"{tmp_path.name}-evil"
+    evil.write_text(f"#!/bin/sh\necho ran >> {evil}.log\n")
+    evil.chmod(0o755)
+    git(tmp_path, "config", "core.fsmonitor", str(evil))
+    monkeypatch.setenv("GIT_EXTERNAL_DIFF", str(evil))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.fsmonitor")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(evil))
+    git(tmp_path, "status")
+    assert evil.with_name(f"{evil.name}.log").exists(), "the trap does not work"
+    evil.with_name(f"{evil.name}.log").unlink()
+    assert git_state(tmp_path)[1] == "1 file"
+    assert not evil.with_name(f"{evil.name}.log").exists()
+
+
+def test_git_is_asked_about_the_checkout_alone(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
+    (tmp_path / "inside").mkdir()
+    assert git_state(tmp_path / "inside")[0] == NO_CHECKOUT
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    assert git_state(tmp_path)[0] != NO_CHECKOUT
+
+
 def test_the_command_can_be_pasted_into_a_shell(tmp_path):
     overrides = ["seed=1", "sampling.prime=M:6/8 K:Cdor =B c'"]
     command = provenance_tags(tmp_path, overrides)["command"]

@@ -29,6 +29,26 @@ def test_an_address_with_credentials_is_refused_without_showing_them(tmp_path_fa
         assert password not in said.split()
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://lab.example.org:5000?token=hunter2",
+        "HTTPS://ann:hunter2@lab.example.org",
+        "postgresql://ann:hunter2@lab.example.org/mlflow",
+        "postgresql://ann:hun/hunter2@lab.example.org/mlflow",
+        "ann:hunter2@lab.example.org",
+        "mysql+pymysql://lab.example.org/mlflow?password=hunter2",
+        "sqlite:///mlflow.db?key=hunter2",
+        "http://ann:hun/hunter2@lab.example.org",
+        "http://[hunter2@lab",
+    ],
+)
+def test_no_address_that_is_refused_shows_what_may_be_a_password(address, tmp_path):
+    with pytest.raises(Refusal, match=r"tracking\.uri=") as refusal:
+        check_store(address, tmp_path)
+    assert "hunter2" not in str(refusal.value)
+
+
 def test_a_server_that_never_answers_is_given_up_in_seconds(tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -1,0 +1,206 @@
+"""A folder of configuration files from a stranger chooses and sets what a study is of, and nothing of the machine."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from folkrnn.command_line import main
+from folkrnn.settings import check
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text))
+
+
+@pytest.fixture
+def tried(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Runs the program with a stranger's folder; returns exit status, what it said, and the configurations it took."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(files: dict[str, str], *words: str) -> tuple[int, str, list[Any]]:
+        (tmp_path / "stranger").mkdir(exist_ok=True)
+        write(tmp_path / "stranger", files)
+        seen: list[Any] = []
+        status = main(["-cd", str(tmp_path / "stranger"), *words], CONF, lambda config, _: bool(seen.append(config)))
+        return status, capsys.readouterr().err, seen
+
+    return run
+
+
+MADE = "made_by_a_stranger"
+CALLBACK = f"{{_target_: pathlib.Path.touch, self: {MADE}}}"
+EXPERIMENT = "# @package _global_\n"
+
+WAYS_IN = {
+    "callbacks": f"hydra:\n  callbacks:\n    evil: {{_target_: os.mkdir, path: {MADE}}}\n",
+    "launcher of Hydra": f"hydra:\n  launcher: {{_target_: os.mkdir, path: {MADE}}}\n",
+    "sweeper": f"hydra:\n  sweeper: {{_target_: os.mkdir, path: {MADE}}}\n",
+    "log handlers": f"hydra:\n  job_logging:\n    version: 1\n    formatters: {{x: {{(): os.mkdir, path: {MADE}}}}}\n",
+    "Hydra's log handlers": f"hydra:\n  hydra_logging:\n    formatters: {{x: {{(): os.mkdir, path: {MADE}}}}}\n",
+    "environment": "hydra:\n  job:\n    env_set: {LD_PRELOAD: /evil.so}\n",
+    "environment, copied": "hydra:\n  job:\n    env_copy: [HOME]\n",
+    "folder of the run": f"hydra:\n  run:\n    dir: {MADE}\n",
+    "folder of the sweep": f"hydra:\n  sweep:\n    dir: {MADE}\n",
+    "subfolder": f"hydra:\n  output_subdir: {MADE}\n",
+    "all of hydra by an interpolation": "hydra: ${evil}\nevil: {}\n",
+    "launcher": "launcher:\n  _target_: folkrnn.sweep.slurm.Slurm\n  sbatch: {output: /home/me/.bashrc}\n",
+    "server": "tracking:\n  uri: http://stranger.example\n",
+    "server by an interpolation": "tracking: ${there}\nthere: {uri: 'http://stranger.example'}\n",
+    "extensions": "extensions: [antigravity]\n",
+    "choice of a launcher": "defaults:\n  - override /launcher: ray\n",
+    "choice of a server": "defaults:\n  - override /tracking: server\n",
+    "choice of a logging": "defaults:\n  - override /hydra/job_logging: default\n",
+    "a target of ours as a callback": "defaults:\n  - /analysis@hydra.callbacks.x: posterior\n",
+    "the same from the top": "defaults:\n  - /analysis@_global_.hydra.callbacks.x: posterior\n",
+    "store of weights": "weights:\n  _target_: folkrnn.tracking.models.weights\n  uri: http://stranger.example\n",
+    "store of weights by an interpolation": "weights: ${there}\nthere: {uri: 'http://stranger.example'}\n",
+    "mirror": "dataset:\n  _target_: folkrnn.datasets.downloads.published\n  address: http://stranger.example\n",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_an_experiment_from_elsewhere_says_nothing_of_the_machine(way, tried, tmp_path):
+    status, said, seen = tried({"experiment/evil.yaml": EXPERIMENT + WAYS_IN[way]}, "experiment=evil")
+    assert status == 2, said
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert f"{tmp_path}/stranger/experiment/evil.yaml" in said
+    assert "elsewhere" in said or "single value" in said
+    assert not seen
+    assert not (tmp_path / MADE).exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("hydra/callbacks/evil.yaml", f"evil: {{_target_: os.mkdir, path: {MADE}}}", ["hydra/callbacks=evil"]),
+        ("hydra/job_logging/evil.yaml", f"filters: {{x: {{(): os.mkdir, path: {MADE}}}}}", ["hydra/job_logging=evil"]),
+        ("hydra/launcher/evil.yaml", f"_target_: os.mkdir\npath: {MADE}", ["hydra/launcher=evil", "-m"]),
+        ("hydra/sweeper/evil.yaml", f"_target_: os.mkdir\npath: {MADE}", ["hydra/sweeper=evil", "-m"]),
+        ("launcher/evil.yaml", f"_target_: os.mkdir\npath: {MADE}", ["launcher=evil"]),
+        ("tracking/evil.yaml", "uri: http://stranger.example", ["tracking=evil"]),
+        ("dataset/evil.yaml", f"# @package hydra.callbacks\nx: {{_target_: os.mkdir, path: {MADE}}}", ["dataset=evil"]),
+        ("dataset/evil.yaml", "# @package _global_.hydra.job\nenv_set: {LD_PRELOAD: /evil.so}", ["dataset=evil"]),
+        ("dataset/evil.yaml", f"evil: {{_target_: os.mkdir, path: {MADE}}}", ["+dataset@hydra.callbacks=evil"]),
+        ("weights/evil.yaml", "name: mlflow\nuri: http://stranger.example", ["weights=evil"]),
+    ],
+    ids=lambda value: None if isinstance(value, list) else value[:40],
+)  # fmt: skip
+def test_an_option_from_elsewhere_says_nothing_of_the_machine(file, text, words, tried, tmp_path):
+    status, said, seen = tried({file: text}, *words)
+    assert status == 2, said
+    assert "elsewhere" in said
+    assert not seen
+    assert not (tmp_path / MADE).exists()
+
+
+def test_an_experiment_from_elsewhere_adds_no_search_path(tried):
+    path = "hydra:\n  searchpath: ['pkg://antigravity']\n"
+    status, said, seen = tried({"experiment/evil.yaml": EXPERIMENT + path}, "experiment=evil")
+    assert (status, seen) == (2, [])
+    assert "searchpath is only supported from the primary config" in said
+    assert "antigravity" not in sys.modules
+
+
+def test_a_folder_that_was_typed_as_a_search_path_says_nothing_of_the_machine(tried, tmp_path):
+    write(tmp_path / "other", {"experiment/evil.yaml": EXPERIMENT + WAYS_IN["callbacks"]})
+    status, said, _ = tried({}, f"hydra.searchpath=[file://{tmp_path}/other]", "experiment=evil")
+    assert status == 2
+    assert "sets hydra.callbacks" in said
+
+
+def test_an_option_above_the_folder_is_not_read_as_one_of_ours(tried, tmp_path):
+    write(tmp_path / "other", {"evil.yaml": EXPERIMENT + WAYS_IN["callbacks"]})
+    up = "/".join([".."] * len(CONF.parts))
+    for text in (
+        f"defaults:\n  - /{up}{tmp_path}/other/evil\n",
+        f"defaults:\n  - /dataset: ../{up}{tmp_path}/other/evil\n",
+    ):
+        status, said, seen = tried({"experiment/evil.yaml": EXPERIMENT + text}, "experiment=evil")
+        assert (status, seen) == (2, []), said
+        assert not (tmp_path / MADE).exists()
+
+
+@pytest.mark.parametrize("flag", ["--config-path", "-cp", "--config-n", "--experimental-rerun"])
+def test_flags_that_replace_the_main_file_or_read_a_pickle_are_refused(flag, tried):
+    status, said, seen = tried({"config.yaml": WAYS_IN["callbacks"]}, flag, "config")
+    assert (status, seen) == (2, [])
+    assert "-cd FOLDER" in said
+
+
+def test_a_main_file_from_elsewhere_does_not_take_the_place_of_ours(tried, tmp_path):
+    status, said, seen = tried({"config.yaml": WAYS_IN["callbacks"]})
+    assert (status, len(seen)) == (0, 1), said
+    assert not (tmp_path / MADE).exists()
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir", "!!python/name:os.mkdir", "!!python/module:os"])
+def test_tags_of_yaml_make_nothing(tag, tried, tmp_path):
+    status, said, seen = tried({"experiment/evil.yaml": f"{EXPERIMENT}seed: {tag} [{MADE}]\n"}, "experiment=evil")
+    assert (status, seen) == (2, []), said
+    assert "Traceback" not in said
+    assert not (tmp_path / MADE).exists()
+
+
+def test_what_a_study_is_of_may_come_from_elsewhere(tried):
+    files = {
+        "experiment/theirs.yaml": EXPERIMENT
+        + "defaults:\n  - override /dataset: theirs\n  - override /analysis: [gramians, theirs]\n"
+        + "sampling:\n  tunes: 3\nseed: ${oc.decode:'7'}\ncut:\n  fraction: ${sampling.temperature}\n",
+        "dataset/theirs.yaml": "_target_: folkrnn.datasets.files.abc\nname: theirs\npath: tunes.abc\n",
+        "analysis/theirs.yaml": "theirs:\n  _target_: analyses.posterior.Posterior\n  tune: 2\n",
+    }
+    status, said, (config,) = tried(files, "experiment=theirs", "tracking.uri=http://mine.example", "launcher=slurm")
+    assert status == 0, said
+    assert (config.seed, config.cut.fraction, config.dataset.path) == (7, 1.0, "tunes.abc")
+    assert list(config.analysis) == ["gramians", "theirs"]
+
+
+# what an interpolation may read
+
+
+@pytest.mark.parametrize(
+    "value", ["${oc.env:SECRET}", "${oc.env:SECRET,none}", "${${which}:SECRET}", "${oc.env:${name}}"]
+)
+@pytest.mark.parametrize("key", ["transcription", "sampling.replay", "tracking.experiment", "dataset.path"])
+def test_a_secret_of_the_environment_is_not_read(value, key, tried, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    section, _, name = key.rpartition(".")
+    if section == "tracking":
+        files, words = {}, [f"{key}='{value}'", "+which=oc.env", "+name=SECRET"]
+    else:
+        node = f"{section}:\n  {name}: {value}\n" if section else f"{name}: {value}\n"
+        files, words = (
+            {"experiment/evil.yaml": f"{EXPERIMENT}which: oc.env\nname: SECRET\n{node}"},
+            ["experiment=evil"],
+        )
+    status, said, seen = tried(files, *words)
+    assert (status, seen) == (2, [])
+    assert "oc.env:SECRET" in said
+    assert "hunter2" not in said
+
+
+def test_what_was_typed_for_the_environment_is_not_read_through_hydra(tried):
+    for value in ("${hydra:job.env_set.TOKEN}", "${hydra:job.env_set}", "${hydra:job}", "${hydra:overrides}"):
+        files = {"experiment/evil.yaml": f"{EXPERIMENT}transcription: {value}\n"}
+        status, said, seen = tried(files, "experiment=evil", "+hydra.job.env_set.TOKEN=hunter2")
+        assert (status, seen) == (2, [])
+        assert "may not be read" in said
+        assert "hunter2" not in said
+
+
+def test_the_address_of_the_server_may_be_read(tried, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mine.example:1")
+    _, _, (config,) = tried({}, "tracking=server")
+    check(config)
+    assert OmegaConf.to_container(config, resolve=True)["tracking"]["uri"] == "http://mine.example:1"
