@@ -1,7 +1,14 @@
-"""Where what was computed or downloaded is kept between runs."""
+"""Where what was computed or downloaded is kept between runs.
+
+An entry that was computed ends with a digest of what stands before it: one that was damaged, on the disk or by an
+interrupted run, is made anew.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import hmac
 import logging
 import os
 from pathlib import Path
@@ -16,6 +23,37 @@ _told: set[Path] = set()
 def cache_folder() -> Path:
     """Returns `$XDG_CACHE_HOME/folkrnn`, or `~/.cache/folkrnn`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "folkrnn"
+
+
+_DIGEST = 16
+"""Bytes at the end of an entry."""
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Keeps an entry, for `kept`; where the cache cannot be written, nothing is kept."""
+    write_atomically(path, data + _digest(data))
+
+
+def kept(path: Path) -> bytes | None:
+    """Returns what `keep` was given, None where there is no such entry or it was damaged, which is said."""
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        log.warning("%s in the cache cannot be read (%s): made anew", path, error.strerror or error)
+        return None
+    data, digest = content[:-_DIGEST], content[-_DIGEST:]
+    if hmac.compare_digest(digest, _digest(data)):
+        return data
+    log.warning("%s in the cache is damaged, or of an earlier version: made anew", path)
+    with contextlib.suppress(OSError):  # the new one takes its place
+        path.unlink()
+    return None
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from zipfile import BadZipFile
 
 import numpy as np
 
-from folkrnn.cache import cache_folder, write_atomically
+from folkrnn.cache import cache_folder, keep, kept
 from folkrnn.datasets.corpus import Tune
 from folkrnn.datasets.parallel import in_parallel
 from folkrnn.notation import tokenise as tokeniser
@@ -89,18 +88,14 @@ def cached(key: str, parse: Callable[[], tuple[list[Tune], Counter[str]]]) -> tu
     The cache is `$XDG_CACHE_HOME/folkrnn` (`~/.cache/folkrnn`); where that cannot be written, nothing is kept.
     """
     path = cache_folder() / f"parsed-{key}.json.gz"
-    try:
-        entry = json.loads(gzip.decompress(path.read_bytes()))
+    if (data := kept(path)) is not None:
+        entry = json.loads(gzip.decompress(data))
         return [Tune(tuple(t.split(" ")), title, source) for t, title, source in entry["tunes"]], Counter(
             entry["reasons"]
         )
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except (OSError, EOFError, ValueError, KeyError):
-        path.unlink(missing_ok=True)  # a torn file of an interrupted run
     tunes, reasons = parse()
     entry = {"tunes": [(" ".join(t.tokens), t.title, t.source) for t in tunes], "reasons": reasons}
-    write_atomically(path, gzip.compress(json.dumps(entry).encode(), mtime=0))
+    keep(path, gzip.compress(json.dumps(entry).encode(), mtime=0))
     return tunes, reasons
 
 
@@ -115,22 +110,18 @@ def cached_arrays(key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dic
 
 def stored_arrays(key: str) -> dict[str, np.ndarray] | None:
     """Returns the arrays kept for `key`, None where there are none."""
-    path = cache_folder() / f"{key}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as entry:
-            return dict(entry)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
-        path.unlink(missing_ok=True)  # a torn file of an interrupted run
-    return None
+    data = kept(cache_folder() / f"{key}.npz")
+    if data is None:
+        return None
+    with np.load(io.BytesIO(data), allow_pickle=False) as entry:
+        return dict(entry)
 
 
 def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
     """Keeps arrays for `key`; where the cache cannot be written, nothing is kept."""
     data = io.BytesIO()
     np.savez(data, **arrays)
-    write_atomically(cache_folder() / f"{key}.npz", data.getvalue())
+    keep(cache_folder() / f"{key}.npz", data.getvalue())
 
 
 def cache_key(texts: Iterable[tuple[str, str]], *packages: ModuleType) -> str:

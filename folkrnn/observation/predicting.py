@@ -29,6 +29,7 @@ from torch.multiprocessing import ProcessExitedException
 from torch.storage import TypedStorage
 from torch.utils.data import DataLoader
 
+from folkrnn.datasets.parallel import end_with_parent
 from folkrnn.observation.shards import Arrays, Processes, Progress, Work, write_shard
 from folkrnn.refusal import Refusal
 
@@ -111,6 +112,7 @@ class Watching(pl.LightningModule):
 
     def on_predict_start(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning's handler would go on to the end
+        end_with_parent()
         torch.set_num_threads(self.threads)
         if self.device.type == "cuda":  # it arrives on the GPU that it was on
             self.work.model.to(self.device)
