@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,6 +21,9 @@ from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
+from folkrnn.weights.lightning import read
+
+log = logging.getLogger(__name__)
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -89,16 +94,26 @@ def identity(
     }
 
 
-def read_progress(path: Path, mine: Mapping[str, str]) -> dict[str, Any]:
-    """Returns what a checkpoint says of its training beyond what Lightning reads.
+def to_resume(folder: Path, mine: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
+    """Returns the checkpoint that a training goes on from, and what it says of that beyond what Lightning reads.
 
-    Raises Refusal where the file is not a whole checkpoint or is one of another training than `mine`.
+    It is the last one; the best, of an earlier epoch's end, where the last was damaged. Raises Refusal where both were,
+    and for one of another training than `mine`.
     """
+    path = folder / LAST
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds here, all of which mean the same to the user
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise Refusal(f"{path} is not a whole checkpoint: {reason}") from error
+        content = read(path)
+    except Refusal as refusal:
+        if not (folder / BEST).is_file():
+            raise
+        path = folder / BEST
+        content = read(path)
+        log.warning("%s; the training goes on from %s", refusal, BEST)
+    progress = _progress(content, path, mine)
+    return path, progress if path.name == BEST else _with_best(folder, progress)
+
+
+def _progress(content: Any, path: Path, mine: Mapping[str, str]) -> dict[str, Any]:
     progress = content.get(OURS) if isinstance(content, dict) else None
     if not isinstance(progress, dict):
         raise Refusal(f"{path} lacks what going on exactly needs; move it away and train anew")
@@ -107,3 +122,28 @@ def read_progress(path: Path, mine: Mapping[str, str]) -> dict[str, Any]:
     if other:
         raise Refusal(f"{path} is of another configuration and cannot be gone on from: {'; '.join(other)}")
     return progress
+
+
+def _with_best(folder: Path, progress: dict[str, Any]) -> dict[str, Any]:
+    """The progress of a training; where its best checkpoint was damaged, the next epoch is the best so far."""
+    if progress["best"] == math.inf:
+        return progress
+    try:
+        read(folder / BEST)
+    except Refusal as refusal:
+        log.warning("%s; the best epoch from here on takes its place", refusal)
+        return progress | {"best": math.inf, "since_best": 0}
+    return progress
+
+
+def best_state(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Returns the best checkpoint of a training that is over and its parameters; where it was damaged, the last one.
+
+    Raises Refusal where both were.
+    """
+    try:
+        return folder / BEST, read(folder / BEST)["state_dict"]
+    except Refusal as refusal:
+        state = read(folder / LAST)["state_dict"]
+        log.warning("%s; the model has the parameters of %s, the last ones, in their place", refusal, LAST)
+        return folder / LAST, state

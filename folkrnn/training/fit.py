@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
 from folkrnn.training.arithmetic import arithmetic
 from folkrnn.training.autoencoder import AutoencoderRecipe, AutoencoderTraining
-from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, identity, read_progress
+from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, best_state, identity, to_resume
 from folkrnn.training.keep import Keep, stopping
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
 from folkrnn.training.lock import alone_in
@@ -90,7 +91,9 @@ class Fitted:
 
     model: FolkRNN | MusicVAE
     validation_loss: float
-    """That of the best checkpoint, whose parameters the model has: nats per token, of a MusicVAE per melody."""
+    """That of the best checkpoint, whose parameters the model has: nats per token, of a MusicVAE per melody.
+
+    NaN where that checkpoint was damaged and the model has those of the last one."""
     updates: int
     checkpoint: Path
 
@@ -153,7 +156,7 @@ def fit(
     pl.seed_everything(seed, verbose=False)
     recipe.prepare(model, seed)
     mine = identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision, settings.accumulate)
-    progress = read_progress(last, mine) if settings.resume else None
+    start, progress = to_resume(folder, mine) if settings.resume else (None, None)
     epoch, batch = progress["position"] if progress else (0, 0)
     batches = loop.batches(corpus, recipe, seed, (epoch, batch), settings.max_epochs)
     preempt, first = signal_number(settings.preempt_signal), placed.rank == 0
@@ -185,12 +188,13 @@ def fit(
             default_root_dir=folder,
         )
         training = loop.module(model, recipe, seed)
-        trainer.fit(training, batches, ckpt_path=last if settings.resume else None, weights_only=True)
+        trainer.fit(training, batches, ckpt_path=start, weights_only=True)
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()  # what follows is for one process
-    best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
-    training.load_state_dict(best["state_dict"])
-    return Fitted(model.eval(), keep.best, trainer.global_step, folder / BEST)
+    checkpoint, state = best_state(folder)
+    training.load_state_dict(state)
+    loss = keep.best if checkpoint.name == BEST else math.nan
+    return Fitted(model.eval(), loss, trainer.global_step, checkpoint)
 
 
 def check_precision(recipe: TrainingRecipe | AutoencoderRecipe, settings: TrainerSettings) -> None:

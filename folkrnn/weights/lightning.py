@@ -27,11 +27,14 @@ def load(file: Path) -> Weights:
     said. Raises Refusal where the file is cut short, holds anything but plain tensors and values, or claims more than
     it holds.
     """
-    _check_archive(file)
+    if file.is_file() and file.stat().st_size > folder.LARGEST:
+        raise Refusal(f"{file} is larger than {folder.LARGEST // 2**30} GiB; no FolkRNN is")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds here, all of which mean the same to the user
-        raise Refusal(f"{file} is not a whole checkpoint of plain tensors: {_reason(error)}") from error
+        content = read(file)
+    except Refusal as refusal:
+        last = file.with_name("last.ckpt")
+        beside = f"; beside it lies {last.name}: weights.path={last}" if file != last and last.is_file() else ""
+        raise Refusal(f"{refusal}{beside}") from refusal
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict):
         raise Refusal(f"{file} is not a Lightning checkpoint: it has no state_dict")
@@ -44,18 +47,35 @@ def load(file: Path) -> Weights:
     return Weights(model, vocabulary, str(file), folder.digest(model))
 
 
+def read(file: Path) -> Any:
+    """Returns what a checkpoint holds: plain tensors and values.
+
+    Raises Refusal where the file is missing, was damaged in any bit of its content, holds anything else, or claims more
+    than it holds.
+    """
+    if not file.is_file():
+        raise Refusal(f"there is no checkpoint {file}")
+    _check_archive(file)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds here, all of which mean the same to the user
+        raise _not_whole(file, _reason(error)) from error
+
+
+def _not_whole(file: Path, reason: str) -> Refusal:
+    return Refusal(f"{file} is not a whole checkpoint of plain tensors: {reason}")
+
+
 def _check_archive(file: Path) -> None:
-    """Refuses what torch could unpack to more than the file has bytes, or that names places outside itself."""
+    """Refuses what was damaged, what torch could unpack to more than the file has, or that names places outside it."""
     if not zipfile.is_zipfile(file):
-        raise Refusal(f"{file} is not a whole checkpoint of plain tensors: Lightning's are zip archives")
+        raise _not_whole(file, "Lightning's are zip archives")
     size = file.stat().st_size
-    if size > folder.LARGEST:
-        raise Refusal(f"{file} is larger than {folder.LARGEST // 2**30} GiB; no FolkRNN is")
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise Refusal(f"{file} is not a whole checkpoint of plain tensors: {_reason(error)}") from None
+    except Exception as error:  # of as many kinds
+        raise _not_whole(file, _reason(error)) from error
     for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts:
@@ -64,6 +84,13 @@ def _check_archive(file: Path) -> None:
             raise Refusal(f"{file} is compressed, which checkpoints are not: not opened")
     if sum(member.file_size for member in members) > size:
         raise Refusal(f"{file} claims more data than it holds: not opened")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()  # torch does not look at the checksums
+    except Exception as error:
+        raise _not_whole(file, _reason(error)) from error
+    if damaged is not None:
+        raise _not_whole(file, f"{damaged} in it is not what was written")
 
 
 def _tensors(state: Mapping[Any, Any], file: Path) -> dict[str, Tensor]:

@@ -2,10 +2,12 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,12 +130,83 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, key, changed
         train(tmp_path, **({"epochs": 1, "resume": True} | changed))
 
 
-def test_a_checkpoint_cut_short_is_refused(tmp_path):
-    train(tmp_path, epochs=1)
-    file = tmp_path / "last.ckpt"
+def cut_short(file):
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(Refusal, match="not a whole checkpoint"):
+
+
+def flip_a_bit(file):
+    """Of a parameter: torch reads it without a word."""
+    content = bytearray(file.read_bytes())
+    with zipfile.ZipFile(file) as archive:
+        member = max(archive.infolist(), key=lambda info: info.file_size)
+    content[member.header_offset + member.file_size // 2] ^= 4
+    file.write_bytes(content)
+
+
+def lose(file):
+    file.unlink()
+
+
+DAMAGES = (cut_short, flip_a_bit, lambda file: file.write_bytes(b""), lambda file: file.write_bytes(bytes(5000)))
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A training of three epochs that was cut off in the last one, and the parameters that it would have had."""
+    whole = parameters(train(tmp_path_factory.mktemp("whole")))
+    folder = tmp_path_factory.mktemp("begun")
+    with pytest.raises(Fails):
+        train(folder, callbacks=[FailAt(29)], save_every_updates=1)
+    return folder, whole
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_the_last_checkpoint_is_damaged_the_best_is_gone_on_from_and_comes_to_the_same(
+    begun, damage, tmp_path, caplog
+):
+    folder, whole = begun
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    damage(tmp_path / "last.ckpt")
+    assert torch.equal(parameters(train(tmp_path, resume=True)), whole)
+    (line,) = [line for line in caplog.messages if "whole checkpoint" in line]
+    assert "the training goes on from best.ckpt" in line
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, lose])
+def test_where_the_best_checkpoint_is_damaged_a_later_one_takes_its_place(begun, damage, tmp_path, caplog):
+    shutil.copytree(begun[0], tmp_path, dirs_exist_ok=True)
+    damage(tmp_path / "best.ckpt")
+    fitted = train(tmp_path, resume=True)
+    assert fitted.checkpoint == tmp_path / "best.ckpt"
+    (line,) = [line for line in caplog.messages if "checkpoint" in line]
+    assert "the best epoch from here on takes its place" in line
+
+
+def test_where_the_best_checkpoint_is_damaged_after_the_last_epoch_the_last_takes_its_place(tmp_path, caplog):
+    class DamageAtTheEnd(Callback):
+        def on_train_end(self, *_):
+            flip_a_bit(tmp_path / "best.ckpt")
+
+    fitted = train(tmp_path, epochs=1, callbacks=[DamageAtTheEnd()])
+    assert fitted.checkpoint == tmp_path / "last.ckpt"
+    assert np.isnan(fitted.validation_loss)
+    assert "the model has the parameters of last.ckpt" in caplog.text
+
+
+def test_where_both_checkpoints_are_damaged_the_training_is_refused(tmp_path):
+    train(tmp_path, epochs=1)
+    for name in ("best.ckpt", "last.ckpt"):
+        cut_short(tmp_path / name)
+    with pytest.raises(Refusal, match=r"best\.ckpt is not a whole checkpoint"):
         train(tmp_path, epochs=1, resume=True)
+
+
+def test_where_there_is_no_best_checkpoint_yet_a_damaged_one_is_refused(tmp_path):
+    with pytest.raises(Fails):
+        train(tmp_path, callbacks=[FailAt(3)], save_every_updates=1)
+    flip_a_bit(tmp_path / "last.ckpt")
+    with pytest.raises(Refusal, match=r"last\.ckpt is not a whole checkpoint .* is not what was written"):
+        train(tmp_path, resume=True)
 
 
 def test_where_there_is_no_room_the_earlier_checkpoint_stays(tmp_path):
