@@ -2,7 +2,7 @@
 
 pooch fetches, tries again and gives a file its name when it is whole; what the file must be, and from where it may
 come, is checked here before that. What is found under the name is verified again at every use, also when a user put it
-there by hand.
+there by hand; another file is fetched anew.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import hashlib
 import http.client
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,13 +64,13 @@ def fetch(source: Source, address: str | None = None) -> Path:
     folder = cache_folder() / "downloads"
     place = folder / source.file
     _say(f"{source.file}: {source.terms}")
-    if place.is_file():
-        _verify(place, source)
+    if _is_right(place, source):
         return place
     try:
         with locked(Path(f"{place}.lock"), "another process fetches it"):
-            if not place.is_file():  # else another process has fetched it meanwhile
-                _download(place, source, (address,) if address else source.addresses)
+            if not _is_right(place, source, say=True):  # else another process has fetched it meanwhile
+                with _aside(place):
+                    _download(place, source, (address,) if address else source.addresses)
     except OSError as error:
         by_hand = f"; or fetch {source.addresses[0]} by hand and use {source.by_hand}" if source.by_hand else ""
         raise Refusal(
@@ -99,13 +101,32 @@ def _record(place: Path) -> Path:
     return place.with_name(place.name + ".sha256")
 
 
-def _verify(place: Path, source: Source) -> None:
-    """Refuses a file in the cache that is not the published one."""
-    wrong = _mismatch(place, source, _record(place))
-    if wrong:
-        raise Refusal(f"{place} is not the published file ({wrong}): delete it, and it is fetched anew")
+def _is_right(place: Path, source: Source, say: bool = False) -> bool:
+    """Whether the published file is in the cache, whole; `say`s what is there in its place, which another replaces."""
+    if not place.is_file():
+        return False
+    if wrong := _mismatch(place, source, _record(place)):
+        if say:
+            _say(f"{place} is not the published file ({wrong}): fetched anew")
+        return False
     if not source.blob and not _record(place).exists():
         _write_record(place)
+    return True
+
+
+@contextmanager
+def _aside(place: Path) -> Iterator[None]:
+    """Puts away what is there in the place of the published file; it comes back where the block has no other."""
+    wrong = place.with_name(f"{place.name}.wrong")
+    if place.is_file():
+        place.replace(wrong)
+    try:
+        yield
+    except BaseException:
+        if wrong.is_file():
+            wrong.replace(place)
+        raise
+    wrong.unlink(missing_ok=True)
 
 
 def _mismatch(path: Path, source: Source, record: Path) -> str:
@@ -117,7 +138,9 @@ def _mismatch(path: Path, source: Source, record: Path) -> str:
         return ""
     recorded = record.read_text(errors="replace").split()
     found = sha256(path)
-    return "" if recorded[:1] == [found] else f"its SHA-256 is {found}, not the {' '.join(recorded)[:64]} recorded"
+    if recorded[:1] == [found]:
+        return ""
+    return f"its SHA-256 is {found}, not the {' '.join(recorded)[:64]} recorded in {record.name}"
 
 
 def _write_record(place: Path) -> None:

@@ -133,9 +133,29 @@ def test_a_file_put_there_by_hand_is_used_if_it_is_the_right_one(server, tmp_pat
     place.write_bytes(CONTENT)
     assert fetch(source) == place
     assert behaviour.asked == []
-    place.write_bytes(CONTENT[:-1])
-    with pytest.raises(Refusal, match="delete it"):
+
+
+@pytest.mark.parametrize("blob", [True, False])
+@pytest.mark.parametrize("damaged", [CONTENT[:-1], b"", bytes(len(CONTENT)), bytes([CONTENT[0] ^ 1]) + CONTENT[1:]])
+def test_a_damaged_file_is_fetched_anew_with_one_line(server, blob, damaged, capsys):
+    behaviour, source = server
+    source = source if blob else replace(source, blob="")
+    place = fetch(source)
+    place.write_bytes(damaged)
+    capsys.readouterr()
+    assert fetch(source).read_bytes() == CONTENT
+    assert capsys.readouterr().err.count("is not the published file") == 1
+    assert len(behaviour.asked) == 2
+
+
+def test_a_damaged_file_stays_where_no_other_can_be_had(server):
+    behaviour, source = server
+    place = fetch(source)
+    place.write_bytes(b"damaged")
+    behaviour.content = b"another"
+    with pytest.raises(Refusal, match="not the published file"):
         fetch(source)
+    assert place.read_bytes() == b"damaged"
 
 
 def test_without_a_published_digest_the_first_download_is_recorded_and_holds(server, tmp_path):
@@ -144,9 +164,6 @@ def test_without_a_published_digest_the_first_download_is_recorded_and_holds(ser
     place = fetch(source)
     assert hashlib.sha256(CONTENT).hexdigest() in (cache(tmp_path) / "model.pkl.sha256").read_text()
     fetch(source)
-    place.write_bytes(b"changed")
-    with pytest.raises(Refusal, match="recorded"):
-        fetch(source)
     place.unlink()
     behaviour.content = b"another"
     with pytest.raises(Refusal, match="recorded"):

@@ -116,4 +116,10 @@ def ending_file(log: Path) -> Path:
 def ending_of(log: Path) -> Ending | None:
     """Returns how the job with this log ended; None where its command has left no word."""
     file = ending_file(log)
-    return Ending(*json.loads(file.read_text())) if file.exists() else None
+    if not file.exists():
+        return None
+    try:
+        status, reason = json.loads(file.read_bytes())
+        return Ending(int(status), str(reason))
+    except (ValueError, TypeError):
+        return Ending(1, f"{file} is damaged: how the job ended is not known")

@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from folkrnn.tracking.views import show_side_by_side
@@ -34,6 +34,34 @@ _TRIES = 6
 _CONFLICT = re.compile("UniqueViolation|duplicate key|UNIQUE constraint|Duplicate entry", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
+
+
+_PARTS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "params": {"params": dict},
+    "tags": {"tags": dict},
+    "metrics": {"metrics": list},
+    "file": {"path": str},
+    "image": {"path": str, "key": str, "step": int, "timestamp": int},
+    "dataset": {"name": str, "digest": str, "source": str, "context": str, "profile": (dict, list)},
+    "view": {"images": list},
+    "status": {"status": str, "time": int},
+}
+"""What an entry of each kind holds."""
+
+
+def read_entry(line: str, number: int) -> Entry:
+    """Returns the entry in a line of a journal. Raises ValueError where it is none, or names a file outside the run."""
+    entry = json.loads(line)
+    if not isinstance(entry, dict) or entry.get("number") != number or entry.get("kind") not in _PARTS:
+        raise ValueError(f"line {number} is no entry")
+    for name, kind in _PARTS[entry["kind"]].items():
+        if not isinstance(entry.get(name), kind):
+            raise ValueError(f"line {number} lacks {name}")
+    if "path" in entry and (PurePath(entry["path"]).is_absolute() or ".." in PurePath(entry["path"]).parts):
+        raise ValueError(f"line {number} names {entry['path']!r}, which lies outside the run")
+    if not all(isinstance(metric, list) and len(metric) == 4 for metric in entry.get("metrics", [])):
+        raise ValueError(f"line {number} holds what is no metric")
+    return entry
 
 
 def insist(action: Callable[[], T]) -> T:
@@ -113,9 +141,14 @@ def _log_image(client: MlflowClient, run_id: str, folder: Path, entry: Entry) ->
     key, step, timestamp = entry["key"], entry["step"], entry["timestamp"]
     drawn = uuid.uuid5(uuid.UUID(run_id), f"{key} {step} {timestamp}")
     stem = f"{key.replace('/', '~')}+step+{step}+timestamp+{timestamp}+{drawn}"
-    with PIL.Image.open(folder / entry["path"]) as image, tempfile.TemporaryDirectory() as temporary:
+    try:
+        with PIL.Image.open(folder / entry["path"]) as image:
+            picture = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for a file that was damaged
+        log.warning("%s is damaged (%s): left out of the images", folder / entry["path"], error)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
         whole, small = Path(temporary) / f"{stem}.png", Path(temporary) / f"{stem}+compressed.webp"
-        picture = image.convert("RGB")
         picture.save(whole)
         picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
         picture.save(small)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from folkrnn import files
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.entries import Entry, insist, perform
+from folkrnn.tracking.entries import Entry, insist, perform, read_entry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,20 +48,29 @@ class Journal:
         """The parameters logged so far; MLflow lets nobody change them."""
         self.written = self.sent = 0
         self._whole = 0  # bytes of whole lines
-        try:
-            self._read()
-        except ValueError as error:
-            raise Refusal(f"the journal of a run in {self._inside} is damaged: choose another folder") from error
+        self._read()
 
     def _read(self) -> None:
         about, sent = self._inside / "run.json", self._inside / "sent"
-        if about.exists():
-            self.about = json.loads(about.read_text())
-        if sent.exists():
-            self.sent = int(sent.read_text() or 0)
+        with self._said(about):
+            self.about = _about(about.read_text(encoding="utf-8")) if about.exists() else {}
+        with self._said(sent):
+            self.sent = int(sent.read_text(encoding="utf-8") or 0) if sent.exists() else 0
         self.pending.clear()
-        for line in self._lines():
-            self._remember(json.loads(line))
+        with self._said(self._inside / "entries.jsonl"):
+            for number, line in enumerate(self._lines(), 1):
+                self._remember(read_entry(line, number))
+
+    @contextmanager
+    def _said(self, file: Path) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise Refusal(
+                f"the journal of the run in {self.folder} is damaged ({file.name}: {in_one_line(error)}): it can "
+                "neither be sent nor gone on with. The results beside it are as they were; for a new run move it away, "
+                "or choose another folder"
+            ) from error
 
     def begin(self, **about: str) -> None:
         """Makes this the journal of a run that its store has nothing of yet: entries of before are pending again."""
@@ -146,6 +155,15 @@ def writing(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
         yield
+
+
+def _about(text: str) -> dict[str, str]:
+    about = json.loads(text)
+    if not isinstance(about, dict) or not all(isinstance(value, str) for value in about.values()):
+        raise ValueError("it is no set of texts")
+    if lacking := [name for name in ("uri", "experiment", "root", "run_id", "name") if name not in about]:
+        raise ValueError(f"it lacks {lacking[0]}")
+    return about
 
 
 def upload_command(folder: Path) -> str:

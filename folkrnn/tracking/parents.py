@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.tracking.entries import ENDED, VANISHED
-from folkrnn.tracking.journal import Journal
+from folkrnn.tracking.journal import Journal, in_one_line
 from folkrnn.tracking.process import process_tags
 from folkrnn.tracking.provenance import CHECKOUT, provenance_tags
 from folkrnn.tracking.run import MAIN, TrackedRun
@@ -19,6 +20,8 @@ from folkrnn.tracking.store import Store, create
 if TYPE_CHECKING:
     import numpy as np
     from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
 
 
 def start_parent(
@@ -112,7 +115,7 @@ def _child(run: Run) -> Child:
 
 
 def child_arrays(store: Store, child: Child, path: str) -> dict[str, np.ndarray] | None:
-    """Returns the arrays of the `.npz` artifact `path` of a child; None where it has none."""
+    """Returns the arrays of the `.npz` artifact `path` of a child; None where it has none, or one that was damaged."""
     import numpy as np
 
     folder = path.rpartition("/")[0]
@@ -120,8 +123,12 @@ def child_arrays(store: Store, child: Child, path: str) -> dict[str, np.ndarray]
         return None
     with tempfile.TemporaryDirectory() as place:
         file = store.client.download_artifacts(child.run_id, path, place)
-        with np.load(file, allow_pickle=False) as entry:
-            return dict(entry)
+        try:
+            with np.load(file, allow_pickle=False) as entry:
+                return dict(entry)
+        except Exception as error:  # of a dozen kinds, which all mean that it was damaged
+            log.warning("%s of the job %s is damaged (%s): the job is left out", path, child.name, in_one_line(error))
+            return None
 
 
 def parent_run(store: Store, run_id: str, folder: Path) -> TrackedRun:

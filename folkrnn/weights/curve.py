@@ -94,4 +94,8 @@ def read(place: Path) -> Curve | None:
         return None
     if not file.is_file():
         raise Refusal(f"no training curve at {place}; give a weights folder with {FILE}, or such a file")
-    return from_csv(file.read_text(), str(file))
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Refusal(f"{file} is not UTF-8 text") from None
+    return from_csv(text, str(file))

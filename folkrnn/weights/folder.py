@@ -33,6 +33,9 @@ from folkrnn.weights.musicvae_folder import MARK, metadata, musicvae_of
 PARAMETERS, VOCABULARY, CARD = "model.safetensors", "vocabulary.json", "card.md"
 FILES = (PARAMETERS, VOCABULARY, CARD, curves.FILE)
 
+WRITTEN = "digest"
+"""Where the metadata of our own files state the digest of their content: the format has no checksum."""
+
 LARGEST = 2**31
 """Bytes of the largest weights file that is read."""
 
@@ -77,8 +80,9 @@ def save(
     """Writes the files of a weights folder, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in model.state_dict().items()}
-    lengths = metadata(model) if isinstance(model, MusicVAE) else None
-    write_whole(folder / PARAMETERS, safetensors.torch.save(tensors, lengths), durable=True)
+    about = metadata(model) if isinstance(model, MusicVAE) else {}
+    about[WRITTEN] = _written(tensors, about)
+    write_whole(folder / PARAMETERS, safetensors.torch.save(tensors, about), durable=True)
     if vocabulary is not None:
         write_whole(folder / VOCABULARY, json.dumps(vocabulary.tokens, ensure_ascii=False, indent=0))
     write_whole(folder / CARD, card)
@@ -89,12 +93,14 @@ def save(
 def load(place: Path) -> Weights:
     """Returns the weights in a folder, or in a `.safetensors` file with its vocabulary beside it.
 
-    Raises Refusal where the file is missing, cut short, foreign, or holds values that are not finite.
+    Raises Refusal where the file is missing, damaged, foreign, or holds values that are not finite.
     """
     file = place / PARAMETERS if place.is_dir() else place
-    tensors = read_tensors(file)
+    tensors, about = read_tensors(file), _metadata(file)
+    if WRITTEN in about and about[WRITTEN] != (found := _written(tensors, about)):
+        raise Refusal(f"{file} is damaged: its content has the digest {found}, what was written had {about[WRITTEN]}")
     if MARK in tensors:
-        vocabulary, model = None, musicvae_of(tensors, _metadata(file), str(file))
+        vocabulary, model = None, musicvae_of(tensors, about, str(file))
     else:
         vocabulary = read_vocabulary(file.parent) or assumed(file)
         model = model_of(tensors, str(file), vocabulary)
@@ -163,8 +169,17 @@ def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary)
 
 def digest(model: FolkRNN | MusicVAE) -> str:
     """Returns SHA-256 over names and single-precision values of all parameters, 16 hexadecimal digits."""
+    return _digest(model.state_dict())
+
+
+def _written(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
+    rest = json.dumps({name: value for name, value in about.items() if name != WRITTEN}, sort_keys=True)
+    return hashlib.sha256((_digest(tensors) + rest).encode()).hexdigest()[:16]
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
     hasher = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         hasher.update(name.encode() + value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
     return hasher.hexdigest()[:16]
 
