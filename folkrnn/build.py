@@ -91,11 +91,12 @@ def locate(target: object, group: str, where: str = "") -> Callable[..., Any]:
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     ours = GROUPS[group].defines(module)
     parts = [*module.split("."), name]
-    if not (ours or extensions.defines(module)) or not all(part.isidentifier() for part in parts):
+    public = all(part.isidentifier() for part in parts) and not name.startswith("_")
+    if not (ours or extensions.defines(module)) or not public:
         raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
     found = _attribute(module, name, f"{at}{target!r}")
     # a module also shows what it imports: `folkrnn.datasets.files.Path` is not ours
-    if name.startswith("_") or not (inspect.isclass(found) or inspect.isfunction(found)):
+    if not (inspect.isclass(found) or inspect.isfunction(found)):
         raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
     if ours and (found.__module__ != module or not GROUPS[group].fits(_kind(found))):
         raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
