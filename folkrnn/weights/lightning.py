@@ -68,14 +68,12 @@ def _not_whole(file: Path, reason: str) -> Refusal:
 
 def _check_archive(file: Path) -> None:
     """Refuses what was damaged, what torch could unpack to more than the file has, or that names places outside it."""
-    if not zipfile.is_zipfile(file):
-        raise _not_whole(file, "Lightning's are zip archives")
     size = file.stat().st_size
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except Exception as error:  # of as many kinds
-        raise _not_whole(file, _reason(error)) from error
+        raise _not_whole(file, f"Lightning's are zip archives ({_reason(error)})") from error
     for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts:
