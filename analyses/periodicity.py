@@ -4,7 +4,9 @@ Definitions: the spectrum of a unit is the squared magnitude of the DFT of its v
 steps; the picture shows what is within 6 dB of the unit's own peak. A unit is periodic if at least 5 % of its one-sided
 energy lies at periods within half a step of 9, the length of a bar of eight eighths and its bar line (parts 5 and 6 say
 neither how wide the band is nor whether DC counts: `half_width` and `dc` say both). A tune shorter than the period has
-no share: NaN.
+no share: NaN. A class of spectrum that says something of the order of the steps counts only for a unit that does not
+get it as easily with its steps in random order (`shape` in the table is the class as it looks; `classes` how many units
+have each, and how many by chance).
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 BAR = "bar"
 """`period=bar`: the tune's own bar period instead of one for all."""
 
+ORDERED = ("harmonic", "closely spaced", "pulse train")
+"""Classes that say something of the order of the steps."""
+
 SHOWN = {"flat": 2, "closely spaced": 2, "pulse train": 3, "harmonic": 4}
 """How many units of each class are traced where none are named: those of part 5's last figure."""
 
@@ -62,6 +67,8 @@ class Periodicity(Analysis):
     units: Sequence[int] | None = None
     tune: int = 0
     resamples: int = 1000
+    permutations: int = 20
+    """Random orders of the steps that the class of a unit is held against."""
 
     def __post_init__(self) -> None:
         if self.length < 8 or self.length % 2:
@@ -95,6 +102,7 @@ class Periodicity(Analysis):
                 "tunes": table,
                 "population": population,
                 f"units_tune{k}": units,
+                f"classes_tune{k}": class_table(units),
                 "strong_periods": self.period_table(mean),
             },
             arrays={
@@ -189,15 +197,29 @@ class Periodicity(Analysis):
     def unit_table(self, observation: Observation, k: int, name: str) -> pd.DataFrame:
         """Returns one row per unit of one stream of tune k: share, whether periodic, class, largest magnitude."""
         values, tokens = observation.trace(k, name), observation.tokens(k)
+        rng = np.random.default_rng([observation.seed, k, 1])
         spectrum, period = spectra.power(values, self.length, self.dc), self.period_of(tokens)
         shares = spectra.band_share(spectrum, len(values), period, self.half_width)
+        shape = np.array(spectra.classify(spectrum, len(values), period, self.half_width))
+        mixed = np.array(
+            [
+                spectra.classify(
+                    spectra.power(rng.permutation(values), self.length, self.dc), len(values), period, self.half_width
+                )
+                for _ in range(self.permutations)
+            ]
+        )
+        chance = (mixed == shape).mean(0)
+        at_random = np.isin(shape, ORDERED) & ((1 + (mixed == shape).sum(0)) / (1 + self.permutations) > 0.05)
         return pd.DataFrame(
             {
                 "site": name,
                 "unit": np.arange(values.shape[1]),
                 "share": shares,
                 "periodic": np.nan_to_num(shares) >= self.threshold,
-                "class": spectra.classify(spectrum, len(values), period, self.half_width),
+                "class": np.where(at_random, "other", shape),
+                "shape": shape,
+                "chance": chance,
                 "max_magnitude": np.abs(values).max(0),
             }
         )
@@ -244,7 +266,7 @@ class Periodicity(Analysis):
     ) -> dict[str, Figure]:
         tokens, tunes = observation.tokens(k), len(observation.transcriptions)
         period = self.period_of(tokens)
-        images = {name: spectra.power(observation.trace(k, name), self.length) for name in names}
+        images = {name: spectra.power(observation.trace(k, name), self.length, dc=False) for name in names}
         shown = self.shown_units(units, names[-1])
         traced = observation.trace(k, names[-1])[:, [unit for unit, _ in shown]]
         return {
@@ -269,6 +291,15 @@ class Periodicity(Analysis):
         )
 
 
+def class_table(units: pd.DataFrame) -> pd.DataFrame:
+    """Returns per site and class how many units look so, are so beyond chance, and look so by chance on average."""
+    rows = []
+    for (site, shape), part in units.groupby(["site", "shape"], sort=False):
+        beyond = int((part["class"] == shape).sum())
+        rows.append({"site": site, "class": shape, "look": len(part), "beyond_chance": beyond})
+    return pd.DataFrame(rows)
+
+
 def count(tunes: int) -> str:
     """Returns "1 tune", "2 tunes"."""
     return f"{tunes:,} tune" + "s" * (tunes != 1)
@@ -279,9 +310,9 @@ def _rows(frame: pd.DataFrame) -> list[Any]:
 
 
 _SPECTRA = (
-    "Tune {tune}: spectrum of every unit, zero-padded to {length} steps, in dB relative to the unit's own peak; blank "
-    "below −6 dB. After part 5's spectra of the third layer and part 7's of the others. Ticks on the right are the "
-    "multiples of one bar."
+    "Tune {tune}: spectrum of every unit, zero-padded to {length} steps, in dB relative to the unit's own peak, "
+    "after its mean was taken off. Bars on top: classes that steps in random order do not give. After part 5's spectra "
+    "of the third layer and part 7's of the others. Ticks on the right are the multiples of one bar."
 )
 _TRACES = (
     "Tune {tune}: units of {site} with the class of their spectrum, against the token just read; vertical lines are "

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
-from analyses.drawings import stretch
 from folkrnn import style
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ def image(site: str, tokens: Sequence[str], values: np.ndarray, gate: bool) -> m
 
 
 def distribution(site: str, values: np.ndarray) -> matplotlib.figure.Figure:
-    """Draws the histogram of `values [T, H]`, the values of each step sorted, and each unit's largest magnitude."""
+    """Draws the histogram of `values [T, H]`, the values of each step sorted (an image, as in part 5), and each unit's
+    largest magnitude."""
     figure = style.figure(width=10.0, height=3.4)
     left, middle, right = figure.subplots(1, 3)
     left.hist(values.ravel(), bins=101, color=style.INK)
@@ -40,11 +40,11 @@ def distribution(site: str, values: np.ndarray) -> matplotlib.figure.Figure:
     left.set_xlabel(site)
     left.set_ylabel("values in the tune")
     ordered = np.sort(values, axis=1)
-    middle.plot(ordered[stretch.spread(len(ordered))].T, color=style.INK, alpha=0.12, linewidth=0.5)
-    middle.plot(np.median(ordered, 0), color=style.ACCENT, linewidth=1.4, label="median over steps")
+    reach = max(1.0, float(np.abs(values).max()))
+    shown = middle.imshow(ordered, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-reach, vmax=reach)
     middle.set_xlabel("unit, sorted at each step")
-    middle.set_ylabel(site)
-    middle.legend(frameon=False, fontsize="small")
+    middle.set_ylabel("step")
+    figure.colorbar(shown, ax=middle, label=site, fraction=0.05, pad=0.02)
     right.plot(np.sort(np.abs(values).max(0)), color=style.INK)
     right.set_xlabel("unit, sorted")
     right.set_ylabel(f"largest |{site}| in the tune")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _LABEL_ROOM = 0.02
 """Cycles per step that the label of a peak takes."""
 
+FAINTEST = -18.0
+"""dB below a unit's peak from which on its spectrum is drawn as nothing: an eighth of the magnitude."""
+
 CLASS_COLOURS = {
     "flat": style.PALETTE[3],
     "closely spaced": style.PALETTE[4],
@@ -28,21 +31,27 @@ CLASS_COLOURS = {
 
 
 def spectra_image(images: dict[str, np.ndarray], units: pd.DataFrame, period: float) -> matplotlib.figure.Figure:
-    """Returns one panel per site: units across, frequency up, what is within 6 dB of the unit's peak."""
+    """Returns one panel per site: units across, frequency up, power relative to the unit's peak down to FAINTEST."""
     figure = style.figure(width=10.0, height=0.6 + 2.9 * len(images))
     panels = figure.subplots(len(images), 1, squeeze=False)[:, 0]
     for axes, (name, spectrum) in zip(panels, images.items(), strict=True):
-        level = np.ma.masked_invalid(spectra.decibels(spectrum))
-        level = np.ma.masked_less(level, 10 * np.log10(spectra.HALF_MAGNITUDE))
+        level = np.ma.masked_invalid(np.maximum(spectra.decibels(spectrum), FAINTEST))
         width = spectrum.shape[1]
         shown = axes.imshow(
-            level, aspect="auto", origin="lower", cmap="magma_r", vmin=-9, vmax=0, extent=(-0.5, width - 0.5, 0, 0.5)
+            level,
+            aspect="auto",
+            origin="lower",
+            cmap="magma_r",
+            vmin=FAINTEST,
+            vmax=0,
+            extent=(-0.5, width - 0.5, 0, 0.5),
         )
-        shown.set_clim(-6.02, 0)
         axes.set_ylabel(f"{name}\ncycles per step")
         _period_axis(axes, period)
         _mark_classes(axes, units[units["site"] == name])
-    figure.colorbar(shown, ax=list(panels), label="dB re the unit's peak", fraction=0.02, pad=0.01, aspect=40)
+    figure.colorbar(
+        shown, ax=list(panels), label="dB re the unit's peak, mean taken off", fraction=0.02, pad=0.01, aspect=40
+    )
     panels[-1].set_xlabel("unit (bars on top: class of its spectrum)")
     handles = [_key(colour) for name, colour in CLASS_COLOURS.items() if name not in ("other", "off")]
     names = [name for name in CLASS_COLOURS if name not in ("other", "off")]

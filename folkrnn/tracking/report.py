@@ -210,6 +210,15 @@ def _key_figures(sections: Sequence[Section]) -> dict[str, float]:
     }
 
 
+_MOST_LISTED = 60
+
+
+def _listed(items: Sequence[str]) -> str:
+    """A list as text: its first items, and how many more there are."""
+    more = len(items) - _MOST_LISTED
+    return " ".join(items[:_MOST_LISTED]) + (f" … and {more} more" if more > 0 else "") if items else "none"
+
+
 def _section(section: Section, numbering: dict[str, int]) -> dict[str, Any]:
     found = section.findings
     figures = []
@@ -232,6 +241,7 @@ def _section(section: Section, numbering: dict[str, int]) -> dict[str, Any]:
         "metrics": found.metrics,
         "figures": figures,
         "tables": tables,
+        "lists": {name.replace("_", " "): _listed(items) for name, items in found.lists.items()},
         "arrays": [f"arrays/{section.name}/{name}.npz" for name in found.arrays],
     }
 

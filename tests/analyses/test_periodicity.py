@@ -160,3 +160,21 @@ def test_a_gru_is_looked_into_as_well():
     model = FolkRNN(units=12, layers=2, cell="gru").eval()
     found = Periodicity()(Observation(model, V2, [given(ids_of("fig1", V2), V2)]))
     assert {name.split("/")[0] for name in found.metrics} == {"l1.h", "l2.h"}
+
+
+def test_a_class_that_steps_in_random_order_give_as_well_is_none():
+    rng = np.random.default_rng(2)
+    steps, period = 180, 9
+    values = np.zeros((steps, 4))
+    values[:, 0] = np.cos(2 * np.pi * np.arange(steps) / period) + np.cos(4 * np.pi * np.arange(steps) / period)
+    values[[40, 47], 1] = 1.0  # two spikes: their spectrum has teeth wherever the two stand
+    values[::20, 2] = 1.0
+    values[:, 3] = rng.normal(size=steps)
+    tokens = ["M:4/4", "K:Cmaj", *["C"] * (steps - 2)]
+    observation = Observation(FolkRNN(units=4, layers=1).eval(), V2, [given(V2.encode(tokens), V2)])
+    observation._kept[0, "l1.h"] = values
+    table = Periodicity(sites=["l1.h"], permutations=40).unit_table(observation, 0, "l1.h")
+    assert table["class"][0] == "harmonic"
+    assert table["class"][2] == table["shape"][2] == "pulse train"
+    assert table["class"][3] == "other"
+    assert (table["chance"][[0, 2]] < 0.05).all()

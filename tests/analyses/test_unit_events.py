@@ -139,7 +139,7 @@ def test_a_unit_that_answers_to_single_tokens_belongs_to_the_token_and_one_to_th
         rng = np.random.default_rng(len(tokens))
         for t, token in enumerate(tokens[:-1]):
             rows[t] = [hash_of(token), float(token_type(token) == "pitch"), float(token == ":|")]
-        return rows + 0.1 * rng.normal(size=rows.shape)
+        return rows + 0.02 * rng.normal(size=rows.shape)
 
     found = UnitEvents(sites=["l1.h"], shuffles=39)(observe(some_tunes(40), activity))
     units = found.tables["units"]
