@@ -31,6 +31,18 @@ def test_different_tunes_are_different_families():
     assert families([tune(SCALE, "Anne"), tune(OTHER, "Mary")]).tolist() == [0, 1]
 
 
+def test_melodies_are_compared_by_the_share_of_the_shorter_tune():
+    """A setting of one part is a setting of the tune, however many parts that has."""
+    letters = "cdefgab"
+    long = [letters[(k * k + k // 7) % 7] for k in range(120)]
+    part, rest = " ".join(long[:14]), " ".join(long)
+    assert families([tune(part, "Anne"), tune(rest, "Mary")]).tolist() == [0, 0]
+    assert families([tune(rest, "Mary"), tune(part, "Anne")]).tolist() == [0, 0]
+    mine, other = long[:40], [letters[(3 * k + k * k * k) % 7] for k in range(40)]
+    some = [*mine[:10], *other[10:]]  # three of its 33 runs
+    assert families([tune(" ".join(some), "Anne"), tune(" ".join(mine), "Mary")]).tolist() == [0, 1]
+
+
 def test_a_title_that_names_nothing_joins_nothing():
     assert families([tune(SCALE, "Jig"), tune(OTHER, "A Jig"), tune("C C C C", "")]).tolist() == [0, 1, 2]
 
