@@ -1292,9 +1292,7 @@ async function drawPlots() {
     .map((/** @type {string} */ name, /** @type {number} */ n) => ({ name, mean: grids["event/mean"].data[k * width + n] }))
     .filter((/** @type {{mean: number}} */ row) => Number.isFinite(row.mean));
   const axis = figure.below[0];
-  axis.ticker.desired_num_ticks = 20;
-  axis.ticker.max_interval = 1;
-  axis.ticker.min_interval = 1;
+  axis.ticker.ticks = rows.map((/** @type {any} */ _, /** @type {number} */ n) => n);
   axis.major_label_overrides = new Map(rows.map((/** @type {{name: string}} */ row, /** @type {number} */ n) => [n, row.name]));
   answer.get_model_by_name("answer").data = { x: rows.map((/** @type {any} */ _, /** @type {number} */ n) => n), y: rows.map((/** @type {{mean: number}} */ row) => row.mean) };
 }
@@ -1890,14 +1888,13 @@ async function beginTunes() {
   drawUnit();
 }
 
-/** The unit of a layer that an event explains best. @param {Layer} layer */
+/** The unit of a layer that an event explains best; of those that the run changed, where it did. @param {Layer} layer */
 function clearest(layer) {
-  if (!grids["event/excess"]) return 0;
-  let best = 0;
-  for (let unit = 1; unit < layer.units; unit += 1) {
-    if ((grids["event/excess"].data[layer.first + unit] || -1) > (grids["event/excess"].data[layer.first + best] || -1)) best = unit;
-  }
-  return best;
+  const changed = data.cuts.flatMap((/** @type {any} */ cut) => cut.units[layer.name] || []);
+  const among = changed.length ? changed : Array.from({ length: layer.units }, (_, unit) => unit);
+  /** @param {number} unit */
+  const excess = (unit) => (grids["event/excess"] && grids["event/excess"].data[layer.first + unit]) || -1;
+  return among.reduce((/** @type {number} */ best, /** @type {number} */ unit) => (excess(unit) > excess(best) ? unit : best));
 }
 
 /** Light or dark, as the system is until the reader says otherwise. */

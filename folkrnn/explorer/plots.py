@@ -52,7 +52,10 @@ def _of_units() -> dict[str, Any]:
     spectrum = _figure("spectrum", "period in tokens", "share of its peak")
     spectrum.line("x", "y", source=_source("spectrum", x=[0, 1], y=[0, 1]), line_width=1.5, line_color="#0072b2")
     _span(spectrum, "spectrum_bar", "height", "dashed")
+    from bokeh.models import FixedTicker
+
     answer = _figure("mean by event", "", "mean")
+    answer.xaxis.ticker = FixedTicker(ticks=[0])
     answer.vbar(
         "x", top="y", width=0.75, source=_source("answer", x=[0, 1], y=[0, 1]), fill_color="#56b4e9", line_color=None
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -63,7 +62,7 @@ def _sheet(tokens: list[str], picture: str, mark: str, note: str) -> Sheet:
     played = [
         (float(n.onset) * eighth, float(n.duration) * eighth, n.pitch, n.index + START_TOKENS) for n in notes(tokens)
     ]
-    path = [(float(time) * eighth, token + START_TOKENS) for time, token in path_of(found, order, len(tokens))]
+    path = [(time * eighth, token + START_TOKENS) for time, token in path_of(found, order, len(tokens))]
     bars = [(bar.start + START_TOKENS, bar.stop + START_TOKENS) for bar in found]
     return Sheet(
         picture,
@@ -76,19 +75,20 @@ def _sheet(tokens: list[str], picture: str, mark: str, note: str) -> Sheet:
     )
 
 
-def path_of(found: Sequence[Bar], order: Sequence[int], length: int) -> list[tuple[Fraction, int]]:
+def path_of(found: Sequence[Bar], order: Sequence[int], length: int) -> list[tuple[float, int]]:
     """Returns when, in eighths, which of `length` tokens is reached when bars are played in this order.
 
     The tokens of a note, a rest or a chord (its length, the bar line behind it) share the time that it lasts, so that
     what follows the music passes over every token.
     """
-    path: list[tuple[Fraction, int]] = []
-    now = Fraction(0)
+    path: list[tuple[float, int]] = []
+    now = 0.0
     for number in order:
         bar = found[number]
         behind = found[number + 1].start if number + 1 < len(found) else length
         edges = [bar.start, *(event.start for event in bar.events[1:]), behind]
         for event, start, stop in zip(bar.events, edges, edges[1:], strict=False):
-            path += [(now + event.duration * step / (stop - start), start + step) for step in range(stop - start)]
-            now += event.duration
+            lasting = float(event.duration)
+            path += [(now + lasting * step / (stop - start), start + step) for step in range(stop - start)]
+            now += lasting
     return path

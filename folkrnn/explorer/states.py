@@ -53,7 +53,8 @@ class Moments:
     def add(self, values: np.ndarray) -> None:
         """Adds rows `[T, U]`."""
         values = values.astype(np.float64)
-        part = np.stack([values.sum(0), np.square(values).sum(0), (values**3).sum(0)])
+        squares = values * values
+        part = np.stack([values.sum(0), squares.sum(0), np.einsum("tu,tu->u", squares, values)])
         self.sums = self.sums + part if self.rows else part
         self.rows += len(values)
 

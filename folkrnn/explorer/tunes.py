@@ -8,6 +8,7 @@ passages, from one bit a value, and for where a unit is strongest. What was left
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, pairwise, product
 from typing import Any
@@ -60,13 +61,15 @@ def packs_of(observation: Observation, findings: Mapping[str, Findings], heading
     count = how_many([len(t.ids) - 1 for t in searched.transcriptions], edges[-1], 1 + len(before))
 
     core, states = Pack(dict(heading)), Pack()
-    traced = _trace(searched, parts, count, findings, core, states)
-    sides = [*(_shown(_first(control, count), layers) for control in before), traced]
-    gated = _trace_gates([*before, searched], sides, gates, ROOM - sum(len(t.ids) * edges[-1] for t in chain(*sides)))
+    engraved = [*(t for control in before for t in control.transcriptions[:count]), *searched.transcriptions]
+    with ThreadPoolExecutor(max_workers=1) as beside:  # verovio is another process: it draws while this one traces
+        drawing = beside.submit(sheets, [_body(t.ids[:LONGEST], vocabulary) for t in engraved])
+        traced = _trace(searched, parts, count, findings, core, states)
+        sides = [*(_shown(_first(control, count), layers) for control in before), traced]
+        room = ROOM - sum(len(t.ids) * edges[-1] for t in chain(*sides))
+        gated = _trace_gates([*before, searched], sides, gates, room)
+        drawn = drawing.result()
     ranges = {name: bounds(name, [one[name] for one in gated.values() if name in one]) for name in [*layers, *gates]}
-    drawn = sheets([_body(t.ids, vocabulary) for side in sides[:-1] for t in side] + [
-        _body(t.ids[:LONGEST], vocabulary) for t in searched.transcriptions
-    ])  # fmt: skip
     tunes = []
     for s, k in product(range(len(sides)), range(count)):
         key, tune = f"s{s}/{k}", sides[s][k]
@@ -144,14 +147,17 @@ def _cut(k: int, observation: Observation, streams: Mapping[str, np.ndarray]) ->
 def _trace_gates(
     observations: Sequence[Observation], sides: Sequence[Sequence[Shown]], gates: Sequence[str], room: int
 ) -> dict[tuple[int, int], Mapping[str, np.ndarray]]:
-    """Returns gates and cell states by side and tune, as far as `room` in bytes goes: first the first of each side."""
+    """Returns gates and cell states by side and tune, where they fit into the `room` that is left, in bytes.
+
+    Tunes come in order, of the last side, the observed one, before the other.
+    """
     found: dict[tuple[int, int], Mapping[str, np.ndarray]] = {}
     width = sum(observations[0].model.sites[name] for name in gates)
-    for k, s in product(range(len(sides[0])), range(len(sides))):
+    for k, s in product(range(len(sides[0])), reversed(range(len(sides)))):
         rows = len(sides[s][k].ids) - 1
+        if rows * width > room:
+            continue
         room -= rows * width
-        if room < 0:
-            break
         found[s, k] = {name: value[:rows] for name, value in observations[s].traces(k, gates).items()}
     return found
 
@@ -264,5 +270,5 @@ def _left_out(total: int, searched: int, shown: int, gated: int, tunes: int) -> 
     if total > searched:
         told.append(f"passages are sought in the first {searched}")
     if gated < tunes:
-        told.append(f"gates and cell states come with {'the first' if gated == 1 else gated or 'none'} of them")
+        told.append(f"gates and cell states come with {('none', 'one')[gated] if gated < 2 else gated} of them")
     return told
