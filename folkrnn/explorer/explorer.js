@@ -715,10 +715,17 @@ const timeline = {
     }
     pen.fillStyle = colour("soft");
     pen.fillText("bar", 4, 11);
+    pen.save();
+    pen.beginPath();
+    pen.rect(GUTTER, 0, width, height);
+    pen.clip();
     this.words(pen, tune, x, step);
     this.ribbon(pen, tune, x, step);
+    pen.restore();
     pen.fillStyle = colour("soft");
-    pen.fillText("nats", 4, TOP + WORDS + GAP + 10);
+    pen.fillText("nats", 4, TOP + WORDS + GAP + 9);
+    pen.fillText("6", GUTTER - 10, TOP + WORDS + GAP + 9);
+    pen.fillText("0", GUTTER - 10, TOP + WORDS + GAP + RIBBON);
     if (grid) this.heat(pen, grid, site, x, y, step, row, height);
     else {
       pen.fillStyle = colour("soft");
@@ -765,11 +772,6 @@ const timeline = {
       const high = Math.min(1, surprise(tune, t) / 6) * RIBBON;
       pen.fillRect(x(t) + 0.5, bottom - high, Math.max(1, step - 1), high);
     }
-    pen.fillStyle = colour("soft");
-    pen.font = "10px system-ui, sans-serif";
-    pen.fillText("6", GUTTER - 10, bottom - RIBBON + 8);
-    pen.fillText("0", GUTTER - 10, bottom);
-    pen.font = "11px system-ui, sans-serif";
   },
 
   /** @param {CanvasRenderingContext2D} pen @param {Grid} grid @param {Site} site @param {(t: number) => number} x
@@ -889,9 +891,9 @@ const timeline = {
 
 /** @param {number} low @param {number} high @param {number} fixed @param {number} factor @param {number} size @param {number} least */
 function closer(low, high, fixed, factor, size, least) {
-  const span = Math.min(size, Math.max(Math.min(least, size), (high - low) * factor));
+  const span = Math.round(Math.min(size, Math.max(Math.min(least, size), (high - low) * factor)));
   const share = Math.min(1, Math.max(0, (fixed - low) / (high - low)));
-  const start = Math.max(0, Math.min(fixed - share * span, size - span));
+  const start = Math.round(Math.max(0, Math.min(fixed - share * span, size - span)));
   return [start, start + span];
 }
 
@@ -1145,7 +1147,7 @@ function search(query) {
     const hits = [];
     for (let k = 0; k < ids.length; k += 1) if (ids[k] === token) hits.push({ unit: Math.floor(k / shape[1]), weight: weights[k] });
     hits.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
-    for (const hit of hits) found.push({ layer: top, unit: hit.unit, note: `${hit.weight > 0 ? "raises" : "lowers"} ${text} by ${shown(Math.abs(hit.weight))} a unit of h` });
+    for (const hit of hits) found.push({ layer: top, unit: hit.unit, note: `${hit.weight > 0 ? "raises" : "lowers"} ${text}: ${shown(hit.weight)}` });
     if (found.length) return found.slice(0, 60);
   }
   if (!grids["event/variable"]) return found;
