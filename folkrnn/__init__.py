@@ -6,17 +6,19 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from folkrnn.explorer import explore
     from folkrnn.observation.observation import Observation
     from folkrnn.sampling import Sampling, generate
     from folkrnn.weights.sources import checkpoint, pretrained
 
 __version__ = "0.1.0"
-__all__ = ["Observation", "Sampling", "checkpoint", "generate", "pretrained"]
+__all__ = ["Observation", "Sampling", "checkpoint", "explore", "generate", "pretrained"]
 
 _HOME = {
     "Observation": "folkrnn.observation.observation",
     "Sampling": "folkrnn.sampling",
     "checkpoint": "folkrnn.weights.sources",
+    "explore": "folkrnn.explorer",
     "generate": "folkrnn.sampling",
     "pretrained": "folkrnn.weights.sources",
 }

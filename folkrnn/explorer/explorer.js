@@ -1290,7 +1290,7 @@ async function drawPlots() {
   figure.title.text = variable ? `mean by ${variable.name}` : "no event";
   if (!variable) return;
   const width = grids["event/mean"].shape[1];
-  const rows = variable.categories
+  const rows = variable.answers
     .map((/** @type {string} */ name, /** @type {number} */ n) => ({ name, mean: grids["event/mean"].data[k * width + n] }))
     .filter((/** @type {{mean: number}} */ row) => Number.isFinite(row.mean));
   const axis = figure.below[0];

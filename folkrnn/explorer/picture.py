@@ -21,7 +21,7 @@ OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-WIDTH, HEIGHT = 1440, 1010
+WIDTH, HEIGHT = 1440, 1340
 COLOURS = 128
 """Of the PNG: the page has few, and the file is a third as large."""
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from analyses.measures.events import VARIABLES
 from folkrnn import sites as grammar
 from folkrnn.explorer import units as unit_facts
 from folkrnn.explorer.pack import Pack
@@ -202,14 +201,16 @@ def _trace(
 
 def _write_events(found: unit_facts.Events | None, core: Pack) -> None:
     """Writes which event explains each unit; where no tune is long enough to tell, none does."""
-    core.manifest["variables"] = [
-        {"name": v.name, "meaning": v.meaning, "categories": list(v.categories)} for v in VARIABLES
-    ]
     if found is None:
+        core.manifest["variables"] = []
         return
+    core.manifest["variables"] = [
+        {"name": v.name, "meaning": v.meaning, "answers": [v.categories[k] for k in answers]}
+        for v, answers in zip(found.variables, found.answers, strict=True)
+    ]
     table = found.table
     core.arrays |= {
-        "event/variable": unit_facts.explained(table),
+        "event/variable": unit_facts.explained(found),
         "event/ratio": table["correlation_ratio"].to_numpy(np.float32),
         "event/excess": table["excess"].to_numpy(np.float32),
         "event/mean": found.means,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.measures.events import VARIABLES, first_row, labels
+from analyses.measures.events import IDENTITY, VARIABLES, Variable, first_row, identity, identity_labels, labels
 from analyses.measures.explained import Explained, drawn_labels, labellings
 from analyses.unit_events import MINIMUM, NONE, UnitEvents
 from folkrnn.interventions.edited import Playable, base_of
@@ -23,16 +23,20 @@ SHUFFLES = 19
 RAISED = 6
 """Tokens named on either side of a unit's softmax column."""
 CATEGORIES = max(len(variable.categories) for variable in VARIABLES)
+"""Answers of a variable for which means are kept: all, but of which token was read the most frequent ones."""
 
 
 @dataclass(frozen=True)
 class Events:
     """What explains each unit, one entry per unit in every array."""
 
+    variables: tuple[Variable, ...]
     table: pd.DataFrame
     """As `UnitEvents` files it: `site`, `unit`, `variable`, `category`, `correlation_ratio`, `excess`, …"""
+    answers: list[list[int]]
+    """Of each variable the categories for which means are kept, at most CATEGORIES."""
     means: np.ndarray
-    """Mean of each unit by category of its variable, `[U, CATEGORIES]`; NaN where there is none."""
+    """Mean of each unit by these of its variable, `[U, CATEGORIES]`; NaN where there is none."""
 
 
 @dataclass
@@ -44,10 +48,14 @@ class EventSums:
 
     def __post_init__(self) -> None:
         self.analysis = UnitEvents(sites=("l*.h",), shuffles=SHUFFLES)
+        self.variables = (identity(self.tokens), *VARIABLES)
         kept = [k for k, tune in enumerate(self.tokens) if len(tune) - 1 - first_row(tune) >= MINIMUM]
         self.places = {k: place for place, k in enumerate(kept)}
-        self.labels = [labels(self.tokens[k]) for k in kept]
-        self.drawn = labellings(self.labels, VARIABLES, SHUFFLES, np.random.default_rng(self.seed)) if kept else []
+        self.labels = [
+            labels(self.tokens[k]) | {IDENTITY: identity_labels(self.tokens[k], self.variables[0])} for k in kept
+        ]
+        rng = np.random.default_rng(self.seed)
+        self.drawn = labellings(self.labels, self.variables, SHUFFLES, rng) if kept else []
         self.sums: Explained | None = None
 
     def add(self, k: int, values: np.ndarray) -> None:
@@ -55,30 +63,38 @@ class EventSums:
         if k not in self.places:
             return
         if self.sums is None:
-            self.sums = Explained.empty(VARIABLES, SHUFFLES, values.shape[1])
+            self.sums = Explained.empty(self.variables, SHUFFLES, values.shape[1])
         place = self.places[k]
         rows = values[first_row(self.tokens[k]) :]
-        self.sums.add(rows, drawn_labels(place, self.labels, VARIABLES, *self.drawn[place]))
+        self.sums.add(rows, drawn_labels(place, self.labels, self.variables, *self.drawn[place]))
 
     def events(self, sites: Mapping[str, slice], known: pd.DataFrame | None = None) -> Events | None:
         """Returns what the sums say of each site's units, or what `known` says; None where no tune was long enough."""
         if self.sums is None:
             return None
         if known is None:
-            known = self.analysis.unit_table({name: self.sums.of(units).result() for name, units in sites.items()})
-        return Events(known, self.means(known))
+            found = {name: self.sums.of(units).result() for name, units in sites.items()}
+            known = self.analysis.unit_table(found, self.variables)
+        answers = [self.frequent(place) for place in range(len(self.variables))]
+        return Events(self.variables, known, answers, self.means(known, answers))
 
-    def means(self, table: pd.DataFrame) -> np.ndarray:
-        """Returns the mean of each unit by category of its variable, `[U, CATEGORIES]`."""
+    def frequent(self, place: int) -> list[int]:
+        """Returns the categories of a variable, where they are more than CATEGORIES the most frequent, in order."""
+        assert self.sums is not None
+        counts = self.sums.counts[0, self.sums.parts()[place]]
+        return sorted(np.argsort(-counts, kind="stable")[:CATEGORIES].tolist())
+
+    def means(self, table: pd.DataFrame, answers: Sequence[Sequence[int]]) -> np.ndarray:
+        """Returns the mean of each unit by `answers` of its variable, `[U, CATEGORIES]`."""
         found = np.full((len(table), CATEGORIES), np.nan, np.float32)
         names = table["variable"].to_numpy()
         assert self.sums is not None
-        for place, (variable, part) in enumerate(zip(VARIABLES, self.sums.parts(), strict=True)):
+        for place, (variable, part) in enumerate(zip(self.variables, self.sums.parts(), strict=True)):
             mine = np.flatnonzero(names == variable.name)
             counts = self.sums.counts[0, part][:, None]
             with np.errstate(invalid="ignore", divide="ignore"):
                 means = np.where(counts > 0, self.sums.sums(place)[0] / counts, np.nan)
-            found[mine, : len(variable.categories)] = means[:, mine].T
+            found[mine, : len(answers[place])] = means[np.ix_(answers[place], mine)].T
         return found
 
 
@@ -91,10 +107,10 @@ def known_events(findings: Mapping[str, Findings], sites: Sequence[str]) -> pd.D
     return pd.concat([table[table["site"] == site].sort_values("unit") for site in sites], ignore_index=True)
 
 
-def explained(table: pd.DataFrame) -> np.ndarray:
-    """Returns the variable of each unit as a place in VARIABLES, −1 for none, `[U]`."""
-    places = {variable.name: place for place, variable in enumerate(VARIABLES)} | {NONE: -1}
-    return table["variable"].map(places).to_numpy(np.int8)
+def explained(events: Events) -> np.ndarray:
+    """Returns the variable of each unit as a place in `events.variables`, −1 for none, `[U]`."""
+    places = {variable.name: place for place, variable in enumerate(events.variables)} | {NONE: -1}
+    return events.table["variable"].map(places).to_numpy(np.int8)
 
 
 def softmax_tokens(model: Playable) -> tuple[np.ndarray, np.ndarray]:

@@ -109,10 +109,13 @@ def test_events_are_those_that_the_analysis_files(core, observation):
     np.testing.assert_allclose(core.arrays["event/ratio"], table["correlation_ratio"], rtol=1e-3)
     np.testing.assert_allclose(core.arrays["event/excess"], table["excess"], rtol=1e-3, atol=1e-5)
     assert core.manifest["event_category"] == table["category"].tolist()
+    compared = 0
     for row, place in enumerate(core.arrays["event/variable"]):
-        if place >= 0:
-            category = variables[place]["categories"].index(table["category"][row])
-            assert core.arrays["event/mean"][row, category] == pytest.approx(table["mean_there"][row], abs=1e-5)
+        if place >= 0 and table["category"][row] in variables[place]["answers"]:
+            answer = variables[place]["answers"].index(table["category"][row])
+            assert core.arrays["event/mean"][row, answer] == pytest.approx(table["mean_there"][row], abs=1e-5)
+            compared += 1
+    assert compared > 10
 
 
 def test_a_table_that_the_run_filed_is_the_one_that_is_shown(observation):
