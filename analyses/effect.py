@@ -116,6 +116,7 @@ class Effect(Analysis):
         values, samples = sides.resampled(sums, weights, rng)
         floor, floors = floors_of(heard.floor, weights)
         columns: dict[str, Any] = {"quantity": NAMES, "group": [QUANTITIES[name].group for name in NAMES]}
+        columns |= {"tunes": len(heard.control), "draws": len(heard.matched)}
         columns |= sides.columns(values, samples) | {"floor": floor}
         columns |= sides.falls_and_rises(heard.control, heard.changed)
         rows = []
@@ -183,7 +184,7 @@ class Effect(Analysis):
         tunes = len(observation.transcriptions)
         found.figures["differences"] = Figure(
             draw.differences(table),
-            caption_differences(abilities, found.metrics, tunes, len(heard.matched), heard.resumed is not None),
+            caption_differences(table, abilities, found.metrics, tunes, len(heard.matched), heard.resumed is not None),
         )
         longest = max(len(t.ids) for t in control.transcriptions)
         survival = {
@@ -348,7 +349,7 @@ def pairs_of(observation: Observation, control: Observation, apart: np.ndarray, 
 
 
 def caption_differences(
-    abilities: pd.DataFrame, metrics: dict[str, float], tunes: int, draws: int, resumed: bool
+    table: pd.DataFrame, abilities: pd.DataFrame, metrics: dict[str, float], tunes: int, draws: int, resumed: bool
 ) -> str:
     rows = abilities.set_index("ability")
     told = []
@@ -365,6 +366,12 @@ def caption_differences(
     drawn = f", {draws} draws of as many random units of the same norms" if draws else ""
     if resumed:
         drawn += "; the control resumed: the unchanged model from where a tune left the replayed one"
+    moved = table["beyond_null_p_holm" if table["beyond_null_p_holm"].notna().any() else "difference_p_holm"]
+    told.append(
+        f"{int((moved < 0.05).sum())} of {int(moved.notna().sum())} quantities differ from "
+        f"{'where nothing is changed' if moved.name.startswith('beyond') else 'the control'} at 0.05, corrected for "
+        "their number"
+    )
     return (
         f"{tunes} tunes before and after with the same random numbers{drawn}; 95 % bootstrap intervals over tunes"
         f"{' and draws' if draws else ''}. Dotted: the control's tokens in random order. {'; '.join(told)}."

@@ -36,6 +36,7 @@ from analyses.measures.gate_tables import (
     norms_by_type,
 )
 from analyses.measures.learned import CAPTION, learned_part, prefixed
+from analyses.measures.multiple import holm
 from analyses.measures.pitch_relations import RELATIONS, related_pairs, similarity
 from analyses.measures.subspaces import cosines, leading, overlap
 from folkrnn.analysis import Analysis
@@ -139,7 +140,8 @@ class GateParameters(Analysis):
                 seen, low, high, p = similarity(C, pairs[kind], self.shuffles, rng)
                 row = {"matrix": name, "relation": kind, "pairs": len(pairs[kind]), "cosine": seen}
                 rows.append(row | {"unrelated": unrelated, "chance_low": low, "chance_high": high, "p": p})
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows)
+        return table.assign(p_holm=holm(table["p"].to_numpy()), comparisons=int(table["p"].notna().sum()))
 
     def bases(self, inputs: Matrices, recurrent: Matrices) -> Matrices:
         """Returns the leading subspace `[H, d]` of each matrix of a layer: the input ones (`xi`, …), then `hi`, …"""
@@ -196,6 +198,7 @@ def metrics(
         found[f"{row.matrix}/{row.relation}_cosine"] = row.cosine
     for row in alike.itertuples():
         found[f"{row.matrix}/{row.relation}_p"] = row.p
+        found[f"{row.matrix}/{row.relation}_p_holm"] = row.p_holm
         found[f"{row.matrix}/unrelated_cosine"] = row.unrelated
     header = norms["type"].isin(("meter", "mode"))
     for gate in norms.columns.drop(["token", "type"]):

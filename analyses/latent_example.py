@@ -42,8 +42,8 @@ class LatentExample(Analysis):
     shown: int = 100
     """Neurons drawn (the paper's 100)."""
     sigma_below: float = 0.9
-    draws: int = 50
-    """Draws of z for the numbers; the first is drawn."""
+    draws: int = 100
+    """Draws of z for the numbers; the first that does not give the melody back unchanged is drawn."""
     resamples: int = 1000
 
     def __post_init__(self) -> None:
@@ -58,7 +58,8 @@ class LatentExample(Analysis):
         mu, sigma = one.mu[0], one.sigma[0]
         z = self.drawn(one)
         from_z = one.decoded(z)
-        written = {ORIGINAL: original, FROM_Z: from_z[0], FROM_MU: one.reconstruction(0)}
+        shown = self.varied(from_z, original)
+        written = {ORIGINAL: original, FROM_Z: from_z[shown], FROM_MU: one.reconstruction(0)}
         order = np.argsort(sigma, kind="stable")
         music = int((sigma < self.sigma_below).sum())
         return Findings(
@@ -66,17 +67,21 @@ class LatentExample(Analysis):
             figures={
                 "rolls": Figure(self.draw_rolls(written), self.caption_rolls(title, written, from_z)),
                 "latents": Figure(
-                    self.draw_latents(mu[order], sigma[order], z[0, order], music),
+                    self.draw_latents(mu[order], sigma[order], z[shown, order], music),
                     f"{title}: σ, μ and one draw z of the first {min(self.shown, len(mu))} neurons, in order of this "
                     f"melody's σ. Dashed: after the {music} with σ below {self.sigma_below:g} (Fig. 3 of the source "
                     "paper: 37 for the same melody in Magenta's 2-bar model).",
                 ),
             },
             tables={
-                "neurons": pd.DataFrame({"neuron": order, "mu": mu[order], "sigma": sigma[order], "z": z[0, order]})
+                "neurons": pd.DataFrame({"neuron": order, "mu": mu[order], "sigma": sigma[order], "z": z[shown, order]})
             },
             arrays={"melodies": {"original": original, "from_mu": written[FROM_MU], "from_z": from_z}},
         )
+
+    def varied(self, from_z: np.ndarray, original: np.ndarray) -> int:
+        """Returns the number of the first draw that does not give the melody back; 0 where all do."""
+        return int((from_z != original).any(1).argmax())
 
     def one(self, observation: LatentObservation) -> LatentObservation:
         """Returns an observation of the one melody that is looked at."""
@@ -133,9 +138,11 @@ class LatentExample(Analysis):
 
     def caption_rolls(self, title: str, written: dict[str, np.ndarray], from_z: np.ndarray) -> str:
         original = written[ORIGINAL]
+        same = ", as the one shown does" if (written[FROM_Z] == original).all() else ""
         return (
             f"{title}: the melody, and what comes back from one draw of z and from μ (grey: the melody). From μ "
             f"{exact_steps(written[FROM_MU], original):.0%} of the steps are exact, from {len(from_z)} draws "
-            f"{exact_steps(from_z, original).mean():.0%} on average. After Fig. 2 of the source paper, where μ returns "
+            f"{exact_steps(from_z, original).mean():.0%} on average; {int((from_z == original).all(1).sum())} of these "
+            f"draws give the melody back unchanged{same}. After Fig. 2 of the source paper, where μ returns "
             "the melody and a draw a variation of it."
         )

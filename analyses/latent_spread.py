@@ -7,6 +7,7 @@ side (`analyses.measures.music_neurons`), with intervals over bootstrap samples 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -30,6 +31,9 @@ LABELS = {
     "kl": "mean KL > {0.kl_above:g} nats",
     "gap": "before the largest gap in mean σ",
 }
+
+PAPER_CLASSES = 130
+"""What the paper counts a sixteenth to be: 128 pitches, a silence that begins, a note that goes on."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class LatentSpread(Analysis):
             "rules_agree": float(likeness.to_numpy().min()),
             "between_share": float(between.mean()),
             "kl": float(table["kl"].sum()),
+            # how many melodies there could be (the paper counts 130 classes of step), how many states of binary latents
+            "sequences_log10": observation.classes.shape[1] * math.log10(PAPER_CLASSES),
+            "binary_latents_log10": len(table) * math.log10(2),
             "kl_in_music_neurons": float(table.loc[table["by_sigma"], "kl"].sum() / table["kl"].sum()),
         }
         return Findings(

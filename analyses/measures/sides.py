@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.measures import paired
+from analyses.measures import multiple, paired
 
 SIDES = {"changed": "", "control": "control_", "matched": "matched_", "resumed": "resumed_", "null": "null_"}
 """Column of a table, and what the names of its metrics begin with."""
@@ -43,7 +43,10 @@ def resampled(sums: Mapping[str, Sums], weights: np.ndarray, rng: np.random.Gene
 
 
 def columns(values: Each, samples: Each) -> dict[str, np.ndarray]:
-    """Returns every side and difference with its interval, `[Q]` each; NaN where there is no such side."""
+    """Returns every side and difference with its interval, `[Q]` each; NaN where there is no such side.
+
+    Of a difference also its p-value against none, alone and corrected for the number of quantities (Holm).
+    """
     found: dict[str, np.ndarray] = {}
     nothing = np.full(len(values["changed"]), np.nan)
     for side in SIDES:
@@ -51,8 +54,10 @@ def columns(values: Each, samples: Each) -> dict[str, np.ndarray]:
     for name, one, other in DIFFERENCES:
         if one in values and other in values:
             found |= with_ends(name, values[one] - values[other], samples[one] - samples[other])
+            found[f"{name}_p"] = multiple.two_sided(samples[one] - samples[other])
+            found[f"{name}_p_holm"] = multiple.holm(found[f"{name}_p"])
         else:
-            found |= with_ends(name, nothing, None)
+            found |= with_ends(name, nothing, None) | {f"{name}_p": nothing, f"{name}_p_holm": nothing}
     return found
 
 

@@ -216,3 +216,10 @@ def test_a_quantity_that_cannot_be_judged_has_no_row_and_the_caption_says_so() -
 def test_every_neuron_has_its_strongest_features_drawn() -> None:
     assert in_turn([["P1", "P2", "P3"], ["P3", "P1", "P2"]], 2) == ["P1", "P3"]
     assert in_turn([["P1", "P2"], ["P1", "P2"]], 4) == ["P1", "P2"]
+
+
+def test_the_draw_that_is_shown_is_one_that_varies_the_melody_where_any_does():
+    original = np.array([1, 2, 3])
+    draws = np.stack([original, original, [1, 2, 4], original])
+    assert LatentExample().varied(draws, original) == 2
+    assert LatentExample().varied(draws[:2], original) == 0
