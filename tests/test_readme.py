@@ -16,7 +16,7 @@ BASH = re.findall(r"```bash\n(.*?)```", README, re.S)
 COMMANDS = [line for line in BASH[2].splitlines() if line.startswith("python run.py")]
 GALLERY, ELSEWHERE = (re.findall(r"\| `(python run\.py[^`]*)` \|", part) for part in README.split("\n## Use\n"))
 """The gallery's are run; those for clusters, GPUs and ten thousand tunes are composed alone."""
-FEWER = {"part6": 8, "part7": 8, "part8": 12, "paper_fig": 8, "latents_2bar": 300}
+FEWER = {"open_": 8, "part6": 8, "part7": 8, "part8": 12, "paper_fig": 8, "latents_2bar": 300}
 """Recipes whose full size takes minutes run here on fewer tunes or melodies."""
 EXPERIMENT = re.findall(r"experiment=(\w+)", README)
 
@@ -48,6 +48,7 @@ def test_every_command_composes(command):
 @pytest.mark.parametrize("command", COMMANDS + GALLERY)
 def test_every_command_runs(command, tmp_path):
     fewer = [f"sampling.tunes={count}" for name, count in FEWER.items() if f"experiment={name}" in command]
+    fewer += ["cut.controls=1"] * ("experiment=part6" in command or "experiment=part7_cuts" in command)
     words = [sys.executable, *shlex.split(command)[1:], *fewer[:1], f"tracking.folder={tmp_path}"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
