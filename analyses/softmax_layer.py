@@ -250,11 +250,15 @@ class SoftmaxLayer(Analysis):
 
     def caption_correlations(self, R: np.ndarray, with_bias: np.ndarray) -> str:
         near = int((np.abs(upper(R)) >= self.near_duplicate).sum())
+        right = (
+            f"Right: size of each column's correlation with the bias, mean {_mean(np.abs(with_bias)):.2f}, largest "
+            f"{_max(np.abs(with_bias)):.2f} (part 2 reports 0.4 and about 0.8 for v2)."
+            if np.isfinite(with_bias).any()
+            else "The bias is the same for all tokens, so nothing correlates with it."
+        )
         return (
             f"Left: correlations of all pairs of columns. Middle: their distribution; {near} pairs reach "
-            f"{self.near_duplicate:g} in magnitude; the control has the entries of each column shuffled. Right: size "
-            f"of each column's correlation with the bias, mean {_mean(np.abs(with_bias)):.2f}, largest "
-            f"{_max(np.abs(with_bias)):.2f} (part 2 reports 0.4 and about 0.8 for v2)."
+            f"{self.near_duplicate:g} in magnitude; the control has the entries of each column shuffled. {right}"
         )
 
 

@@ -74,7 +74,8 @@ def _bins(values: np.ndarray) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if (values == np.round(values)).all():
         width = max(1, int(np.ceil((high - low + 1) / BINS)))
-        return np.arange(low - 0.5, high + width + 0.5, width)
+        margin = 2 * (low == high)  # one bar alone would fill its panel
+        return np.arange(low - margin - 0.5, high + margin + width + 0.5, width)
     alike = high - low < 1e-6 * max(1.0, abs(high))
     margin = 0.5 * max(1.0, abs(high)) if alike else 0.0
     return np.linspace(low - margin, high + margin, BINS + 1)

@@ -56,7 +56,8 @@ def correlations(
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])
     order = np.argsort(with_bias, kind="stable")
     shown = left.imshow(R[np.ix_(order, order)], cmap=style.DIVERGING, vmin=-1, vmax=1)
-    left.set_xlabel("column, by correlation with the bias")
+    varies = bool(np.isfinite(with_bias).any())
+    left.set_xlabel("column, by correlation with the bias" if varies else "column")
     left.set_ylabel("column")
     figure.colorbar(shown, ax=left, label="correlation", fraction=0.046, pad=0.02)
     bins = np.linspace(-1, 1, 81)
@@ -68,6 +69,10 @@ def correlations(
     middle.set_xlabel("correlation of two columns")
     middle.set_ylabel("pairs")
     middle.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=7, borderaxespad=0.2)
+    if not varies:  # that of an untrained network is 0
+        right.set_axis_off()
+        right.text(0.5, 0.5, "the bias is the same for all tokens", transform=right.transAxes, ha="center", fontsize=8)
+        return figure
     right.plot(np.sort(np.abs(with_bias)), color=style.ACCENT)
     right.axhline(np.abs(with_bias).mean(), color=style.INK, linewidth=0.7, linestyle="--", label="mean")
     right.set_xlabel("column, sorted")

@@ -68,3 +68,11 @@ def test_a_quantity_that_no_tune_has_is_said_to_be_none():
     shown = population.of("a", pd.DataFrame({"a": [np.nan, np.nan]}), {}, {"": "a"})
     figure = population.distributions([shown])
     assert any("no tune" in text.get_text() for axes in figure.axes for text in axes.texts)
+
+
+def test_a_number_that_all_tunes_have_alike_is_one_bar_and_not_a_full_panel() -> None:
+    known = population.Quantity("units", {"": np.full(5, 3.0)}, {"": (3.0, 3.0, 3.0)})
+    (axes, *_) = population.distributions([known]).axes
+    heights = [bar.get_height() for bar in axes.patches if bar.get_height() > 0 and bar.get_width() <= 1]
+    assert heights.count(5) == 1
+    assert np.diff(axes.get_xlim())[0] > 3

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from analyses.drawings import softmax as draw
 from analyses.drawings.over_tokens import strongest, token_counts, type_edges
 from analyses.measures.columns import (
     closest_pairs,
@@ -148,3 +149,14 @@ def test_counts_of_a_corpus_include_its_markers() -> None:
     counts = token_counts(Corpus("one", [Tune(tuple(V2.decode(FIG1)))]), V2)
     assert counts.sum() == 108
     assert counts[V2.start] == counts[V2.end] == 1
+
+
+def test_where_the_bias_is_the_same_for_all_tokens_nothing_is_said_to_correlate_with_it() -> None:
+    W = np.random.default_rng(0).normal(size=(20, 6))
+    same = np.full(6, np.nan)  # of a bias without spread
+    caption = SoftmaxLayer().caption_correlations(column_correlations(W), same)
+    assert "nan" not in caption
+    assert "same for all tokens" in caption
+    figure = draw.correlations(column_correlations(W), same, column_correlations(W), 0.9)
+    assert not any("bias" in axes.get_xlabel() for axes in figure.axes)
+    assert not figure.axes[2].lines
