@@ -52,7 +52,7 @@ async function unpack(name) {
 const escaped = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 /** @param {number} value @param {number} [digits] */
-const shown = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+const shown = (value, digits = 2) => value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1").replace("-", "−");
 
 /** @param {number} p */
 const percent = (p) => (p >= 0.995 ? "100 %" : p >= 0.0995 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
@@ -1890,12 +1890,16 @@ async function beginTunes() {
   drawUnit();
 }
 
-/** The unit of a layer that an event explains best; of those that the run changed, where it did. @param {Layer} layer */
+/** The unit to begin with: the one that the place in the bar explains best, of those that the run changed, where it did.
+ * @param {Layer} layer */
 function clearest(layer) {
   const changed = data.cuts.flatMap((/** @type {any} */ cut) => cut.units[layer.name] || []);
   const among = changed.length ? changed : Array.from({ length: layer.units }, (_, unit) => unit);
   /** @param {number} unit */
-  const excess = (unit) => (grids["event/excess"] && grids["event/excess"].data[layer.first + unit]) || -1;
+  const excess = (unit) => {
+    const { variable } = eventOf(layer, unit);
+    return variable ? grids["event/excess"].data[layer.first + unit] + (variable.name.endsWith("in bar") ? 1 : 0) : -1;
+  };
   return among.reduce((/** @type {number} */ best, /** @type {number} */ unit) => (excess(unit) > excess(best) ? unit : best));
 }
 
