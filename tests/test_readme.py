@@ -22,7 +22,7 @@ EXPERIMENT = re.findall(r"experiment=(\w+)", README)
 
 
 def test_the_python_snippet_runs(tmp_path, monkeypatch):
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    snippet = re.findall(r"```python\n(.*?)```", README, re.S)[0]
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(snippet, "README.md", "exec"), names)

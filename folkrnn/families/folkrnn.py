@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from folkrnn import filing
+from folkrnn.analysis import Analysis
 from folkrnn.build import build
 from folkrnn.datasets.corpus import Corpus, in_vocabulary, shares
 from folkrnn.findings import Findings
@@ -81,12 +82,13 @@ def given(config: DictConfig, vocabulary: Vocabulary) -> list[Transcription]:
     return read_transcriptions(config.transcription, vocabulary) if config.transcription else []
 
 
-def check_room(config: DictConfig, model: FolkRNN, given: list[Transcription], analyses: Mapping[str, Any]) -> None:
+def check_room(
+    config: DictConfig, model: FolkRNN, given: list[Transcription], analyses: Mapping[str, Analysis]
+) -> None:
     """Refuses an analysis that would hold more of a tune at once than `observation.limit_gib`, before it is read."""
     steps = max((len(t.ids) - 1 for t in given), default=config.sampling.max_tokens)
     for name, analysis in analyses.items():
-        sites = getattr(analysis, "sites", ())
-        check_longest(model, steps, sites, config.observation.limit_gib * 2**30, f"analysis={name}")
+        check_longest(model, steps, analysis.sites, config.observation.limit_gib * 2**30, f"analysis={name}")
 
 
 def in_one_vocabulary(config: DictConfig, weights: Weights, corpus: Corpus, to_train: bool) -> tuple[Weights, Corpus]:
@@ -127,7 +129,7 @@ def check_training(config: DictConfig) -> None:
     from folkrnn.training.fit import TrainerSettings, check_precision
 
     own, replaced = config.model.get("dropout"), config.recipe.get("dropout")
-    if replaced is not None and own not in (USUAL_DROPOUT, replaced):
+    if replaced is not None and own not in (None, USUAL_DROPOUT, replaced):
         raise Refusal(
             f"model.dropout={own} and recipe.dropout={replaced} contradict each other: recipe.dropout=null keeps the "
             f"model's"

@@ -1,0 +1,192 @@
+"""Analyses, interventions, datasets and models of a user's own, in a folder outside of the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from folkrnn import extensions
+from folkrnn.build import build
+from folkrnn.command_line import main
+from folkrnn.study import prepare
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+
+SECTION = (ROOT / "README.md").read_text().partition("### adding an analysis")[2].partition("\n### ")[0]
+BLOCKS = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", SECTION, re.S)
+(COMMAND,) = re.findall(r"```bash\n(.*?)```", SECTION, re.S)
+
+OURS = {
+    "ourlab/__init__.py": "",
+    "ourlab/things.py": """\
+        import copy
+        from dataclasses import dataclass
+        from typing import ClassVar
+
+        import torch
+
+        from folkrnn.analysis import Analysis
+        from folkrnn.datasets.corpus import Corpus, Tune
+        from folkrnn.findings import Findings
+        from folkrnn.interventions.intervention import Account, Intervention
+        from folkrnn.interventions.where import ALWAYS
+        from folkrnn.models.folkrnn import FolkRNN
+
+
+        @dataclass(frozen=True)
+        class Bias(Analysis):
+            \"\"\"The mean bias of the softmax layer.\"\"\"
+
+            def __call__(self, observation):
+                return Findings({"mean": float(observation.model.softmax_bias.mean())})
+
+
+        @dataclass(frozen=True)
+        class Lift(Intervention):
+            families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+            by: float = 1.0
+            window = ALWAYS
+
+            @torch.no_grad()
+            def edit(self, model, setting):
+                changed = copy.deepcopy(model)
+                changed.softmax_bias += self.by
+                return changed, Account("lift", {"by": self.by})
+
+
+        def scales(tunes=120):
+            notes = "CDEFGABc"
+            made = [
+                Tune(("M:4/4", "K:Cmaj", *[notes[(k * step + k // 8) % 8] for step in range(9)], "|"), f"tune {k}")
+                for k in range(1, tunes)
+            ]
+            return Corpus("scales", made)
+
+
+        class Narrow(FolkRNN):
+            def __init__(self, vocabulary_size=137, units=12):
+                super().__init__(vocabulary_size, units=units, layers=1, dropout=0.0)
+        """,
+    "ourlab/conf/analysis/bias.yaml": "bias:\n  _target_: ourlab.things.Bias\n",
+    "ourlab/conf/intervention/lift.yaml": "lift:\n  _target_: ourlab.things.Lift\n  by: 3.0\n",
+    "ourlab/conf/dataset/scales.yaml": "_target_: ourlab.things.scales\nname: scales\n",
+    "ourlab/conf/model/narrow.yaml": "_target_: ourlab.things.Narrow\nname: narrow\nvocabulary_size: 137\nunits: 16\n",
+}
+ALL_FOUR = ["model=narrow", "dataset=scales", "intervention=lift", "analysis=bias", "weights=scratch"]
+ALL_FOUR += ["trainer.max_epochs=1", "trainer.accelerator=cpu"]
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text))
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delenv(extensions.VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("mylab", "ourlab")]:
+        del sys.modules[name]
+
+
+def composed(*words: str) -> Any:
+    """The configuration that the words give and what becomes of it while the extensions are in place."""
+    seen: list[Any] = []
+
+    def record(config: Any, overrides: list[str]) -> int:
+        seen.append((config, prepare(config, overrides) if "weights=scratch" in words else None))
+        seen[-1] += ({name: build(node, "analysis") for name, node in config.analysis.items()},)
+        return 0
+
+    status = main(list(words), CONF, record)
+    return status, *(seen[0] if seen else (None, None, None))
+
+
+def test_the_readme_followed_literally_gives_an_analysis(tmp_path: Path) -> None:
+    assert [name for name, _ in BLOCKS] == ["mylab/endings.py", "mylab/analysis/endings.yaml"]
+    write(tmp_path, dict(BLOCKS))
+    status, config, _, analyses = composed(*shlex.split(COMMAND)[2:])
+    assert status == 0
+    assert config.extensions == ["mylab"]
+    assert (analyses["endings"].tokens, analyses["endings"].families) == (200, ("folkrnn",))
+    assert extensions.VARIABLE not in os.environ
+
+
+def test_a_folder_of_ones_own_brings_all_four(tmp_path: Path) -> None:
+    write(tmp_path, OURS)
+    status, _, plan, analyses = composed("-cd", str(tmp_path / "ourlab/conf"), "extensions=ourlab", *ALL_FOUR)
+    assert status == 0
+    assert (plan.weights.model.units, len(plan.corpus)) == (16, 119)
+    assert plan.interventions["lift"].by == 3.0
+    assert type(analyses["bias"]).__module__ == "ourlab.things"
+
+
+def test_without_being_named_nothing_of_it_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, dict(BLOCKS) | {"mylab/__init__.py": "raise SystemExit('imported')"})
+    status, *_ = composed("-cd", "mylab", "analysis=endings")
+    assert status == 1 or status == 2
+    assert "mylab" not in sys.modules
+
+
+def test_a_package_that_is_nowhere_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, dict(BLOCKS))
+    assert composed("-cd", "mylab", "extensions=[herlab]")[0] == 2
+    said = capsys.readouterr().err
+    assert "there is no package herlab" in said
+    assert str(tmp_path) in said
+
+
+def test_a_package_of_the_environment_is_not_looked_for_beside_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "stranger", dict(BLOCKS))
+    monkeypatch.setenv(extensions.VARIABLE, "mylab")
+    assert composed("-cd", str(tmp_path / "stranger/mylab"), "analysis=endings")[0] == 2
+    assert "FOLKRNN_EXTENSIONS: there is no package mylab" in capsys.readouterr().err
+    monkeypatch.syspath_prepend(tmp_path / "stranger")
+    assert composed("-cd", str(tmp_path / "stranger/mylab"), "analysis=endings")[0] == 0
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    words = (*words, "sampling.tunes=2", "sampling.max_tokens=40", f"tracking.folder={folder}/results")
+    command = [sys.executable, str(ROOT / "run.py"), *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.mark.slow
+def test_the_readme_followed_literally_runs(tmp_path: Path) -> None:
+    write(tmp_path, dict(BLOCKS))
+    done = run(tmp_path, *shlex.split(COMMAND)[2:])
+    assert done.returncode == 0, done.stderr
+    assert "endings/share" in done.stdout
+
+
+@pytest.mark.slow
+def test_all_four_run_alone_in_several_processes_and_in_a_sweep(tmp_path: Path) -> None:
+    write(tmp_path, OURS)
+    words = ["-cd", "ourlab/conf", "extensions=[ourlab]", *ALL_FOUR]
+    done = run(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    assert "bias/mean" in done.stdout
+    done = run(tmp_path, *words[:3], "-m", "intervention=lift", "intervention.lift.by=1,2", "analysis=bias")
+    assert done.returncode == 0, done.stderr + done.stdout
+    several = [
+        "intervention=lift",
+        "analysis=bias",
+        "sampling.tunes=40",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+    ]
+    done = run(tmp_path, *words[:3], *several)
+    assert done.returncode == 0, done.stderr + done.stdout
