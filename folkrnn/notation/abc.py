@@ -7,18 +7,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from folkrnn.notation.lexer import LEXEMES, WORD, fields_before_notes
 from folkrnn.notation.meters import default_unit, read_unit
 from folkrnn.notation.rejection import Unfit
+from folkrnn.notation.wrapping import sections
+from folkrnn.vocabulary import V2
 
 _FIELD = re.compile(r"[ \t]*([A-Za-z+]):[ \t]*(.*)")
-_BODY_FIELD = re.compile(r"(?![A-Ga-gz]:[ \t]*[|:\]])([A-Za-z]):(?![|:])[ \t]*(.*)")
+_BODY_FIELD = re.compile(r"(?![A-Ga-gxz]:[ \t]*[|:\]])([A-Za-z]):(?![|:])[ \t]*(.*)")
 _TUNE = re.compile(r"^[ \t]*X[ \t]*:|(?<=[|\]])X:(?=[ \t]*\d)", re.MULTILINE)
 _NUMBER = re.compile(r"\d{1,9}")
 
-# Tunes that came by mail as quoted-printable: "=" at line ends, and codes such as =20. "=E2" would be a note, so that
-# only the codes of printable ASCII are undone; those are never music.
-_MAILED = re.compile(r"=(?:\n|([2-7][0-9A-F]))")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
+_INLINE = re.compile(r"[ \t]*((?:\[[A-Za-z]:[^\[\]\n]*\][ \t]*)+)(.*)")
+_INLINE_FIELD = re.compile(r"\[([A-Za-z]):([^\[\]\n]*)\]")
+_KEY = re.compile(r"^[ \t]*K:|\[K:", re.MULTILINE)
+
+# Lines that are no music: headings, links, templates, tables, rules and bold type of a wiki, or words.
+_MARK = r"^[ \t]*(?:={2,}[^=\n]+={2,}|\[\[|\{\{|\{\||\|\}|\|-+[ \t]*$|-{4,}[ \t]*$|'{2,})"
+_TEXT = re.compile(rf"{_MARK}|{WORD}", re.MULTILINE)
+_ASIDE = re.compile(r'"[^"\n]*"|![^!|\n]{1,30}!|\+[^+|\s]{1,30}\+|\[[A-Za-z]:[^\[\]\n]*\]|%.*')
+
+_SAMPLED_KEYS = ("Cmaj", "Cmin", "Cdor", "Cmix")
 
 
 @dataclass(frozen=True)
@@ -45,41 +55,88 @@ def read_abc(text: str, source: str = "") -> Iterator[AbcTune]:
     """Yields the tunes of `text` in order.
 
     X: starts a tune; text without X: is one tune if it has a K:. What stands before the first X: is the header of the
-    file: its fields and comments belong to every tune. A tune without K: is yielded all the same, its key empty, so
-    that it can be counted. Source: the ABC 2.1 standard, sections 2 and 3, read leniently.
+    file: its fields and comments belong to every tune. Fields before the first note belong to the header wherever they
+    stand. A tune without K: is yielded all the same, its key empty, so that it can be counted. Text around the tunes is
+    passed over (`wrapping`). Source: the ABC 2.1 standard, sections 2 and 3, read leniently.
     """
-    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    text = _MAILED.sub(lambda code: chr(int(code[1], 16)) if code[1] else "", text)
-    starts = [match.start() for match in _TUNE.finditer(text)]
-    if not starts:
-        if re.search(r"^[ \t]*K:", text, re.MULTILINE):
-            yield _read_tune(text, {}, source, 1)
+    parts = sections(text)
+    if not any(_TUNE.search(part) for part in parts):
+        tunes = (part for part in parts if _KEY.search(part))
+        yield from (_read_tune(part, {}, source, place) for place, part in enumerate(tunes, 1))
         return
-    common, _ = _read_header(text[: starts[0]].split("\n"))
-    for place, (start, stop) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True), 1):
-        if text[start:stop].strip().count("\n"):  # an X: with nothing after it is a slip of the file
-            yield _read_tune(text[start:stop], common, source, place)
+    common: dict[str, list[str]] = {}
+    place = 0
+    for number, part in enumerate(parts):
+        starts = [match.start() for match in _TUNE.finditer(part)]
+        if not starts:
+            continue
+        if number == 0:
+            common, _ = _read_header(part[: starts[0]].split("\n"))
+        for start, stop in zip(starts, [*starts[1:], len(part)], strict=True):
+            place += 1
+            if part[start:stop].strip().count("\n"):  # an X: with nothing after it is a slip of the file
+                yield _read_tune(part[start:stop], common, source, place)
+
+
+def read_setting(text: str, title: str, meter: str, key: str, source: str, number: int) -> AbcTune:
+    """Returns a tune whose meter and key are given beside it and whose unit note is an eighth, as in thesession.org's
+    data; a header of its own that stands in the text says otherwise.
+    """
+    body = "\n".join(line for part in sections(text) for line in part.split("\n") if line.strip())
+    fields, length = _leading_fields(body.split("\n"))
+    body, remarks = _split_remarks("\n".join(body.split("\n")[length:]), fields)
+    _add_fields(fields, body.split("\n"))
+    _add_fields(fields, remarks, "text")
+    last = {name: values[-1] for name, values in fields.items()} | fields_before_notes(body)
+    return AbcTune(
+        title=title or last.get("T", ""),
+        meter=last.get("M", meter),
+        unit=_unit(last.get("L", "1/8"), ""),
+        key=last.get("K", key),
+        body=body,
+        fields=fields,
+        source=source,
+        number=number,
+    )
+
+
+def count_tunes(text: str) -> int:
+    """Returns how many X: there are."""
+    return len(_TUNE.findall(text))
 
 
 def _read_tune(text: str, common: dict[str, list[str]], source: str, place: int) -> AbcTune:
     lines = text.strip("\n").split("\n")
     header, length = _read_header(lines)
     fields = {name: [*common.get(name, ()), *header.get(name, ())] for name in {**common, **header}}
-    body, remarks = _split_remarks("\n".join(lines[length:]))
+    body, remarks = _split_remarks("\n".join(lines[length:]), fields)
+    sampled = _is_sampled(fields, body)
+    last = {name: fields[name][-1] for name in "MLK" if name in fields} | fields_before_notes(body)
     _add_fields(fields, body.split("\n"))
     _add_fields(fields, remarks, "text")
     own = {**{name: values[-1] for name, values in common.items()}, **{n: v[0] for n, v in header.items()}}
     number = _NUMBER.match(own.get("X", ""))
     return AbcTune(
-        title=own.get("T", ""),
-        meter=header.get("M", common.get("M", [""]))[-1],
-        unit=_unit(header.get("L", common.get("L", [""]))[-1], header.get("M", common.get("M", [""]))[-1]),
-        key=header.get("K", common.get("K", [""]))[-1],
+        title=own.get("T") or fields.get("T", [""])[0],
+        meter=last.get("M", ""),
+        unit=Fraction(1, 8) if sampled else _unit(last.get("L", ""), last.get("M", "")),
+        key=last.get("K", ""),
         body=body,
         fields=fields,
         source=source,
         number=int(number[0]) if number else place,
     )
+
+
+def _is_sampled(fields: dict[str, list[str]], body: str) -> bool:
+    """Whether a tune is what folk-rnn's own scripts write, which count in eighths without saying so.
+
+    That is X:, the meter token, the mode token, and a line of tokens with spaces between them or with none.
+    """
+    if set(fields) != {"X", "M", "K"} or fields["K"] not in ([key] for key in _SAMPLED_KEYS) or "\n" in body.strip():
+        return False
+    words = body.split()
+    return len(words) == 1 or all(word in V2.index for word in words)
 
 
 def _unit(unit: str, meter: str) -> Fraction:
@@ -92,23 +149,57 @@ def _unit(unit: str, meter: str) -> Fraction:
 
 
 def _read_header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
-    """The fields up to K:, comments under "%", and how many lines they are; a header without K: ends nowhere."""
+    """The fields up to K:, comments under "%", and how many lines they are.
+
+    Without a line K: the header ends before the music: before inline fields that music or a key follows, or before the
+    first line of notes and bars.
+    """
     fields: dict[str, list[str]] = {}
     last = "text"
     for count, line in enumerate(lines, 1):
         match = _FIELD.match(line)
         if _is_comment(line):
             fields.setdefault("%", []).append(line.strip().lstrip("%").strip())
-        elif match is None:
-            _continue(fields, last, line.strip())
-        else:
+        elif match is not None:
             last, (value, _, comment) = match[1], _parted(match[1], match[2])
             fields.setdefault(last, []).append(value.strip())
             if comment:
                 fields.setdefault("%", []).append(comment.strip())
             if last == "K":
                 return fields, count
+        elif inline := _INLINE.match(line):
+            found = _INLINE_FIELD.findall(inline[1])
+            if inline[2] or any(name == "K" for name, _ in found):
+                return fields, count - 1
+            for name, value in found:
+                fields.setdefault(name, []).append(value.strip())
+        elif _is_music(line):
+            return fields, count - 1
+        else:
+            _continue(fields, last, line.strip())
     return fields, len(lines)
+
+
+def _leading_fields(lines: list[str]) -> tuple[dict[str, list[str]], int]:
+    """The fields and comments that a text begins with, and how many lines they are."""
+    fields: dict[str, list[str]] = {}
+    for count, line in enumerate(lines):
+        match = _BODY_FIELD.match(line.strip())
+        if _is_comment(line):
+            fields.setdefault("%", []).append(line.strip().lstrip("%").strip())
+        elif match is None:
+            return fields, count
+        else:
+            fields.setdefault(match[1], []).append(_parted(match[1], match[2])[0].strip())
+    return fields, len(lines)
+
+
+def _is_music(line: str) -> bool:
+    """Whether a line is notes and bars, and nothing else."""
+    if "|" not in line:
+        return False
+    kinds = {match.lastgroup for match in LEXEMES.finditer(line)}
+    return "note" in kinds and not kinds & {"word", "other", "line"}
 
 
 def _is_comment(line: str) -> bool:
@@ -130,12 +221,36 @@ def _continue(fields: dict[str, list[str]], name: str, line: str) -> None:
         fields.setdefault("text", []).append(line)
 
 
-def _split_remarks(body: str) -> tuple[str, list[str]]:
-    """The music, and the lines of paragraphs after a blank line that have no bar in them: remarks on the tune."""
+def _split_remarks(body: str, fields: dict[str, list[str]]) -> tuple[str, list[str]]:
+    """The music, and the lines that are remarks on the tune.
+
+    These are paragraphs after a blank line that have no bar in them, and what follows the last bar from the first line
+    on that has words or is a mark of a wiki.
+    """
     first, *others = _PARAGRAPH.split(body.strip("\n"))
     music = [first, *(paragraph for paragraph in others if "|" in paragraph)]
     remarks = [line.strip() for paragraph in others if "|" not in paragraph for line in paragraph.split("\n")]
-    return "\n".join(music), [line for line in remarks if line]
+    text = "\n".join(music)
+    if _TEXT.search(text) and "U" not in fields:
+        text, after = _split_text(text.split("\n"))
+        remarks = [*after, *remarks]
+    return text, [line for line in remarks if line]
+
+
+def _split_text(lines: list[str]) -> tuple[str, list[str]]:
+    is_text = [_is_text(line) for line in lines]
+    bars = [i for i, line in enumerate(lines) if "|" in line and not is_text[i] and not _is_field(line)]
+    end = next((i for i in range(bars[-1] + 1 if bars else 0, len(lines)) if is_text[i]), len(lines))
+    return "\n".join(lines[:end]), [line.strip() for line in lines[end:]]
+
+
+def _is_field(line: str) -> bool:
+    return _is_comment(line) or _BODY_FIELD.match(line.lstrip()) is not None
+
+
+def _is_text(line: str) -> bool:
+    """Whether a line among the music is words or a mark of a wiki."""
+    return not _is_field(line) and _TEXT.search(_ASIDE.sub(" ", line)) is not None
 
 
 def _add_fields(fields: dict[str, list[str]], lines: list[str], prose: str = "") -> None:

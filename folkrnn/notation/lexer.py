@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import re
 
+from folkrnn.notation.keys import only_clef
+
+WORD = r"(?:[IKNQU-WYh-tw]{2}|[HJLMOPRST][h-tw]|(?<=[A-Za-z])[h-tw](?=[ \t.,;:?]|$)|(?<=[a-z])\.(?=[ \t]*$))"
+"""What only words have: two letters side by side that are neither notes nor the usual ornaments, such a letter at the
+end of a word, a full stop at the end of a line."""
+
 _ALTERNATIVES = {
     # A line such as "w: la la" is a field, but "A:|" and "d::" are music.
-    "line": r"^(?![A-Ga-gz]:[ \t]*[|:\]])(?P<line_name>[A-Za-z+]):(?![|:])(?P<line_value>[^\n]*)",
+    "line": r"^[ \t]*+(?![A-Ga-gxz]:[ \t]*[|:\]])(?P<line_name>[A-Za-z+]):(?![|:])(?P<line_value>[^\n]*)",
     "html": r"^[ \t]*</?(?:html|pre|body|head|title|p|br|hr|div|span|font|center|td|tr|table)\b[^>\n]*>",
     # x is a rest that nobody sees (ABC 2.1, section 4.5)
     "note": (
@@ -18,7 +24,7 @@ _ALTERNATIVES = {
         r"[ \t]*+(?P<length>[\d/]*+)(?P<broken>[<>]*+)"
     ),
     "spacer": r"y[,']*+[ \t]*+[\d/]*+",
-    "space": r"[ \t\n\r\f\v`\xa0]++",
+    "space": r"[ \t\r\f\v`\xa0]++\n?|\n",
     "measure": r"(?P<sign>(?:\[?[|:]++\]?+)++)(?:[\s\\]*+\[?[ \t]*+(?P<number>\d[\d,.\-]*+))?",
     "inline": r"\[(?P<inline_name>[A-Za-z]):(?P<inline_value>[^\[\]\n]*)\]",
     "ending": r"\[[ \t]*+(?P<ending_number>\d[\d,.\-]*+)",
@@ -38,8 +44,7 @@ _ALTERNATIVES = {
     # Ties and slurs, drawn above or below (' and ,) or not, and line breaks are said by no token; * ; ? @ # are
     # reserved, to be passed over (8.1). But "F#" is an F sharp, and a full stop at the end of a line ends a sentence.
     "dropped": r"[-(][',]?|[)~*\\$!;?@]|\.(?![ \t]*$)|(?<![A-Ga-g])#",
-    # Two letters side by side that are neither notes nor the usual ornaments, or a letter at the end of a word.
-    "word": r"[IKNQU-WYh-tw]{2}|[HJLMOPRST][h-tw]|(?<=[A-Za-z])[h-tw](?=[ \t.,;:?]|$)|(?<=[a-z])\.",
+    "word": WORD,
     "ornament": r"[.H-WYh-w]",
     "other": r"[\s\S]",
 }
@@ -48,3 +53,17 @@ LEXEMES = re.compile(
     "|".join(f"(?P<{name}>{pattern})" for name, pattern in _ALTERNATIVES.items()), re.MULTILINE | re.ASCII
 )
 """`LEXEMES.finditer(text)` covers the text without gaps; `lastgroup` names the kind of each lexeme."""
+
+
+def fields_before_notes(body: str) -> dict[str, str]:
+    """Returns the last meter, unit and key that fields among the music give before the first note: they are header."""
+    found: dict[str, str] = {}
+    for match in LEXEMES.finditer(body):
+        kind = match.lastgroup
+        if kind in ("note", "open", "rests"):
+            break
+        if kind in ("line", "inline"):
+            name, value = match[f"{kind}_name"], match[f"{kind}_value"]
+            if name in "ML" or (name == "K" and not only_clef(value)):
+                found[name] = value.strip()
+    return found

@@ -11,6 +11,7 @@ from fractions import Fraction
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.notation.barlines import LONE_COLON
 from folkrnn.notation.keys import Key, read_key
+from folkrnn.notation.lexer import fields_before_notes
 from folkrnn.notation.meters import read_meter, read_unit
 from folkrnn.notation.rejection import REASONS, Rejection, Unfit
 from folkrnn.notation.transcribe import Transcription, transcribe, user_symbols, write_chord
@@ -67,12 +68,14 @@ def _place(body: str, at: int | None) -> str:
 def _tokenise(tune: AbcTune, vocabulary: Vocabulary) -> list[str]:
     if len(tune.body) > LONGEST:
         raise Unfit("length", f"{len(tune.body):,} characters, more than {LONGEST:,}")
-    if tune.unit <= 0:
-        raise Unfit("unit", "L:" + " ".join(tune.fields.get("L", []))[:20])
     voices = {words.split()[0] for words in tune.fields.get("V", []) if words.strip()}
     if len(voices) > 1:
         raise Unfit("several_voices", " and ".join(sorted(voices))[:40])
-    state = Transcription(vocabulary, read_key(tune.key), read_meter(tune.meter), tune.unit)
+    inside = fields_before_notes(tune.body)
+    key, meter = read_key(inside.get("K", tune.key)), read_meter(inside.get("M", tune.meter))
+    state = Transcription(vocabulary, key, meter, read_unit(inside["L"]) if "L" in inside else tune.unit)
+    if state.unit <= 0:
+        raise Unfit("unit", "L:" + " ".join(tune.fields.get("L", []))[:20])
     state.symbols = user_symbols(tune.fields.get("U", ()))
     transcribe(tune.body, state)
     if state.chord is not None:
@@ -135,6 +138,7 @@ def _fragment(text: str, vocabulary: Vocabulary) -> list[str]:
         name, value = _head_field(match)
         header[name] = value
         start = match.end()
+    header |= fields_before_notes(text[start:])
     if "L" in header:
         state.unit = read_unit(header["L"])
     if "M" in header:

@@ -226,13 +226,15 @@ def _inline(match: re.Match[str], state: Transcription) -> None:
 
 def _field(name: str, value: str, state: Transcription) -> None:
     """A field among the music: a change of key or meter after the first note is more than the tokens can say."""
+    if name in "KLM" and not state.begun:
+        return  # read before, as a part of the header
     if name == "L":
         state.unit = read_unit(value)
         state.lengths.clear()
     elif name == "K" and not only_clef(value):
-        state.key = _same(read_key, value, state.key, "several_keys") if state.begun else read_key(value)
+        state.key = _same(read_key, value, state.key, "several_keys")
     elif name == "M":
-        state.meter = _same(read_meter, value, state.meter, "several_meters") if state.begun else read_meter(value)
+        state.meter = _same(read_meter, value, state.meter, "several_meters")
     elif name == "U":
         state.symbols |= user_symbols([value])
     elif name == "V":

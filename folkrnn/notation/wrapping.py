@@ -1,0 +1,64 @@
+"""What a text of tunes is wrapped in: line ends, codes of mail and HTML, fences and tags of blocks, typeset text.
+
+ABC that is embedded in another document (standard 2.1, section 2.3) ends where the fence or the tag around it closes;
+what is said behind it is no music.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BREAK = "\x1e"
+_NEW_LINES = str.maketrans({"\u2028": "\n", "\u2029": "\n", "\ufeff": None, _BREAK: None})
+
+# Tunes that came by mail as quoted-printable: "=" at line ends, and codes such as =20. "=E2" would be a note, so that
+# only the codes of printable ASCII are undone; those are never music.
+_MAILED = re.compile(r"(?<!=)=(?:\n|([2-7][0-9A-F]))")
+
+_ENTITY = re.compile(r"&(?:gt|lt|amp|quot|apos|nbsp|#39|#34);")
+_ENTITIES = {"gt": ">", "lt": "<", "amp": "&", "quot": '"', "apos": "'", "nbsp": " ", "#39": "'", "#34": '"'}
+
+_BLOCK = "pre|code|abc|score|music|syntaxhighlight|source|nowiki|poem|html|head|body|script|style|textarea"
+_INLINE = (
+    "p|hr|div|span|font|center|td|th|tr|table|tbody|em|strong|tt|ul|ol|li|h[1-6]|small|big|sup|sub|blockquote|img"
+    "|title|section|link|meta|s"
+)
+# "A<abc>d" is music: the tag of a block opens at the start of a line, after other tags at most
+_TAGS = (
+    (re.compile(r"<!--.*?-->", re.DOTALL), ""),
+    (re.compile(r"<br\b[^>\n]*>\n?", re.IGNORECASE), "\n"),
+    (re.compile(rf"</?(?:{_INLINE})\b[^>\n]*>", re.IGNORECASE), ""),
+    (
+        re.compile(rf"^[ \t]*(?:</?(?:{_BLOCK})\b[^>\n]*>[ \t]*)+|</(?:{_BLOCK})>", re.IGNORECASE | re.MULTILINE),
+        "\n\x1e\n",
+    ),
+)
+
+_FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})[ \t]*[\w{}.#+=\"' -]*$", re.MULTILINE)
+_FENCE_OF_OTHERS = re.compile(
+    r"^[ \t]*(?:\\(?:begin|end)\{\w+\}|#\+(?:begin|end)_\w+)[^\n]*$", re.MULTILINE | re.IGNORECASE
+)
+
+_TYPESET = re.compile(
+    r"^[ \t]*%%[ \t]*begin(text|ps|svg|js|ml)\b[^\n]*\n(?:[^\n]*\n)*?[ \t]*%%[ \t]*end\1\b[^\n]*",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def sections(text: str) -> list[str]:
+    """Returns the parts of a text between the fences and the tags of blocks, in order: all of it where there are none.
+
+    Line ends are `\n`; tags, codes of mail and of HTML are undone; the lines of a block of typeset text (`%%begintext`)
+    are comments.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_NEW_LINES)
+    text = _MAILED.sub(lambda code: chr(int(code[1], 16)) if code[1] else "", text)
+    if "&" in text:
+        text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0][1:-1]], text)
+    if re.search(r"<[a-z/!]", text, re.IGNORECASE):
+        for tag, instead in _TAGS:
+            text = tag.sub(instead, text)
+    if "%%" in text:
+        text = _TYPESET.sub(lambda block: "\n".join(f"%{line}" for line in block[0].split("\n")), text)
+    text = _FENCE_OF_OTHERS.sub(_BREAK, _FENCE.sub(_BREAK, text))
+    return text.split(_BREAK)
