@@ -231,7 +231,8 @@ def _split_remarks(body: str, fields: dict[str, list[str]]) -> tuple[str, list[s
     music = [first, *(paragraph for paragraph in others if "|" in paragraph)]
     remarks = [line.strip() for paragraph in others if "|" not in paragraph for line in paragraph.split("\n")]
     text = "\n".join(music)
-    if _TEXT.search(text) and "U" not in fields:
+    last_bar = text.rfind("\n", 0, text.rfind("|") + 1) + 1
+    if _TEXT.search(text, last_bar) and "U" not in fields:
         text, after = _split_text(text.split("\n"))
         remarks = [*after, *remarks]
     return text, [line for line in remarks if line]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _BREAK = "\x1e"
-_NEW_LINES = str.maketrans({"\u2028": "\n", "\u2029": "\n", "\ufeff": None, _BREAK: None})
+_NEW_LINES = str.maketrans({"\u2028": "\n", "\u2029": "\n", "\ufeff": None})
 
 # Tunes that came by mail as quoted-printable: "=" at line ends, and codes such as =20. "=E2" would be a note, so that
 # only the codes of printable ASCII are undone; those are never music.
@@ -51,7 +51,9 @@ def sections(text: str) -> list[str]:
     Line ends are `\n`; tags, codes of mail and of HTML are undone; the lines of a block of typeset text (`%%begintext`)
     are comments.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_NEW_LINES)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace(_BREAK, "")
+    if not text.isascii():
+        text = text.translate(_NEW_LINES)
     text = _MAILED.sub(lambda code: chr(int(code[1], 16)) if code[1] else "", text)
     if "&" in text:
         text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0][1:-1]], text)
@@ -60,5 +62,8 @@ def sections(text: str) -> list[str]:
             text = tag.sub(instead, text)
     if "%%" in text:
         text = _TYPESET.sub(lambda block: "\n".join(f"%{line}" for line in block[0].split("\n")), text)
-    text = _FENCE_OF_OTHERS.sub(_BREAK, _FENCE.sub(_BREAK, text))
+    if "```" in text or "~~~" in text:
+        text = _FENCE.sub(_BREAK, text)
+    if "\\begin" in text or "#+" in text:
+        text = _FENCE_OF_OTHERS.sub(_BREAK, text)
     return text.split(_BREAK)
