@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 WITHOUT_EFFECT = {
     "rerun",
+    "sweep",
     "explorer",
     "extensions",
     "launcher",

@@ -84,6 +84,9 @@ RULES: dict[str, Rule] = {
         )
     ),
     "rerun": _FLAG,
+    "sweep.metric": _or_null(_TEXT),
+    "sweep.direction": _one_of("maximize", "minimize"),
+    "sweep.trials": _whole(1),
     "extensions": Rule("a list of packages such as [mylab]", lambda value: isinstance(value, str | list)),
     "trainer.accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
     "trainer.devices": Rule(

@@ -87,26 +87,37 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
         known[:] = known or known_keys(folders(hydra))
         extensions.use(_listed(config.get("extensions")), _homes(hydra))
         if hydra.mode == RunMode.MULTIRUN:
-            jobs.append(_job(len(jobs) + 1, config, hydra, words))
+            jobs.append(_job(len(jobs) + 1, config, hydra, sys.argv[1:]))
             return _Later()
         with errors.environment(errors.FULL_ERROR, full_error):
             statuses.append(_performed(config, _typed(hydra), known, study))
         return None
 
-    typed = sys.argv[1:]
-    sys.argv[1:] = words
-    try:
-        # so told, Hydra raises what goes wrong instead of printing it
-        with errors.environment(errors.FULL_ERROR, "1"), foreign.guarded():
-            job()
-    finally:
-        sys.argv[1:] = typed
-    if not jobs:
+    def listed(words: list[str]) -> list[Job]:
+        """Runs what the words describe, or in a sweep returns its jobs."""
+        typed, sys.argv[1:] = sys.argv[1:], words
+        jobs.clear()
+        try:
+            # so told, Hydra raises what goes wrong instead of printing it
+            with errors.environment(errors.FULL_ERROR, "1"), foreign.guarded():
+                job()
+        finally:
+            sys.argv[1:] = typed
+        return list(jobs)
+
+    def perform(job: Job) -> int:
+        return _performed(job.config, list(job.overrides), known, study)
+
+    asked = [unquoted(word) for word in words if is_override(word)]
+    if not {"-m", "--multirun"}.isdisjoint(words) and any(word.startswith("sweep.metric=") for word in words):
+        from folkrnn.sweep import search
+
+        return search.run(words, listed, known, asked, root, perform)
+    if not listed(words):
         return next((status for status in statuses if status), 0)
     from folkrnn import sweep
 
-    asked = [unquoted(word) for word in words if is_override(word)]
-    return sweep.run(jobs, known, asked, root, lambda job: _performed(job.config, list(job.overrides), known, study))
+    return sweep.run(jobs, known, asked, root, perform)
 
 
 def _listed(names: Any) -> list[str]:
@@ -133,7 +144,8 @@ class _Later:
         """What such sweepers quote when they find no number."""
         return (
             "hydra/sweeper: it wants the result of a job before it lists the next one, and here all are listed before "
-            "the first one starts; leave the sweeper out and write the values: seed=1,2 or seed=range(1,9)"
+            "the first one starts; leave the sweeper out and write the values: seed=1,2 or seed=range(1,9), or have "
+            "Optuna choose them by a metric: sweep.metric=NAME"
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,22 +71,11 @@ def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root:
     `perform` is for `launcher=here`. Raises Refusal, before anything starts, where a job or the store is not usable;
     KeyboardInterrupt or what SIGTERM raises after the signal that stopped the sweep.
     """
-    from folkrnn.tracking.lifetime import ending as how_it_ended
-
     started_once()
     jobs = introduced(jobs)
     launcher = checked(jobs, known)
-    sweep = _open(jobs, typed)
-    try:
-        outcomes, stopped = _all(sweep, launcher, root, perform)
-        status = _close(sweep, outcomes, stopped)
-    except BaseException as error:
-        sweep.tracked.finish(*how_it_ended(error))
-        raise
-    sweep.tracked.finish(status, "; ".join(sweep.tracked.failures))
-    if stopped is not None:
-        signal.raise_signal(stopped)
-    return min(MOST, sum(outcome.failed for outcome in outcomes))
+    with opened(jobs, typed) as sweep:
+        return closed(sweep, *all_of(sweep, launcher, root, perform, len(jobs)))
 
 
 def started_once() -> None:
@@ -112,20 +102,34 @@ def checked(jobs: Sequence[Job], known: Collection[str]) -> Launcher | Here:
     return launcher
 
 
-def _open(jobs: Sequence[Job], typed: Sequence[str]) -> Sweep:
+@contextmanager
+def opened(jobs: Sequence[Job], typed: Sequence[str]) -> Iterator[Sweep]:
+    """Opens the store and yields a sweep of these jobs under a new parent, which an error in the block ends."""
     from folkrnn.tracking import located, open_store, parent_run, start_parent
+    from folkrnn.tracking.lifetime import ending as how_it_ended
 
     tracking = jobs[0].config.tracking
     uri, home = located(tracking.uri, tracking.folder)
     store = open_store(uri, tracking.experiment, home)
     run_id = start_parent(store, run_name(typed) if typed else "sweep", overrides=["-m", *typed])
-    return Sweep(jobs, store, parent_run(store, run_id, home / "runs" / "sweeps" / run_id[:12]))
+    sweep = Sweep(jobs, store, parent_run(store, run_id, home / "runs" / "sweeps" / run_id[:12]))
+    try:
+        yield sweep
+    except BaseException as error:
+        sweep.tracked.finish(*how_it_ended(error))
+        raise
 
 
-def _all(sweep: Sweep, launcher: Launcher | Here, root: Path, perform: Perform) -> tuple[list[Outcome], int | None]:
-    """Returns how each job ended, in the order of their numbers, and the signal that stopped the sweep, if one did."""
-    at_once = 1 if isinstance(launcher, Here) else launcher.at_once
-    with Board(len(sweep.jobs), at_once, sweep.logs, live=not isinstance(launcher, Here)) as board:
+def at_once(launcher: Launcher | Here) -> int | None:
+    """Returns how many jobs the launcher takes at a time; None: all."""
+    return 1 if isinstance(launcher, Here) else launcher.at_once
+
+
+def all_of(
+    sweep: Sweep, launcher: Launcher | Here, root: Path, perform: Perform, count: int
+) -> tuple[list[Outcome], int | None]:
+    """Runs the jobs, of `count` in all; returns how each ended, by number, and the signal that stopped them, if any."""
+    with Board(count, at_once(launcher), sweep.logs, live=not isinstance(launcher, Here)) as board:
         outcomes = _skipped(sweep)
         for outcome in outcomes:
             board.ended(outcome)
@@ -179,7 +183,7 @@ def _finished_before(run: Child, commit: str) -> str:
 
 def _here(sweep: Sweep, job: Job, perform: Perform, board: Board) -> Outcome:
     """Runs a job in this process; what would end the process ends the sweep."""
-    board.say(f"\n── job {job.number} of {len(sweep.jobs)}: {job}")
+    board.say(f"\n── job {job.number} of {board.jobs}: {job}")
     began = time.monotonic()
     with in_this_process(sweep.tracked.run_id, job.number):
         status = perform(job)
@@ -218,19 +222,26 @@ def _recorded(sweep: Sweep, job: Job, status: str, ending: Ending, seconds: floa
     return Outcome(job, status, "" if status == FINISHED else reason, seconds, run.run_id)
 
 
-def _close(sweep: Sweep, outcomes: Sequence[Outcome], stopped: int | None) -> str:
-    """Files what came of the jobs and says it; returns the final status of the parent."""
+def closed(sweep: Sweep, outcomes: Sequence[Outcome], stopped: int | None, best: str = "") -> int:
+    """Files what came of the jobs and says it, and `best`; returns how many failed, at most MOST.
+
+    Raises the signal that stopped the sweep, if one did.
+    """
     tracked = sweep.tracked
     comparison.file_outcomes(tracked, outcomes)
     failed = [outcome for outcome in outcomes if outcome.failed]
     _file_logs(sweep, failed)
     line = "" if stopped is not None else _compared(sweep, outcomes)
-    said = [line, f"sweep    {tracked.folder}", f"MLflow   {tracked.link}"]
+    said = [line, best, f"sweep    {tracked.folder}", f"MLflow   {tracked.link}"]
     print("\n" + "\n".join(words for words in said if words), flush=True)
     if failed:
         told = f"\n{len(failed)} of {len(sweep.jobs)} jobs failed: {numbers(failed)}"
         print(f"{told}; the same command again runs what is missing or failed", file=sys.stderr, flush=True)
-    return KILLED if stopped is not None else FAILED if failed else FINISHED
+    status = KILLED if stopped is not None else FAILED if failed else FINISHED
+    tracked.finish(status, "; ".join(tracked.failures))
+    if stopped is not None:
+        signal.raise_signal(stopped)
+    return min(MOST, len(failed))
 
 
 def _compared(sweep: Sweep, outcomes: Sequence[Outcome]) -> str:

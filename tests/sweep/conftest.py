@@ -74,7 +74,7 @@ class Program:
         (folder / "run.py").write_text(PROGRAM)
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, str(self.folder / "run.py"), *words]
+        return [sys.executable, str(self.folder / "run.py"), f"tracking.folder={self.folder}", *words]
 
     def environment(self, *kinds: str) -> dict[str, str]:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
