@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 from folkrnn.files import write_whole
+from folkrnn.places import REPOSITORY, home
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,12 @@ _told: set[Path] = set()
 
 
 def cache_folder() -> Path:
-    """Returns `$XDG_CACHE_HOME/folkrnn`, or `~/.cache/folkrnn`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "folkrnn"
+    """Returns `$XDG_CACHE_HOME/folkrnn`, or `~/.cache/folkrnn`.
+
+    For a user without a home folder it is `.cache/folkrnn` of the repository.
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else (home() or REPOSITORY) / ".cache") / "folkrnn"
 
 
 _DIGEST = 16

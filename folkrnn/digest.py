@@ -60,7 +60,7 @@ def digest(config: DictConfig, **also: str) -> str:
     kept = _kept(plain)
     interventions = list(kept.pop("intervention", {}).items())
     text = json.dumps([kept, interventions, also], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def config_digest(config: DictConfig) -> str:

@@ -11,6 +11,10 @@ class Refusal(ValueError):
     """Input that cannot be used. Its text is one line for the user; `run.py` prints it without a traceback."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, on the same way out as Ctrl-C: checkpoints are kept and runs get their status."""
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Returns ' (did you mean X?)' for the closest of `options`, or an empty string."""
     close = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)

@@ -220,8 +220,12 @@ def test_the_environment_is_as_the_user_set_it_while_the_study_runs(lab: Run) ->
     assert lab(study=lambda: int("HYDRA_FULL_ERROR" in os.environ))[0] == 0
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_study_cleans_up_and_says_so_in_its_status(tmp_path: Path, number: int, status: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated (SIGTERM)")]
+)
+def test_an_interrupted_study_cleans_up_and_says_so_in_its_status(
+    tmp_path: Path, number: int, status: int, word: str
+) -> None:
     script = tmp_path / "wait.py"
     script.write_text(
         "import sys, time\nfrom pathlib import Path\nfrom folkrnn.command_line import main\n"
@@ -235,7 +239,7 @@ def test_an_interrupted_study_cleans_up_and_says_so_in_its_status(tmp_path: Path
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
-    assert (process.returncode, out, err) == (status, "cleaned up\n", "interrupted\n")
+    assert (process.returncode, out, err) == (status, "cleaned up\n", f"{word}\n")
 
 
 def test_an_interrupted_sweep_stops_and_its_parent_is_killed(sweep: Run, sweep_folder: Path) -> None:

@@ -14,6 +14,7 @@ ORDER = (
     "refusal",
     "files",
     "places",
+    "console",
     "extensions",
     "cache",
     "download",

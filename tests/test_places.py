@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from folkrnn.places import content, existing, file_named, home, place, readable
+from folkrnn.cache import cache_folder
+from folkrnn.places import REPOSITORY, content, existing, file_named, home, place, readable
 from folkrnn.refusal import Refusal
 
 
@@ -51,6 +52,15 @@ def test_a_user_without_a_home_is_told_so_and_other_paths_still_lead_somewhere(m
     with pytest.raises(Refusal, match=r"tracking\.folder=~/res: ~ means nothing here"):
         place("~/res", "tracking.folder")
     assert place("/srv/res") == Path("/srv/res")
+
+
+def test_the_cache_of_a_user_without_a_home_is_in_the_repository(ann: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == ann / ".cache" / "folkrnn"
+    nameless(monkeypatch)
+    assert cache_folder() == REPOSITORY / ".cache" / "folkrnn"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
+    assert cache_folder() == Path("/var/cache/folkrnn")
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000, "a\0b", "loop"])

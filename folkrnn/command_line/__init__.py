@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn import extensions
+from folkrnn import console, extensions
 from folkrnn.command_line import errors, foreign
 from folkrnn.command_line.help import page
 from folkrnn.command_line.quoting import is_override, quoted, unquoted
@@ -32,17 +33,16 @@ def main(arguments: list[str], conf: Path, study: Study) -> int:
     In a sweep (`-m`) the jobs go where `launcher=` says. Returns the exit status: that of the study, or how many jobs
     of the sweep failed.
     """
+    console.forgiving()
     if {"-h", "--help"} & set(arguments):
-        try:
-            print(page(conf, colour=sys.stdout.isatty()), flush=True)
-        except BrokenPipeError:
-            return errors.silence()
-        return 0
+        print(page(conf, colour=sys.stdout.isatty()), flush=True)
+        return errors.say_what_was_lost()
     with errors.interruptions() as received:
         status = _guarded(arguments, conf, study)
         if received:
             status = 128 + received[0]
-            print("interrupted", file=sys.stderr)
+            print("interrupted" if received[0] == signal.SIGINT else "terminated (SIGTERM)", file=sys.stderr)
+    errors.say_what_was_lost()  # a run that is filed is filed
     return status
 
 
@@ -55,8 +55,6 @@ def _guarded(arguments: list[str], conf: Path, study: Study) -> int:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     except KeyboardInterrupt:
         return errors.BUG
-    except BrokenPipeError:
-        return errors.silence()
     except Exception as error:
         line = errors.explained(error, conf)
         return errors.expose(error) if line is None else errors.refuse(line, error)

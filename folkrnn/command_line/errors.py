@@ -17,16 +17,13 @@ from types import FrameType
 
 from folkrnn.command_line.help import options
 from folkrnn.command_line.quoting import in_quotes
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.console import lost_output
+from folkrnn.refusal import Refusal, Terminated, did_you_mean
 from folkrnn.settings import known_keys, no_such_key
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 BUG, REFUSED = 1, 2
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, on the same way out as Ctrl-C: checkpoints are kept and runs get their status."""
 
 
 def refuse(message: str, error: BaseException) -> int:
@@ -44,10 +41,12 @@ def expose(error: BaseException) -> int:
     return BUG
 
 
-def silence() -> int:
-    """Ends standard output, whose reader (`| head`) has left; returns the exit status that the shell would give."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
+def say_what_was_lost() -> int:
+    """Says so on standard error where standard output could not be written; returns the exit status, 0 if it could."""
+    why = lost_output()
+    if why is not None:
+        print(f"error: standard output cannot be written ({why}): what it would have said is lost", file=sys.stderr)
+    return 0 if why is None else BUG
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Literal
 
 from folkrnn.datasets.corpus import HEADER, Corpus, Tune, distinct, vocabulary_of
 from folkrnn.datasets.parsing import parse_texts, read_text
-from folkrnn.places import existing
+from folkrnn.places import existing, readable
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
@@ -31,7 +31,7 @@ def tokens(path: str | None = None, vocabulary: Literal["v2", "own"] = "v2") -> 
     the file. Raises Refusal where the file is not of this form.
     """
     file = _existing(path, "tokens")
-    return of_tokens(read_text(file), file.name, _UNSTATED, vocabulary)
+    return of_tokens(read_text(file), readable(file.name), _UNSTATED, vocabulary)
 
 
 def of_tokens(text: str, name: str, terms: str, vocabulary: Literal["v2", "own"]) -> Corpus:
@@ -52,9 +52,10 @@ def abc(path: str | None = None) -> Corpus:
     files = sorted(p for p in place.rglob("*") if p.suffix in _ABC_FILES) if place.is_dir() else [place]
     if not files:
         raise Refusal(f"{place} holds no ABC file ({', '.join(_ABC_FILES)})")
-    texts = [(file.name, _as_abc(file)) for file in files]
-    found, rejections = parse_texts(place.name, texts)
-    return Corpus(place.name, distinct(found, rejections), rejections, {place.name: _UNSTATED})
+    texts = [(readable(file.name), _as_abc(file)) for file in files]
+    name = readable(place.name)
+    found, rejections = parse_texts(name, texts)
+    return Corpus(name, distinct(found, rejections), rejections, {name: _UNSTATED})
 
 
 def _existing(path: str | None, option: str) -> Path:

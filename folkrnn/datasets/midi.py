@@ -21,7 +21,7 @@ from folkrnn.datasets.parsing import cache_key, cached_arrays
 from folkrnn.melodies.extract import Extraction, extract_bytes, nothing
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.melodies.rules import PER_FILE, Rules, magenta_rules
-from folkrnn.places import existing
+from folkrnn.places import existing, readable
 from folkrnn.refusal import Refusal
 
 SUFFIXES = (".mid", ".midi", ".kar", ".smf", ".rmi")
@@ -74,20 +74,19 @@ def midi(
     key = cache_key(named, folkrnn.datasets, folkrnn.melodies)
     found = cached_arrays(f"midi-{key}", lambda: read_files(files, rules, per_file, seed, workers))
     root = place if place.is_dir() else place.parent
-    titles = [str(file.relative_to(root)) for file in files]
+    name = readable(place.name)
+    titles = [readable(str(file.relative_to(root))) for file in files]
     columns = zip(titles, found["reason"].tolist(), found["detail"].tolist(), strict=True)
     unused = [(title, why, detail) for title, why, detail in columns if why]
     return MelodyCorpus(
-        name=place.name,
+        name=name,
         classes=found["classes"],
         source=found["source"],
         bar=found["bar"],
-        sources=[
-            Source(title, place.name, digest) for title, digest in zip(titles, found["digest"].tolist(), strict=True)
-        ],
+        sources=[Source(title, name, digest) for title, digest in zip(titles, found["digest"].tolist(), strict=True)],
         family=found["family"],
         rejections=Counter(why for _, why, _ in unused),
-        terms={place.name: _UNSTATED},
+        terms={name: _UNSTATED},
         unused=unused,
         instrument=found["instrument"],
         piece=found["piece"],

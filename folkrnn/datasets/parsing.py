@@ -128,7 +128,7 @@ def cache_key(texts: Iterable[tuple[str, str]], *packages: ModuleType) -> str:
     """Returns a digest of named texts and of the source of notation and `packages`: none can change unnoticed."""
     hasher = hashlib.sha256()
     for name, text in texts:
-        hasher.update(name.encode() + b"\0" + text.encode() + b"\0")
+        hasher.update(f"{name}\0{text}\0".encode("utf-8", "surrogatepass"))
     folders = [Path(tokeniser.__file__).parent, *(Path(package.__file__ or "").parent for package in packages)]
     for source in (source for folder in folders for source in sorted(folder.glob("*.py"))):
         hasher.update(source.read_bytes())

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn import files
+from folkrnn.places import readable
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.entries import Entry, insist, perform, read_entry
 
@@ -82,7 +83,7 @@ class Journal:
     def add(self, entry: Entry) -> None:
         """Adds an entry. Raises Refusal where there is no room for it."""
         path = self._inside / "entries.jsonl"
-        entry = {"number": self.written + 1, **entry}
+        entry = _readable({"number": self.written + 1, **entry})
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
         if path.exists() and path.stat().st_size > self._whole:
             os.truncate(path, self._whole)
@@ -140,6 +141,15 @@ class Journal:
         content = path.read_bytes()
         self._whole = content.rfind(b"\n") + 1
         return content[: self._whole].decode().split("\n")[:-1]
+
+
+def _readable(value: Any) -> Any:
+    """The same with all text as a store takes it: names of files and titles of tunes may hold bytes that are none."""
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {readable(key): _readable(item) for key, item in value.items()}
+    return [_readable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager

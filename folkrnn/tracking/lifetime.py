@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from folkrnn.refusal import Refusal
+from folkrnn.refusal import Refusal, Terminated
 from folkrnn.tracking.journal import Journal, in_one_line, now, writing
 from folkrnn.tracking.process import is_gone, process_tags
 from folkrnn.tracking.provenance import CHECKOUT, provenance_tags
@@ -87,13 +87,13 @@ _SIGTERM = "terminated (SIGTERM)"
 def ending(error: BaseException) -> tuple[str, str]:
     """Returns the final status of a run that ends with `error`, and the reason in one line."""
     if isinstance(error, KeyboardInterrupt):
-        return "KILLED", _CTRL_C
+        return "KILLED", _SIGTERM if isinstance(error, Terminated) else _CTRL_C
     if isinstance(error, Requeued):
         return "SCHEDULED", "preempted; the job is back in the queue"
     if not isinstance(error, SystemExit):
         return "FAILED", in_one_line(error)
     if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
-        return "KILLED", _CTRL_C
+        return ending(error.__context__)
     if type(error) is not SystemExit or error.code == 128 + signal.SIGTERM:
         return "KILLED", _SIGTERM  # Lightning's SIGTERMException carries no code
     if isinstance(error.code, int) and error.code > 128:

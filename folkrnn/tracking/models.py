@@ -21,7 +21,7 @@ import pandas as pd
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.players import Player, player
 from folkrnn.tracking.remote import is_server
-from folkrnn.tracking.store import database_of, for_mlflow, located, relocate
+from folkrnn.tracking.store import database_of, for_mlflow, located, quiet, relocate
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.folder import Weights
 
@@ -70,6 +70,7 @@ def weights(run: str | None = None, name: str = OPTION, uri: str | None = None, 
     """
     if (run is None) == (name == OPTION):
         raise Refusal("weights=mlflow needs either weights.run=RUN_ID or weights.name=MODEL@ALIAS (or MODEL/VERSION)")
+    quiet()
     store, _ = located(uri, folder)
     if not is_server(store):
         if not database_of(store).is_file():

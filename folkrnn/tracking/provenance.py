@@ -77,6 +77,7 @@ def _git(folder: Path, *arguments: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
+        errors="replace",
         check=True,
         timeout=10,
     )

@@ -18,9 +18,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.files import write_whole
 from folkrnn.findings import Figure, Findings
+from folkrnn.places import readable
 from folkrnn.tracking.figures import gif
+from folkrnn.tracking.journal import write_whole
 
 if TYPE_CHECKING:
     import jinja2
@@ -116,8 +117,8 @@ class Report:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Writes `report` as one HTML file at `path`, all of it or nothing. Raises OSError where that cannot be written."""
-    write_whole(path, render(report))
+    """Writes `report` as one HTML file at `path`, all of it or nothing. Raises Refusal where that cannot be written."""
+    write_whole(path, readable(render(report)).encode())
 
 
 def render(report: Report) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.places import readable
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import journal as journals
 from folkrnn.tracking.entries import ENDED, Entry, insist, perform
@@ -178,7 +179,7 @@ class TrackedRun:
 
     def log_text(self, text: str, path: str) -> None:
         """Files `text` (UTF-8) as `path`, relative to the results folder and to the artifacts."""
-        self.log_bytes(text.encode(), path)
+        self.log_bytes(readable(text).encode(), path)
 
     def log_bytes(self, content: bytes, path: str) -> None:
         """Files `content` as `path`."""

@@ -83,7 +83,7 @@ def open_store(
     """
     folder = Path(folder).absolute()
     uri = absolute_uri(uri or DEFAULT_URI, folder)
-    _quiet()
+    quiet()
     if is_server(uri):
         check_answers(uri)
         client = _client(uri)
@@ -134,6 +134,7 @@ def relocate(database: Path) -> list[Move]:
     """
     if not database.is_file():
         raise Refusal(f"{database}: there is no store; name the folder that holds mlflow.db, or the database")
+    quiet()
     with _sqlite_errors(database), _lock(database):
         _make(database)
         moves = follow(database)
@@ -197,11 +198,13 @@ def for_mlflow(uri: str) -> str:
     return f"{_SQLITE}/{quote(str(database_of(uri)).lstrip('/'), safe='')}"
 
 
-def _quiet() -> None:
-    """No telemetry, short patience with a dead server (what is not sent is kept), no pages of migration messages."""
+def quiet() -> None:
+    """No telemetry, short patience with a dead server (what is not sent is kept), no pages of migration messages.
+
+    To be called before MLflow is imported, which reads some of it only then.
+    """
+    os.environ.update(dict.fromkeys(("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"), "true"))
     for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",

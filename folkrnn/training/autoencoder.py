@@ -115,7 +115,11 @@ class Recipe:
     def __post_init__(self) -> None:
         positive = (self.learning_rate, self.clip_norm, self.batch_size)
         shares = (self.final_share, self.beta_warmup, self.growth, self.hidden, self.own, self.moved)
-        if min(positive) <= 0 or min(self.last_beta, self.free_bits, self.transpose) < 0 or self.shortest < 1:
+        if (
+            not all(value > 0 for value in positive)
+            or min(self.last_beta, self.free_bits, self.transpose) < 0
+            or self.shortest < 1
+        ):
             raise Refusal(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
         if not all(0 <= share <= 1 for share in shares):
             raise Refusal(f"recipe: shares are numbers from 0 to 1; got {asdict(self)}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.datasets.melody_batches import MelodyBatches
 from folkrnn.datasets.module import TuneBatches
+from folkrnn.melodies.grid import CLASSES
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
@@ -106,6 +108,8 @@ class Loop:
     """Makes it from the model, which must be its `model`, the recipe and the seed; it logs `validation/loss`."""
     batches: Callable[[Any, Any, int, tuple[int, int], int], pl.LightningDataModule]
     """Makes them from corpus, recipe, seed, what a resumed training has seen (epoch, batches of it) and all epochs."""
+    guess: Callable[[Any], float]
+    """What of the corpus costs who knows nothing, in the unit of `validation/loss`."""
 
 
 def _tunes(corpus: Corpus, recipe: TrainingRecipe, seed: int, skip: tuple[int, int], epochs: int) -> TuneBatches:
@@ -118,8 +122,11 @@ def _melodies(
     return MelodyBatches(corpus, recipe.batch_size, seed, recipe.transpose, recipe.moved, skip)
 
 
-TUNES = Loop(LanguageModelTraining, _tunes)
-MELODIES = Loop(AutoencoderTraining, _melodies)
+TUNES = Loop(LanguageModelTraining, _tunes, lambda corpus: math.log(len(corpus.vocabulary)))
+MELODIES = Loop(AutoencoderTraining, _melodies, lambda corpus: corpus.classes.shape[1] * math.log(CLASSES))
+
+DIVERGED = 10.0
+"""Times what guessing costs: a training whose best loss is above that has learned nothing, it ran away."""
 
 
 def fit(
@@ -138,7 +145,7 @@ def fit(
     Checkpoints are `folder/best.ckpt` and `folder/last.ckpt`. With `settings.resume` training goes on from the last,
     from within an epoch too, and arrives (on a CPU, with as many threads) at the very parameters of a training that was
     never cut off. Raises Refusal for a checkpoint of another configuration, where another training is at work in the
-    folder, and where the loss is no longer a number.
+    folder, and where the loss is no longer a number or far above that of guessing.
     SIGTERM and Ctrl-C finish the update and write the last checkpoint first; then SystemExit(143) or KeyboardInterrupt
     is raised, unless an earlier handler raises something else. `settings.preempt_signal` does the same and puts a SLURM
     job back into the queue; then Requeued is raised. Of several processes it is enough that one gets the signal.
@@ -188,13 +195,33 @@ def fit(
             default_root_dir=folder,
         )
         training = loop.module(model, recipe, seed)
-        trainer.fit(training, batches, ckpt_path=start, weights_only=True)
+        with _overflow_refused(trainer):
+            trainer.fit(training, batches, ckpt_path=start, weights_only=True)
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()  # what follows is for one process
+    if DIVERGED * loop.guess(corpus) < keep.best < math.inf:
+        raise Refusal(
+            f"the training has diverged: the best validation loss is {keep.best:.3g} nats, where guessing costs "
+            f"{loop.guess(corpus):.3g}. A smaller recipe.learning_rate may help"
+        )
     checkpoint, state = best_state(folder)
     training.load_state_dict(state)
     loss = keep.best if checkpoint.name == BEST else math.nan
     return Fitted(model.eval(), loss, trainer.global_step, checkpoint)
+
+
+@contextmanager
+def _overflow_refused(trainer: pl.Trainer) -> Iterator[None]:
+    """Raises Refusal where an optimiser's step is too large for a number; a loss that is none is refused before it."""
+    try:
+        yield
+    except (RuntimeError, OverflowError) as error:
+        if "overflow" not in str(error):
+            raise
+        raise Refusal(
+            f"update {trainer.global_step} (epoch {trainer.current_epoch}) is too large for the numbers of the "
+            "parameters; nothing of it was kept. A smaller recipe.learning_rate may help"
+        ) from error
 
 
 def check_precision(recipe: TrainingRecipe | AutoencoderRecipe, settings: TrainerSettings) -> None:

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from folkrnn.refusal import Refusal
 from folkrnn.training.checkpoints import BEST, LAST, OURS, generators, restore
 from folkrnn.training.preemption import Requeued, requeue
 
@@ -140,6 +141,11 @@ class Keep(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         loss = float(trainer.callback_metrics["validation/loss"])
+        if not math.isfinite(loss):
+            raise Refusal(
+                f"the validation loss is {loss} after epoch {trainer.current_epoch}, which is not kept. A smaller "
+                "recipe.learning_rate may help"
+            )
         self.since_best = 0 if loss < self.best else self.since_best + 1
         position = (trainer.current_epoch + 1, 0)
         if loss < self.best:

@@ -78,7 +78,8 @@ class Recipe:
     split: ClassVar[Split] = "families"
 
     def __post_init__(self) -> None:
-        if min(self.learning_rate, self.clip_norm, self.input_std) <= 0 or self.batch_size < 1:
+        positive = (self.learning_rate, self.clip_norm, self.input_std)
+        if not all(value > 0 for value in positive) or self.batch_size < 1:
             raise Refusal(
                 f"recipe: learning_rate, batch_size, clip_norm and input_std must be positive; got {asdict(self)}"
             )

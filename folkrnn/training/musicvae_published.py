@@ -44,7 +44,8 @@ class PublishedAutoencoderRecipe:
     """Share of the melodies that are moved."""
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.first_rate, self.lowest_rate, self.clip_norm) <= 0 or not 0 < self.rate_decay <= 1:
+        positive = (self.batch_size, self.first_rate, self.lowest_rate, self.clip_norm)
+        if not all(value > 0 for value in positive) or not 0 < self.rate_decay <= 1:
             raise Refusal(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
         if self.sampling_rate:
             sampling_probability_at(0, "inverse_sigmoid", self.sampling_rate)

@@ -42,6 +42,12 @@ class ProgressBar(TQDMProgressBar):
         super().on_train_start(trainer, module)
         self._first = (time.monotonic(), trainer.global_step)
 
+    def on_exception(self, *_: Any) -> None:
+        """Ends the lines of the bars: what is said next begins one of its own."""
+        for bar in (self._train_progress_bar, self._val_progress_bar):
+            if bar is not None:
+                bar.close()
+
     def get_metrics(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
         shown = {
             name: f"{value:.4g}" if isinstance(value, float) else value

@@ -62,7 +62,7 @@ class PublishedRecipe:
                 words = ", ".join("null" if choice is None else str(choice) for choice in allowed)
                 raise Refusal(f"recipe.{name}={getattr(self, name)}: must be one of {words}")
         positive = (self.learning_rate, self.epsilon, self.decay_factor, self.batch_size, self.gate_clip or 1)
-        if min(positive) <= 0 or not 0 <= self.rho < 1:
+        if not all(value > 0 for value in positive) or not 0 <= self.rho < 1:
             raise Refusal(f"recipe: rates, sizes and limits must be positive and rho in [0, 1); got {asdict(self)}")
 
     def prepare(self, model: FolkRNN, seed: int) -> None:

@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 from importlib import resources
 
 import pytest
@@ -11,6 +12,18 @@ from folkrnn.datasets.parsing import cached
 from folkrnn.refusal import Refusal
 
 TUNE = "M:6/8\nK:Cmaj\nC D E | F G A |\n"
+
+
+def test_a_file_may_have_a_name_that_is_not_utf_8(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / os.fsdecode(b"l\xe5tar")
+    folder.mkdir()
+    (folder / os.fsdecode(b"l\xe5t.abc")).write_text("X:1\nM:4/4\nL:1/8\nK:C\nCDEF GABc|c8|]\n")
+    for place in (folder, folder / os.fsdecode(b"l\xe5t.abc")):
+        corpus = abc(str(place))
+        assert corpus.name in (r"l\xe5tar", r"l\xe5t.abc")
+        assert [tune.source for tune in corpus.tunes] == [r"l\xe5t.abc"]
+        assert corpus.digest
 
 
 def test_the_irish_corpus_keeps_nearly_all_of_three_collections_and_says_why_not_the_rest():

@@ -127,3 +127,30 @@ def test_a_full_disk_for_the_store_keeps_the_results_and_sends_them_later(small_
     found = store.client.get_run(run.run_id)
     assert (found.info.status, found.data.metrics) == ("FINISHED", {"x": 1.0})
     assert not (tmp_path / "r" / "UPLOAD_PENDING.txt").exists()
+
+
+TYPED = """
+import sys, time
+from pathlib import Path
+from folkrnn.command_line import main
+from folkrnn.tracking import open_store, start_run
+
+folder, uri, experiment, results = sys.argv[1:]
+
+def study(config, overrides):
+    with start_run(open_store(uri, experiment, folder), "long", results) as run:
+        print(run.run_id, flush=True)
+        time.sleep(60)
+
+sys.exit(main([], Path("conf"), study))
+"""
+
+
+def test_a_run_that_was_terminated_does_not_say_ctrl_c(lab, store, script, tmp_path):
+    process = script(TYPED, lab, "sqlite:///mlflow.db", store.experiment, tmp_path / "r")
+    run_id = process.stdout.readline().strip()
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (143, "terminated (SIGTERM)\n")
+    found = store.client.get_run(run_id)
+    assert (found.info.status, found.data.tags["ended"]) == ("KILLED", "terminated (SIGTERM)")

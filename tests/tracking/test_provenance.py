@@ -1,3 +1,4 @@
+import os
 import subprocess
 
 from folkrnn.tracking.provenance import NO_CHECKOUT, git_state, provenance_tags
@@ -21,6 +22,14 @@ def test_the_commit_of_a_checkout_is_told_and_whether_files_differ_from_it(tmp_p
     (tmp_path / "b.py").write_text("3")
     assert git_state(tmp_path) == (commit, "2 files")
     assert provenance_tags(tmp_path)["mlflow.source.git.commit"] == commit
+
+
+def test_a_file_whose_name_is_not_utf_8_is_one_of_those_that_differ(tmp_path):
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
+    git(tmp_path, "config", "core.quotepath", "false")
+    (tmp_path / os.fsdecode(b"l\xe5tar.abc")).touch()
+    assert git_state(tmp_path)[1] == "1 file"
 
 
 def test_a_folder_that_is_no_checkout_says_so(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
+from folkrnn.refusal import Refusal
 from folkrnn.tracking.report import JudgedClaim, Report, Section, Tune, number, render, write_report
 
 TOKENS = "M:6/8 K:Cdor |: C E G c B G | ^F 3 ] C 3 :|".split()
@@ -263,7 +264,8 @@ def test_a_report_that_cannot_be_made_leaves_the_old_one(tmp_path: Path):
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_folder_that_is_a_file_is_an_error(tmp_path: Path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        write_report(tmp_path / "file" / "report.html", Report("x"))
+def test_a_report_that_finds_no_room_is_refused_in_one_line(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Refusal, match=r"cannot write .*report\.html .*: free some space there") as refusal:
+        write_report(tmp_path / "file" / "report.html", Report("A run"))
+    assert "\n" not in str(refusal.value)

@@ -168,6 +168,21 @@ def test_texts_bytes_and_files_are_kept_in_both_places(store, tmp_path):
     assert (tmp_path / "r" / "outside.mid").read_bytes() == b"MThd"
 
 
+def test_names_of_files_that_are_not_utf_8_are_filed_with_their_bytes_in_hexadecimal(store, tmp_path):
+    name = os.fsdecode(b"l\xe5tar.abc")
+    with start_run(store, f"dataset.path={name}", tmp_path / "r", overrides=[f"dataset.path={name}"]) as run:
+        run.log_params({"dataset": {"path": name}})
+        run.log_dataset(name, "1", name, {name: 1})
+        run.log_text(f"# {name}", "card.md")
+        run.describe(name)
+    found = store.client.get_run(run.run_id)
+    assert found.info.run_name == r"dataset.path=l\xe5tar.abc"
+    assert found.data.params["dataset.path"] == r"l\xe5tar.abc"
+    assert r"l\xe5tar.abc" in found.data.tags["command"]
+    assert content(store, run.run_id, "card.md", tmp_path) == rb"# l\xe5tar.abc"
+    assert yaml.safe_load(content(store, run.run_id, "config.yaml", tmp_path)) == {"dataset": {"path": name}}
+
+
 def test_the_description_heads_the_page_of_the_run(store, tmp_path):
     with start_run(store, "a", tmp_path / "r") as run:
         run.describe("**One tune**")

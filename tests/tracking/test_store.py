@@ -249,11 +249,24 @@ server.serve_forever()
         server.communicate()
 
 
-def test_opening_a_store_sends_no_telemetry_and_opens_no_run(store):
-    import mlflow
+TELEMETRY = """
+import sys
+from folkrnn.tracking import open_store
+open_store(None, "a", sys.argv[1])
+import mlflow
+from mlflow.telemetry.client import get_telemetry_client
+print(get_telemetry_client(), mlflow.active_run())
+"""
 
-    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert mlflow.active_run() is None
+
+@pytest.mark.parametrize("said", [None, "false", "0"])
+def test_opening_a_store_sends_no_telemetry_and_opens_no_run(script, tmp_path, said):
+    names = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK", "CI", "PYTEST_CURRENT_TEST", "MLFLOW_RUN_ID")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    if said is not None:
+        environment |= {"MLFLOW_DISABLE_TELEMETRY": said}
+    out, err = script(TELEMETRY, tmp_path, env=environment).communicate(timeout=60)
+    assert out == "None None\n", err
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="process starts are read from /proc")

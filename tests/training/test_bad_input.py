@@ -12,9 +12,12 @@ from folkrnn.datasets.files import tokens
 from folkrnn.families.folkrnn import check_training
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
+from folkrnn.training import autoencoder
 from folkrnn.training.fit import TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
 from folkrnn.training.lock import alone_in
+from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
+from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import scratch
 
 
@@ -24,10 +27,10 @@ def corpus_of(folder, bodies):
     return tokens(str(file))
 
 
-def train(folder, corpus, **settings):
+def train(folder, corpus, recipe=None, epochs=1, **settings):
     model = scratch(FolkRNN(units=8, layers=1), seed=1).model
-    chosen = TrainerSettings(1, accelerator="cpu", progress=False, **settings)
-    return fit(model, corpus, Recipe(batch_size=4, warmup_updates=2), chosen, 1, folder)
+    chosen = TrainerSettings(epochs, accelerator="cpu", progress=False, **settings)
+    return fit(model, corpus, recipe or Recipe(batch_size=4, warmup_updates=2), chosen, 1, folder)
 
 
 def random_bodies(number, words=("C", "D", "E", "F", "|")):
@@ -74,10 +77,40 @@ def test_a_checkpoint_of_another_dataset_is_not_gone_on_from(tmp_path):
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("rate", "batch", "epochs", "said"),
+    [
+        (1e12, 4, 1, "the training loss is nan at update 4"),
+        (1e12, 64, 1, r"diverged: the best validation loss is 8\.56e\+10 nats, where guessing costs 4\.92"),
+        (1e30, 64, 2, "the validation loss is nan after epoch 1"),
+        (1e38, 64, 1, r"update 0 \(epoch 0\) is too large for the numbers of the parameters"),
+        (1e40, 64, 1, r"update 0 \(epoch 0\) is too large for the numbers of the parameters"),
+        (float("inf"), 64, 1, "the validation loss is nan after epoch 0"),
+    ],
+)
+def test_a_training_that_runs_away_is_refused_in_one_line(tmp_path, rate, batch, epochs, said):
+    corpus = corpus_of(tmp_path, random_bodies(60 if batch == 4 else 20))
+    recipe = Recipe(batch_size=batch, warmup_updates=2, learning_rate=rate)
+    with pytest.raises(Refusal, match=said) as refusal:
+        train(tmp_path / "run", corpus, recipe, epochs)
+    assert str(refusal.value).endswith("A smaller recipe.learning_rate may help")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("recipe", [Recipe, PublishedRecipe, autoencoder.Recipe, PublishedAutoencoderRecipe])
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+def test_a_rate_that_is_not_above_zero_is_refused(recipe, rate):
+    name = "first_rate" if recipe is PublishedAutoencoderRecipe else "learning_rate"
+    with pytest.raises(Refusal, match="must be positive"):
+        recipe(**{name: rate})
+
+
 HOLDS = """
 import sys, time
 from pathlib import Path
 from folkrnn.training.lock import alone_in
+from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
+from folkrnn.training.published import PublishedRecipe
 with alone_in(Path(sys.argv[1])):
     print("holding", flush=True)
     time.sleep(60)
