@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -210,6 +211,16 @@ def test_a_bug_shows_its_traceback(lab: Run, capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().err
     assert "ZeroDivisionError" in said
     assert "test_command_line.py" in said
+
+
+def test_a_disk_without_room_is_told_of_in_one_line(lab: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/model.bin")
+
+    assert lab(study=write)[0] == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: cannot write /disk/model.bin (No space left on device): free some space there")
+    assert said.count("\n") == 1
 
 
 def test_the_status_of_the_study_is_that_of_the_command(lab: Run) -> None:

@@ -173,4 +173,5 @@ def _performed(config: DictConfig, overrides: list[str], known: list[str], study
     except Refusal as error:
         return errors.refuse(str(error), error)
     except Exception as error:
-        return errors.expose(error)
+        line = errors.no_room(error)
+        return errors.expose(error) if line is None else errors.refuse(line, error)

@@ -5,6 +5,7 @@ Exit statuses: 1 a bug or a failed analysis, 2 a refusal, 130 Ctrl-C, 143 SIGTER
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -24,6 +25,9 @@ from folkrnn.settings import known_keys, no_such_key
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 BUG, REFUSED = 1, 2
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+"""What a system says of a disk that takes no more: whatever was being written, that is no bug."""
 
 
 def refuse(message: str, error: BaseException) -> int:
@@ -95,6 +99,8 @@ def explained(error: Exception, conf: Path) -> str | None:
 
     if isinstance(error, Refusal):
         return str(error)
+    if (line := no_room(error)) is not None:
+        return line
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_option(error.missing_cfg_file, error.options, conf) + _named_in(text)
@@ -114,6 +120,20 @@ def explained(error: Exception, conf: Path) -> str | None:
         cause = f": {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return _one_line(text + cause)
     return None
+
+
+def no_room(error: Exception) -> str | None:
+    """Returns one line for an error of a disk that takes no more; None for any other."""
+    if not isinstance(error, OSError):
+        return None
+    if "No usable temporary directory" in str(error):
+        return "there is no room for temporary files: free some space there, or name another folder in TMPDIR"
+    if error.errno not in _NO_ROOM:
+        return None
+    return (
+        f"cannot write {error.filename or 'a file'} ({error.strerror}): free some space there, or choose another "
+        "folder with tracking.folder= (temporary files: TMPDIR; what is kept between runs: XDG_CACHE_HOME)"
+    )
 
 
 def _unknown_option(path: str, known: object, conf: Path) -> str:

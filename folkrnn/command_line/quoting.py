@@ -136,7 +136,7 @@ def _as_text(text: str) -> str:
 def _text(key: str, value: str) -> str:
     """Returns what the value stands for: standard input, the content of a file, or itself."""
     if value == "-":
-        return sys.stdin.read().strip()
+        return _decoded(key, b"" if sys.stdin is None else sys.stdin.buffer.read(), "standard input")
     if value.startswith("@"):
         return _read(key, value[1:])
     # a tune never ends so, a file that is not there does
@@ -147,13 +147,16 @@ def _text(key: str, value: str) -> str:
 
 def _read(key: str, name: str) -> str:
     file = place(name, key)
-    data = content(key, file, name)
+    return _decoded(key, content(key, file, name), str(file))
+
+
+def _decoded(key: str, data: bytes, source: str) -> str:
     if b"\0" in data:
-        raise Refusal(f"{key}: {file} is a binary file, no text")
+        raise Refusal(f"{key}: {source} is a binary file, no text")
     try:
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         text = data.decode("latin-1").strip()  # the encoding of ABC before version 2.1
     if not text:
-        raise Refusal(f"{key}: {file} is empty")
+        raise Refusal(f"{key}: {source} is empty")
     return text

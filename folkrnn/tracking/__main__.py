@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from folkrnn.console import forgiving
 from folkrnn.places import place
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.serve import FOLDER, PORT, serve
@@ -15,6 +16,7 @@ from folkrnn.tracking.upload import upload
 
 def main(arguments: list[str] | None = None) -> int:
     """Does what the words say; returns 1 if something was refused."""
+    forgiving()
     options = _parser().parse_args(arguments)
     if options.action == "upload":
         return _upload(options.folders, options.to)

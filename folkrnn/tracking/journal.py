@@ -91,7 +91,8 @@ class Journal:
             with path.open("ab") as file:
                 file.write(line)
         except OSError as error:
-            os.truncate(path, self._whole)
+            if path.exists():
+                os.truncate(path, self._whole)
             raise _no_room(path, error) from error
         self._whole += len(line)
         self._remember(entry)

@@ -8,6 +8,7 @@ melodies (`players.py`).
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -75,7 +76,8 @@ def weights(run: str | None = None, name: str = OPTION, uri: str | None = None, 
     if not is_server(store):
         if not database_of(store).is_file():
             raise Refusal(f"weights=mlflow: there is no tracking store at {store}; name another with tracking.uri=")
-        relocate(database_of(store))
+        if os.access(database_of(store).parent, os.W_OK):
+            relocate(database_of(store))
     with _said(store), tempfile.TemporaryDirectory() as temporary:
         from mlflow import MlflowClient
 

@@ -82,7 +82,7 @@ def open_store(
     files that are no MLflow database.
     """
     folder = Path(folder).absolute()
-    uri = absolute_uri(uri or DEFAULT_URI, folder)
+    uri, experiment = absolute_uri(uri or DEFAULT_URI, folder), readable(experiment)
     quiet()
     if is_server(uri):
         check_answers(uri)

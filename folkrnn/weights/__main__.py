@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from folkrnn.console import forgiving
 from folkrnn.places import place
 from folkrnn.refusal import Refusal
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exports; returns 1 if it could not be done, having said why."""
+    forgiving()
     parser = argparse.ArgumentParser(
         prog="python -m folkrnn.weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

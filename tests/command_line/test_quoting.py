@@ -246,6 +246,15 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes | None
         quoted([f"sampling.prime=@{path}"])
 
 
+def test_standard_input_may_be_of_older_abc_and_is_not_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "tune.abc").write_bytes("T:Påls polska\nK:C".encode("latin-1"))
+    command = f"{sys.executable} {ROOT}/run.py --cfg job -p transcription transcription=-"
+    assert shell(f"{command} <tune.abc", tmp_path).stdout == "T:Påls polska\nK:C\n"
+    for nothing in ("</dev/null", "<&-"):
+        done = shell(f"{command} {nothing}", tmp_path)
+        assert (done.returncode, done.stderr) == (2, "error: transcription: standard input is empty\n")
+
+
 def test_standard_input_serves_one_value() -> None:
     with pytest.raises(Refusal, match="read once"):
         quoted(["sampling.prime=-", "transcription=-"])
