@@ -10,7 +10,6 @@ import codecs
 import errno
 import io
 import os
-import select
 import sys
 import unicodedata
 
@@ -45,41 +44,30 @@ def _spelled(character: str) -> str:
 codecs.register_error("folkrnn.spell", _spell)
 
 
-class _Stream(io.RawIOBase):
-    """Writes to a file descriptor until that fails; from then on it takes what comes and drops it."""
+class _Stream(io.TextIOWrapper):
+    """Text to a file descriptor until that fails; from then on it takes what comes and drops it."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.lost: OSError | None = None
+    lost: OSError | None = None
 
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self.descriptor
-
-    def isatty(self) -> bool:
-        return os.isatty(self.descriptor)
-
-    def write(self, data: object) -> int:
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+    def write(self, text: str) -> int:
         try:
-            return self._written(view)
+            return super().write(text)
         except OSError as error:
-            if error.errno == errno.EBADF:
-                raise  # closed by ourselves
-            self.lost = error
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.descriptor)
-            os.close(nowhere)
-            return len(view)
+            self._drop(error)
+            return len(text)
 
-    def _written(self, view: memoryview) -> int:
-        while True:
-            try:
-                return os.write(self.descriptor, view)
-            except BlockingIOError:
-                select.select([], [self.descriptor], [])
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._drop(error)
+
+    def _drop(self, error: OSError) -> None:
+        self.lost = error
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+        super().flush()  # what was left
 
 
 def forgiving() -> None:
@@ -95,22 +83,22 @@ def forgiving() -> None:
             setattr(sys, name, _over(stream, descriptor))
 
 
-def _over(stream: io.TextIOWrapper | None, descriptor: int) -> io.TextIOWrapper:
+def _over(stream: io.TextIOWrapper | None, descriptor: int) -> _Stream:
     if stream is not None:
         stream.flush()
+    if os.name == "posix":
+        os.set_blocking(descriptor, True)  # else a slow reader would look like one that left
     encoding = "utf-8" if stream is None else stream.encoding
-    buffered = io.BufferedWriter(_Stream(descriptor))
     chosen = stream is not None and stream.errors in ("replace", "ignore", "xmlcharrefreplace", "namereplace")
     lines = descriptor == 2 or (stream is not None and (stream.line_buffering or stream.write_through))
-    return io.TextIOWrapper(buffered, encoding, stream.errors if chosen else "folkrnn.spell", line_buffering=lines)
+    buffer = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+    return _Stream(buffer, encoding, stream.errors if chosen else "folkrnn.spell", line_buffering=lines)
 
 
 def lost_output() -> str | None:
     """Returns why standard output could not be written to its end; None where it could, or its reader has left."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
+    if not isinstance(sys.stdout, _Stream):
         return None
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    error = raw.lost if isinstance(raw, _Stream) else None
+    sys.stdout.flush()
+    error = sys.stdout.lost
     return None if error is None or error.errno == errno.EPIPE else error.strerror
