@@ -160,9 +160,10 @@ class TrainingCurve(Analysis):
         """Returns a training's best validation, and whether it rose again, in words."""
         if "best_validation" not in row:
             return f"{row['updates']:,.0f} updates"
+        kept = "" if "training_last" in row else " (losses of the training itself were not kept)"
         again = f", then {row['rise_after_best']:.3f} worse" if "overfitting_epoch" in row else ", never worse again"
         at = f" at epoch {row['best_epoch']:.3g}" if "best_epoch" in row else ""
-        return f"best validation {row['best_validation']:.3f} (perplexity {row['perplexity']:.2f}){at}{again}"
+        return f"best validation {row['best_validation']:.3f} (perplexity {row['perplexity']:.2f}){at}{again}{kept}"
 
 
 def shipped() -> list[str]:

@@ -48,8 +48,8 @@ def test_every_command_composes(command):
 @pytest.mark.parametrize("command", COMMANDS + GALLERY)
 def test_every_command_runs(command, tmp_path):
     fewer = [f"sampling.tunes={count}" for name, count in FEWER.items() if f"experiment={name}" in command]
-    fewer += ["cut.controls=1"] * ("experiment=part6" in command or "experiment=part7_cuts" in command)
-    words = [sys.executable, *shlex.split(command)[1:], *fewer[:1], f"tracking.folder={tmp_path}"]
+    draws = ["cut.controls=1"] * ("experiment=part6" in command or "experiment=part7_cuts" in command)
+    words = [sys.executable, *shlex.split(command)[1:], *fewer[:1], *draws, f"tracking.folder={tmp_path}"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("runs/*/report.html"))
