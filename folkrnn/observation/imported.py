@@ -12,12 +12,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 import numpy as np
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
 
 from folkrnn.melodies.read import Unreadable, read_midi
 from folkrnn.refusal import Refusal
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 LARGEST = 2**24
 """Bytes that are read, unpacked."""
@@ -112,11 +117,13 @@ def _unzipped(data: bytes, name: str) -> bytes:
 
 
 def _of_musicxml(data: bytes, name: str) -> str:
-    if b"<!ENTITY" in data:
-        raise Refusal(f"{name} defines XML entities, which MusicXML does not need: not read")
+    if len(data) > LARGEST:
+        raise Refusal(f"{name} is larger than {LARGEST // 2**20} MiB, which no tune is")
     try:
-        score = ElementTree.fromstring(data)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        score = fromstring(data, forbid_external=True)
+    except DefusedXmlException:
+        raise Refusal(f"{name} defines XML entities, which MusicXML does not need: not read") from None
+    except (ParseError, ValueError, LookupError) as error:
         raise Refusal(f"{name} is not a whole XML file: {error}") from None
     part = score.find("part")
     if score.tag != "score-partwise" or part is None:

@@ -127,6 +127,32 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch):
         as_abc(packed.getvalue(), "x")
 
 
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+HOSTILE = {
+    "a billion laughs": f'<!DOCTYPE score-partwise [<!ENTITY l0 "ha">{LAUGHS}]><score-partwise>&l11;</score-partwise>',
+    "a file of this machine": '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><score-partwise>&f;</score-partwise>',
+    "an address": '<!DOCTYPE x [<!ENTITY % d SYSTEM "http://example.invalid/x.dtd">%d;]><score-partwise/>',
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_entities_are_refused_in_any_encoding_also_in_an_archive(text, encoding):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.xml", f'<?xml version="1.0" encoding="{encoding}"?>{text}'.encode(encoding))
+    with pytest.raises(Refusal, match="defines XML entities"):
+        as_abc(packed.getvalue(), "x")
+
+
+def test_the_doctype_of_musicxml_itself_is_no_entity():
+    doctype = (
+        b'<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 3.1 Partwise//EN" "http://example.invalid/p.dtd">'
+    )
+    head, score = musicxml(*D_JIG).split(b"?>", 1)
+    assert as_abc(head + b"?>" + doctype + score, "x") == as_abc(musicxml(*D_JIG), "x")
+
+
 def test_what_is_of_no_known_form_is_left_to_others():
     assert as_abc(b"X:1\nK:C\nCDE|", "x") is None
 
