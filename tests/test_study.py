@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TINY = ["model=folkrnn_small", "model.units=24", "weights=scratch", "trainer=cpu", "trainer.max_epochs=1"]
+TINY = [
+    "model=folkrnn_small",
+    "model.units=24",
+    "weights=scratch",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+    "explorer=false",
+]
 
 
 def command(home: Path, *words: str) -> list[str]:
@@ -79,8 +86,8 @@ def test_the_main_job_files_everything_that_it_shows(default):
 
     uploaded = set(artifacts())
     expected = {
-        "report.html", "config.yaml", "tunes/all.abc", "tunes/all.tokens.txt", "tunes/draws.csv", "tunes/01.svg",
-        "tunes/01.mid", "dataset/card.md", "dataset/left_out.csv", "figures/posterior_log10.png",
+        "report.html", "explore.html", "config.yaml", "tunes/all.abc", "tunes/all.tokens.txt", "tunes/draws.csv",
+        "tunes/01.svg", "tunes/01.mid", "dataset/card.md", "dataset/left_out.csv", "figures/posterior_log10.png",
         "figures/activations_image.png", "figures/tune_statistics_counting.png", "figures/summary_streams.png",
         "tables/summary_units.csv", "tables/posterior_tunes.csv", "arrays/posterior_tune0.npz",
     }  # fmt: skip
@@ -124,12 +131,13 @@ def test_the_report_asks_nothing_of_the_network(default):
 
 
 def test_a_transcription_is_observed_in_the_place_of_generated_tunes(tmp_path):
-    run(tmp_path, "transcription=swing_swang_swung", "analysis=posterior", "observation=hidden")
+    run(tmp_path, "transcription=swing_swang_swung", "analysis=posterior", "observation=hidden", "explorer=false")
     folder = next(tmp_path.glob("runs/*/report.html")).parent
     import numpy as np
 
     arrays = np.load(folder / "arrays/traces_tune0000.npz")
     assert arrays["l3.h"].shape == (147, 512)
+    assert not (folder / "explore.html").exists()
 
 
 def test_training_from_scratch_leaves_weights_checkpoints_and_curves(tmp_path, corpus):

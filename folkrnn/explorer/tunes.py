@@ -48,27 +48,98 @@ class Shown:
     """`[T, units]` by site; `probs` `[T, V]` among them."""
 
 
+@dataclass(frozen=True)
+class Streams:
+    """Which streams of a model the page holds."""
+
+    layers: dict[str, slice]
+    """The hidden states of each layer, and where its units stand when those of all layers are counted."""
+    gates: tuple[str, ...]
+    """Gates, candidates and cell states of all layers."""
+    sizes: Mapping[str, int]
+    """Units by site."""
+
+    @classmethod
+    def of(cls, sites: Mapping[str, int]) -> Streams:
+        layers = [site.name for site in grammar.parse("l*.h", sites)]
+        edges = np.cumsum([0, *(sites[name] for name in layers)]).tolist()
+        gates = tuple(name for name in sites if name.count(".") == 1 and name.split(".")[1] in GATES)
+        return cls({name: slice(*edge) for name, edge in zip(layers, pairwise(edges), strict=True)}, gates, sites)
+
+    @property
+    def units(self) -> int:
+        """Units of all layers together."""
+        return sum(self.sizes[name] for name in self.layers)
+
+
+Gated = Mapping[tuple[int, int], Mapping[str, np.ndarray]]
+"""Gates and cell states, `[T, units]` by site, of some of the tunes, by side and number."""
+
+
 def packs_of(observation: Observation, findings: Mapping[str, Findings], heading: Mapping[str, Any]) -> dict[str, Pack]:
     """Returns the packs `core` and `states` of a page on this observation; `heading` is what stands at its top."""
-    model, vocabulary = observation.model, observation.vocabulary
-    layers = [site.name for site in grammar.parse("l*.h", model.sites)]
-    gates = [name for name in model.sites if name.count(".") == 1 and name.split(".")[1] in GATES]
-    edges = np.cumsum([0, *(model.sites[name] for name in layers)]).tolist()
-    parts = {name: slice(*edge) for name, edge in zip(layers, pairwise(edges), strict=True)}
-    searched = _first(observation, how_many_searched(observation, edges[-1]))
+    streams = Streams.of(observation.model.sites)
+    searched = _first(observation, how_many_searched(observation, streams.units))
     before = [] if observation.control is None else [observation.control]
-    count = how_many([len(t.ids) - 1 for t in searched.transcriptions], edges[-1], 1 + len(before))
-
+    count = how_many([len(t.ids) - 1 for t in searched.transcriptions], streams.units, 1 + len(before))
     core, states = Pack(dict(heading)), Pack()
     engraved = [*(t for control in before for t in control.transcriptions[:count]), *searched.transcriptions]
     with ThreadPoolExecutor(max_workers=1) as beside:  # verovio is another process: it draws while this one traces
-        drawing = beside.submit(sheets, [_body(t.ids[:LONGEST], vocabulary) for t in engraved])
-        traced = _trace(searched, parts, count, findings, core, states)
-        sides = [*(_shown(_first(control, count), layers) for control in before), traced]
-        room = ROOM - sum(len(t.ids) * edges[-1] for t in chain(*sides))
-        gated = _trace_gates([*before, searched], sides, gates, room)
+        drawing = beside.submit(sheets, [_body(t.ids[:LONGEST], observation.vocabulary) for t in engraved])
+        traced = _trace(searched, streams, count, findings, core, states)
+        sides = [*(_shown(_first(control, count), streams) for control in before), traced]
+        gated = _trace_gates([*before, searched], sides, streams)
         drawn = drawing.result()
-    ranges = {name: bounds(name, [one[name] for one in gated.values() if name in one]) for name in [*layers, *gates]}
+    _write_model(observation, streams, gated, core)
+    tunes = _write_shown(sides, gated, drawn, core, states)
+    others = zip(searched.transcriptions[count:], drawn[len(before) * count + count :], strict=True)
+    states.manifest["searched"] = [
+        _sheet_entry(f"all/{k}", t, k, t.ids[:LONGEST], sheet, states) for k, (t, sheet) in enumerate(others, count)
+    ]
+    total = len(observation.transcriptions)
+    core.manifest |= {
+        "kind": "folkrnn",
+        "sides": ["unchanged", "changed"] if before else ["as it is"],
+        "shown": count,
+        "tunes": tunes,
+        "apart": [_apart(tunes[k]["tokens"], tunes[k + count]["tokens"]) for k in range(count)] if before else [],
+        "left_out": _left_out(total, len(searched.transcriptions), count, len(gated), len(tunes)),
+        "cuts": unit_facts.cuts(observation.accounts, findings, len(streams.layers)),
+    }
+    return {"core": core, "states": states}
+
+
+def _write_model(observation: Observation, streams: Streams, gated: Gated, core: Pack) -> None:
+    """Writes the vocabulary, the layers, and between which values each stream is kept."""
+    vocabulary = observation.vocabulary
+    ranges = _ranges(streams, gated)
+    core.manifest |= {
+        "vocabulary": list(vocabulary.tokens),
+        "types": [TYPES.index(name) for name in vocabulary.types],
+        "type_names": list(TYPES),
+        "layers": [
+            {"name": name, "first": part.start, "units": streams.sizes[name]} for name, part in streams.layers.items()
+        ],
+        "sites": [
+            {"name": name, "low": low, "high": high, "units": streams.sizes[name]}
+            for name, (low, high) in ranges.items()
+        ],
+    }
+
+
+def _ranges(streams: Streams, gated: Gated) -> dict[str, tuple[float, float]]:
+    return {
+        name: bounds(name, [one[name] for one in gated.values() if name in one])
+        for name in [*streams.layers, *streams.gates]
+    }
+
+
+def _write_shown(
+    sides: Sequence[Sequence[Shown]], gated: Gated, drawn: Sequence[Sheet], core: Pack, states: Pack
+) -> list[dict[str, Any]]:
+    """Writes the tunes that are shown, side by side; returns an entry for each, the first side's first."""
+    ranges = {site["name"]: (site["low"], site["high"]) for site in core.manifest["sites"]}
+    count = len(sides[0])
     tunes = []
     for s, k in product(range(len(sides)), range(count)):
         key, tune = f"s{s}/{k}", sides[s][k]
@@ -77,29 +148,7 @@ def packs_of(observation: Observation, findings: Mapping[str, Findings], heading
         for name, value in {**tune.streams, **gated.get((s, k), {})}.items():
             if name in ranges:
                 states.arrays[f"{key}/{name}"] = to_bytes(value, *ranges[name]).T
-    others = zip(searched.transcriptions[count:], drawn[len(before) * count + count :], strict=True)
-    states.manifest["searched"] = [
-        _sheet_entry(f"all/{k}", t, k, t.ids[:LONGEST], sheet, states) for k, (t, sheet) in enumerate(others, count)
-    ]
-    core.manifest |= {
-        "kind": "folkrnn",
-        "vocabulary": list(vocabulary.tokens),
-        "types": [TYPES.index(name) for name in vocabulary.types],
-        "type_names": list(TYPES),
-        "layers": [{"name": name, "first": part.start, "units": model.sites[name]} for name, part in parts.items()],
-        "sites": [
-            {"name": name, "low": low, "high": high, "units": model.sites[name]} for name, (low, high) in ranges.items()
-        ],
-        "sides": ["unchanged", "changed"][-len(sides) :] if before else ["as it is"],
-        "shown": count,
-        "tunes": tunes,
-        "apart": [_apart(tunes[k]["tokens"], tunes[k + count]["tokens"]) for k in range(count)] if before else [],
-        "left_out": _left_out(
-            len(observation.transcriptions), len(searched.transcriptions), count, len(gated), len(tunes)
-        ),
-        "cuts": unit_facts.cuts(observation.accounts, findings, len(layers)),
-    }
-    return {"core": core, "states": states}
+    return tunes
 
 
 def how_many(lengths: Sequence[int], units: int, sides: int = 1) -> int:
@@ -131,9 +180,9 @@ def _first(observation: Observation, count: int) -> Observation:
     return Observation(observation.model, observation.vocabulary, few, seed=observation.seed)
 
 
-def _shown(observation: Observation, hidden: Sequence[str]) -> list[Shown]:
+def _shown(observation: Observation, streams: Streams) -> list[Shown]:
     """All tunes of an observation with hidden states and distributions."""
-    found = {k: _cut(k, observation, streams) for k, streams in observation.each([*hidden, "probs"])}
+    found = {k: _cut(k, observation, values) for k, values in observation.each([*streams.layers, "probs"])}
     return [found[k] for k in sorted(found)]
 
 
@@ -144,42 +193,43 @@ def _cut(k: int, observation: Observation, streams: Mapping[str, np.ndarray]) ->
 
 
 def _trace_gates(
-    observations: Sequence[Observation], sides: Sequence[Sequence[Shown]], gates: Sequence[str], room: int
+    observations: Sequence[Observation], sides: Sequence[Sequence[Shown]], streams: Streams
 ) -> dict[tuple[int, int], Mapping[str, np.ndarray]]:
-    """Returns gates and cell states by side and tune, where they fit into the `room` that is left, in bytes.
+    """Returns gates and cell states by side and tune, where they fit into the room that hidden states have left.
 
     Tunes come in order, of the last side, the observed one, before the other.
     """
     found: dict[tuple[int, int], Mapping[str, np.ndarray]] = {}
-    width = sum(observations[0].model.sites[name] for name in gates)
+    room = ROOM - sum(len(tune.ids) * streams.units for tune in chain(*sides))
+    width = sum(streams.sizes[name] for name in streams.gates)
     for k, s in product(range(len(sides[0])), reversed(range(len(sides)))):
         rows = len(sides[s][k].ids) - 1
         if rows * width > room:
             continue
         room -= rows * width
-        found[s, k] = {name: value[:rows] for name, value in observations[s].traces(k, gates).items()}
+        found[s, k] = {name: value[:rows] for name, value in observations[s].traces(k, streams.gates).items()}
     return found
 
 
 def _trace(
     searched: Observation,
-    parts: Mapping[str, slice],
+    streams: Streams,
     count: int,
     findings: Mapping[str, Findings],
     core: Pack,
     states: Pack,
 ) -> list[Shown]:
     """Traces every tune that is searched, once; writes what is known of units, and returns the `count` first tunes."""
-    layers = list(parts)
+    layers = list(streams.layers)
     events = unit_facts.EventSums([searched.tokens(k) for k in range(len(searched.transcriptions))], searched.seed)
     moments, shown, kept = Moments(), [], {}
-    for k, streams in searched.each([*layers, "probs"]):
-        values = np.concatenate([streams[name] for name in layers], axis=1)
+    for k, traced in searched.each([*layers, "probs"]):
+        values = np.concatenate([traced[name] for name in layers], axis=1)
         moments.add(values)
         events.add(k, values)
         kept[k] = to_bytes(values[: LONGEST - 1], *UNIT_RANGE["h"])
         if k < count:
-            shown.append(_cut(k, searched, streams))
+            shown.append(_cut(k, searched, traced))
     for k in range(count, len(kept)):
         states.arrays[f"all/{k}/on"] = np.packbits(is_on(kept[k], moments).T, axis=1, bitorder="little")
     tune, row, value = strongest({k: from_bytes(levels, *UNIT_RANGE["h"]) for k, levels in kept.items()}, moments.side)
@@ -195,7 +245,7 @@ def _trace(
         "softmax/token": token,
         "softmax/weight": weight,
     }
-    _write_events(events.events(parts, unit_facts.known_events(findings, layers)), core)
+    _write_events(events.events(streams.layers, unit_facts.known_events(findings, layers)), core)
     return sorted(shown, key=lambda one: one.number)
 
 

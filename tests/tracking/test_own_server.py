@@ -25,7 +25,14 @@ from folkrnn.tracking.journal import Journal
 from folkrnn.tracking.serve import free_port, programs
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["model=folkrnn_small", "weights=pretrained", "sampling.tunes=2", "analysis=posterior", "launcher=here"]
+SMALL = [
+    "model=folkrnn_small",
+    "weights=pretrained",
+    "sampling.tunes=2",
+    "analysis=posterior",
+    "launcher=here",
+    "explorer=false",
+]
 SECRETS = {"MLFLOW_TRACKING_USERNAME": "ann-of-the-glen", "MLFLOW_TRACKING_PASSWORD": "open-sesame-9731"}
 MENTIONS_ITSELF = {"report.html"}
 """Files that hold the id of their run."""

@@ -120,6 +120,7 @@ TINY = [
     "model=folkrnn_small", "model.units=24", "weights=scratch", "trainer=ddp", "trainer.accelerator=cpu",
     "trainer.max_epochs=4", "trainer.save_every_updates=2", "recipe.batch_size=8", "recipe.warmup_updates=5",
     "sampling.tunes=4", "sampling.max_tokens=40", "analysis=vocabulary", "dataset=tokens",
+    "explorer=false",
 ]  # fmt: skip
 
 
