@@ -2,7 +2,7 @@
 
     python benchmarks/generation.py [--tunes 1000] [--threads 2]
 
-Prints tokens per second of the batched generator, alone, with a visitor that looks at one site, and in bf16 where the
+Prints tokens per second of the batched generator, alone, with a hook that looks at one site, and in bf16 where the
 processor multiplies it; of the plain numpy sampler, one tune at a time (the authors' fast script, facts sheet section
 3.1), with the number of threads that is best for it; and of the bare matrix products at the very sequence of live batch
 sizes that the generator went through, on the fastest path there is: what it could reach if all else were free. Then
@@ -21,14 +21,14 @@ from measuring import BareProducts, options, time_interleaved
 from threadpoolctl import threadpool_limits
 
 from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
+from folkrnn.models.engine import Engine
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.stepper import Stepper
-from folkrnn.models.visits import Visitor
+from folkrnn.models.hooks import At
 from folkrnn.sampling import Sampling, Transcription, generate
 from folkrnn.vocabulary import V2
 from folkrnn.weights.sources import pretrained
 
-GENERATOR, VISITED, PRODUCTS = "generator", "generator with a visitor of l3.h", "bare matrix products"
+GENERATOR, VISITED, PRODUCTS = "generator", "generator with a hook on l3.h", "bare matrix products"
 ROUNDED, NUMPY = "generator in bf16", "numpy sampler, one at a time"
 
 
@@ -82,12 +82,12 @@ def best_threads(model: FolkRNN, threads: int) -> int:
     return min(found, key=found.get)
 
 
-def full_batch(stepper: Stepper, rows: int, steps: int) -> None:
+def full_batch(engine: Engine, rows: int, steps: int) -> None:
     """The steps of a batch that stays full, each with its draws."""
-    state = stepper.model.initial_state(rows)
+    state = engine.stack.initial(rows)
     last, uniform = torch.full((rows,), V2.start), torch.rand(rows, dtype=torch.float64)
     for _ in range(steps):
-        logits, state = stepper.step(last, state)
+        logits, state = engine.step(last, state)
         last = draw(probabilities(logits, 1.0), uniform)
 
 
@@ -106,7 +106,7 @@ def main() -> None:
     tokens, sizes = sum(len(t.ids) - 1 for t in tunes), live_batches(tunes, chosen.live)
     rows = min(chosen.live, 256)
     products = BareProducts(model, max(rows, *sizes))
-    visitor = Visitor({"l3.h"}, lambda site, value: value)
+    hook = At({"l3.h"}, lambda site, value: value)
     pinned = best_threads(model, chosen.threads)
     sampled = numpy_sampler(model, 1, 1)
 
@@ -116,7 +116,7 @@ def main() -> None:
 
     works = {
         GENERATOR: lambda: generate(model, V2, sampling, seed=1),
-        VISITED: lambda: generate(model, V2, sampling, seed=1, visit=visitor),
+        VISITED: lambda: generate(model, V2, sampling, seed=1, hook=hook),
         PRODUCTS: lambda: [products.step(size) for size in sizes],
         NUMPY: one_by_one,
     }
@@ -132,14 +132,14 @@ def main() -> None:
     print(f"numpy is fastest with {pinned} of its threads")
     print(f"generator ÷ numpy sampler            {tokens / times.median(GENERATOR) / numpy_rate:.1f}")
     print(f"generator ÷ limit (bare products)    {times.ratio(PRODUCTS, GENERATOR)}")
-    print(f"with a visitor ÷ without             {times.ratio(GENERATOR, VISITED)}")
+    print(f"with a hook ÷ without                {times.ratio(GENERATOR, VISITED)}")
     if ROUNDED in counts:
         faster = counts[ROUNDED] / times.median(ROUNDED) / (tokens / times.median(GENERATOR))
         print(f"in bf16 ÷ in fp32                    {faster:.2f}")
-    steps, stepper = 10, model.stepper()
+    steps, engine = 10, model.engine()
     full = time_interleaved(
         {
-            "steps and draws": lambda: full_batch(stepper, rows, steps),
+            "steps and draws": lambda: full_batch(engine, rows, steps),
             PRODUCTS: lambda: [products.step(rows) for _ in range(steps)],
         },
         2 * chosen.rounds,

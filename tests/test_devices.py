@@ -186,7 +186,7 @@ def test_steps_are_captured_on_the_device_of_the_model(monkeypatch):
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: None))
     with pretended_device(2) as place:
         model = network().to(place)
-        Captured(model.stepper()).step(torch.zeros(16, dtype=torch.long, device=place), model.initial_state(16))
+        Captured(model.engine()).step(torch.zeros(16, dtype=torch.long, device=place), model.initial_state(16))
     assert set(used) == {2}
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from folkrnn.interventions.edited import Edited, Playable
-from folkrnn.interventions.where import Reading, Where
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import REJECTED, Hooks, Step
 from folkrnn.observation.observation import Observation
 from folkrnn.vocabulary import TYPES
 
@@ -58,20 +58,21 @@ def compare_laws(observation: Observation, control: Observation, most: int) -> L
     return Laws(sums[0], list(sums[1:]), by_step)
 
 
-def accepted(model: Playable, ids: np.ndarray, law: np.ndarray) -> np.ndarray:
+def accepted(model: FolkRNN, ids: np.ndarray, law: np.ndarray) -> np.ndarray:
     """Returns the law `[T, V]` of what is drawn after each of `ids [T]` once rejected draws are drawn again.
 
     For a model that rejects nothing it is the law itself.
     """
-    if not isinstance(model, Edited) or not model.rejections:
+    hooks = Hooks(model.hooks)
+    if REJECTED not in hooks:
         return law
-    found, reading = law.astype(float), Reading(model.vocabulary, model.device)
-    where = Where(*model.initial_state(1)[-1])
+    found, position = law.astype(float), model.tracker.begin(1)
+    none = torch.zeros(1, law.shape[1], dtype=torch.bool, device=model.device)
     for t, token in enumerate(ids):
-        where = reading.after(where, torch.tensor([int(token)], device=model.device))
-        rejected = model.rejected([where])
-        if rejected is not None:
-            found[t, rejected[0].cpu().numpy()] = 0.0
+        position = model.tracker.after(position, torch.tensor([int(token)], device=model.device))
+        rejected = hooks(REJECTED, none, Step(t, position=position))[0].cpu().numpy()
+        if rejected.any():
+            found[t, rejected] = 0.0
             found[t] *= law[t].sum() / found[t].sum()
     return found
 

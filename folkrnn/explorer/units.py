@@ -12,8 +12,8 @@ import pandas as pd
 from analyses.measures.events import IDENTITY, VARIABLES, Variable, first_row, identity, identity_labels, labels
 from analyses.measures.explained import Explained, drawn_labels, labellings
 from analyses.unit_events import MINIMUM, NONE, UnitEvents
-from folkrnn.interventions.edited import Playable, base_of
 from folkrnn.interventions.intervention import Account
+from folkrnn.models.folkrnn import FolkRNN
 
 if TYPE_CHECKING:
     from folkrnn.findings import Findings
@@ -113,13 +113,13 @@ def explained(events: Events) -> np.ndarray:
     return events.table["variable"].map(places).to_numpy(np.int8)
 
 
-def softmax_tokens(model: Playable) -> tuple[np.ndarray, np.ndarray]:
+def softmax_tokens(model: FolkRNN) -> tuple[np.ndarray, np.ndarray]:
     """Returns the tokens that each unit of the last layer raises and lowers most, ids and weights, `[H, 2·RAISED]`.
 
     The first RAISED are raised, strongest first, the others lowered, strongest first. Weights are those of the softmax
     layer less their mean over the tokens, which changes no probability.
     """
-    weights = base_of(model).softmax_weight.detach().cpu().numpy()
+    weights = model.softmax_weight.detach().cpu().numpy()
     weights = weights - weights.mean(0)
     order = np.argsort(-weights, axis=0, kind="stable")
     count = min(RAISED, len(order) // 2)

@@ -17,7 +17,6 @@ from folkrnn.datasets.corpus import Corpus, in_vocabulary, shares
 from folkrnn.findings import Findings
 from folkrnn.interventions import composition
 from folkrnn.interventions.composition import Interventions
-from folkrnn.interventions.edited import Playable
 from folkrnn.interventions.intervention import Setting
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.audio import record
@@ -189,7 +188,7 @@ def observe(
     """
     tunes_read = replays(config, weights.vocabulary, corpus)
 
-    def seen(changed: Playable, seed: int = config.seed, **beside: Any) -> Observation:
+    def seen(changed: FolkRNN, seed: int = config.seed, **beside: Any) -> Observation:
         alone = changed is model and bool(interventions)
         make = partial(control_tunes if alone else play, config, changed, weights, tunes_read, seed)
         tunes = Transcriptions.of(transcriptions or make())
@@ -278,7 +277,7 @@ def control_tunes(
 
 
 def play(
-    config: DictConfig, model: Playable, weights: Weights, replay: list[list[int]] | None, seed: int
+    config: DictConfig, model: FolkRNN, weights: Weights, replay: list[list[int]] | None, seed: int
 ) -> Transcriptions:
     """Returns generated tunes; with tunes to `replay` drawn so that the unchanged model writes these, in turn."""
     vocabulary, sampling = weights.vocabulary, sampling_of(config, weights.vocabulary)

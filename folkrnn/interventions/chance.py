@@ -1,4 +1,4 @@
-"""Random numbers that edits draw: a function of (seed, tune, step, place), so that they are the same in any company.
+"""Random numbers that edits draw: a function of (seed, tune, step, place), so that they are the same in any batch.
 
 SplitMix64 (Steele, Lea and Flood 2014) over a mixed key: unlike one generator per tune it fills a whole batch at once.
 """
@@ -10,14 +10,14 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.where import Where
+from folkrnn.models.positions import Position
 
 _GOLDEN, _FIRST, _SECOND = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
-def uniforms(where: Where, count: int, seed: int, purpose: int) -> Tensor:
+def uniforms(position: Position, count: int, seed: int, purpose: int) -> Tensor:
     """Returns `[B, count]` uniforms in [0, 1), in double precision; another `purpose` gives independent ones."""
-    return uniforms_of(where.tune, where.step, count, seed, purpose)
+    return uniforms_of(position.tune, position.step, count, seed, purpose)
 
 
 def uniforms_of(tune: Tensor, step: Tensor, count: int, seed: int, purpose: int) -> Tensor:
@@ -25,13 +25,13 @@ def uniforms_of(tune: Tensor, step: Tensor, count: int, seed: int, purpose: int)
     return _shifted(_bits(tune, step, count, seed, purpose), 11).double() * 2.0**-53
 
 
-def normals(where: Where, count: int, seed: int, purpose: int) -> Tensor:
+def normals(position: Position, count: int, seed: int, purpose: int) -> Tensor:
     """Returns `[B, count]` standard normals in single precision, none beyond 4.4.
 
     Four come from one hash, of 16 bits each: which of 65,536 equally likely values it is. That is four times as fast as
     Box and Muller's way and as numpy's ziggurat, and no test of a million numbers tells the law from a normal one.
     """
-    bits = _bits(where.tune, where.step, (count + 3) // 4, seed, purpose)
+    bits = _bits(position.tune, position.step, (count + 3) // 4, seed, purpose)
     places = bits.view(torch.int16).int() + 2**15
     return _quantiles(bits.device).index_select(0, places.flatten()).view(places.shape)[:, :count]
 

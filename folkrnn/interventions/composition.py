@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from folkrnn.interventions.edited import Edited
 from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.ledger import Played, keep_accounts
+from folkrnn.interventions.records import Played, recorded
 from folkrnn.interventions.where import disjoint
 from folkrnn.refusal import Refusal
 
@@ -59,18 +58,13 @@ def apply(interventions: Interventions, model: Any, setting: Setting) -> tuple[A
     """Returns the model after all (settled) interventions, in order, and what is known of the change at once."""
     accounts = []
     for name, intervention in interventions.items():
-        known = set(map(id, edits_of(model)))
+        known = set(map(id, model.hooks))
         model, account = intervention.edit(model, setting)
-        for edit in edits_of(model):
-            if id(edit) not in known:
-                edit.name = name
+        for hook in model.hooks:
+            if id(hook) not in known:
+                hook.name = name
         accounts.append(Account(name, account.metrics, account.tables))
     return model, accounts
-
-
-def edits_of(model: Any) -> tuple[Any, ...]:
-    """Returns every edit of streams and draws that a model has."""
-    return (*model.edits, *model.rejections) if isinstance(model, Edited) else ()
 
 
 def matched(interventions: Interventions, draw: int, seed: int) -> dict[str, Intervention] | None:
@@ -89,4 +83,4 @@ def _seed(*numbers: int) -> int:
 
 def account(model: Any, accounts: Sequence[Account], tunes: Sequence[Played]) -> list[Account]:
     """Returns the accounts with what the edits did to these tunes, step by step."""
-    return keep_accounts(model, accounts, tunes) if isinstance(model, Edited) else list(accounts)
+    return recorded(model, accounts, tunes) if model.hooks else list(accounts)

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from folkrnn.interventions.choice import parted, selector
-from folkrnn.interventions.edited import Edit, Moment, Playable, base_of, with_base, with_edits
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.readout import with_softmax
 from folkrnn.interventions.selectors import Chosen, Selector, Units, known_units
-from folkrnn.interventions.where import ALWAYS, Window, window
-from folkrnn.interventions.writes import Rows, Write
+from folkrnn.interventions.where import ALWAYS, Rows, Window, window
+from folkrnn.interventions.writes import Edit, Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import Step, hooked, unhooked
 from folkrnn.models.products import Product
 from folkrnn.models.recurrent import GATES
 from folkrnn.refusal import Refusal
@@ -51,7 +51,7 @@ class Cut(Intervention):
         self.window.check(setting.vocabulary, setting.max_tokens)
 
     def settled(self, model: FolkRNN, setting: Setting) -> Cut:
-        return replace(self, select=self.select.choose(base_of(model), setting))
+        return replace(self, select=self.select.choose(unhooked(model), setting))
 
     def matched(self, seed: int) -> Cut | None:
         return replace(self, select=self.select.like(seed)) if isinstance(self.select, Chosen) else None
@@ -60,17 +60,18 @@ class Cut(Intervention):
         known = known_units(self.select, model)
         return frozenset((f"l{layer}.h", int(unit)) for layer, units in known.items() for unit in units)
 
-    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
-        base = base_of(model)
+    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
+        base = unhooked(model)
         chosen = self.select.choose(base, setting)
         account = Account("cut", self._metrics(base, chosen), {"units": chosen.listing()})
         top = chosen.units.get(len(base.layers), np.array([], int))
         if len(top) and self.where != "recurrence":
             model = with_softmax(model, partial(_without_columns, torch.from_numpy(top)), self.window, setting)
         if self.window.always:
-            return with_base(model, without(base_of(model), chosen.units, self.where)), account
+            changed = without(unhooked(model), chosen.units, self.where)
+            return hooked(changed, model.hooks, model.tracker), account
         edits = self._edits(base, chosen.units, self.window.rows(setting.vocabulary, base.device))
-        return (with_edits(model, setting.vocabulary, edits) if edits else model), account
+        return (with_hooks(model, setting.vocabulary, edits) if edits else model), account
 
     def _metrics(self, model: FolkRNN, chosen: Chosen) -> dict[str, float]:
         layers = len(chosen.units)
@@ -126,10 +127,10 @@ def _without_product(model: FolkRNN, layer: int, source: str, units: Tensor, row
         columns = Product([weight[:, units].contiguous()])  # rows do not depend on their company
         gated = f"l{layer}.r" if name == "n" and not source else ""
 
-        def make(part: Tensor, moment: Moment, columns: Product = columns, gated: str = gated) -> Tensor:
-            h = moment.seen[source] if source else moment.before[layer - 1][0]
+        def make(part: Tensor, step: Step, columns: Product = columns, gated: str = gated) -> Tensor:
+            h = step.seen[source] if source else step.before[layer - 1][0]
             added = columns(h[:, units])
-            return part - (moment.seen[gated] * added if gated else added)
+            return part - (step.seen[gated] * added if gated else added)
 
         looks_at = frozenset(filter(None, (source, gated)))
         found.append(Write("", f"l{layer}.{name}.pre", make, rows, looks_at=looks_at))

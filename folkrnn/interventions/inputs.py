@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from folkrnn.interventions.chance import uniforms
-from folkrnn.interventions.edited import Moment, Playable, with_edits
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
-from folkrnn.interventions.writes import Write
+from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import Step
 from folkrnn.refusal import Refusal
 
 _PARTNER = 7
@@ -45,7 +45,7 @@ class BlendInput(Intervention):
     def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
         return frozenset(("x", i) for i in range(len(setting.vocabulary)))
 
-    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
         ids = torch.tensor(token_ids(self.partner, setting.vocabulary), dtype=torch.long, device=model.device)
         other = self.other if len(ids) else 0.0
         account = Account("", {"weight": self.weight, "other": other})
@@ -58,23 +58,23 @@ class BlendInput(Intervention):
             mask = inside(where)
             return written if mask is None else written & mask
 
-        def partner(moment: Moment) -> Tensor:
-            place = (uniforms(moment.where, 1, setting.seed, _PARTNER).squeeze(1) * len(ids)).long()
+        def partner(step: Step) -> Tensor:
+            place = (uniforms(step.position, 1, setting.seed, _PARTNER).squeeze(1) * len(ids)).long()
             return ids[place]
 
-        def blended(x: Tensor, moment: Moment) -> Tensor:
+        def blended(x: Tensor, step: Step) -> Tensor:
             mixed = self.weight * x
             if not other:
                 return mixed
-            return mixed.scatter_add(1, partner(moment).unsqueeze(1), x.new_full((len(x), 1), other))
+            return mixed.scatter_add(1, partner(step).unsqueeze(1), x.new_full((len(x), 1), other))
 
-        def notes(before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
-            none = torch.full_like(moment.where.last, -1)
-            own = torch.where(rows(moment.where), moment.where.last, none)
-            added = torch.where(rows(moment.where), partner(moment), none) if other else none
+        def notes(before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
+            none = torch.full_like(step.position.last, -1)
+            own = torch.where(rows(step.position), step.position.last, none)
+            added = torch.where(rows(step.position), partner(step), none) if other else none
             return {"read_token": own, "blended_token": added}
 
-        return with_edits(model, setting.vocabulary, [Write("", "x", blended, rows, notes=notes)]), account
+        return with_hooks(model, setting.vocabulary, [Write("", "x", blended, rows, notes=notes)]), account
 
 
 def blend_input(

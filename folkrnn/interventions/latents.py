@@ -6,7 +6,7 @@ never modified. Neurons keep the model's own numbering, from 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -15,59 +15,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from folkrnn import sites as grammar
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.where import ALWAYS, Window
-from folkrnn.models.melody_tensors import classes_of
+from folkrnn.interventions.writes import with_hooks
+from folkrnn.models.hooks import Step
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal, did_you_mean
 
-Change = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Returns new μ and σ `[B, Z]` from those of the melodies `[B, T]`."""
-
 NOTE_ON = 2
 """Classes from here on begin a note; 0 nothing new, 1 note off."""
-
-
-class EditedVAE:
-    """A MusicVAE (never modified) whose latents are changed after encoding. All else is as in the model below."""
-
-    def __init__(self, base: MusicVAE, changes: Sequence[Change]) -> None:
-        self.base, self.changes = base, tuple(changes)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "base":  # before __init__ has run
-            raise AttributeError(name)
-        return getattr(self.base, name)
-
-    def encode(self, melodies: Tensor, *arguments: Any, **settings: Any) -> tuple[Tensor, Tensor]:
-        """Returns the changed μ and σ `[B, Z]`, as `MusicVAE.encode`."""
-        mu, sigma = self.base.encode(melodies, *arguments, **settings)
-        for change in self.changes:
-            mu, sigma = change(mu, sigma, classes_of(melodies, self.base.sizes))
-        return mu, sigma
-
-    reconstruct = MusicVAE.reconstruct  # from the μ that `encode` above returns
-
-    @torch.no_grad()
-    def trace(
-        self,
-        melodies: Tensor,
-        patterns: str | Iterable[str] = ("enc.*.l*.h", "*.l*.h"),
-        *,
-        lengths: Tensor | None = None,
-        z: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """Returns the streams as `MusicVAE.trace`; μ and σ are the changed ones, and so is what is decoded."""
-        alone = melodies.dim() == 1
-        both = self.encode(melodies[None] if alone else melodies, lengths)
-        latents = {name: value[0] if alone else value for name, value in zip(("mu", "sigma"), both, strict=True)}
-        found = self.base.trace(melodies, patterns, lengths=lengths, z=latents["mu"] if z is None else z)
-        for site in grammar.parse(patterns, self.base.sites):
-            if site.name in latents:
-                whole = latents[site.name]
-                found[str(site)] = whole if site.units is None else whole[..., list(site.units)]
-        return found
 
 
 class Partners:
@@ -86,18 +42,14 @@ class Partners:
         rows = list(first.values())
         paired = len(rows) // 2 * 2  # the last of an odd number has no partner
         self.partner = {melody: rows[k ^ 1] for k, melody in enumerate(first) if k < paired}
-        self.latents = mu, sigma
+        self.latents = {"mu": mu, "sigma": sigma}
 
-    def swapped(self, mu: Tensor, sigma: Tensor, melodies: Tensor, neurons: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the latents `[B, Z]` of the melodies `[B, T]` with these neurons of their partners, if any."""
+    def swapped(self, site: str, value: Tensor, melodies: Tensor, neurons: Tensor) -> Tensor:
+        """Returns the μ or σ `[B, Z]` of the melodies `[B, T]` with these neurons of their partners, if any."""
         rows = [self.partner.get(melody.tobytes(), -1) for melody in melodies.to("cpu", torch.uint8).numpy()]
-        paired = torch.tensor([row >= 0 for row in rows], device=mu.device).unsqueeze(1)
-        chosen = neurons.cpu().numpy()
-        new_mu, new_sigma = (torch.from_numpy(part[rows][:, chosen]).to(mu) for part in self.latents)
-        return (
-            mu.index_copy(1, neurons, torch.where(paired, new_mu, mu[:, neurons])),
-            sigma.index_copy(1, neurons, torch.where(paired, new_sigma, sigma[:, neurons])),
-        )
+        paired = torch.tensor([row >= 0 for row in rows], device=value.device).unsqueeze(1)
+        new = torch.from_numpy(self.latents[site][rows][:, neurons.cpu().numpy()]).to(value)
+        return value.index_copy(1, neurons, torch.where(paired, new, value[:, neurons]))
 
 
 @dataclass(frozen=True)
@@ -153,23 +105,30 @@ class EditLatents(Intervention):
     def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
         return frozenset() if self.how == "attribute" else frozenset(("z", neuron) for neuron in self.neurons)
 
-    def edit(self, model: MusicVAE | EditedVAE, setting: Setting) -> tuple[EditedVAE, Account]:
+    def edit(self, model: MusicVAE, setting: Setting) -> tuple[MusicVAE, Account]:
         table = pd.DataFrame({"unit": list(self.neurons)})
         account = Account("", {"neurons": float(len(self.neurons))}, {"units": table})
         if self.how == "attribute":
             account = Account("", {"length": float(np.linalg.norm(self.value * self.vector))})
-        older = model.changes if isinstance(model, EditedVAE) else ()
-        base = model.base if isinstance(model, EditedVAE) else model
-        return EditedVAE(base, (*older, self._change)), account
+        return with_hooks(model, None, [LatentHook(self)]), account
 
-    def _change(self, mu: Tensor, sigma: Tensor, melodies: Tensor) -> tuple[Tensor, Tensor]:
-        if self.how == "attribute":
-            return mu + self.value * torch.from_numpy(self.vector).to(mu), sigma
-        index = torch.tensor(self.neurons, dtype=torch.long, device=mu.device)
-        if self.how == "swap":
-            return self.partners.swapped(mu, sigma, melodies, index)
-        held = self.value if self.how == "clamp" else 0.0
-        return mu.index_fill(1, index, held), sigma.index_fill(1, index, 0.0)
+
+class LatentHook:
+    """Changes μ and σ between what is read and what is written."""
+
+    sites = ("mu", "sigma")
+
+    def __init__(self, intervention: EditLatents) -> None:
+        self.name, self.of = "", intervention
+
+    def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
+        of = self.of
+        if of.how == "attribute":
+            return value + of.value * torch.from_numpy(of.vector).to(value) if site == "mu" else value
+        index = torch.tensor(of.neurons, dtype=torch.long, device=value.device)
+        if of.how == "swap":
+            return of.partners.swapped(site, value, step.read, index)
+        return value.index_fill(1, index, of.value if of.how == "clamp" and site == "mu" else 0.0)
 
 
 def latent_clamp(neurons: int | Sequence[int] = (0,), value: float = 0.0) -> EditLatents:

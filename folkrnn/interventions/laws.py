@@ -16,13 +16,12 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.edited import Moment, Playable, with_edits
 from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
-from folkrnn.interventions.where import Where as Place
-from folkrnn.interventions.writes import Rows, Write
+from folkrnn.interventions.where import ALWAYS, Rows, Window, token_ids, window
+from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.draws import draw
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import REJECTED, Step
 from folkrnn.refusal import Refusal
 
 How = Literal["resample", "mask"]
@@ -53,7 +52,7 @@ class Suppress(Intervention):
     def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
         return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
 
-    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
         account = Account("", {"tokens": float(len(token_ids(self.tokens, setting.vocabulary)))})
         ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
         if not len(ids):
@@ -62,10 +61,10 @@ class Suppress(Intervention):
         watch = _Watch(ids, setting.temperature, rows)
         if self.how == "mask":
             mask = Write("", "logits", lambda part, _: torch.full_like(part, -math.inf), rows, ids, notes=watch.notes)
-            return with_edits(model, setting.vocabulary, [mask]), account
+            return with_hooks(model, setting.vocabulary, [mask]), account
         keep = Write("", "logits", lambda part, _: part, rows, notes=watch.notes)
         reject = _Reject(ids, len(setting.vocabulary), rows)
-        return with_edits(model, setting.vocabulary, [keep], [reject]), account
+        return with_hooks(model, setting.vocabulary, [keep, reject]), account
 
 
 @dataclass(frozen=True)
@@ -94,29 +93,29 @@ class Displace(Intervention):
     def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
         return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
 
-    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
         account = Account("", {"delta": self.delta} if self.alpha is None else {"alpha": self.alpha})
         if self.delta == 0 or self.alpha == 1:
             return model, account
         ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
         temperature = setting.temperature
 
-        def displaced(logits: Tensor, moment: Moment) -> Tensor:
+        def displaced(logits: Tensor, step: Step) -> Tensor:
             if self.alpha is None:
                 return logits.index_add(1, ids, logits.new_full((len(logits), len(ids)), self.delta * temperature))
             delta, _ = deltas(logits, ids, self.alpha, temperature)
             moved = logits[:, ids] + (delta * temperature).unsqueeze(1)
             return logits.index_copy(1, ids, moved.to(logits.dtype))
 
-        def notes(before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
+        def notes(before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
             found = {"probability": _share(before, ids, temperature), "becomes": _share(after, ids, temperature)}
             if self.alpha is not None:
                 found["steps_at_limit"] = deltas(before, ids, self.alpha, temperature)[1].double()
-            inside = rows(moment.where)
+            inside = rows(step.position)
             return found if inside is None else {name: value * inside for name, value in found.items()}
 
         rows = self.window.rows(setting.vocabulary, model.device)
-        return with_edits(model, setting.vocabulary, [Write("", "logits", displaced, rows, notes=notes)]), account
+        return with_hooks(model, setting.vocabulary, [Write("", "logits", displaced, rows, notes=notes)]), account
 
 
 def suppress(
@@ -163,17 +162,16 @@ def deltas(logits: Tensor, ids: Tensor, alpha: float, temperature: float) -> tup
 class _Reject:
     """Rows of the window do not accept the tokens."""
 
+    sites = (REJECTED,)
+
     def __init__(self, ids: Tensor, tokens: int, rows: Rows) -> None:
         self.name, self.rows = "", rows
         self.mask = torch.zeros(tokens, dtype=torch.bool, device=ids.device)
         self.mask[ids] = True
 
-    def rejects(self, where: Place) -> Tensor | None:
-        inside = self.rows(where)
-        whole = self.mask.expand(len(where.step), -1)
-        if inside is None:
-            return whole
-        return whole & inside.unsqueeze(1) if inside.any() else None
+    def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
+        inside = self.rows(step.position)
+        return value | (self.mask if inside is None else self.mask & inside.unsqueeze(1))
 
 
 class _Watch:
@@ -182,17 +180,17 @@ class _Watch:
     def __init__(self, ids: Tensor, temperature: float, rows: Rows) -> None:
         self.ids, self.temperature, self.rows = ids, temperature, rows
 
-    def notes(self, before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
-        inside = self.rows(moment.where)
+    def notes(self, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
+        inside = self.rows(step.position)
         law = (before.double() / self.temperature).softmax(-1)
         found = {"probability": law[:, self.ids].sum(1)}
-        if moment.uniform is not None and moment.following is not None:
-            first = draw(law.cpu(), moment.uniform.nan_to_num(0.0).cpu()).to(law.device)
-            hit = torch.isin(first, self.ids) & moment.uniform.isfinite()
+        if step.uniform is not None and step.following is not None:
+            first = draw(law.cpu(), step.uniform.nan_to_num(0.0).cpu()).to(law.device)
+            hit = torch.isin(first, self.ids) & step.uniform.isfinite()
             none = torch.full_like(first, -1)
             found["suppressed"] = hit if inside is None else hit & inside
             found["suppressed_token"] = torch.where(found["suppressed"], first, none)
-            found["substitute_token"] = torch.where(found["suppressed"], moment.following, none)
+            found["substitute_token"] = torch.where(found["suppressed"], step.following, none)
         if inside is not None:
             found["probability"] = found["probability"] * inside
         return found

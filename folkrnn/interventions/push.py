@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from folkrnn.interventions.box import BoundedPush
-from folkrnn.interventions.edited import OUT, Moment, Playable, base_of, with_edits
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.readout import softmax_of
 from folkrnn.interventions.where import ALWAYS, Window, window
-from folkrnn.interventions.writes import Write
+from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import OUT, Step, unhooked
 from folkrnn.refusal import Refusal
 
 Method = Literal["sparse", "minimum_norm"]
@@ -63,8 +63,8 @@ class PushHidden(Intervention):
             raise Refusal(f"residual is {self.residual:g}; it must lie between 0 and 1, the residual of Δh = 0")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
-        base = base_of(model)
+    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
+        base = unhooked(model)
         matrix = softmax_of(model)[0].double().cpu().numpy()
         (n,) = setting.vocabulary.encode([self.token])
         push = minimum_norm(matrix, n) if self.method == "minimum_norm" else sparse(matrix, n, self.residual)
@@ -98,12 +98,12 @@ class PushHidden(Intervention):
         places = torch.from_numpy(units).to(base.device)
         weight, bias = (part.detach().double() for part in softmax_of(model))
 
-        def pushed(h: Tensor, moment: Moment) -> Tensor:
+        def pushed(h: Tensor, step: Step) -> Tensor:
             if solve is not None:
                 return h.index_add(1, places, solve(h[:, places]))
             return (h + added).clamp(-1, 1) if self.box == "clip" else h + added
 
-        def notes(before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
+        def notes(before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
             return {"units_outside": (after.abs() > 1 + 1e-5).sum(1).double()} | reached(before, after)
 
         def reached(before: Tensor, after: Tensor) -> dict[str, Tensor]:
@@ -119,9 +119,9 @@ class PushHidden(Intervention):
                 "others_moved": 0.5 * moved.sum(1),
             }
 
-        site = OUT if self.where == "output" else f"l{len(base.layers)}.h"
+        site = OUT if self.where == "output" else base.top
         write = Write("", site, pushed, self.window.rows(setting.vocabulary, base.device), notes=notes)
-        return with_edits(model, setting.vocabulary, [write]), account
+        return with_hooks(model, setting.vocabulary, [write]), account
 
 
 def push_hidden(

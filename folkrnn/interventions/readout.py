@@ -14,11 +14,12 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.edited import OUT, Edited, Moment, Playable, base_of, with_base, with_edits
 from folkrnn.interventions.intervention import Setting
-from folkrnn.interventions.where import Where, Window
-from folkrnn.interventions.writes import Rows
+from folkrnn.interventions.where import Rows, Window
+from folkrnn.interventions.writes import with_hooks
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import OUT, Step, hooked, unhooked
+from folkrnn.models.positions import Position
 from folkrnn.models.products import Product
 
 Layer = tuple[Tensor, Tensor]
@@ -34,30 +35,30 @@ class ReadOut:
     of_parameters = True
 
     def __init__(self, base: FolkRNN, change: Change, rows: Rows, earlier: Sequence[ReadOut]) -> None:
-        self.name, self.top = "", f"l{len(base.layers)}.h"
+        self.name, self.top = "", base.top
         self.sites = frozenset({"logits", self.top})
         self.change, self.rows, self.earlier = change, rows, tuple(earlier)
         self._layer = _layer_of(base)
         self._products: dict[int, Product] = {}
 
-    def apply(self, site: str, value: Tensor, moment: Moment) -> Tensor:
+    def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         if site != "logits":
             return value
-        inside = self.rows(moment.where)
+        inside = self.rows(step.position)
         if inside is not None and not inside.any():
             return value
-        h = moment.seen.get(OUT, moment.seen[self.top])  # what the softmax layer is given
+        h = step.seen.get(OUT, step.seen[self.top])  # what the softmax layer is given
         # bit k: whether the earlier change k is in force
-        force = torch.zeros_like(moment.where.step)
+        force = torch.zeros_like(step.position.step)
         for k, edit in enumerate(self.earlier):
-            force += _whole(edit.rows, moment.where) * 2**k
+            force += _whole(edit.rows, step.position) * 2**k
         there = force if inside is None else force[inside]
         for code in there.unique().tolist() if self.earlier else [0]:
             mine = force == code if inside is None else (force == code) & inside
             value = torch.where(mine.unsqueeze(1), self._product(code)(h), value)
         return value
 
-    def notes(self, site: str, before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
+    def notes(self, site: str, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
         return {}
 
     def _product(self, code: int) -> Product:
@@ -69,22 +70,22 @@ class ReadOut:
 
 
 @torch.no_grad()
-def with_softmax(model: Playable, change: Change, when: Window, setting: Setting) -> Playable:
+def with_softmax(model: FolkRNN, change: Change, when: Window, setting: Setting) -> FolkRNN:
     """Returns the model with its softmax layer changed behind the changes that it has, within a window."""
-    base, earlier = base_of(model), _edits_of(model)
+    base, earlier = unhooked(model), _edits_of(model)
     if not when.always or earlier:
         rows = when.rows(setting.vocabulary, base.device)
-        return with_edits(model, setting.vocabulary, [ReadOut(base, change, rows, earlier)])
+        return with_hooks(model, setting.vocabulary, [ReadOut(base, change, rows, earlier)])
     changed = copy.deepcopy(base)
     weight, bias = change(*_layer_of(base))
     changed.softmax_weight.copy_(weight)
     changed.softmax_bias.copy_(bias)
-    return with_base(model, changed)
+    return hooked(changed, model.hooks, model.tracker)
 
 
-def softmax_of(model: Playable) -> Layer:
+def softmax_of(model: FolkRNN) -> Layer:
     """Returns the softmax layer where all changes of it are in force."""
-    return _changed(_layer_of(base_of(model)), [edit.change for edit in _edits_of(model)])
+    return _changed(_layer_of(unhooked(model)), [edit.change for edit in _edits_of(model)])
 
 
 def _changed(layer: Layer, changes: Sequence[Change]) -> Layer:
@@ -95,10 +96,10 @@ def _layer_of(model: FolkRNN) -> Layer:
     return model.softmax_weight.detach(), model.softmax_bias.detach()
 
 
-def _edits_of(model: Playable) -> list[ReadOut]:
-    return [edit for edit in model.edits if isinstance(edit, ReadOut)] if isinstance(model, Edited) else []
+def _edits_of(model: FolkRNN) -> list[ReadOut]:
+    return [hook for hook in model.hooks if isinstance(hook, ReadOut)]
 
 
-def _whole(rows: Rows, where: Where) -> Tensor:
-    inside = rows(where)
-    return torch.ones_like(where.step) if inside is None else inside.long()
+def _whole(rows: Rows, position: Position) -> Tensor:
+    inside = rows(position)
+    return torch.ones_like(position.step) if inside is None else inside.long()

@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.edited import Playable
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.readout import softmax_of, with_softmax
 from folkrnn.interventions.statistics import column_auc, either_way, read
@@ -62,7 +61,7 @@ class RemoveComponents(Intervention):
         best = np.argsort(-separation(model, self.by, setting), kind="stable")[: self.count]
         return replace(self, by="", components=tuple(sorted(int(k) + 1 for k in best)))
 
-    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
         weight, _ = softmax_of(model)
         values = torch.linalg.svdvals(weight.double())
         gone = self._gone(values)
@@ -109,7 +108,7 @@ class ScaleSoftmax(Intervention):
             raise Refusal(f"factor is {self.factor}; it must be a finite number")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
+    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
         account = Account("", {"factor": self.factor})
         if self.factor == 1:
             return model, account

@@ -10,10 +10,10 @@ import torch
 
 from folkrnn import spectra
 from folkrnn.datasets.batches import pad
-from folkrnn.interventions.edited import base_of
 from folkrnn.interventions.intervention import Setting
 from folkrnn.interventions.where import token_ids
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import unhooked
 from folkrnn.refusal import Refusal
 
 STATISTICS = ("period", "norm", "mean", "largest", "variance", "token")
@@ -99,7 +99,7 @@ def read(
     model: FolkRNN, tunes: Sequence[np.ndarray], sites: Sequence[str]
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields (token ids `[N]`, streams `[N − 1, units]`) of every tune, read by the model without edits."""
-    plain = base_of(model)
+    plain = unhooked(model)
     for start in range(0, len(tunes), BATCH):
         some = list(tunes[start : start + BATCH])
         inputs, _ = pad(some, 0)

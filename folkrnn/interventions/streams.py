@@ -1,12 +1,13 @@
 """Writing into streams while the model runs: held at a value, shifted, noisy, or taken from another transcription.
 
-Any stream of any layer can be written, for chosen units, at the rows of a window; besides, `out` is the top layer's h
-as the softmax layer alone sees it.
+Any stream of any layer can be written, for chosen units, at the rows of a window, of a folk-rnn as of a MusicVAE (its
+latents too); besides, `out` is the top layer's h as the softmax layer alone sees it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, get_args
 
@@ -18,19 +19,27 @@ from torch import Tensor
 from folkrnn import sites as grammar
 from folkrnn.interventions.chance import normals
 from folkrnn.interventions.choice import parted, selector
-from folkrnn.interventions.edited import OUT, Edited, Moment, Playable, base_of, with_edits
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.selectors import Chosen, Selector
 from folkrnn.interventions.statistics import read
 from folkrnn.interventions.where import ALWAYS, Window, window
-from folkrnn.interventions.writes import Make, Write
+from folkrnn.interventions.writes import Make, Write, with_hooks
+from folkrnn.models.engine import Given
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import OUT, Step, unhooked
+from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.traces import Trace
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.places import content, file_named
 from folkrnn.published import TUNES
 from folkrnn.refusal import Refusal
 
 How = Literal["value", "mean", "add", "noise", "patch"]
+
+LATENTS = ("mu", "sigma", "z")
+
+MELODIES = 256
+"""Melodies read at once."""
 
 _NOISE = 11
 """Purpose of the random numbers of noise, plus the place of the site."""
@@ -44,7 +53,7 @@ class WriteStream(Intervention):
     adds normal noise of this standard deviation, `patch` takes the rows of another transcription read by the model.
     """
 
-    families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
 
     how: How
     sites: tuple[str, ...]
@@ -68,19 +77,29 @@ class WriteStream(Intervention):
         if not np.isfinite(self.value) or (self.how == "noise" and self.value < 0):
             raise Refusal(f"value is {self.value:g}; it must be finite, and for noise not below 0")
         places = self._places(model)
-        if self.select is not None:
+        if isinstance(model, MusicVAE):
+            self._check_melodies(places)
+        elif self.select is not None:
             self.select.check(model, setting)
             if bare := [site.name for site in places if not _layer(site.name, model)]:
                 raise Refusal(
                     f"{bare[0]} has no units of a layer to select; name places in it instead, as in {bare[0]}[0,1], "
                     "and leave select, units and fraction null"
                 )
-        if self.how == "patch" and self.transcription is not None:
+        if self.how == "patch" and self.transcription is not None and not isinstance(model, MusicVAE):
             _ids(self.transcription, setting)
         self.window.check(setting.vocabulary, setting.max_tokens)
 
+    def _check_melodies(self, places: Sequence[grammar.Site]) -> None:
+        if self.select is not None:
+            raise Refusal("the units of a MusicVAE are named in the brackets of a site, as in dec.l2.h[60,97]")
+        if self.transcription is not None:
+            raise Refusal("a MusicVAE is patched from a melody that it observes; give its number as source=")
+        if self.how in ("noise", "patch") and any(site.name == "x" for site in places):
+            raise Refusal(f"x of a MusicVAE are whole melodies, which take no {self.how}; dec.x are their steps")
+
     def settled(self, model: FolkRNN, setting: Setting) -> WriteStream:
-        base = base_of(model)
+        base = unhooked(model)
         select = None if self.select is None else self.select.choose(base, setting)
         chosen = self._units(base, select)
         means = _means(base, setting, list(chosen)) if self.how == "mean" else {}
@@ -95,11 +114,12 @@ class WriteStream(Intervention):
         if self.how in ("add", "noise") or (self.select is not None and self.chosen is None):
             return frozenset()
         units = self.chosen if self.chosen is not None else self._units(model, None)
-        top = f"l{len(model.layers)}.h"
-        return frozenset((top if site == OUT else site, int(unit)) for site, some in units.items() for unit in some)
+        return frozenset(
+            (model.top if site == OUT else site, int(unit)) for site, some in units.items() for unit in some
+        )
 
-    def edit(self, model: Playable, setting: Setting) -> tuple[Playable, Account]:
-        base = base_of(model)
+    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
+        base = unhooked(model)
         if self.chosen is None:
             return self.settled(base, setting).edit(model, setting)
         rows = self.window.rows(setting.vocabulary, base.device)
@@ -112,10 +132,12 @@ class WriteStream(Intervention):
                 writes.append(Write("", site, make, rows, None if every else index))
         frames = [pd.DataFrame({"site": site, "unit": units}) for site, units in self.chosen.items()]
         account = Account("", {"units": float(sum(map(len, self.chosen.values())))}, {"units": pd.concat(frames)})
-        return (with_edits(model, setting.vocabulary, writes) if writes else model), account
+        return (with_hooks(model, setting.vocabulary, writes) if writes else model), account
 
     def _places(self, model: FolkRNN) -> list[grammar.Site]:
-        available = {name: width for name, width in model.sites.items() if name != "probs"} | {OUT: model.units}
+        available = {name: width for name, width in model.sites.items() if name != "probs"} | {
+            OUT: model.sites[model.top]
+        }
         return grammar.parse(self.sites, available)
 
     def _units(self, model: FolkRNN, chosen: Chosen | None) -> dict[str, np.ndarray]:
@@ -139,22 +161,37 @@ class WriteStream(Intervention):
         if self.how == "noise":
             width = _width(model, site)
 
-            def noisy(part: Tensor, moment: Moment) -> Tensor:
-                noise = normals(moment.where, width, setting.seed, _NOISE + place)
+            def noisy(part: Tensor, step: Step) -> Tensor:
+                noise = normals(step.position, width, setting.seed, _NOISE + place)
                 return part + self.value * (noise if part.shape[1] == width else noise[:, units])
 
             return noisy if self.value else None
         rows = self._other(model, setting, site)[:, units]
+        first = -1 if site in LATENTS else 0
 
-        def patched(part: Tensor, moment: Moment) -> Tensor:
-            row = moment.where.step + self.offset
+        def patched(part: Tensor, step: Step) -> Tensor:
+            row = step.position.step - first + self.offset
             there = (row >= 0) & (row < len(rows))
             return torch.where(there.unsqueeze(1), rows[row.clamp(0, len(rows) - 1)], part)
 
         return patched
 
-    def _other(self, model: FolkRNN, setting: Setting, site: str) -> Tensor:
+    def _melody(self, model: MusicVAE, setting: Setting, site: str) -> Tensor:
+        """The activations of the other melody, `[T, units]`; `[1, Z]` of latents."""
+        melodies = setting.latents()[0]
+        if not 0 <= self.source < len(melodies):
+            raise Refusal(f"source is {self.source}; the melodies observed are 0 to {len(melodies) - 1}")
+        melody = torch.from_numpy(melodies[self.source].astype(np.int64)).to(model.device)
+        found = model.trace(melody, [model.top if site == OUT else site], numbers=[self.source])
+        (value,) = found.values()
+        if site in LATENTS:
+            return value.unsqueeze(0)
+        return value.repeat_interleave(len(melody) // len(value), dim=0)  # a conductor's step lasts a segment
+
+    def _other(self, model: FolkRNN | MusicVAE, setting: Setting, site: str) -> Tensor:
         """The stream of the other transcription, `[T, units]`, by the very steps that generation takes."""
+        if isinstance(model, MusicVAE):
+            return self._melody(model, setting, site)
         if self.transcription is not None:
             ids = np.array(_ids(self.transcription, setting))
         else:
@@ -163,8 +200,11 @@ class WriteStream(Intervention):
                 raise Refusal(f"source is {self.source}; the control has tunes 0 to {len(tunes) - 1}")
             ids = tunes[self.source]
         tokens = torch.from_numpy(ids[:-1]).to(model.device)
-        name = f"l{len(model.layers)}.h" if site == OUT else site
-        return Edited(model, setting.vocabulary).trace(tokens, [name])[name]
+        name = model.top if site == OUT else site
+        trace = Trace({name: model.sites[name]}, 1, len(tokens), model.device)
+        with torch.no_grad():
+            model.engine().run(Given(tokens[None], known=False), [trace])
+        return trace.streams[name][0]
 
 
 def clamp(sites: str | list[str] = "l*.h", value: float | str = 0.0, add: bool = False, **settings: Any) -> WriteStream:
@@ -215,7 +255,7 @@ def _listed(sites: str | list[str]) -> tuple[str, ...]:
 
 
 def _width(model: FolkRNN, site: str) -> int:
-    return model.units if site == OUT else model.sites[site]
+    return model.sites[model.top if site == OUT else site]
 
 
 def _layer(site: str, model: FolkRNN) -> int:
@@ -226,15 +266,25 @@ def _layer(site: str, model: FolkRNN) -> int:
 
 
 def _means(model: FolkRNN, setting: Setting, sites: list[str]) -> dict[str, np.ndarray]:
-    names = {site: f"l{len(model.layers)}.h" if site == OUT else site for site in sites}
-    totals, rows = dict.fromkeys(sites, 0.0), 0
-    for ids, streams in read(model, setting.control(), sorted(set(names.values()))):
-        rows += len(ids) - 1
+    names = {site: model.top if site == OUT else site for site in sites}
+    totals, rows = dict.fromkeys(sites, 0.0), dict.fromkeys(sites, 0)
+    for streams in _read(model, setting, sorted(set(names.values()))):
         for site, name in names.items():
+            rows[site] += len(streams[name])
             totals[site] = totals[site] + streams[name].sum(0, dtype=np.float64)
-    if not rows:
+    if not all(rows.values()):
         raise Refusal("there are no tunes to take means over")
-    return {site: total / rows for site, total in totals.items()}
+    return {site: total / rows[site] for site, total in totals.items()}
+
+
+def _read(model: FolkRNN | MusicVAE, setting: Setting, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+    """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
+    if not isinstance(model, MusicVAE):
+        yield from (streams for _, streams in read(model, setting.control(), sites))
+        return
+    for some in np.array_split(classes := setting.latents()[0], -(-len(classes) // MELODIES)):
+        traced = model.trace(torch.from_numpy(some.astype(np.int64)).to(model.device), sites)
+        yield {name: value.flatten(0, -2).cpu().numpy() for name, value in traced.items()}
 
 
 def _ids(text: str, setting: Setting) -> list[int]:

@@ -1,68 +1,19 @@
-"""Where in a tune a model is: what schedules go by. It travels with the recurrent state, one row per tune.
-
-Row t is the state after reading token t, which decides token t + 1; steps count rows from 0, bars from 1. A bar is what
-stands between measure tokens and holds a note or rest, as in `folkrnn.notation.bars`: a pickup is one.
-"""
+"""When an intervention acts: windows of steps, bars and parts of a tune (see `folkrnn.models.positions`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from folkrnn.models.positions import Position
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import Vocabulary
 
-
-class Where(NamedTuple):
-    """The place of each of B tunes, `[B]` of int64 each."""
-
-    tune: Tensor
-    """Number of the tune in the run, from 0."""
-    step: Tensor
-    """Of the row: 0 after `<s>`; −1 before."""
-    last: Tensor
-    """Id of the token just read."""
-    bar: Tensor
-    """Number of the bar that the next token belongs to, the measure token behind it included."""
-    sounded: Tensor
-    """1 if a note or rest stands in this bar already."""
-    since: Tensor
-    """Tokens read since the last measure token; 0 right after it."""
-    part: Tensor
-    """1, and one more after each `:|`."""
-
-
-class Reading:
-    """How the tokens of a vocabulary move the place."""
-
-    def __init__(self, vocabulary: Vocabulary, device: torch.device | str = "cpu") -> None:
-        flags = [(kind == "measure", kind == "pitch") for kind in vocabulary.types]
-        self.measure, self.note = torch.tensor(flags, device=device).long().T.contiguous()
-        self.closing = torch.tensor([token == ":|" for token in vocabulary.tokens], device=device).long()
-
-    def begin(self, batch: int) -> Where:
-        """Returns the place before `<s>`; tunes are numbered by their row."""
-        rows = torch.arange(batch, device=self.measure.device)
-        zero = torch.zeros_like(rows)
-        return Where(rows, zero - 1, zero, zero + 1, zero, zero, zero + 1)
-
-    def after(self, where: Where, tokens: Tensor) -> Where:
-        """Returns the place after reading `tokens [B]`."""
-        measure = self.measure[tokens]
-        return Where(
-            where.tune,
-            where.step + 1,
-            tokens.clone(),  # a caller may write the next ones into the same place
-            where.bar + measure * where.sounded,
-            (1 - measure) * (where.sounded | self.note[tokens]),
-            (1 - measure) * (where.since + 1),
-            where.part + self.closing[tokens],
-        )
-
+Rows = Callable[[Position], Tensor | None]
+"""Which rows are inside a window, `[B]` of bool; None for all."""
 
 Range = tuple[int, int | None]
 """First and last, both included; None for the last: to the end."""
@@ -84,7 +35,7 @@ class Window:
     def always(self) -> bool:
         return self == ALWAYS
 
-    def check(self, vocabulary: Vocabulary, max_tokens: int) -> None:
+    def check(self, vocabulary: Vocabulary | None, max_tokens: int) -> None:
         """Raises Refusal for a range or token that no tune can reach."""
         for name, first, limit in (("steps", 0, max_tokens), ("bars", 1, max_tokens), ("parts", 1, max_tokens)):
             found = getattr(self, name)
@@ -96,18 +47,21 @@ class Window:
                     f"{name}=[{low}, {'null' if high is None else high}] is no range of {name}: the first must lie "
                     f"between {first} and {limit} (sampling.max_tokens), the last not before it"
                 )
-        token_ids(self.after, vocabulary)
+        if self.after and vocabulary is None:
+            raise Refusal(f"after={list(self.after)} names tokens; melodies have none: give steps or bars")
+        if vocabulary is not None:
+            token_ids(self.after, vocabulary)
 
-    def rows(self, vocabulary: Vocabulary, device: torch.device | str = "cpu") -> Callable[[Where], Tensor | None]:
+    def rows(self, vocabulary: Vocabulary | None, device: torch.device | str = "cpu") -> Rows:
         """Returns the function that says which rows are inside, `[B]` of bool, or None for all of them."""
-        limits = [(Where._fields.index(name), getattr(self, key)) for name, key in _LIMITED if getattr(self, key)]
+        limits = [(Position._fields.index(name), getattr(self, key)) for name, key in _LIMITED if getattr(self, key)]
         wanted = torch.tensor(token_ids(self.after, vocabulary), device=device) if self.after else None
 
-        def inside(where: Where) -> Tensor | None:
-            parts = [where[k] >= low for k, (low, _) in limits]
-            parts += [where[k] <= high for k, (_, high) in limits if high is not None]
+        def inside(position: Position) -> Tensor | None:
+            parts = [position[k] >= low for k, (low, _) in limits]
+            parts += [position[k] <= high for k, (_, high) in limits if high is not None]
             if wanted is not None:
-                parts.append(torch.isin(where.last, wanted))
+                parts.append(torch.isin(position.last, wanted))
             return torch.stack(parts).all(0) if parts else None
 
         return inside

@@ -1,23 +1,39 @@
-"""The edit that most interventions are made of: new values for some units of a site, at the rows of a window."""
+"""The hook that most interventions are made of: new values for some units of a site, at the rows of a window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.edited import Moment
-from folkrnn.interventions.where import Where
+from folkrnn.interventions.where import Rows
+from folkrnn.models.hooks import Hook, Step, hooked
+from folkrnn.models.positions import MelodyTracker, TuneTracker
+from folkrnn.vocabulary import Vocabulary
 
-Rows = Callable[[Where], Tensor | None]
-"""Which rows are inside a window, `[B]` of bool; None for all."""
-
-Make = Callable[[Tensor, Moment], Tensor]
+Make = Callable[[Tensor, Step], Tensor]
 """New values `[B, units]` from those that are there; `[units]` will do."""
 
-Notes = Callable[[Tensor, Tensor, Moment], dict[str, Tensor]]
+Notes = Callable[[Tensor, Tensor, Step], dict[str, Tensor]]
 """What to account for, `[B]` per quantity, from all of a site before and after."""
+
+
+class Edit(Hook, Protocol):
+    """A hook that belongs to an intervention and says what it does."""
+
+    name: str
+    """Of the intervention."""
+
+    def notes(self, site: str, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
+        """Returns what to account for at this step beside the change itself, `[B]` per quantity."""
+
+
+def with_hooks(model: Any, vocabulary: Vocabulary | None, hooks: Sequence[Hook]) -> Any:
+    """Returns the model with further hooks; `vocabulary` is None for a MusicVAE."""
+    tracker = MelodyTracker(model.device) if vocabulary is None else TuneTracker(vocabulary, model.device)
+    return hooked(model, hooks, tracker)
 
 
 class Write:
@@ -34,22 +50,25 @@ class Write:
         looks_at: frozenset[str] = frozenset(),
         notes: Notes | None = None,
     ) -> None:
-        """`looks_at` are further sites whose values `make` finds in `Moment.seen`."""
+        """`looks_at` are further sites whose values `make` finds in `Step.seen`."""
         self.name, self.site, self.make, self.rows, self.units = name, site, make, rows, units
         self.sites = frozenset({site}) | looks_at
         self._notes = notes
 
-    def apply(self, site: str, value: Tensor, moment: Moment) -> Tensor:
+    def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         if site != self.site:
             return value
-        inside = self.rows(moment.where)
+        inside = self.rows(step.position)
         if (inside is not None and not inside.any()) or (self.units is not None and not len(self.units)):
             return value
-        part = value if self.units is None else value[:, self.units]
-        made = self.make(part, moment)
+        part = value if self.units is None else value[..., self.units]
+        made = self.make(part, step)
         # rows of their own: a state is written to when a tune takes the place of a finished one
-        new = made.expand_as(part).contiguous() if inside is None else torch.where(inside.unsqueeze(1), made, part)
-        return new if self.units is None else value.index_copy(1, self.units, new.to(value.dtype).contiguous())
+        if inside is None:
+            new = made.expand_as(part).contiguous()
+        else:
+            new = torch.where(inside.view(-1, *[1] * (part.dim() - 1)), made, part)
+        return new if self.units is None else value.index_copy(-1, self.units, new.to(value.dtype).contiguous())
 
-    def notes(self, site: str, before: Tensor, after: Tensor, moment: Moment) -> dict[str, Tensor]:
-        return self._notes(before, after, moment) if self._notes and site == self.site and after is not before else {}
+    def notes(self, site: str, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
+        return self._notes(before, after, step) if self._notes and site == self.site and after is not before else {}

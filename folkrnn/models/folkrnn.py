@@ -1,27 +1,27 @@
 """The folk-rnn language model: one-hot tokens → recurrent layers, dropout after each → dense → softmax.
 
 Three executions with one meaning (they agree to 1e-6 in single precision):
-`forward` (fused kernels; training and plain reading), `step` (one token at a time; generation, and the only one that
-writes), `trace` (every stream of every step).
+`forward` (fused kernels; training and plain reading), an `engine`'s run (generation, every activation of every step,
+and the only one that hooks can change), reconstruction (every activation from what the fused kernels computed).
 
 Shapes: B tunes, T steps, V tokens, H units, L layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from folkrnn import sites as grammar
-from folkrnn.models.draws import SMALLEST_BATCH
-from folkrnn.models.pointwise import roomy
+from folkrnn.models.engine import Engine, Given, Stack, reconstructed
+from folkrnn.models.hooks import AnyHook, Hook, State
+from folkrnn.models.positions import Tracker
 from folkrnn.models.products import Precision
-from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer, State
-from folkrnn.models.stepper import Stepper
-from folkrnn.models.visits import SiteVisit, Visitor, of_layer, wants
+from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer
+from folkrnn.models.traces import Trace, asked
 from folkrnn.refusal import Refusal
 
 INPUT_STD = 0.5
@@ -57,6 +57,8 @@ class FolkRNN(nn.Module):
         learned = initial_state == "learned"
         first = torch.zeros(layers, parts, units)
         self.initial = nn.Parameter(first) if learned else None
+        self.hooks: tuple[Hook, ...] = ()
+        self.tracker: Tracker | None = None
         self.register_buffer("_zero", first.clone(), persistent=False)
         self.reset_parameters()
 
@@ -94,6 +96,11 @@ class FolkRNN(nn.Module):
         return {"x": self.vocabulary_size} | inner | {"logits": self.vocabulary_size, "probs": self.vocabulary_size}
 
     @property
+    def top(self) -> str:
+        """The site of the h that the softmax layer reads."""
+        return f"l{len(self.layers)}.h"
+
+    @property
     def shape(self) -> str:
         """What kind of network this is, in a few words; two models with the same shape can hold the same weights."""
         start = "" if self.initial is None else ", learned initial state"
@@ -118,7 +125,12 @@ class FolkRNN(nn.Module):
         return [tuple(part.expand(batch, -1) for part in layer) for layer in first]
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Returns logits `[B, T, V]` of the token after each of `tokens [B, T]`; fused, dropout only in training."""
+        """Returns logits `[B, T, V]` of the token after each of `tokens [B, T]`; fused, dropout only in training.
+
+        With hooks it is step by step, and without gradients.
+        """
+        if self.hooks:
+            return self.trace(tokens, "logits")["logits"]
         return self.read_out(self.hidden(tokens)[-1])
 
     def read_out(self, h: Tensor) -> Tensor:
@@ -127,6 +139,8 @@ class FolkRNN(nn.Module):
 
     def hidden(self, tokens: Tensor) -> list[Tensor]:
         """Returns what each layer hands on, `[B, T, H]` per layer (after dropout in training)."""
+        if self.hooks:
+            return list(self.trace(tokens, "l*.h").values())
         x = self.one_hot(tokens)
         outputs = []
         for layer, state in zip(self.layers, self.initial_state(len(tokens)), strict=True):
@@ -134,94 +148,66 @@ class FolkRNN(nn.Module):
             outputs.append(x)
         return outputs
 
-    def step(self, tokens: Tensor, state: list[State], visit: SiteVisit | None = None) -> tuple[Tensor, list[State]]:
-        """Returns logits `[B, V]` and the state after reading `tokens [B]`; never applies dropout.
+    @property
+    def stack(self) -> Stack:
+        """The layers as an engine runs them."""
+        return Stack(
+            self.layers,
+            self.softmax_weight,
+            self.softmax_bias,
+            self.initial_state,
+            hooks=self.hooks,
+            tracker=self.tracker,
+        )
 
-        `visit(site, value)` is called for every site (or those in its `sites`) in the order of computation and may
-        replace the value, within this step and, for c and h, for all that follow. Gradients flow; a loop over steps
-        that needs none is faster by `stepper`.
+    def engine(self, precision: Precision = "fp32") -> Engine:
+        """Returns what steps the model over the tokens of a source, without gradients."""
+        return Engine(self.stack, precision)
+
+    def step(self, tokens: Tensor, state: Sequence[State], hook: AnyHook | None = None) -> tuple[Tensor, list[State]]:
+        """Returns logits `[B, V]` and the state after reading `tokens [B]`; gradients flow, dropout is never applied.
+
+        `hook` is the only one that is called; those of the model belong to whole runs.
         """
-        after: list[State] = []
-        drive = self._first_drive(tokens, visit)
-        for k, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
-            if k > 0:
-                drive = layer.drive(after[-1][0])
-            after.append(layer.step(drive, before, of_layer(visit, self._names(k))))
-        logits = self.read_out(after[-1][0])
-        return (visit("logits", logits) if wants(visit, "logits") else logits), after
-
-    def stepper(self, precision: Precision = "fp32") -> Stepper:
-        """Returns what makes the same steps faster while the parameters stay as they are."""
-        return Stepper(self, precision)
+        return Engine(self.stack, packed=False).step(tokens, state, hook)
 
     @torch.no_grad()
     def trace(
-        self, tokens: Tensor, patterns: str | Iterable[str] = "l*.h", *, reconstruct: bool | None = None
+        self,
+        tokens: Tensor,
+        patterns: str | Iterable[str] = "l*.h",
+        *,
+        reconstruct: bool | None = None,
+        tunes: Sequence[int] | None = None,
     ) -> dict[str, Tensor]:
-        """Returns the streams that `patterns` name, each `[B, T, units]` (`[T, units]` for one tune `[T]`).
+        """Returns the activations that `patterns` name, each `[B, T, units]` (`[T, units]` for one tune `[T]`).
 
-        Row t is the state after reading token t; row t of `probs` is the law of token t + 1 at temperature 1. On a CPU
-        a loop over steps is as fast as the fused kernels and reconstruction, and gives a tune the same numbers in any
-        company; both agree to 1e-6. The tunes of a step lie side by side in memory, as they are computed. Raises
-        Refusal for a site that the model lacks.
+        Row t is the state after reading token t; row t of `probs` is the distribution of token t + 1 at temperature 1.
+        `tunes` are the numbers of the tunes, which the model's hooks may go by; by default their rows. On a CPU the
+        engine is as fast as the fused kernels and reconstruction, and gives a tune the same numbers in any batch; both
+        agree to 1e-6. Raises Refusal for a site that the model lacks.
         """
         wanted = grammar.parse(patterns, self.sites)
         batch = tokens.unsqueeze(0) if tokens.dim() == 1 else tokens
         if reconstruct is None:
-            reconstruct = self.device.type != "cpu"
+            reconstruct = self.device.type != "cpu" and not self.hooks
         names = {site.name for site in wanted}
-        streams = (self._reconstructed if reconstruct else self._stepped)(batch, names)
-        cut = {
-            str(site): streams[site.name] if site.units is None else streams[site.name][..., list(site.units)]
-            for site in wanted
-        }
-        return {name: value[0] for name, value in cut.items()} if tokens.dim() == 1 else cut
+        if reconstruct:
+            return asked(self._reconstructed(batch, names), wanted, tokens.dim() == 1)
+        trace = Trace({name: self.sites[name] for name in names}, *batch.shape, self.device)
+        self.engine().run(Given(batch, tunes), [trace])
+        return asked(trace.streams, wanted, tokens.dim() == 1)
 
     def one_hot(self, tokens: Tensor) -> Tensor:
         """Returns the inputs `[…, V]` that tokens `[…]` are."""
         return nn.functional.one_hot(tokens, self.vocabulary_size).to(self.softmax_weight.dtype)
-
-    def _first_drive(self, tokens: Tensor, visit: SiteVisit | None) -> Tensor:
-        """W_x x + b of layer 1. A one-hot product is a row lookup, unless somebody looks at x."""
-        first = self.layers[0]
-        if wants(visit, "x"):
-            return first.drive(visit("x", self.one_hot(tokens)))
-        return nn.functional.embedding(tokens, first.weight_ih.t()) + first.bias
-
-    def _names(self, k: int) -> dict[str, str]:
-        return {stream: f"l{k + 1}.{stream}" for stream in STREAMS[self.cell]}
-
-    def _stepped(self, tokens: Tensor, names: set[str]) -> dict[str, Tensor]:
-        rows, T = tokens.shape
-        kept = {name: roomy(T, rows, self.sites[name], device=self.device).transpose(0, 1) for name in names}
-        tokens = torch.cat([tokens, tokens[:1].expand(max(0, SMALLEST_BATCH - rows), -1)])
-        stepper = self.stepper()
-        if self.cell == "lstm":
-            stepper.read(tokens, kept)
-            return kept
-        state, t = self.initial_state(len(tokens)), 0
-
-        def keep(site: str, value: Tensor) -> Tensor:
-            kept[site][:, t] = value[:rows]
-            return value
-
-        visitor = Visitor(kept.keys() - {"probs"}, keep)
-        for t in range(T):
-            logits, state = stepper.step(tokens[:, t], state, visitor)
-            if "probs" in kept:
-                kept["probs"][:, t] = logits[:rows].softmax(-1)
-        return kept
 
     def _reconstructed(self, tokens: Tensor, names: set[str]) -> dict[str, Tensor]:
         x = self.one_hot(tokens)
         streams = {"x": x}
         for k, (layer, state) in enumerate(zip(self.layers, self.initial_state(len(tokens)), strict=True)):
             h = layer.fused(x, state)
-            mine = {name for name in names if name.startswith(f"l{k + 1}.")}
-            if mine <= {f"l{k + 1}.h"}:
-                streams[f"l{k + 1}.h"] = h
-            else:
-                streams |= {f"l{k + 1}.{stream}": value for stream, value in layer.reconstruct(x, h, state).items()}
+            streams |= reconstructed(layer, x, h, state, f"l{k + 1}.", names)
             x = h
         streams["logits"] = self.read_out(x)
         streams["probs"] = streams["logits"].softmax(-1)

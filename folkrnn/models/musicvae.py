@@ -15,12 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn import sites as grammar
-from folkrnn.models.draws import SMALLEST_BATCH, draw, normals, probabilities, uniforms
+from folkrnn.models.draws import SMALLEST_BATCH, normals, uniforms
+from folkrnn.models.hooks import AnyHook, Hook
 from folkrnn.models.melody_tensors import NOTHING, classes_of, lengths_of, one_hot
-from folkrnn.models.musicvae_decoder import Conductor, Decoder, InitialState
-from folkrnn.models.musicvae_encoder import Encoder, SiteVisit
+from folkrnn.models.musicvae_decoder import Conductor, Decoder, Free, InitialState, Scheduled
+from folkrnn.models.musicvae_encoder import Encoder
+from folkrnn.models.musicvae_run import MelodyRun
 from folkrnn.models.musicvae_sizes import DEPTH, Sizes
+from folkrnn.models.positions import Tracker
 from folkrnn.models.recurrent import RecurrentLayer
+from folkrnn.models.traces import Trace, asked
 from folkrnn.refusal import Refusal
 
 LIVE = 1024
@@ -50,6 +54,8 @@ class MusicVAE(nn.Module):
         depth: int = DEPTH,
     ) -> None:
         super().__init__()
+        self.hooks: tuple[Hook, ...] = ()
+        self.tracker: Tracker | None = None
         self.sizes = Sizes(encoder, decoder, z_size, max_seq_len, conductor, segments, depth)
         self.encoder = Encoder(depth, self.sizes.encoder, z_size)
         self.conductor = Conductor(z_size, self.sizes.conductor) if self.sizes.conductor else None
@@ -83,6 +89,11 @@ class MusicVAE(nn.Module):
         return self.decoder.output.weight.device
 
     @property
+    def top(self) -> str:
+        """The site of the h that the decoder's softmax layer reads."""
+        return f"{self.decoder.name}.l{len(self.decoder.layers)}.h"
+
+    @property
     def shape(self) -> str:
         """What kind of network this is, in a few words; two models with the same shape can hold the same weights."""
         return f"{'hierarchical' if self.conductor else 'flat'} MusicVAE, {self.sizes}"
@@ -107,20 +118,25 @@ class MusicVAE(nn.Module):
         return self.decode(z, melodies, sampling_probability=sampling_probability), mu, sigma
 
     def encode(
-        self, melodies: Tensor, lengths: Tensor | None = None, visit: SiteVisit | None = None
+        self,
+        melodies: Tensor,
+        lengths: Tensor | None = None,
+        hook: AnyHook | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Returns μ and σ `[B, Z]` of melodies: classes `[B, T]` or one-hot rows `[B, T, D]`.
 
         Only the first `lengths [B]` steps are read; without `lengths`, those before the closing run of −1 (of zero
-        rows). σ is a standard deviation. `visit` reads and replaces sites (`x` once, whole; the layers step by step).
-        Outside training small batches are padded to 16 rows: a melody's latents do not depend on its company.
+        rows). σ is a standard deviation. `hook` is called behind the model's own, with `x` once, whole; `numbers` are
+        those of the melodies, which hooks may go by, their rows by default. Outside training small batches are padded
+        to 16 rows: a melody's latents do not depend on the batch.
         """
         classes = classes_of(melodies, self.sizes)
         ends, count = lengths_of(classes, lengths), len(classes)
+        run = self._run(count, hook, numbers)
         if (rows := self._company(count)) is not None:
             classes, ends = classes[rows], ends[rows]
-        x = self._one_hot(classes)
-        mu, sigma = self.encoder(x if visit is None else visit("x", x), ends, visit)
+        mu, sigma = run.encode(run.see("x", self._one_hot(classes), classes), classes, ends)
         return mu[:count], sigma[:count]
 
     def decode(
@@ -131,39 +147,44 @@ class MusicVAE(nn.Module):
         sampling_probability: float = 0.0,
         generator: torch.Generator | None = None,
         uniforms: Tensor | None = None,
-        visit: SiteVisit | None = None,
+        hook: AnyHook | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> Tensor:
         """Returns logits `[B, T, D]` of each step of `melodies` given z and the true steps before it: teacher forcing.
 
         With a `sampling_probability` inputs are now and then the model's own samples (scheduled sampling, for
         training), drawn from torch's generator or decided by `uniforms [B, T, 2]`. The segments of a hierarchical model
-        are decoded side by side. Outside training small batches are padded to 16 rows. `visit` reads and replaces sites
-        step by step.
+        are decoded side by side, where no hook looks at the decoder. Outside training small batches are padded to 16
+        rows. `hook` and `numbers` as in `encode`.
         """
         classes, count = classes_of(melodies, self.sizes), len(z)
         uniforms = None if uniforms is None else uniforms.to(z.device)
+        run = self._run(count, hook, numbers)
         if (rows := self._company(count)) is not None:
             classes, z = classes[rows], z[rows]
             uniforms = None if uniforms is None else uniforms[rows]
-        previous = self._segmented(classes)
-        if visit is not None:
-            conditions = self.conditions(visit("z", z), visit)
-            pairs = zip(previous.unbind(1), conditions.unbind(1), strict=True)
-            return torch.cat([self.decoder.stepped(*pair, visit=visit) for pair in pairs], dim=1)[:count]
-        previous, conditions = previous.flatten(0, 1), self.conditions(z).flatten(0, 1)
+        previous, conditions = self._segmented(classes), run.conditions(run.see("z", z, classes))
+        if uniforms is not None:
+            uniforms = uniforms.reshape(*previous.shape, 2)
+        if run.decodes:
+            parts = []
+            for k in range(previous.shape[1]):
+                own = None if uniforms is None else uniforms[:, k]
+                source = Scheduled(previous[:, k], sampling_probability, generator, own, run.numbers)
+                run.decode(source, conditions, k, previous.shape[2])
+                parts += source.logits
+            return torch.stack(parts, dim=1)[:count]
+        previous, conditions = previous.flatten(0, 1), conditions.flatten(0, 1)
         if sampling_probability == 0:
             logits = self.decoder(previous, conditions)
         else:
-            if uniforms is not None:
-                uniforms = uniforms.reshape(*previous.shape, 2)
+            uniforms = None if uniforms is None else uniforms.flatten(0, 1)
             logits = self.decoder.stepped(previous, conditions, sampling_probability, generator, uniforms=uniforms)
         return logits.view(len(z), -1, self.sizes.depth)[:count]
 
-    def conditions(self, z: Tensor, visit: SiteVisit | None = None) -> Tensor:
+    def conditions(self, z: Tensor) -> Tensor:
         """Returns what the decoder is conditioned on, per segment: z itself `[B, 1, Z]` or embeddings `[B, K, H]`."""
-        if self.conductor is None:
-            return z.unsqueeze(1)
-        return self.conductor(z, self.sizes.segments, visit)
+        return self._run(len(z), None, None).conditions(z)
 
     @torch.no_grad()
     def generate(
@@ -174,13 +195,13 @@ class MusicVAE(nn.Module):
         seed: int = 0,
         first: int = 0,
         steps: int | None = None,
-        visit: SiteVisit | None = None,
+        hook: AnyHook | None = None,
     ) -> Tensor:
         """Returns melodies `[B, T]`, on the CPU, written freely from `z [B, Z]`: each step reads the one before.
 
         Without a `temperature` each step is the likeliest class; with one it is drawn from
         softmax(logits / temperature) by a uniform of the melody's own stream, keyed by (`seed`, `first` + row): on a
-        CPU a melody is the same whatever batch it is decoded in. `visit` reads and replaces sites step by step; batches
+        CPU a melody is the same whatever batch it is decoded in. `hook` reads and replaces sites step by step; batches
         are padded to 16 rows with z = 0, and at most 1,024 go at once.
         """
         steps = self.sizes.steps(steps)
@@ -195,7 +216,12 @@ class MusicVAE(nn.Module):
             if temperature is not None:
                 uniform = uniforms(seed, first + low, len(rows), steps)
                 uniform = torch.cat([uniform, uniform.new_zeros(height - len(rows), steps)])
-            parts.append(self._written(padded, steps, temperature, uniform, visit)[: len(rows)])
+            run = self._run(height, hook, range(first + low, first + low + height))
+            conditions = run.conditions(run.see("z", padded))
+            source, each = Free(run.numbers, temperature, uniform), steps // conditions.shape[1]
+            for k in range(conditions.shape[1]):
+                run.decode(source.segment(each), conditions, k, each)
+            parts.append(torch.stack(source.written, dim=1)[: len(rows)])
         return torch.cat(parts) if parts else torch.empty(0, steps, dtype=torch.long)
 
     def reconstruct(
@@ -222,6 +248,7 @@ class MusicVAE(nn.Module):
         *,
         lengths: Tensor | None = None,
         z: Tensor | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> dict[str, Tensor]:
         """Returns the streams that `patterns` name while the model encodes `melodies` and decodes them, teacher-forced.
 
@@ -237,52 +264,42 @@ class MusicVAE(nn.Module):
         lengths = lengths.view(1) if alone and lengths is not None else lengths
         z = z.unsqueeze(0) if alone and z is not None else z
         classes, count = classes_of(batch, self.sizes), len(batch)
-        ends = lengths_of(classes, lengths)
+        ends, run = lengths_of(classes, lengths), self._run(count, None, numbers)
         if (rows := self._company(count)) is not None:
             classes, ends = classes[rows], ends[rows]
             z = None if z is None else z[rows]
-        found = self._streams(classes, {site.name for site in wanted}, ends, z)
-        streams = {name: value[:count] for name, value in found.items()}
-        cut = {
-            str(site): streams[site.name] if site.units is None else streams[site.name][..., list(site.units)]
-            for site in wanted
-        }
-        return {name: value[0] for name, value in cut.items()} if alone else cut
+        found = self._streams(run, classes, {site.name for site in wanted}, ends, z)
+        return asked({name: value[:count] for name, value in found.items()}, wanted, alone)
 
-    def _streams(self, classes: Tensor, names: set[str], ends: Tensor, z: Tensor | None) -> dict[str, Tensor]:
-        x = self._one_hot(classes)
-        streams = {"x": x}
+    def _streams(
+        self, run: MelodyRun, classes: Tensor, names: set[str], ends: Tensor, z: Tensor | None
+    ) -> dict[str, Tensor]:
+        streams = {"x": (x := run.see("x", self._one_hot(classes), classes))}
         if mine := names & self.encoder.sites.keys():
-            streams |= self.encoder.trace(x, ends, mine)
+            streams |= self.encoder.trace(x, ends, mine, run.hooks, run.reading(classes, ends))
         if z is None or names & {"mu", "sigma"}:
-            streams["mu"], streams["sigma"] = self.encode(classes, ends)
-        streams["z"] = z = streams["mu"] if z is None else z
+            streams["mu"], streams["sigma"] = run.encode(x, classes, ends)
+        streams["z"] = z = run.see("z", streams["mu"] if z is None else z, classes)
         if self.conductor is not None and (mine := names & self.conductor.sites.keys()):
-            streams |= self.conductor.trace(z, self.sizes.segments, mine)
+            streams |= self.conductor.trace(z, self.sizes.segments, mine, run.hooks, run.conducting(len(z)))
         if mine := names & self.decoder.sites.keys():
-            previous, conditions = self._segmented(classes).flatten(0, 1), self.conditions(z).flatten(0, 1)
-            found = self.decoder.trace(previous, conditions, mine)
+            previous, conditions = self._segmented(classes), run.conditions(z)
+            if run.decodes:
+                trace = Trace({name: self.sites[name] for name in mine}, *classes.shape, z.device)
+                for k in range(previous.shape[1]):
+                    source = Scheduled(previous[:, k], numbers=run.numbers)
+                    run.decode(source, conditions, k, previous.shape[2], [trace])
+                return streams | trace.streams
+            found = self.decoder.trace(previous.flatten(0, 1), conditions.flatten(0, 1), mine)
             streams |= {name: value.reshape(*classes.shape, -1) for name, value in found.items()}
         return streams
 
-    def _written(
-        self, z: Tensor, steps: int, temperature: float | None, uniform: Tensor | None, visit: SiteVisit | None
-    ) -> Tensor:
-        """The melodies `[B, T]` of one live batch."""
-        z = z if visit is None else visit("z", z)
-        conditions = self.conditions(z, visit)
-        each = steps // conditions.shape[1]
-        previous, written = torch.full((len(z),), NOTHING), []
-        for condition in conditions.unbind(1):
-            states, drive = self.decoder.initial.states(condition), self.decoder.condition_drive(condition)
-            for _ in range(each):
-                logits, states = self.decoder.step(previous.to(self.device), drive, states, visit)
-                if temperature is None or uniform is None:
-                    previous = logits.argmax(-1).cpu()
-                else:
-                    previous = draw(probabilities(logits, temperature), uniform[:, len(written)]).cpu()
-                written.append(previous)
-        return torch.stack(written, dim=1)
+    def _run(self, rows: int, hook: AnyHook | None, numbers: Sequence[int] | None) -> MelodyRun:
+        """What runs the parts of the model with its hooks; `numbers` are those of the rows, padded like them."""
+        own = list(range(rows) if numbers is None else numbers)
+        if self._company(rows) is not None:
+            own = [own[k % rows] for k in range(SMALLEST_BATCH)]
+        return MelodyRun(self, [] if hook is None else [hook], own)
 
     def _company(self, count: int) -> Tensor | None:
         """The rows that pad a batch of `count` to 16, itself first; None where it needs no padding."""

@@ -8,15 +8,18 @@ is no start token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from folkrnn.models.draws import draw
-from folkrnn.models.melody_tensors import one_hot
-from folkrnn.models.musicvae_encoder import SiteVisit
-from folkrnn.models.recurrent import STREAMS, RecurrentLayer, State
+from folkrnn.models.draws import draw, probabilities
+from folkrnn.models.engine import NO_HOOKS, Batch, Engine, Source, Stack, over, reconstructed
+from folkrnn.models.hooks import AnyHook, Hook, Hooks, State, Step
+from folkrnn.models.melody_tensors import NOTHING, one_hot
+from folkrnn.models.positions import Tracker
+from folkrnn.models.recurrent import STREAMS, RecurrentLayer
+from folkrnn.models.traces import Trace
 
 
 class InitialState(nn.Linear):
@@ -49,20 +52,26 @@ class Conductor(nn.Module):
     def sites(self) -> dict[str, int]:
         return _sites("cond", self.layers)
 
-    def forward(self, z: Tensor, segments: int, visit: SiteVisit | None = None) -> Tensor:
-        """Returns the embeddings `[B, K, H]` of `segments` segments; with `visit`, step by step."""
-        states = self.initial.states(z)
+    def forward(self, z: Tensor, segments: int, hooks: Hooks = NO_HOOKS, steps: Sequence[Step] | None = None) -> Tensor:
+        """Returns the embeddings `[B, K, H]` of `segments` segments; step by step where hooks name a site."""
         x = z.new_zeros(len(z), segments, 1)
-        if visit is None:
-            return _fused(self.layers, x, states)[-1]
-        embeddings = []
-        for k in range(segments):
-            states = _step(self.layers, self.layers[0].drive(x[:, k]), states, "cond", visit)
-            embeddings.append(states[-1][0])
-        return torch.stack(embeddings, dim=1)
+        for k, (layer, state) in enumerate(zip(self.layers, self.initial.states(z), strict=True)):
+            x = over(layer, x, state, f"cond.l{k + 1}.", hooks, steps)
+        return x
 
-    def trace(self, z: Tensor, segments: int, names: set[str]) -> dict[str, Tensor]:
+    def trace(
+        self,
+        z: Tensor,
+        segments: int,
+        names: set[str],
+        edits: Hooks = NO_HOOKS,
+        steps: Sequence[Step] | None = None,
+    ) -> dict[str, Tensor]:
         """Returns the sites in `names`, `[B, K, H]` each."""
+        if edits.within("cond."):
+            trace = Trace({name: self.sites[name] for name in names}, len(z), segments, z.device)
+            self(z, segments, edits.and_then(trace), steps)
+            return trace.streams
         return _trace(self.layers, z.new_zeros(len(z), segments, 1), self.initial.states(z), "cond", names)
 
 
@@ -88,7 +97,9 @@ class Decoder(nn.Module):
     def forward(self, previous: Tensor, condition: Tensor) -> Tensor:
         """Returns logits `[B, S, D]` of the class at each step, given the classes before it, `previous [B, S]`."""
         x = self._inputs(previous, condition)
-        return self.output(_fused(self.layers, x, self.initial.states(condition))[-1])
+        for layer, state in zip(self.layers, self.initial.states(condition), strict=True):
+            x = layer.fused(x, state)
+        return self.output(x)
 
     def stepped(
         self,
@@ -96,51 +107,27 @@ class Decoder(nn.Module):
         condition: Tensor,
         sampling_probability: float = 0.0,
         generator: torch.Generator | None = None,
-        visit: SiteVisit | None = None,
+        hook: AnyHook | None = None,
         uniforms: Tensor | None = None,
     ) -> Tensor:
-        """Returns logits `[B, S, D]` as `forward` does, step by step: for visits, or with inputs of the model's own.
+        """Returns logits `[B, S, D]` as `forward` does, step by step: for a hook, or with inputs of the model's own."""
+        source = Scheduled(previous, sampling_probability, generator, uniforms)
+        self.run(self.engine(), source, condition, [] if hook is None else [hook])
+        return torch.stack(source.logits, dim=1)
 
-        After each step, for each melody independently with `sampling_probability`, the next input is a sample at
-        temperature 1 from the logits just made instead of the true class; the first input is never replaced (facts
-        section 4). Of `uniforms [B, S, 2]` the first decides whether, the second which; without them `generator` does.
-        """
-        states, drive = self.initial.states(condition), self.condition_drive(condition)
-        uniforms = None if uniforms is None else uniforms.to(condition.device)
-        classes, logits = previous[:, 0], []
-        for t in range(previous.shape[1]):
-            if t > 0 and sampling_probability == 0:
-                classes = previous[:, t]
-            elif t > 0 and uniforms is not None:
-                own = draw(logits[-1].detach().double().softmax(-1), uniforms[:, t, 1])
-                classes = torch.where(uniforms[:, t, 0] < sampling_probability, own, previous[:, t])
-            elif t > 0:
-                own = torch.multinomial(logits[-1].detach().softmax(-1), 1, generator=generator).squeeze(1)
-                chance = torch.rand(own.shape, generator=generator, device=own.device)
-                classes = torch.where(chance < sampling_probability, own, previous[:, t])
-            step, states = self.step(classes, drive, states, visit)
-            logits.append(step)
-        return torch.stack(logits, dim=1)
+    def engine(self, hooks: tuple[Hook, ...] = (), tracker: Tracker | None = None) -> Engine:
+        """Returns what steps the decoder; gradients flow where they are wanted."""
+        stack = Stack(self.layers, self.output.weight, self.output.bias, None, f"{self.name}.", hooks, tracker)
+        return Engine(stack, packed=not torch.is_grad_enabled())
 
-    def condition_drive(self, condition: Tensor) -> Tensor:
-        """Returns what the condition adds to layer 1 at every step, W_c c + b `[B, 4H]`: once instead of S times."""
+    def run(
+        self, engine: Engine, source: Source, condition: Tensor, reads: Iterable[AnyHook] = (), start: int = 0
+    ) -> None:
+        """Steps over a source, given the condition `[B, C]` of its rows, from the melody's step `start` on."""
         first = self.layers[0]
-        return nn.functional.linear(condition, first.weight_ih[:, self.depth :], first.bias)
-
-    def step(
-        self, previous: Tensor, condition_drive: Tensor, states: list[State], visit: SiteVisit | None = None
-    ) -> tuple[Tensor, list[State]]:
-        """Returns logits `[B, D]` and the states after reading `previous [B]`; sites are visited in order."""
-        weight = self.layers[0].weight_ih[:, : self.depth]
-        if visit is None:
-            rows = nn.functional.embedding(previous.clamp(min=0), weight.t())
-            drive = condition_drive + rows * (previous >= 0).unsqueeze(1)
-        else:
-            x = visit(f"{self.name}.x", one_hot(previous, self.depth).to(weight.dtype))
-            drive = condition_drive + nn.functional.linear(x, weight)
-        states = _step(self.layers, drive, states, self.name, visit)
-        logits = self.output(states[-1][0])
-        return (logits if visit is None else visit("logits", logits)), states
+        # what the condition adds to layer 1 at every step: once instead of S times
+        added = nn.functional.linear(condition, first.weight_ih[:, self.depth :], first.bias)
+        engine.run(source, reads, state=self.initial.states(condition), added=added, start=start)
 
     def trace(self, previous: Tensor, condition: Tensor, names: set[str]) -> dict[str, Tensor]:
         """Returns the sites in `names`, `[B, S, units]` each."""
@@ -155,37 +142,89 @@ class Decoder(nn.Module):
         return torch.cat([one_hot(previous, self.depth).to(condition.dtype), repeated], dim=-1)
 
 
+class Scheduled:
+    """A source of melodies that are known, `previous [B, S]`, now and then replaced by the model's own samples.
+
+    After each step, for each melody independently with `probability`, the next input is a sample at temperature 1 from
+    the logits just made instead of the true class; the first input is never replaced (facts section 4). Of
+    `uniforms [B, S, 2]` the first decides whether, the second which; without them `generator` does.
+    """
+
+    known = False
+
+    def __init__(
+        self,
+        previous: Tensor,
+        probability: float = 0.0,
+        generator: torch.Generator | None = None,
+        uniforms: Tensor | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> None:
+        self.previous, self.probability, self.generator = previous, probability, generator
+        self.uniforms = None if uniforms is None else uniforms.to(previous.device)
+        self.numbers = range(len(previous)) if numbers is None else numbers
+        self.logits: list[Tensor] = []
+        """Of each step so far, `[B, D]`."""
+
+    def next(self, step: Step | None, most: int) -> Batch | None:
+        if step is not None:
+            self.logits.append(step.logits)
+        t = len(self.logits)
+        return Batch(self._classes(t)[None]) if t < self.previous.shape[1] else None
+
+    def _classes(self, t: int) -> Tensor:
+        true = self.previous[:, t]
+        if t == 0 or self.probability == 0:
+            return true
+        law = self.logits[-1].detach()
+        if self.uniforms is not None:
+            own = draw(law.double().softmax(-1), self.uniforms[:, t, 1])
+            return torch.where(self.uniforms[:, t, 0] < self.probability, own, true)
+        own = torch.multinomial(law.softmax(-1), 1, generator=self.generator).squeeze(1)
+        chance = torch.rand(own.shape, generator=self.generator, device=own.device)
+        return torch.where(chance < self.probability, own, true)
+
+
+class Free:
+    """A source of melodies that the decoder writes itself, B at once: each step reads the one before.
+
+    The likeliest classes; with a `temperature` classes drawn by `uniform [B, T]`. `segment` says how many steps the
+    next run makes.
+    """
+
+    known = False
+
+    def __init__(self, numbers: Sequence[int], temperature: float | None, uniform: Tensor | None) -> None:
+        self.numbers, self.temperature, self.uniform = numbers, temperature, uniform
+        self.written: list[Tensor] = []
+        """The classes of each step so far, `[B]` each."""
+        self._stop = 0
+
+    def segment(self, steps: int) -> Free:
+        self._stop += steps
+        return self
+
+    def next(self, step: Step | None, most: int) -> Batch | None:
+        if step is not None:
+            self.written.append(self._drawn(step.logits))
+        if len(self.written) == self._stop:
+            return None
+        return Batch(self.written[-1][None] if self.written else torch.full((1, len(self.numbers)), NOTHING))
+
+    def _drawn(self, logits: Tensor) -> Tensor:
+        if self.temperature is None or self.uniform is None:
+            return logits.argmax(-1).cpu()
+        return draw(probabilities(logits, self.temperature), self.uniform[:, len(self.written)]).cpu()
+
+
 def _sites(name: str, layers: nn.ModuleList) -> dict[str, int]:
     return {f"{name}.l{k + 1}.{stream}": layer.units for k, layer in enumerate(layers) for stream in STREAMS["lstm"]}
-
-
-def _fused(layers: nn.ModuleList, x: Tensor, states: list[State]) -> list[Tensor]:
-    hidden = []
-    for layer, state in zip(layers, states, strict=True):
-        x = layer.fused(x, state)
-        hidden.append(x)
-    return hidden
-
-
-def _step(layers: nn.ModuleList, drive: Tensor, states: list[State], name: str, visit: SiteVisit | None) -> list[State]:
-    after: list[State] = []
-    for k, (layer, before) in enumerate(zip(layers, states, strict=True)):
-        if k > 0:
-            drive = layer.drive(after[-1][0])
-        after.append(layer.step(drive, before, None if visit is None else _of(visit, name, k)))
-    return after
 
 
 def _trace(layers: nn.ModuleList, x: Tensor, states: list[State], name: str, names: set[str]) -> dict[str, Tensor]:
     streams: dict[str, Tensor] = {}
     for k, (layer, state) in enumerate(zip(layers, states, strict=True)):
-        h, prefix = layer.fused(x, state), f"{name}.l{k + 1}."
-        wanted = {full for full in names if full.startswith(prefix)}
-        all_of_them = {"h": h} if wanted <= {f"{prefix}h"} else layer.reconstruct(x, h, state)
-        streams |= {full: all_of_them[full.removeprefix(prefix)] for full in wanted}
+        h = layer.fused(x, state)
+        streams |= reconstructed(layer, x, h, state, f"{name}.l{k + 1}.", names)
         x = h
     return streams
-
-
-def _of(visit: SiteVisit, name: str, layer: int) -> SiteVisit:
-    return lambda stream, value: visit(f"{name}.l{layer + 1}.{stream}", value)

@@ -13,10 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from folkrnn.models.engine import NO_HOOKS, over, reconstructed
+from folkrnn.models.hooks import Hooks, Step
 from folkrnn.models.recurrent import STREAMS, RecurrentLayer
+from folkrnn.models.traces import Trace
 
-SiteVisit = Callable[[str, Tensor], Tensor]
-"""Called with a site's name (`enc.fw.l1.c`, `z`, `logits`) and value; what it returns takes the value's place."""
+Steps = Callable[[str], Sequence[Step]]
+"""Returns the steps of a direction in the order of reading, as hooks see them."""
 
 DIRECTIONS = ("fw", "bw")
 
@@ -56,41 +59,60 @@ class Encoder(nn.Module):
             for stream in STREAMS["lstm"]
         }
 
-    def forward(self, x: Tensor, lengths: Tensor, visit: SiteVisit | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, lengths: Tensor, hooks: Hooks = NO_HOOKS, steps: Steps | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Returns μ and σ `[B, Z]` of melodies `x [B, T, D]`, of which the first `lengths [B]` steps count.
 
-        σ is a standard deviation. With `visit` the layers run step by step and each site is visited at each step: those
-        of `enc.bw` from the last step to the first.
+        σ is a standard deviation. A layer that hooks look at runs step by step, `enc.bw` from the last to the first.
         """
-        code = self.code(x, lengths, visit)
-        mu, sigma = self.mu(code), softplus(self.sigma(code))
-        return (mu, sigma) if visit is None else (visit("mu", mu), visit("sigma", sigma))
+        code = self.code(x, lengths, hooks, steps)
+        return self.mu(code), softplus(self.sigma(code))
 
-    def code(self, x: Tensor, lengths: Tensor, visit: SiteVisit | None = None) -> Tensor:
+    def code(self, x: Tensor, lengths: Tensor, hooks: Hooks = NO_HOOKS, steps: Steps | None = None) -> Tensor:
         """Returns the last h of both directions of the top layer side by side, `[B, 2H]`; zeros for length 0."""
         turned = reversal(lengths, x.shape[1])
         for k, layer in enumerate(self.layers):
-            forwards = _run(layer.fw, x, _of(visit, "fw", k))
-            backwards = _run(layer.bw, turn(x, turned), _of(visit, "bw", k))
+            forwards, backwards = (
+                over(
+                    part, inputs, _zero_state(part, x), f"enc.{direction}.l{k + 1}.", hooks, steps and steps(direction)
+                )
+                for direction, part, inputs in (("fw", layer.fw, x), ("bw", layer.bw, turn(x, turned)))
+            )
             if k < len(self.layers) - 1:
                 x = torch.cat([forwards, turn(backwards, turned)], dim=-1)
         return torch.cat([last(forwards, lengths), last(backwards, lengths)], dim=-1)
 
-    def trace(self, x: Tensor, lengths: Tensor, names: set[str]) -> dict[str, Tensor]:
+    def trace(
+        self, x: Tensor, lengths: Tensor, names: set[str], edits: Hooks = NO_HOOKS, steps: Steps | None = None
+    ) -> dict[str, Tensor]:
         """Returns the sites in `names`, `[B, T, H]` each. Row t of a backward site is its state after reading step t.
 
-        Rows at or past a melody's length are zero.
+        Rows at or past a melody's length are zero. Where no hook edits a layer, what the fused kernels computed says
+        the rest.
         """
         turned = reversal(lengths, x.shape[1])
         valid = (torch.arange(x.shape[1], device=x.device) < lengths.unsqueeze(1)).unsqueeze(-1)
+        if edits.within("enc."):
+            trace = Trace({name: self.sites[name] for name in names}, *x.shape[:2], x.device)
+            self.code(x, lengths, edits.and_then(trace), steps)
+            found = trace.streams
+        else:
+            found = self._reconstructed(x, turned, names)
+        return {
+            name: (turn(value, turned) if name.startswith("enc.bw.") else value) * valid
+            for name, value in found.items()
+        }
+
+    def _reconstructed(self, x: Tensor, turned: Tensor | None, names: set[str]) -> dict[str, Tensor]:
+        """The sites in `names`, in the order of reading."""
         streams: dict[str, Tensor] = {}
         for k, layer in enumerate(self.layers):
             hidden = []
             for direction, part, inputs in (("fw", layer.fw, x), ("bw", layer.bw, turn(x, turned))):
-                h = _run(part, inputs, None)
-                for stream, value in _streams(part, inputs, h, f"enc.{direction}.l{k + 1}.", names).items():
-                    in_time = value if direction == "fw" else turn(value, turned)
-                    streams[f"enc.{direction}.l{k + 1}.{stream}"] = in_time * valid
+                state, prefix = _zero_state(part, inputs), f"enc.{direction}.l{k + 1}."
+                h = part.fused(inputs, state)
+                streams |= reconstructed(part, inputs, h, state, prefix, names)
                 hidden.append(h if direction == "fw" else turn(h, turned))
             x = torch.cat(hidden, dim=-1)
         return streams
@@ -135,27 +157,3 @@ def last(h: Tensor, lengths: Tensor) -> Tensor:
 def _zero_state(layer: RecurrentLayer, x: Tensor) -> tuple[Tensor, Tensor]:
     zero = x.new_zeros(len(x), layer.units)
     return zero, zero
-
-
-def _run(layer: RecurrentLayer, x: Tensor, visit: SiteVisit | None) -> Tensor:
-    """h of every step in the order of reading, `[B, T, H]`: fused, or step by step where somebody visits."""
-    state = _zero_state(layer, x)
-    if visit is None:
-        return layer.fused(x, state)
-    drive, hidden = layer.drive(x), []
-    for t in range(x.shape[1]):
-        state = layer.step(drive[:, t], state, visit)
-        hidden.append(state[0])
-    return torch.stack(hidden, dim=1)
-
-
-def _streams(layer: RecurrentLayer, x: Tensor, h: Tensor, prefix: str, names: set[str]) -> dict[str, Tensor]:
-    wanted = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
-    if not wanted:
-        return {}
-    streams = {"h": h} if wanted == {"h"} else layer.reconstruct(x, h, _zero_state(layer, x))
-    return {name: streams[name] for name in wanted}
-
-
-def _of(visit: SiteVisit | None, direction: str, layer: int) -> SiteVisit | None:
-    return None if visit is None else lambda stream, value: visit(f"enc.{direction}.l{layer + 1}.{stream}", value)

@@ -1,4 +1,4 @@
-"""Sigmoid, tanh and the LSTM's equations over many numbers: the same for each wherever it stands.
+"""Sigmoid and tanh of many numbers: the same for each wherever it stands.
 
 torch computes the last few numbers of a thread's share by another way than the rest, to 1e-7, and the shares change
 with the number of threads and of rows; its tanh is also ten times slower than numpy's here. So on a CPU, where no
@@ -6,8 +6,6 @@ gradient is wanted, numpy computes them, on one thread: handing shares of a step
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -35,21 +33,6 @@ def sigmoid(x: Tensor, out: Tensor | None = None) -> Tensor:
     result = torch.empty(x.shape) if out is None else out
     _sigmoid(x.numpy(), result.numpy())
     return result
-
-
-def lstm(pre: Tensor, c: Tensor, into: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Returns (h, c) `[B, H]` from pre-activations `[B, 4H]` and the c before, for tensors that `by_numpy` admits.
-
-    The streams that `into` names are written to its tensors `[B, H]`; what is returned may be among them.
-    """
-    values = {f"{name}.pre": part for name, part in zip("ifgo", pre.chunk(4, dim=-1), strict=True)}
-    for name in values.keys() & into.keys():
-        into[name].copy_(values[name])
-    i, f, o = (sigmoid(values[f"{name}.pre"], into.get(name)) for name in "ifo")
-    g = tanh(values["g.pre"], into.get("g"))
-    after = torch.mul(f, c, out=into.get("c"))
-    after += i * g
-    return torch.mul(o, tanh(after, into.get("tanhc")), out=into.get("h")), after
 
 
 def roomy(*shape: int, device: torch.device) -> Tensor:

@@ -83,6 +83,18 @@ class Product:
         self._packed = torch.ops.mkldnn._reorder_linear_weight(whole.contiguous(), None) if packs else None
 
 
+class LiveProduct:
+    """The same by torch's own products, through which gradients flow."""
+
+    def __init__(self, weights: Sequence[Tensor], bias: Tensor | None = None) -> None:
+        (self.weight,), self.bias = weights, bias
+
+    def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        if added is None:
+            return nn.functional.linear(x, self.weight, self.bias)
+        return torch.addmm(added, x, self.weight.t())
+
+
 def check_precision(precision: str, device: torch.device) -> None:
     """Raises Refusal for a precision that there is not, or that the processor does not multiply in."""
     if precision not in get_args(Precision):

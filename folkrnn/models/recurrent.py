@@ -1,4 +1,4 @@
-"""One recurrent layer, its cell equations, and its three executions: fused, stepped, reconstructed.
+"""One recurrent layer, its cell equations, and its three executions: fused, step by step, reconstructed.
 
 Shapes: B tunes, T steps, I inputs, H units, G gates (4 for an LSTM, 3 for a GRU).
 
@@ -22,12 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.backends.cudnn.rnn import get_cudnn_mode
 
-from folkrnn.models.pointwise import by_numpy, lstm, sigmoid, tanh
-from folkrnn.models.visits import Visit
+from folkrnn.models.hooks import See, State
+from folkrnn.models.pointwise import sigmoid, tanh
 
 Cell = Literal["lstm", "gru"]
-State = tuple[Tensor, ...]
-"""(h, c) of an LSTM layer or (h,) of a GRU layer, each `[B, H]`."""
+Recurrent = Callable[[Tensor, Tensor | None], Tensor]
+"""W_h h + added for h `[B, H]` and `added [B, G·H]`, None for none."""
+
+NOWHERE: Mapping[str, Tensor] = {}
 
 GATES: dict[str, tuple[str, ...]] = {"lstm": ("i", "f", "g", "o"), "gru": ("r", "u", "n")}
 """Gates in the order in which their rows are stacked in the weight matrices (that of `torch.nn`)."""
@@ -37,6 +39,9 @@ STREAMS: dict[str, tuple[str, ...]] = {
     "gru": ("r.pre", "u.pre", "n.pre", "r", "u", "n", "h"),
 }
 """Every stream of a cell that can be read or written, in the order in which a step computes them."""
+
+
+_PRE = ("i.pre", "f.pre", "g.pre", "o.pre")
 
 
 class RecurrentLayer(nn.Module):
@@ -95,11 +100,6 @@ class RecurrentLayer(nn.Module):
         with torch.cuda.device_of(weights[0]):
             torch._cudnn_rnn_flatten_weight(weights, 4, self.inputs, mode, self.units, 0, 1, True, False)
 
-    def step(self, drive: Tensor, state: State, visit: Visit | None = None) -> State:
-        """Returns the next state. `drive [B, G·H]` is W_x x + b; `visit` reads and replaces streams by name."""
-        step = lstm_step if self.cell == "lstm" else gru_step
-        return step(drive, self.weight_hh, state, visit)
-
     def drive(self, x: Tensor) -> Tensor:
         """Returns W_x x + b, `[…, G·H]`, for inputs `[…, I]`."""
         return nn.functional.linear(x, self.weight_ih, self.bias)
@@ -139,43 +139,68 @@ def _autocast_to_bf16(x: Tensor) -> bool:
     return x.is_cuda and torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.bfloat16
 
 
-def lstm_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:
-    """Returns (h, c) `[B, H]` after one step of the LSTM. Visiting changes nothing unless `visit` does."""
-    return lstm_cell(torch.addmm(drive, state[0], weight_hh.t()), state[1], visit)
+def recur(
+    recurrent: Recurrent,
+    drive: Tensor,
+    state: State,
+    into: Mapping[str, Tensor] = NOWHERE,
+    see: Callable[[int], See | None] | None = None,
+) -> tuple[list[Tensor], State]:
+    """Returns h `[B, H]` of every step, and the state after them, for inputs that are known: W_x x + b `[S, B, G·H]`.
+
+    `recurrent(h, added)` is W_h h + added. The streams that `into` names are written to its tensors `[S, B, H]`;
+    `see(s)` gives what step s calls with its streams.
+    """
+    hidden, each = [], {stream: value.unbind() for stream, value in into.items()}
+    cell = lstm_cell if len(state) == 2 else gru_cell
+    for s, driven in enumerate(drive.unbind()):
+        rooms = {stream: steps[s] for stream, steps in each.items()}
+        state = cell(recurrent, driven, state, see and see(s), rooms)
+        hidden.append(state[0])
+    return hidden, state
 
 
-def lstm_cell(pre: Tensor, c: Tensor, visit: Visit | None = None) -> State:
-    """Returns (h, c) `[B, H]` from pre-activations `[B, 4H]` and the c before."""
-    if visit is None and by_numpy(pre, c):
-        return lstm(pre, c, {})
-    seen = visit or _unchanged
-    i, f, g, o = (seen(f"{name}.pre", value) for name, value in zip("ifgo", pre.chunk(4, dim=-1), strict=True))
-    i, f, g, o = seen("i", sigmoid(i)), seen("f", sigmoid(f)), seen("g", tanh(g)), seen("o", sigmoid(o))
-    c = seen("c", f * c + i * g)
-    return seen("h", o * seen("tanhc", tanh(c))), c
+def lstm_cell(
+    recurrent: Recurrent, driven: Tensor, state: State, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE
+) -> State:
+    """Returns (h, c) `[B, H]` after a step of an LSTM whose inputs give W_x x + b, `driven [B, 4H]`."""
+    return lstm_equations(recurrent(state[0], driven), state[1], see, into)
 
 
-def lstm_cell_into(pre: Tensor, c: Tensor, into: Mapping[str, Tensor]) -> State:
-    """Returns what `lstm_cell` does; the streams that `into` names are written to its tensors `[B, H]`."""
-    if by_numpy(pre, c):
-        return lstm(pre, c, into)
-    return lstm_cell(pre, c, lambda stream, value: into[stream].copy_(value) if stream in into else value)
+def lstm_equations(pre: Tensor, c: Tensor, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE) -> State:
+    """Returns (h, c) `[B, H]` from pre-activations `[B, 4H]` and the c before.
+
+    `see` reads and replaces streams by name; the streams that `into` names are written to its tensors, and what is
+    returned may be among them.
+    """
+    see = see or _unchanged
+    i, f, g, o = (see(f"{name}.pre", part) for name, part in zip("ifgo", pre.chunk(4, dim=-1), strict=True))
+    for name, part in zip(_PRE, (i, f, g, o), strict=True):
+        if name in into:
+            into[name].copy_(part)
+    i, f = see("i", sigmoid(i, into.get("i"))), see("f", sigmoid(f, into.get("f")))
+    g, o = see("g", tanh(g, into.get("g"))), see("o", sigmoid(o, into.get("o")))
+    c = torch.mul(f, c, out=into.get("c"))
+    c += i * g
+    c = see("c", c)
+    tanhc = see("tanhc", tanh(c, into.get("tanhc")))
+    return see("h", torch.mul(o, tanhc, out=into.get("h"))), c
 
 
-def gru_step(drive: Tensor, weight_hh: Tensor, state: State, visit: Visit | None = None) -> State:
-    """Returns (h,) `[B, H]` after one step of the GRU."""
-    return gru_cell(drive, nn.functional.linear(state[0], weight_hh), state[0], visit)
-
-
-def gru_cell(drive: Tensor, recurrent: Tensor, h: Tensor, visit: Visit | None = None) -> State:
-    """Returns (h,) `[B, H]` from W_x x + b and W_h h, `[B, 3H]` each, and the h before."""
-    seen = visit or _unchanged
-    xr, xu, xn = drive.chunk(3, dim=-1)
-    hr, hu, hn = recurrent.chunk(3, dim=-1)
-    r = seen("r", sigmoid(seen("r.pre", xr + hr)))
-    u = seen("u", sigmoid(seen("u.pre", xu + hu)))
-    n = seen("n", tanh(seen("n.pre", xn + r * hn)))
-    return (seen("h", (1 - u) * n + u * h),)
+def gru_cell(
+    recurrent: Recurrent, driven: Tensor, state: State, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE
+) -> State:
+    """Returns (h,) `[B, H]` after a step of a GRU whose inputs give W_x x + b, `driven [B, 3H]`."""
+    (h,) = state
+    if into:
+        see = lambda stream, value: into[stream].copy_(value) if stream in into else value  # noqa: E731
+    see = see or _unchanged
+    xr, xu, xn = driven.chunk(3, dim=-1)
+    hr, hu, hn = recurrent(h, None).chunk(3, dim=-1)
+    r = see("r", sigmoid(see("r.pre", xr + hr)))
+    u = see("u", sigmoid(see("u.pre", xu + hu)))
+    n = see("n", tanh(see("n.pre", xn + r * hn)))
+    return (see("h", (1 - u) * n + u * h),)
 
 
 def _unchanged(_: str, value: Tensor) -> Tensor:

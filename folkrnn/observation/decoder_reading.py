@@ -105,7 +105,7 @@ class DecoderReading:
         full = {name: name if name.startswith(("logits", "probs")) else self.prefix + name for name in names}
         melodies = torch.from_numpy(self.of.classes[rows].astype(np.int64)).to(model.device)
         z = torch.from_numpy(self.of.mu[rows]).to(model.device)
-        streams = model.trace(melodies, list(full.values()), z=z)
+        streams = model.trace(melodies, list(full.values()), z=z, numbers=range(len(self.of.classes))[rows])
         return {name: streams[full[name]].cpu().numpy() for name in names}
 
 

@@ -13,7 +13,6 @@ import torch
 
 from folkrnn.datasets.melodies import MelodyCorpus, random_notes
 from folkrnn.interventions.intervention import Account
-from folkrnn.interventions.latents import EditedVAE
 from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
@@ -34,7 +33,7 @@ def _silent(_: str, __: int) -> Iterator[Progress]:
 class LatentObservation:
     """A MusicVAE and N melodies of T steps that it encodes into Z latents. Neurons keep the model's own numbering."""
 
-    model: MusicVAE | EditedVAE
+    model: MusicVAE
     classes: np.ndarray
     """The melodies, uint8 `[N, T]` (see `folkrnn.melodies.grid`)."""
     titles: list[str]
@@ -121,7 +120,7 @@ class LatentObservation:
 
     def reconstruction(self, k: int) -> np.ndarray:
         """The melody that the model writes freely from μ of melody k, `[T]`, each step its likeliest class."""
-        return self.decoded(self.mu[k : k + 1])[0]
+        return self.decoded(self.mu[k : k + 1], first=k)[0]
 
     def draw(self, k: int) -> np.ndarray:
         """One draw z ~ N(μ, σ²) for melody k, `[Z]`; the seed decides it."""
@@ -130,22 +129,25 @@ class LatentObservation:
 
     def sample(self, k: int) -> np.ndarray:
         """The melody that the model writes freely from `draw(k)`, `[T]`."""
-        return self.decoded(self.draw(k)[None])[0]
+        return self.decoded(self.draw(k)[None], first=k)[0]
 
     def encoded(self, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means μ and standard deviations σ `[M, Z]` of other melodies, `classes [M, T]`."""
         return LatentObservation(self.model, classes, [""] * len(classes), self.data, self.seed).latents
 
-    def decoded(self, z: np.ndarray) -> np.ndarray:
-        """The melodies that the model writes freely from `z [M, Z]`, `[M, T]`, each step its likeliest class."""
+    def decoded(self, z: np.ndarray, first: int = 0) -> np.ndarray:
+        """The melodies that the model writes freely from `z [M, Z]`, `[M, T]`, each step its likeliest class.
+
+        `first` is the number of the first of them, which hooks may go by.
+        """
         latents = torch.from_numpy(np.ascontiguousarray(z, dtype=np.float32)).to(self.model.device)
-        return self.model.generate(latents, steps=self.classes.shape[1]).numpy()
+        return self.model.generate(latents, steps=self.classes.shape[1], first=first).numpy()
 
     def each(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
         """Yields the streams of batches of melodies, encoded and decoded with teacher forcing, as `MusicVAE.trace`."""
         work = Tracing(self.model, tuple(sites))
-        for rows in MelodyBlocks(self.classes):
-            yield work(rows, lambda _: None)
+        for block in MelodyBlocks(self.classes):
+            yield work(block, lambda _: None)
 
     def each_kept(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
         """Yields what `each` does, to the bit, traced by `processes`."""
@@ -161,8 +163,12 @@ class LatentObservation:
             return summary_of(added(each_block(work, MelodyBlocks(self.classes), self.processes, advance)))
 
 
-class MelodyBlocks(Sequence[np.ndarray]):
-    """Melodies `[N, T]` by BATCH, `[≤ BATCH, T]` each."""
+Block = tuple[range, np.ndarray]
+"""The numbers of some melodies, and their classes `[B, T]`."""
+
+
+class MelodyBlocks(Sequence[Block]):
+    """Melodies `[N, T]` by BATCH."""
 
     def __init__(self, classes: np.ndarray) -> None:
         self.classes = classes
@@ -170,19 +176,21 @@ class MelodyBlocks(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(range(0, len(self.classes), BATCH))
 
-    def __getitem__(self, k: int) -> np.ndarray:  # type: ignore[override] # read by number, never by slice
-        return self.classes[range(0, len(self.classes), BATCH)[k] :][:BATCH]
+    def __getitem__(self, k: int) -> Block:  # type: ignore[override] # read by number, never by slice
+        numbers = range(len(self.classes))[range(0, len(self.classes), BATCH)[k] :][:BATCH]
+        return numbers, self.classes[numbers.start : numbers.stop]
 
 
 @dataclass(frozen=True)
 class Encoding:
     """The work of encoding: μ and σ of a block of melodies, `[B, Z]` each."""
 
-    model: MusicVAE | EditedVAE
+    model: MusicVAE
 
     @torch.no_grad()
-    def __call__(self, classes: np.ndarray, progress: Progress) -> Arrays:
-        mu, sigma = self.model.encode(_on(self.model, classes))
+    def __call__(self, block: Block, progress: Progress) -> Arrays:
+        numbers, classes = block
+        mu, sigma = self.model.encode(_on(self.model, classes), numbers=numbers)
         progress(len(classes))
         return {"mu": mu.cpu().numpy(), "sigma": sigma.cpu().numpy()}
 
@@ -191,11 +199,12 @@ class Encoding:
 class Tracing:
     """The work of tracing: the streams of a block of melodies by site."""
 
-    model: MusicVAE | EditedVAE
+    model: MusicVAE
     sites: tuple[str, ...]
 
-    def __call__(self, classes: np.ndarray, progress: Progress) -> Arrays:
-        streams = self.model.trace(_on(self.model, classes), self.sites)
+    def __call__(self, block: Block, progress: Progress) -> Arrays:
+        numbers, classes = block
+        streams = self.model.trace(_on(self.model, classes), self.sites, numbers=numbers)
         progress(len(classes))
         return {name: value.cpu().numpy() for name, value in streams.items()}
 
@@ -207,12 +216,12 @@ class Summing:
     tracing: Tracing
 
     @property
-    def model(self) -> MusicVAE | EditedVAE:
+    def model(self) -> MusicVAE:
         return self.tracing.model
 
-    def __call__(self, classes: np.ndarray, progress: Progress) -> Arrays:
-        return sums_of(self.tracing(classes, progress).items())
+    def __call__(self, block: Block, progress: Progress) -> Arrays:
+        return sums_of(self.tracing(block, progress).items())
 
 
-def _on(model: MusicVAE | EditedVAE, classes: np.ndarray) -> torch.Tensor:
+def _on(model: MusicVAE, classes: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(classes.astype(np.int64)).to(model.device)

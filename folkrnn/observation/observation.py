@@ -11,8 +11,8 @@ import torch
 from folkrnn import sites as grammar
 from folkrnn.datasets.batches import pad
 from folkrnn.datasets.corpus import Corpus
-from folkrnn.interventions.edited import Playable, trace
 from folkrnn.interventions.intervention import Account
+from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.blocks import Block, Blocks
 from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
 from folkrnn.refusal import Refusal
@@ -36,7 +36,7 @@ class Observation:
     t + 1. A transcription of N tokens, markers included, has N − 1 rows.
     """
 
-    model: Playable
+    model: FolkRNN
     """The model after all interventions."""
     vocabulary: Vocabulary
     transcriptions: Sequence[Transcription]
@@ -123,7 +123,7 @@ class Observation:
         missing = [name for name in names if (k, name) not in self._kept]
         if missing:
             ids = torch.from_numpy(self.transcriptions[k].ids[:-1]).to(self.model.device)
-            for name, value in trace(self.model, ids, missing, [k]).items():
+            for name, value in self.model.trace(ids, missing, tunes=[k]).items():
                 self._kept[k, name] = value.cpu().numpy()
         return {name: self._kept[k, name] for name in names}
 
@@ -132,7 +132,7 @@ class Observation:
 class Tracing:
     """The work of tracing: the streams of the transcriptions of a block."""
 
-    model: Playable
+    model: FolkRNN
     end: int
     names: tuple[str, ...]
 
@@ -150,7 +150,7 @@ class Tracing:
     def streams(self, numbers: Sequence[int], tunes: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Returns the streams of these transcriptions side by side, `[B, T, units]` each."""
         inputs, _ = pad(tunes, self.end)
-        traced = trace(self.model, inputs.to(self.model.device), self.names, numbers)
+        traced = self.model.trace(inputs.to(self.model.device), self.names, tunes=numbers)
         return {name: value.cpu().numpy() for name, value in traced.items()}
 
 
@@ -161,7 +161,7 @@ def ids_of(transcriptions: Sequence[Transcription]) -> Sequence[np.ndarray]:
     return [t.ids for t in transcriptions]
 
 
-def check_longest(model: Playable, steps: int, sites: Iterable[str], limit: float, who: str) -> float:
+def check_longest(model: FolkRNN, steps: int, sites: Iterable[str], limit: float, who: str) -> float:
     """Returns the bytes that `sites` of a transcription of so many steps take; raises Refusal above `limit` bytes.
 
     `who` looks at all of a transcription at once.
@@ -175,12 +175,12 @@ def check_longest(model: Playable, steps: int, sites: Iterable[str], limit: floa
     return size
 
 
-def width(model: Playable, sites: Iterable[str]) -> int:
+def width(model: FolkRNN, sites: Iterable[str]) -> int:
     """Returns how many units the sites have together."""
     return sum(len(s.units) if s.units is not None else model.sites[s.name] for s in grammar.parse(sites, model.sites))
 
 
-def check_size(model: Playable, transcriptions: Sequence[Transcription], sites: Iterable[str], limit: float) -> float:
+def check_size(model: FolkRNN, transcriptions: Sequence[Transcription], sites: Iterable[str], limit: float) -> float:
     """Returns the bytes that keeping `sites` of all transcriptions takes; raises Refusal above `limit` bytes."""
     rows = sum(len(ids) - 1 for ids in ids_of(transcriptions))
     size = 4.0 * rows * width(model, sites)

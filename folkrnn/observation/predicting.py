@@ -160,7 +160,8 @@ def predict(
 
     Threads are shared out. Raises what `each_block` says; on the way out no process is left running.
     """
-    if processes.device == "cuda" and not isinstance(getattr(work, "model", None), torch.nn.Module):
+    model = getattr(work, "model", None)
+    if processes.device == "cuda" and (not isinstance(model, torch.nn.Module) or model.hooks):
         raise Refusal("with an intervention tunes are observed on one GPU: set trainer.devices=1")
     done = torch.zeros(count, dtype=torch.int64).share_memory_()
     threads = max(1, torch.get_num_threads() // count)

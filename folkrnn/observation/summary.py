@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from folkrnn import sites as grammar
-from folkrnn.interventions.edited import Playable, number
-from folkrnn.models.draws import SMALLEST_BATCH
-from folkrnn.models.visits import Visitor
+from folkrnn.models.engine import Given
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import Step
 from folkrnn.observation.blocks import Block, Blocks
 from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
 
@@ -87,6 +87,26 @@ def _count(mask: np.ndarray) -> np.ndarray:
     return parts.sum(0, dtype=np.int64) + np.add.reduce(ones[whole:], axis=0, dtype=np.uint8)
 
 
+class Sums:
+    """A hook that sums up the sites that `widths` names, over the tunes in progress."""
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        self.sites = {name: UnitSums(width, name.split(".")[-1] in GATES) for name, width in widths.items()}
+
+    def room(self, site: str, step: Step, steps: int) -> None:
+        """Returns no memory for values: they are added up and not kept."""
+
+    def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
+        """Adds `[B, units]` of a step, or `[S, B, units]` of several."""
+        for rows, live in zip([value] if value.dim() == 2 else value, step.live, strict=True):
+            self.sites[site].add(rows[:live])
+        return value
+
+    def finished(self) -> dict[str, np.ndarray]:
+        """Returns the sums of each site, `[8, H]`."""
+        return {name: part.finished() for name, part in self.sites.items()}
+
+
 @dataclass(frozen=True)
 class Summary:
     """What `summarise` returns: per site, an array per quantity with one entry per unit."""
@@ -154,7 +174,7 @@ def per_unit(sums: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def summarise(
-    model: Playable,
+    model: FolkRNN,
     tunes: Sequence[np.ndarray],
     patterns: str | Iterable[str] = "l*.*",
     processes: Processes = ALONE,
@@ -177,16 +197,16 @@ def summarise(
 class Reading:
     """The work of a summary: the sums of each site over the tunes of a block, `[8, H]`."""
 
-    model: Playable
+    model: FolkRNN
     names: tuple[str, ...]
 
     @torch.no_grad()
     def __call__(self, block: Block, progress: Progress) -> Arrays:
         numbers, tunes = block
-        sums = {name: UnitSums(self.model.sites[name], name.split(".")[-1] in GATES) for name in self.names}
-        _read(self.model, [ids[:-1] for ids in tunes], numbers, sums)
+        sums = Sums({name: self.model.sites[name] for name in self.names})
+        self.model.engine().run(Given.of([ids[:-1] for ids in tunes], numbers), [sums])
         progress(len(tunes))
-        return {name: part.finished() for name, part in sums.items()}
+        return sums.finished()
 
 
 def summarise_streams(streams: Iterable[tuple[str, np.ndarray]]) -> Summary:
@@ -203,26 +223,3 @@ def sums_of(streams: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
         for rows in torch.from_numpy(value).reshape(-1, units).split(BLOCK):
             part.add(rows)
     return {name: part.finished() for name, part in sums.items()}
-
-
-def _read(model: Playable, tunes: Sequence[np.ndarray], numbers: Sequence[int], sums: dict[str, UnitSums]) -> None:
-    """Steps through tunes sorted from long to short, of these numbers; those that have ended drop out at the bottom."""
-    lengths = np.array([len(ids) for ids in tunes])
-    height = max(SMALLEST_BATCH, len(tunes))
-    tokens = torch.zeros(height, int(lengths.max()), dtype=torch.long)
-    for row, ids in enumerate(tunes):
-        tokens[row, : len(ids)] = torch.from_numpy(ids)
-    state, stepper = model.initial_state(height), model.stepper()
-    number(model, state, numbers)
-    alive = len(tunes)
-
-    def add(site: str, value: Tensor) -> Tensor:
-        sums[site].add(value[:alive])
-        return value
-
-    visitor = Visitor(sums.keys(), add)
-    for t in range(tokens.shape[1]):
-        alive = int((lengths > t).sum())
-        height = max(SMALLEST_BATCH, alive)
-        state = [tuple(part[:height] for part in layer) for layer in state]
-        _, state = stepper.step(tokens[:height, t].to(model.device), state, visitor)

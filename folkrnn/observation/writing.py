@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from folkrnn.interventions.edited import Playable
 from folkrnn.models.draws import SMALLEST_BATCH
+from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
 from folkrnn.sampling import Sampling, Transcription, Transcriptions, Uniforms, generate
 from folkrnn.sampling.transcriptions import packed
@@ -17,7 +17,7 @@ SHARE = 4096
 
 
 def written(
-    model: Playable,
+    model: FolkRNN,
     vocabulary: Vocabulary,
     sampling: Sampling,
     seed: int,
@@ -54,7 +54,7 @@ def _in_order(parts: Sequence[Transcriptions], tunes: int) -> Iterator[Transcrip
 class Writing:
     """The work of writing tunes: a block is their numbers."""
 
-    model: Playable
+    model: FolkRNN
     vocabulary: Vocabulary
     sampling: Sampling
     seed: int

@@ -17,8 +17,8 @@ probability exceeds the uniform.
 
 from __future__ import annotations
 
-from folkrnn.sampling.live import generate
 from folkrnn.sampling.replay import Uniforms, replay_uniforms, resume_uniforms, tune_uniforms
+from folkrnn.sampling.sampler import generate
 from folkrnn.sampling.transcription import Sampling, Transcription, given, mark_replayed
 from folkrnn.sampling.transcriptions import Transcriptions
 

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from folkrnn.models.draws import SMALLEST_BATCH, probabilities, stream
+from folkrnn.models.draws import probabilities, stream
+from folkrnn.models.engine import Given
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import Step
 from folkrnn.sampling.transcription import Sampling
 from folkrnn.vocabulary import Vocabulary
 
@@ -68,16 +70,26 @@ def _inside(interval: np.ndarray, stream: np.ndarray) -> np.ndarray:
 @torch.no_grad()
 def _intervals(model: FolkRNN, tunes: Sequence[np.ndarray], sampling: Sampling) -> list[np.ndarray]:
     """The cumulative interval of each token after the first, `[2, N − 1]` per tune, by the steps of generation."""
-    lengths = [len(ids) for ids in tunes]
-    tokens = torch.zeros(max(SMALLEST_BATCH, len(tunes)), max(lengths), dtype=torch.long)
-    for row, ids in enumerate(tunes):
-        tokens[row, : len(ids)] = torch.from_numpy(ids)
-    ends = np.zeros((2, *tokens.shape))
-    state = [tuple(part.clone() for part in layer) for layer in model.initial_state(len(tokens))]
-    stepper = model.stepper(sampling.precision)
-    for t in range(max(lengths) - 1):
-        logits, state = stepper.step(tokens[:, t].to(model.device), state)
-        law, target = probabilities(logits, sampling.temperature).cpu(), tokens[:, t + 1 : t + 2]
+    order = sorted(range(len(tunes)), key=lambda k: len(tunes[k]), reverse=True)
+    source = Given.of([tunes[k][:-1] for k in order], order)
+    intervals = _Intervals(Given.of([tunes[k][1:] for k in order], order).tokens, sampling.temperature)
+    model.engine(sampling.precision).run(source, [intervals])
+    found = dict(zip(order, intervals.ends, strict=True))
+    return [found[k][:, : len(ids) - 1] for k, ids in enumerate(tunes)]
+
+
+class _Intervals:
+    """A hook that keeps the cumulative interval of the tokens that follow, `following [T, R]`: `ends [R, 2, T]`."""
+
+    sites = ("logits",)
+
+    def __init__(self, following: Tensor, temperature: float) -> None:
+        self.following, self.temperature = following, temperature
+        self.ends = np.zeros((following.shape[1], 2, len(following)))
+
+    def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
+        (rows,) = step.live
+        law, target = probabilities(value[:rows], self.temperature).cpu(), self.following[step.time, :rows, None]
         cumulative = nn.functional.pad(law.cumsum(-1) / law.sum(-1, keepdim=True), (1, 0))
-        ends[:, :, t] = torch.cat([cumulative.gather(1, target), cumulative.gather(1, target + 1)], dim=1).T
-    return [ends[:, row, : length - 1] for row, length in enumerate(lengths)]
+        self.ends[:rows, :, step.time] = torch.cat([cumulative.gather(1, target), cumulative.gather(1, target + 1)], 1)
+        return value

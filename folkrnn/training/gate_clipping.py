@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.products import Product
-from folkrnn.models.recurrent import RecurrentLayer, lstm_cell_into
+from folkrnn.models.recurrent import RecurrentLayer, recur
 from folkrnn.refusal import Refusal
 from folkrnn.training.noise import Drop, undropped
 
@@ -50,11 +50,8 @@ class ClippedLSTM(torch.autograd.Function):
         gates, tanhc = torch.empty_like(drive), drive.new_empty(T, B, H)
         hs, cs = drive.new_empty(T + 1, B, H), drive.new_empty(T + 1, B, H)
         hs[0], cs[0] = h0, c0
-        recurrent = Product([weight_hh])
-        for t in range(T):
-            pre = recurrent(hs[t], drive[t])
-            into = dict(zip("ifgo", gates[t].chunk(4, dim=-1), strict=True))
-            lstm_cell_into(pre, cs[t], into | {"c": cs[t + 1], "tanhc": tanhc[t], "h": hs[t + 1]})
+        into = dict(zip("ifgo", gates.chunk(4, dim=-1), strict=True))
+        recur(Product([weight_hh]), drive, (h0, c0), into | {"c": cs[1:], "tanhc": tanhc, "h": hs[1:]})
         ctx.save_for_backward(weight_hh, gates, tanhc, hs, cs)
         ctx.limit, ctx.record = limit, record
         return hs[1:].clone()

@@ -7,12 +7,12 @@ import torch
 from scipy.stats import kstest
 
 from folkrnn.interventions.chance import normals, uniforms, uniforms_of
-from folkrnn.interventions.where import Reading, Where
+from folkrnn.models.positions import Position, TuneTracker
 from folkrnn.vocabulary import V2
 
 
-def places(count: int) -> Where:
-    return Reading(V2).after(Reading(V2).begin(count), torch.zeros(count, dtype=torch.long))
+def places(count: int) -> Position:
+    return TuneTracker(V2).after(TuneTracker(V2).begin(count), torch.zeros(count, dtype=torch.long))
 
 
 def test_uniforms_and_normals_are_distributed_as_such():
@@ -43,5 +43,5 @@ def test_a_row_is_the_same_in_any_company():
     alone = uniforms_of(torch.tensor([13]), torch.tensor([0]), 7, 5, 3)
     assert torch.equal(whole[13:14], alone)
     few = places(20)
-    few = Where(*(part[[13, 2]] for part in few))
+    few = Position(*(part[[13, 2]] for part in few))
     assert torch.equal(normals(few, 9, 5, 3), normals(places(20), 9, 5, 3)[[13, 2]])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from folkrnn.interventions.where import Reading, token_ids, window
+from folkrnn.interventions.where import token_ids, window
+from folkrnn.models.positions import TuneTracker
 from folkrnn.notation.bars import bars
 from folkrnn.published import TUNES
 from folkrnn.vocabulary import V2
@@ -13,7 +14,7 @@ from folkrnn.vocabulary import V2
 
 def places(words: list[str]) -> list[dict[str, int]]:
     """The place after each token, `<s>` first."""
-    reading = Reading(V2)
+    reading = TuneTracker(V2)
     where, found = reading.begin(1), []
     for token in V2.encode(["<s>", *words]):
         where = reading.after(where, torch.tensor([token]))
@@ -54,7 +55,7 @@ def test_steps_repeats_and_distances_count_from_the_bar_line():
 )
 def test_a_window_is_the_rows_where_all_of_its_limits_hold(settings, rows):
     words = "<s> M:4/4 K:Cmaj |: C D :| |: E F | G :|".split()
-    reading, inside = Reading(V2), window(**settings).rows(V2)
+    reading, inside = TuneTracker(V2), window(**settings).rows(V2)
     where, found = reading.begin(2), []
     for step, token in enumerate(V2.encode(words)):
         where = reading.after(where, torch.tensor([token, V2.index["C"]]))

@@ -141,13 +141,13 @@ class Seen:
 
 
 @KINDS
-def test_traced_and_visited_values_are_the_same_for_every_site(sizes):
+def test_traced_and_hooked_values_are_the_same_for_every_site(sizes):
     model, melodies = lively(sizes), some(20)
     lengths = None if sizes is HIERARCHICAL else torch.full((20,), 12)
     seen = Seen()
     with torch.no_grad():
-        mu, sigma = model.encode(melodies, lengths, visit=seen)
-        logits = model.decode(mu, melodies, visit=seen)
+        mu, sigma = model.encode(melodies, lengths, hook=seen)
+        logits = model.decode(mu, melodies, hook=seen)
         assert (logits - model.decode(mu, melodies)).abs().max() < 1e-5
     traced = model.trace(melodies, list(model.sites))
     assert set(traced) == set(model.sites)
@@ -211,7 +211,7 @@ def test_a_write_changes_what_follows_and_nothing_before(sizes):
         return torch.full_like(value, 2.0) if name == site and next(count) == 6 else value
 
     with torch.no_grad():
-        plain, changed = model.decode(z, melodies), model.decode(z, melodies, visit=clamp)
+        plain, changed = model.decode(z, melodies), model.decode(z, melodies, hook=clamp)
     assert torch.allclose(plain[:, :6], changed[:, :6], atol=1e-5)
     assert ((plain[:, 6] - changed[:, 6]).abs().amax(-1) > 1e-3).all()
 

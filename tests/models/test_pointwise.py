@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.models.pointwise import lstm, roomy, sigmoid, tanh
-from folkrnn.models.recurrent import lstm_cell
+from folkrnn.models.pointwise import roomy, sigmoid, tanh
+from folkrnn.models.recurrent import lstm_equations
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_the_equations_in_one_are_those_that_a_visitor_sees_one_by_one_to_the_bi
         seen[stream] = value.clone()
         return value
 
-    visited = lstm_cell(pre, c, look)
+    visited = lstm_equations(pre, c, look)
     into = {stream: torch.empty(rows, units) for stream in wanted}
-    assert all(torch.equal(a, b) for a, b in zip(lstm(pre, c, into), visited, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(lstm_equations(pre, c, into=into), visited, strict=True))
     assert all(torch.equal(value, seen[stream]) for stream, value in into.items())
 
 

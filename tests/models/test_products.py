@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from folkrnn.models.draws import probabilities
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import At
 from folkrnn.models.products import Product, can_pack, check_precision
-from folkrnn.models.visits import Visitor
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
 from folkrnn.vocabulary import V2
@@ -54,9 +54,9 @@ def test_the_steps_of_both_paths_agree_to_1e_6(packed):
     model = FolkRNN().eval()
     tokens = torch.randint(0, 137, (20, 30))
     with torch.no_grad(), torch.backends.mkldnn.flags(enabled=packed):
-        stepper, state, same = model.stepper(), model.initial_state(20), model.initial_state(20)
+        engine, state, same = model.engine(), model.initial_state(20), model.initial_state(20)
         for t in range(30):
-            logits, state = stepper.step(tokens[:, t], state)
+            logits, state = engine.step(tokens[:, t], state)
             plain, same = model.step(tokens[:, t], same)
             assert (logits - plain).abs().max() < 2e-6  # 512 products are added up once more, in another order
             for mine, theirs in zip(state, same, strict=True):
@@ -104,20 +104,20 @@ def test_a_weight_written_to_in_place_counts_from_the_next_product_on(packed):
     assert torch.equal(before[:, 2:], after[:, 2:])
 
 
-def test_a_stepper_sees_a_parameter_that_was_edited_after_its_first_step():
+def test_a_engine_sees_a_parameter_that_was_edited_after_its_first_step():
     torch.manual_seed(0)
     model = FolkRNN(units=32).eval()
-    tokens, stepper = torch.arange(16), model.stepper()
-    stepper.step(tokens, model.initial_state(16))
+    tokens, engine = torch.arange(16), model.engine()
+    engine.step(tokens, model.initial_state(16))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.5)
         plain, _ = model.step(tokens, model.initial_state(16))
-    assert (stepper.step(tokens, model.initial_state(16))[0] - plain).abs().max() < 1e-6
+    assert (engine.step(tokens, model.initial_state(16))[0] - plain).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_visitor_is_called_for_the_sites_it_names_alone_and_changes_no_bit_of_the_rest(cell):
+def test_a_hook_is_called_for_the_sites_it_names_alone_and_changes_no_bit_of_the_rest(cell):
     torch.manual_seed(0)
     model, called = FolkRNN(units=32, cell=cell).eval(), []
 
@@ -126,22 +126,22 @@ def test_a_visitor_is_called_for_the_sites_it_names_alone_and_changes_no_bit_of_
         return value
 
     tokens = torch.arange(16)
-    plain, state = model.stepper().step(tokens, model.initial_state(16))
-    for step in (model.step, model.stepper().step):
+    plain, state = model.engine().step(tokens, model.initial_state(16))
+    for step in (model.step, model.engine().step):
         called.clear()
-        step(tokens, model.initial_state(16), Visitor({"l2.h", "logits"}, look))
+        step(tokens, model.initial_state(16), At({"l2.h", "logits"}, look))
         assert called == ["l2.h", "logits"]
         called.clear()
         step(tokens, model.initial_state(16), look)
         assert sorted(called) == sorted(model.sites.keys() - {"probs"})
-    logits, visited = model.stepper().step(tokens, model.initial_state(16), look)
+    logits, visited = model.engine().step(tokens, model.initial_state(16), look)
     assert torch.equal(logits, plain)
     assert all(
         torch.equal(a, b) for one, two in zip(state, visited, strict=True) for a, b in zip(one, two, strict=True)
     )
 
 
-def test_a_write_by_a_visitor_of_one_site_is_that_by_a_visitor_of_all():
+def test_a_write_by_a_hook_of_one_site_is_that_by_a_hook_of_all():
     torch.manual_seed(0)
     model = FolkRNN(units=32).eval()
     tokens = torch.arange(16)
@@ -149,9 +149,9 @@ def test_a_write_by_a_visitor_of_one_site_is_that_by_a_visitor_of_all():
     def clamp(site, value):
         return torch.ones_like(value) if site == "l2.c" else value
 
-    all_sites, _ = model.stepper().step(tokens, model.initial_state(16), clamp)
-    one_site, _ = model.stepper().step(tokens, model.initial_state(16), Visitor({"l2.c"}, clamp))
-    plain, _ = model.stepper().step(tokens, model.initial_state(16))
+    all_sites, _ = model.engine().step(tokens, model.initial_state(16), clamp)
+    one_site, _ = model.engine().step(tokens, model.initial_state(16), At({"l2.c"}, clamp))
+    plain, _ = model.engine().step(tokens, model.initial_state(16))
     assert torch.equal(all_sites, one_site)
     assert not torch.equal(all_sites, plain)
 
@@ -174,9 +174,9 @@ def test_laws_in_bf16_are_within_a_fiftieth_of_those_of_fp32_and_a_thousandth_on
     tokens = torch.stack([torch.from_numpy(np.resize(tune.ids[:-1], 100)) for tune in tunes])
     laws = []
     for precision in ("fp32", "bf16"):
-        stepper, state, rows = model.stepper(precision), model.initial_state(16), []
+        engine, state, rows = model.engine(precision), model.initial_state(16), []
         for column in tokens.T:
-            logits, state = stepper.step(column, state)
+            logits, state = engine.step(column, state)
             rows.append(probabilities(logits, 1.0))
         laws.append(torch.stack(rows))
     apart = (laws[0] - laws[1]).abs().sum(-1) / 2

@@ -1,0 +1,126 @@
+"""Effect records: what edits did to the tunes of a run, counted on the finished tunes, whatever batch made them.
+
+Each tune is read once more by the very steps that wrote it. A row of the table `steps` is a tune and a step (row t of
+every stream, deciding token t + 1) at which something changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from folkrnn.interventions.intervention import Account
+from folkrnn.interventions.writes import Edit
+from folkrnn.models.draws import SMALLEST_BATCH
+from folkrnn.models.engine import Given
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.hooks import Step, hooked, unhooked
+from folkrnn.vocabulary import Vocabulary
+
+BATCH = 64
+"""Tunes read at once."""
+
+CHANGE = "change"
+"""Σ|after − before| over the units of all sites of the edit; infinite values count as 1 each."""
+
+
+TOKEN = "_token"
+"""Ends the names of columns that hold tokens: −1 where there is none."""
+
+
+class Played(Protocol):
+    """A finished tune, such as a `Transcription`."""
+
+    ids: np.ndarray
+    """From `<s>` on, `[N]`."""
+    uniform: np.ndarray
+    """What drew each token, `[N − 1]`; NaN where nothing did."""
+
+
+class Record:
+    """An edit that writes down what it does, one step after the other."""
+
+    def __init__(self, edit: Edit, uniform: Tensor, following: Tensor) -> None:
+        """`uniform [B, T]` drew the tokens `following [B, T]`; rows are those of the run."""
+        self.edit, self.sites, self.of_parameters = edit, edit.sites, getattr(edit, "of_parameters", False)
+        self.uniform, self.following = uniform, following
+        self.frames: list[pd.DataFrame] = []
+        self._step = Step()
+        self._written: dict[str, Tensor] = {}
+
+    def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
+        if step is not self._step:
+            self.close()
+            self._step = step
+        after = self.edit.apply(site, value, step)
+        step.uniform, step.following = (part[: len(value), step.time] for part in (self.uniform, self.following))
+        notes = dict(self.edit.notes(site, value, after, step))
+        if after is not value:
+            difference = torch.where(after == value, 0.0, (after - value).abs())
+            notes[CHANGE] = torch.where(difference.isfinite(), difference, 1.0).sum(-1)
+        for quantity, amount in notes.items():
+            self._written[quantity] = self._written.get(quantity, 0) + amount
+        return after
+
+    def close(self) -> None:
+        """Files what was written at the latest step."""
+        written, self._written = self._written, {}
+        if not written:
+            return
+        (live,) = self._step.live
+        columns = {name: value.cpu().double().numpy()[:live] for name, value in written.items()}
+        counts = [value != 0 for name, value in columns.items() if not name.endswith(TOKEN)]
+        if not (rows := np.any(counts, axis=0)).any():
+            return
+        place = {"tune": self._step.position.tune[:live].cpu().numpy(), "step": np.full(live, self._step.time)}
+        self.frames.append(pd.DataFrame({name: value[rows] for name, value in (place | columns).items()}))
+
+
+@torch.no_grad()
+def recorded(model: FolkRNN, accounts: Sequence[Account], tunes: Sequence[Played]) -> list[Account]:
+    """Returns the accounts, with the table `steps` and the sums over it; `model` is one of `composition.apply`."""
+    edits = [hook for hook in model.hooks if hasattr(hook, "notes")]
+    found: dict[str, list[pd.DataFrame]] = {account.name: [] for account in accounts}
+    order = sorted(range(len(tunes)), key=lambda k: len(tunes[k].ids), reverse=True)
+    for start in range(0, len(tunes), BATCH):
+        for record in _read(model, edits, tunes, order[start : start + BATCH]):
+            found[record.edit.name] += record.frames
+    rows = sum(len(tune.ids) - 1 for tune in tunes)
+    return [_with_steps(account, found[account.name], rows, model.tracker.vocabulary) for account in accounts]
+
+
+def _read(model: FolkRNN, edits: Sequence[Edit], tunes: Sequence[Played], numbers: Sequence[int]) -> list[Record]:
+    """The records of some tunes, from long to short."""
+    some = [tunes[k] for k in numbers]
+    source = Given.of([tune.ids[:-1] for tune in some], numbers, known=False)
+    height, steps = max(SMALLEST_BATCH, len(some)), len(some[0].ids) - 1
+    following = torch.full((height, steps), model.tracker.vocabulary.end)
+    uniform = torch.full((height, steps), torch.nan, dtype=torch.float64)
+    for row, tune in enumerate(some):
+        following[row, : len(tune.ids) - 1] = torch.from_numpy(tune.ids[1:])
+        uniform[row, : len(tune.ids) - 1] = torch.from_numpy(tune.uniform)
+    records = [Record(edit, uniform.to(model.device), following.to(model.device)) for edit in edits]
+    hooked(unhooked(model), records, model.tracker).engine().run(source)
+    for record in records:
+        record.close()
+    return records
+
+
+def _with_steps(account: Account, frames: list[pd.DataFrame], rows: int, vocabulary: Vocabulary) -> Account:
+    if not frames:
+        return account
+    # an intervention may have several edits that act at one step
+    table = pd.concat(frames, ignore_index=True).groupby(["tune", "step"], as_index=False).sum(min_count=1)
+    amounts = [name for name in table.columns if name not in ("tune", "step") and not name.endswith(TOKEN)]
+    metrics = account.metrics | {"steps": float(len(table)), "share_of_steps": len(table) / max(1, rows)}
+    metrics |= {name: float(table[name].sum()) for name in amounts}
+    words = ["", *vocabulary.tokens]
+    for name in table.columns:
+        if name.endswith(TOKEN):
+            table[name] = [words[int(index) + 1] for index in table[name].fillna(-1)]
+    return Account(account.name, metrics, account.tables | {"steps": table})
