@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from folkrnn.explorer import explore
+    from folkrnn.lab import Lab, load
     from folkrnn.observation.observation import Observation
     from folkrnn.sampling import Sampling, generate
     from folkrnn.weights.sources import checkpoint, pretrained
 
 __version__ = "0.1.0"
-__all__ = ["Observation", "Sampling", "checkpoint", "explore", "generate", "pretrained"]
+__all__ = ["Lab", "Observation", "Sampling", "checkpoint", "explore", "generate", "load", "pretrained"]
 
 _HOME = {
+    "Lab": "folkrnn.lab",
     "Observation": "folkrnn.observation.observation",
     "Sampling": "folkrnn.sampling",
     "checkpoint": "folkrnn.weights.sources",
     "explore": "folkrnn.explorer",
     "generate": "folkrnn.sampling",
+    "load": "folkrnn.lab",
     "pretrained": "folkrnn.weights.sources",
 }
 

@@ -39,6 +39,7 @@ ORDER = (
     "explorer",
     "training",
     "tracking",
+    "lab",
     "build",
     "verdicts",
     "filing",

@@ -23,10 +23,17 @@ EXPERIMENT = re.findall(r"experiment=(\w+)", README)
 
 def test_the_python_snippet_runs(tmp_path, monkeypatch):
     snippet = re.findall(r"```python\n(.*?)```", README, re.S)[0]
+    (function,) = re.findall(r"`(lambda value, step: [^`]*)`", README)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(snippet, "README.md", "exec"), names)
-    assert names["hidden"].shape[1] == 512
+    assert {site: rows.shape[1] for site, rows in names["trace"].items()} == {f"l{k}.h": 512 for k in (1, 2, 3)}
+    tunes, others = names["tunes"], names["others"]
+    assert [tune.tokens for tune in others] != [tune.tokens for tune in tunes]
+    assert all(tune.tokens[:2] == ["M:6/8", "K:Cdor"] for tune in tunes + others)
+    muted = names["lab"].edit({"l3.h": eval(function)}).trace(tunes[0], "l3.h")["l3.h"]
+    assert not muted[:10].any()
+    assert muted[-10:].any()
     assert (tmp_path / "posterior.png").stat().st_size > 10_000
 
 
