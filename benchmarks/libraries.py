@@ -1,0 +1,102 @@
+"""What libraries would cost where we wrote something ourselves (`docs/architecture.md`).
+
+    python benchmarks/libraries.py
+
+Ratios and sizes; a library that is not installed is named and left out (`pip install mido submitit`).
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+
+TUNE = "M:6/8 K:Cmaj C D E G 2 A | c 3 B A G | E F G A B c | d 2 B G 3 | e d c B A G | C 3 C 3 |".split()  # noqa: SIM905
+SLEEP = "import time; time.sleep(1)"
+
+
+def milliseconds(work: Callable[[], object], times: int = 20) -> float:
+    """Returns the least time of `work` over several times."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return 1000 * min(found)
+
+
+def midi() -> None:
+    """Bytes of the same events by `midi_file` and by mido."""
+    import mido
+
+    from folkrnn.notation.midi import grid, midi_file
+    from folkrnn.notation.notes import notes
+
+    played = notes(TUNE * 8)
+    ticks = grid(played)
+    events = []
+    for note in played:
+        start, stop = (round(at * ticks / 2) for at in (note.onset, note.onset + note.duration))
+        events += [(start, 2, bytes((0x90, note.pitch, 84))), (stop, 1, bytes((0x80, note.pitch, 0)))]
+
+    def by_mido() -> bytes:
+        file = mido.MidiFile(type=0, ticks_per_beat=ticks)
+        track, now = mido.MidiTrack(), 0
+        file.tracks.append(track)
+        for tick, _, message in sorted(events, key=lambda event: event[:2]):
+            track.append(mido.Message.from_bytes(message, time=tick - now))
+            now = tick
+        written = io.BytesIO()
+        file.save(file=written)
+        return written.getvalue()
+
+    same = "the same" if by_mido() == midi_file(events, ticks) else "other"
+    ratio = milliseconds(by_mido) / milliseconds(lambda: midi_file(events, ticks))
+    print(f"mido writes {same} bytes in {ratio:.1f} times the time")
+
+
+def musicxml() -> None:
+    """What it takes to load music21, which reads MusicXML and writes no ABC."""
+    script = "import resource, time; t = time.perf_counter(); import music21; " + (
+        "print(time.perf_counter() - t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    seconds, mebibytes = map(float, done.stdout.split())
+    print(f"music21 takes {seconds:.1f} s and {mebibytes:.0f} MiB to load")
+
+
+def processes() -> None:
+    """What submitit's local executor adds to a job that is a command."""
+    import psutil
+    import submitit
+
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", SLEEP], check=True)
+    alone = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as folder:
+        executor = submitit.LocalExecutor(folder)
+        began = time.perf_counter()
+        job = executor.submit(subprocess.run, [sys.executable, "-c", SLEEP])
+        time.sleep(1.0)
+        below = psutil.Process().children(recursive=True)
+        used = sum(process.memory_info().rss for process in below) / 2**20
+        job.result()
+        more = time.perf_counter() - began - alone
+    print(f"submitit's local executor: {len(below)} processes a job, {used:.0f} MiB beside ours, {more:.1f} s more")
+
+
+def main() -> None:
+    """Prints what each costs."""
+    for module, measure in (("mido", midi), ("music21", musicxml), ("submitit", processes)):
+        if find_spec(module) is None:
+            print(f"{module} is not installed")
+        else:
+            measure()
+
+
+if __name__ == "__main__":
+    main()
