@@ -43,6 +43,7 @@ class Gramians(Analysis):
     """Gramians of inputs, posteriors, hidden states, gates and cells of one tune; their numbers over all tunes."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
+    pairs_of_steps: ClassVar[bool] = True
 
     streams: Sequence[str] = ("l*.*",)
     far: float = 1.98

@@ -19,6 +19,8 @@ class Analysis:
     """The model families that it looks into."""
     sites: Sequence[str] = ()
     """The sites that it reads (`l*.h`): a model without them is refused before anything slow starts."""
+    pairs_of_steps: ClassVar[bool] = False
+    """Whether it holds, for each of its sites, a number for every two steps of a tune."""
     of_interventions: ClassVar[bool] = False
     """Whether it compares an intervention with the model as it is, and is refused where there is none."""
     repeated_on: ClassVar[tuple[str, ...]] = ("untrained", "shuffled")

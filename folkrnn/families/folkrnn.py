@@ -86,8 +86,9 @@ def check_room(
 ) -> None:
     """Refuses an analysis that would hold more of a tune at once than `observation.limit_gib`, before it is read."""
     steps = max((len(t.ids) - 1 for t in given), default=config.sampling.max_tokens)
+    limit = config.observation.limit_gib * 2**30
     for name, analysis in analyses.items():
-        check_longest(model, steps, analysis.sites, config.observation.limit_gib * 2**30, f"analysis={name}")
+        check_longest(model, steps, analysis.sites, limit, f"analysis={name}", analysis.pairs_of_steps)
 
 
 def in_one_vocabulary(config: DictConfig, weights: Weights, corpus: Corpus, to_train: bool) -> tuple[Weights, Corpus]:

@@ -161,15 +161,21 @@ def ids_of(transcriptions: Sequence[Transcription]) -> Sequence[np.ndarray]:
     return [t.ids for t in transcriptions]
 
 
-def check_longest(model: FolkRNN, steps: int, sites: Iterable[str], limit: float, who: str) -> float:
+def check_longest(
+    model: FolkRNN, steps: int, sites: Iterable[str], limit: float, who: str, pairs: bool = False
+) -> float:
     """Returns the bytes that `sites` of a transcription of so many steps take; raises Refusal above `limit` bytes.
 
-    `who` looks at all of a transcription at once.
+    `who` looks at all of a transcription at once; with `pairs` also at how alike any two steps are, for each site.
     """
+    sites = list(sites)
     size = 4.0 * steps * width(model, sites)
+    if pairs:
+        size += 4.0 * steps**2 * len(grammar.parse(sites, model.sites))
     if size > limit:
+        held = f"{', '.join(sites)}{' and a number for every two steps' if pairs else ''}"
         raise Refusal(
-            f"{who} holds {', '.join(sites)} of a tune at once: of {steps:,} steps {size / 2**30:.1f} GiB, more than "
+            f"{who} holds {held} of a tune at once: of {steps:,} steps {size / 2**30:.1f} GiB, more than "
             f"observation.limit_gib={limit / 2**30:g}; observe a shorter tune or fewer sites, or raise the limit"
         )
     return size

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from analyses.activations import Activations
+from analyses.gramians import Gramians
 from analyses.posterior import Posterior
 from folkrnn.families import folkrnn as family
 from folkrnn.models.folkrnn import FolkRNN
@@ -78,6 +79,9 @@ def test_an_analysis_that_would_hold_too_much_of_a_tune_says_how_much_before_it_
     with pytest.raises(Refusal, match=r"analysis=activations holds l\*\.\* of a tune at once: of 40,001 steps 0.1 GiB"):
         family.check_room(config, seen.model, long, wide)
     family.check_room(config, seen.model, long, {"posterior": Posterior(), "activations": Activations()})
+    family.check_room(config, seen.model, [], {"gramians": Gramians(streams=("l1.h",))})
+    with pytest.raises(Refusal, match=r"holds l1\.h and a number for every two steps .* of 40,001 steps 6.0 GiB"):
+        family.check_room(config, seen.model, long, {"gramians": Gramians(streams=("l1.h",))})
 
 
 def test_how_tokens_were_drawn_is_one_table_in_parts(seen, monkeypatch):
