@@ -137,7 +137,8 @@ class Effect(Analysis):
         if "null" in values:
             than = kept["melody"]["beyond_null"] - kept["counting"]["beyond_null"]
             rows.append({"ability": "melody_less_counting"} | with_ends({"beyond_null": than}))
-        return pd.DataFrame(columns), pd.DataFrame(rows)
+        counted = {"tunes": len(heard.control), "draws": len(heard.matched)}
+        return pd.DataFrame(columns), pd.DataFrame(rows).assign(**counted)
 
     def draws(self, heard: Heard) -> pd.DataFrame:
         """Returns what is kept of each ability after every draw of random units, one row per draw."""

@@ -242,7 +242,9 @@ class Gramians(Analysis):
                 if quantity.startswith("lag"):
                     continue
                 middle, low, high = mean_interval(part[quantity].to_numpy(), self.resamples, rng)
-                rows.append({"site": name, "quantity": quantity, "mean": middle, "low": low, "high": high})
+                known = int(part[quantity].notna().sum())
+                row = {"site": name, "quantity": quantity, "mean": middle, "low": low, "high": high, "tunes": known}
+                rows.append(row)
         return pd.DataFrame(rows)
 
     def figures(
