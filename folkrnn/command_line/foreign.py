@@ -1,16 +1,16 @@
-"""What configuration files from elsewhere may say (`-cd FOLDER`, `hydra.searchpath`): choices and settings of a study.
+"""What configuration files may say: experiments, and all of a folder from elsewhere (`-cd FOLDER`, `hydra.searchpath`).
 
-Such files come along with data and weights, from anybody. What acts on this machine is for the command line and the
-project's own `conf` to say: `hydra` runs callbacks and log handlers, sets environment variables and makes folders,
-`launcher` writes scripts for a cluster, `tracking` sends results, and passwords, to a server. Targets are looked at
-when they are built (see `build`).
+Such files come along with data and weights, from anybody: they choose and set what a study is of. What acts on this
+machine is for the command line to say, or for `conf/config.yaml`, `conf/launcher` and `conf/tracking`: `hydra` runs
+callbacks and log handlers, sets environment variables and makes folders, `launcher` writes scripts for a cluster,
+`tracking` sends results, and passwords, to a server. Targets are looked at when they are built (see `build`).
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,19 @@ from folkrnn.refusal import Refusal
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-OF_THE_MACHINE = ("hydra", "launcher", "tracking", "extensions")
-"""Sections that a file from elsewhere may neither set nor choose an option of."""
+OF_THE_MACHINE = {
+    "hydra": "type it on the command line",
+    "launcher": "type it on the command line, or make it an option in the project's conf/launcher",
+    "tracking": "type it on the command line, or make it an option in the project's conf/tracking",
+    "extensions": "type it on the command line",
+}
+"""Sections that a file may neither set nor choose an option of, and what to do instead."""
 
 ADDRESSES = {"weights": ("uri", "folder", "address"), "dataset": ("address",)}
-"""Settings that name another machine or store, by section: a file from elsewhere leaves them as they are."""
+"""Settings that name another machine or store, by section: a file leaves them as they are."""
 
-OURS = ("main", "hydra", "schema")
-"""Providers, in Hydra's words, of the project's own files and of Hydra's."""
+MAIN = "config"
+"""The project's main configuration file, in its folder."""
 
 READABLE = ("HOME", "MLFLOW_TRACKING_URI", "SCRATCH", "TMPDIR")
 """Environment variables that `${oc.env:…}` may read: what it gives is filed with the run, in names and parameters."""
@@ -59,13 +64,14 @@ def guarded() -> Iterator[None]:
 
     class Guarded(ConfigLoaderImpl):
         def _load_single_config(self, default: Any, repo: Any) -> Any:
-            _check_path(default.config_path)
-            read = repo.load_config(config_path=default.config_path)
+            path = default.config_path
+            _check_path(path)
+            read = repo.load_config(config_path=path)
             placed = super()._load_single_config(default, repo)
-            if read.provider not in OURS:
-                file = f"{read.path.removeprefix('file://')}/{default.config_path}.yaml"
-                _check_choices(read.defaults_list or (), file)
-                _check_content(placed.config, file)
+            file = f"{read.path.removeprefix('file://')}/{path}.yaml"
+            own = _own_sections(read.provider, path)
+            _check_choices(read.defaults_list or (), file, own)
+            _check_content(placed.config, file, own)
             return placed
 
     before = internal.ConfigLoaderImpl
@@ -81,34 +87,58 @@ def _check_path(path: str) -> None:
         raise Refusal(f"{path}: an option lies in a folder of options, not above it")
 
 
-def _check_choices(defaults: Sequence[Any], file: str) -> None:
+def _own_sections(provider: str, path: str) -> frozenset[str]:
+    """The sections that a file may say anything of: all, for the main file and Hydra's own; else that of its group."""
+    if provider in ("hydra", "schema") or (provider == "main" and path == MAIN):
+        return frozenset({*OF_THE_MACHINE, *ADDRESSES})
+    return frozenset({path.split("/")[0]}) - {"hydra"} if provider == "main" else frozenset()
+
+
+def _check_choices(defaults: Sequence[Any], file: str, own: Collection[str]) -> None:
     for entry in defaults:
-        place = getattr(entry, "group", None) or getattr(entry, "path", None) or ""
+        place = (getattr(entry, "group", None) or getattr(entry, "path", None) or "").strip("/")
         package = (entry.package or "").removeprefix("_global_.")
-        for section in (place.strip("/").split("/")[0], package.split(".")[0]):
-            if section in OF_THE_MACHINE:
-                raise Refusal(_words(file, f"chooses {place.strip('/')}", section))
+        for section in (place.split("/")[0], package.split(".")[0]):
+            if section in OF_THE_MACHINE and section not in own:
+                raise Refusal(f"{file} chooses {place}: {OF_THE_MACHINE[section]}")
 
 
-def _check_content(content: DictConfig, file: str) -> None:
-    for section in OF_THE_MACHINE:
-        if section in content:
+def _check_content(content: DictConfig, file: str, own: Collection[str]) -> None:
+    for section, instead in OF_THE_MACHINE.items():
+        if section in content and section not in own:
             node = content._get_node(section)
+            if section == "hydra" and _is_sweep(node):
+                continue
             inside = sorted(map(str, node)) if hasattr(node, "keys") and not node._is_interpolation() else []
-            raise Refusal(_words(file, f"sets {'.'.join([section, *inside[:1]])}", section))
+            raise Refusal(f"{file} sets {'.'.join([section, *inside[:1]])}: {instead}")
     for section, names in ADDRESSES.items():
         node = content._get_node(section) if section in content else None
-        if node is None or node._is_none():
+        if node is None or node._is_none() or section in own:
             continue
         if node._is_interpolation() or not hasattr(node, "keys"):
             raise Refusal(f"{file} sets {section} to a single value; a section has keys")
         for name in names:
             if name in node and not node._get_node(name)._is_none():
-                raise Refusal(_words(file, f"sets {section}.{name}", f"{section}.{name}"))
+                raise Refusal(f"{file} sets {section}.{name}: type it on the command line")
 
 
-def _words(file: str, does: str, what: str) -> str:
-    return f"{file} {does}: of {what} a file from elsewhere says nothing; type it, or write it into the project's conf"
+def _is_sweep(hydra: Any) -> bool:
+    """Whether all that is said of Hydra is that values of a study's settings are run one after the other."""
+    from omegaconf import OmegaConf
+
+    said = OmegaConf.to_container(hydra, resolve=False) if OmegaConf.is_config(hydra) else None
+    if not isinstance(said, dict) or not {*said} <= {"mode", "sweeper"} or said.get("mode") not in (None, "MULTIRUN"):
+        return False
+    sweeper = said.get("sweeper", {"params": {}})
+    # a parameter becomes an override: it is held to what a file may set
+    return isinstance(sweeper, dict) and {*sweeper} == {"params"} and all(map(_is_of_the_study, sweeper["params"]))
+
+
+def _is_of_the_study(key: object) -> bool:
+    parts = str(key).split(".")
+    plain = all(re.fullmatch(r"\w+(/\w+)*", part) for part in parts)
+    address = len(parts) > 1 and parts[1] in ADDRESSES.get(parts[0], ())
+    return plain and not address and parts[0].split("/")[0] not in OF_THE_MACHINE
 
 
 def guard_resolvers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 from pathlib import Path
@@ -43,6 +44,23 @@ EXPERIMENT = "# @package _global_\n"
 
 WAYS_IN = {
     "callbacks": f"hydra:\n  callbacks:\n    evil: {{_target_: os.mkdir, path: {MADE}}}\n",
+    **{
+        f"a sweep of {key}": f"hydra:\n  mode: MULTIRUN\n  sweeper:\n    params: {{'{key}': '1,2'}}\n"
+        for key in (
+            "hydra.job.env_set.LD_PRELOAD",
+            "+hydra.callbacks.evil",
+            "++tracking.uri",
+            "tracking.uri",
+            "launcher",
+            "dataset@hydra.callbacks.evil",
+            "weights.uri",
+            "extensions",
+            "~hydra",
+            "hydra/callbacks",
+            "seed=1 hydra.x",
+        )
+    },
+    "a sweep by an interpolation": "hydra:\n  sweeper:\n    params: ${evil}\nevil: {hydra.run.dir: x}\n",
     "launcher of Hydra": f"hydra:\n  launcher: {{_target_: os.mkdir, path: {MADE}}}\n",
     "sweeper": f"hydra:\n  sweeper: {{_target_: os.mkdir, path: {MADE}}}\n",
     "log handlers": f"hydra:\n  job_logging:\n    version: 1\n    formatters: {{x: {{(): os.mkdir, path: {MADE}}}}}\n",
@@ -61,7 +79,7 @@ WAYS_IN = {
     "choice of a server": "defaults:\n  - override /tracking: server\n",
     "choice of a logging": "defaults:\n  - override /hydra/job_logging: default\n",
     "a target of ours as a callback": "defaults:\n  - /analysis@hydra.callbacks.x: posterior\n",
-    "the same from the top": "defaults:\n  - /analysis@_global_.hydra.callbacks.x: posterior\n",
+    "a target of ours from the top": "defaults:\n  - /analysis@_global_.hydra.callbacks.x: posterior\n",
     "store of weights": "weights:\n  _target_: folkrnn.tracking.models.weights\n  uri: http://stranger.example\n",
     "store of weights by an interpolation": "weights: ${there}\nthere: {uri: 'http://stranger.example'}\n",
     "mirror": "dataset:\n  _target_: folkrnn.datasets.downloads.published\n  address: http://stranger.example\n",
@@ -74,8 +92,10 @@ def test_an_experiment_from_elsewhere_says_nothing_of_the_machine(way, tried, tm
     assert status == 2, said
     assert said.startswith("error: ")
     assert said.count("\n") == 1
-    assert f"{tmp_path}/stranger/experiment/evil.yaml" in said
-    assert "elsewhere" in said or "single value" in said
+    assert f"{tmp_path}/stranger/experiment/evil.yaml" in said or (
+        "of ours" in way and "posterior.yaml sets hydra" in said
+    )
+    assert "command line" in said or "single value" in said
     assert not seen
     assert not (tmp_path / MADE).exists()
 
@@ -99,9 +119,32 @@ def test_an_experiment_from_elsewhere_says_nothing_of_the_machine(way, tried, tm
 def test_an_option_from_elsewhere_says_nothing_of_the_machine(file, text, words, tried, tmp_path):
     status, said, seen = tried({file: text}, *words)
     assert status == 2, said
-    assert "elsewhere" in said
+    assert "type it on the command line" in said
     assert not seen
     assert not (tmp_path / MADE).exists()
+
+
+@pytest.mark.parametrize("way", ["callbacks", "server", "launcher", "choice of a launcher", "store of weights"])
+def test_an_experiment_that_was_copied_into_conf_says_no_more(way, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(CONF, tmp_path / "conf")
+    write(tmp_path / "conf", {"experiment/evil.yaml": EXPERIMENT + WAYS_IN[way]})
+    assert main(["experiment=evil"], tmp_path / "conf", lambda *_: pytest.fail("it was taken")) == 2
+    assert "conf/experiment/evil.yaml" in capsys.readouterr().err
+    assert not (tmp_path / MADE).exists()
+
+
+def test_launchers_and_servers_of_ones_own_are_options_in_conf(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(CONF, tmp_path / "conf")
+    mine = {
+        "launcher/mine.yaml": "defaults: [slurm, _self_]\npartition: long\n",
+        "tracking/mine.yaml": "defaults: [default, _self_]\nuri: http://mine.example\n",
+    }
+    write(tmp_path / "conf", mine)
+    seen: list[Any] = []
+    assert main(["launcher=mine", "tracking=mine"], tmp_path / "conf", lambda config, _: bool(seen.append(config))) == 0
+    assert (seen[0].launcher.partition, seen[0].tracking.uri) == ("long", "http://mine.example")
 
 
 def test_an_experiment_from_elsewhere_adds_no_search_path(tried):
@@ -150,6 +193,17 @@ def test_tags_of_yaml_make_nothing(tag, tried, tmp_path):
     assert (status, seen) == (2, []), said
     assert "Traceback" not in said
     assert not (tmp_path / MADE).exists()
+
+
+def test_a_sweep_over_settings_of_a_study_may_come_from_elsewhere(tried, monkeypatch):
+    from folkrnn import sweep
+
+    jobs: list[Any] = []
+    monkeypatch.setattr(sweep, "run", lambda found, *_: bool(jobs.extend(found)))
+    text = "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: 1,2\n      sampling.tunes: 3\n"
+    status, said, _ = tried({"experiment/theirs.yaml": EXPERIMENT + text}, "experiment=theirs")
+    assert status == 0, said
+    assert [(job.config.seed, job.config.sampling.tunes) for job in jobs] == [(1, 3), (2, 3)]
 
 
 def test_what_a_study_is_of_may_come_from_elsewhere(tried):
