@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.refusal import Refusal
+from folkrnn.refusal import Refusal, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -130,8 +130,9 @@ def _is_sweep(hydra: Any) -> bool:
     if not isinstance(said, dict) or not {*said} <= {"mode", "sweeper"} or said.get("mode") not in (None, "MULTIRUN"):
         return False
     sweeper = said.get("sweeper", {"params": {}})
-    # a parameter becomes an override: it is held to what a file may set
-    return isinstance(sweeper, dict) and {*sweeper} == {"params"} and all(map(_is_of_the_study, sweeper["params"]))
+    if not isinstance(sweeper, dict) or {*sweeper} != {"params"} or not isinstance(sweeper["params"], dict):
+        return False
+    return all(map(_is_of_the_study, sweeper["params"]))  # each becomes an override: held to what a file may set
 
 
 def _is_of_the_study(key: object) -> bool:
@@ -154,7 +155,10 @@ def guard_resolvers() -> None:
             )
         if name not in os.environ and not default:
             raise Refusal(f"${{oc.env:{name}}}: there is no environment variable {name}")
-        return os.environ.get(name, *default)
+        value = os.environ.get(name, *default)
+        if name == "MLFLOW_TRACKING_URI" and shown(str(value)) != str(value):
+            raise Refusal(f"{name} holds credentials, which every run would file: give them in variables of their own")
+        return value
 
     def of_hydra(path: str) -> Any:
         if not re.fullmatch(OF_HYDRA, path):

@@ -258,3 +258,8 @@ def test_the_address_of_the_server_may_be_read(tried, monkeypatch):
     _, _, (config,) = tried({}, "tracking=server")
     check(config)
     assert OmegaConf.to_container(config, resolve=True)["tracking"]["uri"] == "http://mine.example:1"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:hunter2@mine.example:1")
+    status, said, _ = tried({}, "tracking=server")
+    assert status == 2
+    assert "holds credentials" in said
+    assert "hunter2" not in said
