@@ -1849,7 +1849,7 @@ async function beginMelodies() {
   });
   document.addEventListener("keydown", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches("button")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || (target.matches("button") && event.key === " ")) return;
     if (event.key === " ") playMoved();
     else if (/^[1-9]$/.test(event.key) && Number(event.key) <= data.titles.length) setMelody(Number(event.key) - 1);
     else return;

@@ -44,21 +44,22 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
-def picture(page: Path, step: int, scheme: str = "light", picked: int | None = None) -> bytes:
-    """Returns a PNG of the top of a page with the cursor at token `step`, with `picked` also with that unit chosen."""
-    with chromium() as browser:
-        tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
-        tab.goto(page.absolute().as_uri())
-        tab.wait_for_selector("body[data-ready]")
-        tab.keyboard.press("Home")
-        for _ in range(step):
-            tab.keyboard.press("ArrowRight")
-        if picked is not None:
-            tab.fill("#find", str(picked))
-            tab.locator("#found button").last.click()
-        tab.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
-        tab.wait_for_timeout(500)
-        return _few_colours(tab.screenshot())
+def picture(browser: Any, page: Path, step: int, scheme: str = "light", unit: int | None = None) -> bytes:
+    """Returns a PNG of the top of a page with the cursor at token `step`, with `unit` also with that unit chosen."""
+    tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
+    tab.goto(page.absolute().as_uri())
+    tab.wait_for_selector("body[data-ready]")
+    tab.keyboard.press("Home")
+    for _ in range(step):
+        tab.keyboard.press("ArrowRight")
+    if unit is not None:
+        tab.fill("#find", str(unit))
+        tab.locator("#found button").last.click()
+    tab.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    tab.wait_for_timeout(500)
+    png = tab.screenshot()
+    tab.close()
+    return _few_colours(png)
 
 
 def _few_colours(png: bytes) -> bytes:
@@ -75,12 +76,14 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m folkrnn.explorer.picture", description=__doc__)
     parser.add_argument("page", type=Path, help="explore.html of a run")
     parser.add_argument("png", type=Path, help="where the picture goes")
-    parser.add_argument("--step", type=int, default=23, help="the token under the cursor")
+    parser.add_argument("--step", type=int, default=37, help="the token under the cursor")
     parser.add_argument("--unit", type=int, help="the unit of the last layer that is drawn under the score")
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args(words)
     try:
-        options.png.write_bytes(picture(options.page, options.step, "dark" if options.dark else "light", options.unit))
+        with chromium() as browser:
+            scheme = "dark" if options.dark else "light"
+            options.png.write_bytes(picture(browser, options.page, options.step, scheme, options.unit))
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 2

@@ -294,8 +294,7 @@ def test_a_melody_follows_the_slider_of_a_neuron(browser, melodies, tmp_path):
 
 @pytest.mark.slow
 def test_a_picture_of_a_page_is_a_small_png(browser, file):
-    browser.close()  # two drivers do not run side by side
-    shown = picture(file, step=5, picked=3)
+    shown = picture(browser, file, step=5, unit=3)
     assert shown.startswith(b"\x89PNG")
     assert len(shown) < 300_000
 
