@@ -107,14 +107,17 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def file_inputs(tracked: TrackedRun, config: DictConfig, corpus: Data, card: str, context: str) -> None:
-    """Files the configuration, and the dataset with its card and its table of reasons for leaving tunes out."""
+    """Files the configuration, and the dataset with its card and what was left out, by reason and by place."""
     from omegaconf import OmegaConf
 
     tracked.log_params(OmegaConf.to_container(config, resolve=True))
     tracked.log_dataset(corpus.name, corpus.digest, " | ".join(corpus.terms), corpus.profile(), context)
     tracked.log_text(card, "dataset/card.md")
-    reasons = pd.DataFrame(corpus.rejections.most_common(), columns=["reason", "tunes"])
+    reasons = pd.DataFrame([row[:3] for row in corpus.reasons()], columns=["reason", "tunes", "because"])
     tracked.log_text(reasons.to_csv(index=False), "dataset/left_out.csv")
+    if corpus.unused:
+        places = pd.DataFrame(corpus.unused, columns=["place", "reason", "detail"])
+        tracked.log_text(places.to_csv(index=False), "dataset/left_out_places.csv")
 
 
 def file_weights(tracked: TrackedRun, weights: Weights) -> None:

@@ -7,14 +7,43 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from folkrnn.notation.rejection import REASONS as TUNE_REASONS
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import END, START, V2, Vocabulary, counterparts
 
 HEADER = 3
 """Most tokens of a header: unit length, meter, mode."""
+
+REASONS = {
+    **TUNE_REASONS,
+    "duplicate": "the same tune again",
+    "token-not-in-vocabulary": "a token that folk-rnn has not",
+    "no-header": "no meter and mode before the tokens",
+    "row": "a row without abc, meter and mode",
+    "broken_row": "a row that is neither CSV nor JSON",
+    "several_tunes": "several tunes in one setting",
+    "table": "a file of rows without a column abc",
+    "no_tune": "a file without a tune",
+    "empty": "an empty file",
+    "binary": "a file that is no text",
+    "archive": "an archive, which is not unpacked",
+    "hidden": "a hidden file or folder",
+    "other_kind": "a file of another kind, by its name",
+    "unreadable": "a file that cannot be read",
+}
+"""Why a tune, a row or a file is left out of a corpus: reason to a line that explains it."""
+
+
+class LeftOut(NamedTuple):
+    """What is not in a corpus: where it stands, for people, a key of REASONS, and what is particular to it."""
+
+    place: str
+    reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,18 +71,35 @@ class Tune:
 
 @dataclass
 class Corpus:
-    """Distinct tunes, the count of every reason for which others were left out, and each collection's terms of use."""
+    """Distinct tunes, what was left out and why, and each collection's terms of use."""
 
     name: str
     tunes: list[Tune]
-    rejections: Counter[str] = field(default_factory=Counter)
+    unused: list[LeftOut] = field(default_factory=list)
     terms: dict[str, str] = field(default_factory=dict)
     vocabulary: Vocabulary = V2
 
     def __post_init__(self) -> None:
         if not self.tunes:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in self.rejections.most_common(5))
-            raise Refusal(f"dataset {self.name} holds no usable tune" + (f" (left out: {reasons})" if reasons else ""))
+            raise Refusal(f"dataset {self.name} holds no usable tune{self._excuse()}")
+
+    def _excuse(self) -> str:
+        """The most frequent reasons in words, each with one place."""
+        reasons = [f"{count}: {why}, as in {example}" for _, count, why, example in self.reasons()[:3]]
+        return f" (left out {'; '.join(reasons)})" if reasons else ""
+
+    @cached_property
+    def rejections(self) -> Counter[str]:
+        """How much was left out for each reason."""
+        return Counter(left.reason for left in self.unused)
+
+    def reasons(self) -> list[tuple[str, int, str, str]]:
+        """Returns (reason, count, explanation, an example of a place and detail), the most frequent reason first."""
+        first = {left.reason: left for left in reversed(self.unused)}
+        return [
+            (reason, count, REASONS.get(reason, reason), ": ".join(filter(None, [first[reason][0], first[reason][2]])))
+            for reason, count in self.rejections.most_common()
+        ]
 
     def __len__(self) -> int:
         return len(self.tunes)
@@ -92,28 +138,33 @@ def in_vocabulary(corpus: Corpus, vocabulary: Vocabulary) -> Corpus:
     if corpus.vocabulary.tokens == vocabulary.tokens:
         return corpus
     words = counterparts(corpus.vocabulary, vocabulary)
-    rejections, kept = Counter(corpus.rejections), []
+    unused, kept = list(corpus.unused), []
     for tune in corpus.tunes:
         lost = next((token for token in tune.tokens if words[token] is None), None)
         if lost is None:
             kept.append(replace(tune, tokens=tuple(words[token] or "" for token in tune.tokens)))
         else:
-            rejections[f"the model has no {lost}"] += 1
-    return Corpus(corpus.name, kept, rejections, corpus.terms, vocabulary)
+            unused.append(LeftOut(_name(tune), f"the model has no {lost}"))
+    return Corpus(corpus.name, kept, unused, corpus.terms, vocabulary)
 
 
-def distinct(tunes: Iterable[Tune], rejections: Counter[str], vocabulary: Vocabulary = V2) -> list[Tune]:
+def _name(tune: Tune) -> str:
+    return f"{tune.source} ({tune.title or ' '.join(tune.tokens[:8])})"
+
+
+def distinct(tunes: Iterable[Tune], unused: list[LeftOut], vocabulary: Vocabulary = V2) -> list[Tune]:
     """Returns the tunes without exact repeats of an earlier one and without tokens foreign to the vocabulary.
 
-    What is dropped is counted in `rejections` as `duplicate` or `token-not-in-vocabulary`.
+    What is dropped is added to `unused` as `duplicate` or `token-not-in-vocabulary`.
     """
     seen: set[tuple[str, ...]] = set()
     kept: list[Tune] = []
     for tune in tunes:
-        if any(token not in vocabulary.index for token in tune.tokens):
-            rejections["token-not-in-vocabulary"] += 1
+        foreign = next((token for token in tune.tokens if token not in vocabulary.index), None)
+        if foreign is not None:
+            unused.append(LeftOut(_name(tune), "token-not-in-vocabulary", foreign[:40]))
         elif tune.tokens in seen:
-            rejections["duplicate"] += 1
+            unused.append(LeftOut(_name(tune), "duplicate"))
         else:
             seen.add(tune.tokens)
             kept.append(tune)

@@ -40,8 +40,8 @@ def irish() -> Corpus:
         for collection in COLLECTIONS
         for path in sorted((music21_corpus(COLLECTIONS) / collection).glob("*.abc"))
     ]
-    tunes, rejections = parse_texts("irish", texts)
-    return Corpus("irish", distinct(tunes, rejections), rejections, COLLECTIONS)
+    tunes, unused = parse_texts("irish", texts)
+    return Corpus("irish", distinct(tunes, unused), unused, COLLECTIONS)
 
 
 def _corrected(collection: str, text: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import folkrnn.datasets
 import folkrnn.melodies
 from folkrnn.datasets import files
+from folkrnn.datasets.corpus import REASONS as TUNE_REASONS
 from folkrnn.datasets.corpus import Corpus, Tune, distinct
 from folkrnn.datasets.families import families, held_out
 from folkrnn.datasets.irish import COLLECTIONS, irish, music21_corpus
@@ -23,7 +24,6 @@ from folkrnn.melodies import twinkle as song
 from folkrnn.melodies.from_tunes import from_tokens
 from folkrnn.melodies.grid import FIRST_ON, QUARTERS_PER_MINUTE
 from folkrnn.melodies.rules import REASONS, Rules
-from folkrnn.notation.rejection import REASONS as TUNE_REASONS
 from folkrnn.refusal import Refusal
 
 SONGS = {
@@ -36,10 +36,6 @@ SONGS = {
 
 COLLECTED = ("all", "irish")
 
-_OTHER_REASONS = {
-    "duplicate": "the same tune again",
-    "token-not-in-vocabulary": "a token that folk-rnn has not",
-}
 _CHUNK = 400
 
 
@@ -101,7 +97,7 @@ class MelodyCorpus:
 
     def reasons(self) -> list[tuple[str, int, str]]:
         """Returns (reason, count, explanation) of what was left out, the most frequent first."""
-        known = {**TUNE_REASONS, **REASONS, **_OTHER_REASONS}
+        known = {**TUNE_REASONS, **REASONS}
         return [(reason, count, known.get(reason, reason)) for reason, count in self.rejections.most_common()]
 
     @cached_property
@@ -191,11 +187,11 @@ def _shipped_tunes() -> Corpus:
         for collection in SONGS
         for path in sorted((music21_corpus(SONGS) / collection).glob("*.abc"))
     ]
-    songs, rejections = parse_texts("songs", texts)
+    songs, unused = parse_texts("songs", texts)
     danced = irish()
-    rejections = rejections + danced.rejections
-    tunes = distinct([*danced.tunes, *songs], rejections)
-    return Corpus("melodies", tunes, rejections, {**COLLECTIONS, **SONGS})
+    unused = [*unused, *danced.unused]
+    tunes = distinct([*danced.tunes, *songs], unused)
+    return Corpus("melodies", tunes, unused, {**COLLECTIONS, **SONGS})
 
 
 def _own_tunes(path: str, form: str) -> Corpus:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from folkrnn.cache import cache_folder, keep, kept
-from folkrnn.datasets.corpus import Tune
+from folkrnn.datasets.corpus import LeftOut, Tune
 from folkrnn.datasets.parallel import in_parallel
 from folkrnn.notation import tokenise as tokeniser
 from folkrnn.notation.abc import AbcTune, read_abc
@@ -27,76 +26,91 @@ CHUNK = 400
 LARGEST = 2**29
 """Bytes of text that are read of one file, unpacked."""
 
+_ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")
+
 WORTH_WORKERS = 2_000
 """Below this many tunes starting workers takes longer than parsing."""
 
 
-def read_text(path: Path) -> str:
-    """Returns a file's text, UTF-8 or else Latin-1 (old ABC collections are either).
+Parsed = tuple[list[Tune], list[LeftOut]]
 
-    Raises Refusal where the file is missing, empty, unreadable, binary or larger than LARGEST.
+
+class NoText(Refusal):
+    """Raised for a file without text to be read; `reason` is a key of `corpus.REASONS`."""
+
+    def __init__(self, reason: str, line: str) -> None:
+        super().__init__(line)
+        self.reason = reason
+
+
+def read_text(path: Path) -> str:
+    """Returns a file's text, UTF-8, UTF-16 or else Latin-1 (old ABC collections are either), unpacked if gzipped.
+
+    Raises NoText where the file is missing, empty, unreadable, binary, an archive or larger than LARGEST.
     """
     try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
         # a few bytes packed may be many unpacked: no more is unpacked than is read
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path) if packed else path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except FileNotFoundError:
-        raise Refusal(f"no file {path}") from None
+        raise NoText("unreadable", f"no file {path}") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise Refusal(f"cannot read {path}: {error}") from None
+        raise NoText("unreadable", f"cannot read {path}: {error}") from None
     if len(data) > LARGEST:
-        raise Refusal(f"{path} holds more than {LARGEST // 2**20} MiB of text; give a part of it")
+        raise NoText("unreadable", f"{path} holds more than {LARGEST // 2**20} MiB of text; give a part of it")
     if not data.strip():
-        raise Refusal(f"{path} is empty")
+        raise NoText("empty", f"{path} is empty")
+    if data.startswith(_ARCHIVES) or data[257:262] == b"ustar":
+        raise NoText("archive", f"{path} is an archive: unpack it and name the folder")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
     if b"\0" in data:
-        raise Refusal(f"{path} is a binary file, not text")
+        raise NoText("binary", f"{path} is a binary file, not text")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
 
 
-def tokenised(tunes: Sequence[AbcTune]) -> tuple[list[Tune], Counter[str]]:
-    """Returns the tunes that folk-rnn's tokens can express, and the count of each reason why others cannot."""
-    kept: list[Tune] = []
-    reasons: Counter[str] = Counter()
+def tokenised(tunes: Sequence[AbcTune]) -> Parsed:
+    """Returns the tunes that folk-rnn's tokens can express, and of the others where they stand and why."""
+    kept_tunes: list[Tune] = []
+    unused: list[LeftOut] = []
     for tune in tunes:
         tokens = tokeniser.tokenise(tune)
         if isinstance(tokens, tokeniser.Rejection):
-            reasons[tokens.reason] += 1
+            place = f"{tune.source}, tune {tune.number}{f' ({tune.title})' if tune.title else ''}"
+            unused.append(LeftOut(", ".join(filter(None, [place, tokens.where])), tokens.reason, tokens.detail))
         else:
-            kept.append(Tune(tuple(tokens), tune.title, tune.source))
-    return kept, reasons
+            kept_tunes.append(Tune(tuple(tokens), tune.title, tune.source))
+    return kept_tunes, unused
 
 
-def parse_all(tunes: Sequence[AbcTune], label: str) -> tuple[list[Tune], Counter[str]]:
+def parse_all(tunes: Sequence[AbcTune], label: str) -> Parsed:
     """Returns `tokenised(tunes)`, shared among processes where there are many, with a progress bar on a terminal."""
     if len(tunes) < WORTH_WORKERS:
         return tokenised(tunes)
     chunks = [tunes[k : k + CHUNK] for k in range(0, len(tunes), CHUNK)]
-    kept: list[Tune] = []
-    reasons: Counter[str] = Counter()
-    for some, why in in_parallel(tokenised, chunks, f"Parsing {label}"):
-        kept += some
-        reasons += why
-    return kept, reasons
+    parts = list(in_parallel(tokenised, chunks, f"Parsing {label}"))
+    return [tune for some, _ in parts for tune in some], [left for _, some in parts for left in some]
 
 
-def cached(key: str, parse: Callable[[], tuple[list[Tune], Counter[str]]]) -> tuple[list[Tune], Counter[str]]:
+def cached(key: str, parse: Callable[[], Parsed]) -> Parsed:
     """Returns what `parse` returned the last time for the same `key`, or calls it and keeps the result.
 
     The cache is `$XDG_CACHE_HOME/folkrnn` (`~/.cache/folkrnn`); where that cannot be written, nothing is kept.
     """
-    path = cache_folder() / f"parsed-{key}.json.gz"
+    path = cache_folder() / f"tunes-{key}.json.gz"
     if (data := kept(path)) is not None:
         entry = json.loads(gzip.decompress(data))
-        return [Tune(tuple(t.split(" ")), title, source) for t, title, source in entry["tunes"]], Counter(
-            entry["reasons"]
-        )
-    tunes, reasons = parse()
-    entry = {"tunes": [(" ".join(t.tokens), t.title, t.source) for t in tunes], "reasons": reasons}
+        tunes = [Tune(tuple(tokens.split(" ")), title, source) for tokens, title, source in entry["tunes"]]
+        return tunes, [LeftOut(*left) for left in entry["unused"]]
+    tunes, unused = parse()
+    entry = {"tunes": [(" ".join(tune.tokens), tune.title, tune.source) for tune in tunes], "unused": unused}
     keep(path, gzip.compress(json.dumps(entry).encode(), mtime=0))
-    return tunes, reasons
+    return tunes, unused
 
 
 def cached_arrays(key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -135,10 +149,10 @@ def cache_key(texts: Iterable[tuple[str, str]], *packages: ModuleType) -> str:
     return hasher.hexdigest()[:16]
 
 
-def parse_texts(name: str, texts: Sequence[tuple[str, str]]) -> tuple[list[Tune], Counter[str]]:
-    """Returns the tunes and reasons of several ABC texts `(source, text)`, cached."""
+def parse_texts(name: str, texts: Sequence[tuple[str, str]]) -> Parsed:
+    """Returns the tunes of several ABC texts `(source, text)`, and what has none, cached."""
 
-    def parse() -> tuple[list[Tune], Counter[str]]:
+    def parse() -> Parsed:
         return parse_all([tune for source, text in texts for tune in read_abc(text, source)], name)
 
     return cached(cache_key(texts), parse)

@@ -316,9 +316,12 @@ def dataset_card(corpus: Corpus) -> str:
         "|---|---|",
         *(f"| {mode} | {share:.1%} |" for mode, share in shares([tune.mode for tune in corpus.tunes]).items()),
         "",
-        "| left out because | tunes |",
-        "|---|---|",
-        *(f"| {reason} | {count} |" for reason, count in corpus.rejections.most_common()),
+        "| left out | tunes | because | for example |",
+        "|---|---|---|---|",
+        *(
+            f"| {reason} | {count} | {why} | {example.replace('|', chr(92) + '|')} |"
+            for reason, count, why, example in corpus.reasons()
+        ),
         "",
         "## Terms",
         "",

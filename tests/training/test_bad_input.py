@@ -63,7 +63,7 @@ def test_tunes_with_tokens_outside_the_vocabulary_are_left_out_and_counted(tmp_p
 
 
 def test_a_dataset_of_nothing_but_foreign_tokens_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(Refusal, match=r"holds no usable tune \(left out: .*2\)"):
+    with pytest.raises(Refusal, match=r"\(left out 2: a token that folk-rnn has not, as in .*: nonsense\)"):
         corpus_of(tmp_path, ["C nonsense |", "X Y Z"])
 
 
