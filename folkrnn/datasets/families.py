@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array, triu
+from scipy.sparse.csgraph import connected_components
 
 from folkrnn.datasets.corpus import Tune
 from folkrnn.vocabulary import token_type
@@ -54,17 +56,10 @@ def families(tunes: Sequence[Tune]) -> np.ndarray:
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
     """Returns for each of `count` members the smallest one that a chain of `pairs` connects it to, `[count]`."""
-    parent = list(range(count))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for a, b in pairs:
-        parent[max(root(a), root(b))] = min(root(a), root(b))
-    return np.array([root(i) for i in range(count)], np.int64)
+    ends = np.array(list(pairs), np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(ends.shape[1], bool), tuple(ends)), (count, count))
+    label = connected_components(graph, directed=False)[1]
+    return np.unique(label, return_index=True)[1][label]
 
 
 def split(tunes: Sequence[Tune], validation_share: float = VALIDATION_SHARE) -> tuple[list[int], list[int]]:
@@ -104,20 +99,14 @@ def _same_title(tunes: Sequence[Tune]) -> Iterable[tuple[int, int]]:
 
 def _same_melody(tunes: Sequence[Tune]) -> Iterable[tuple[int, int]]:
     runs = [_runs(tune) for tune in tunes]
-    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for i, mine in enumerate(runs):
-        for run in mine:
-            holders[run].append(i)
-    for i, mine in enumerate(runs):
-        shared: dict[int, int] = defaultdict(int)
-        for run in mine:
-            others = holders[run]
-            if len(others) <= TOO_FREQUENT:
-                for j in others:
-                    shared[j] += j > i
-        for j, count in shared.items():
-            if count and count >= COMMON * min(len(mine), len(runs[j])):
-                yield i, j
+    size = np.array([len(mine) for mine in runs])
+    number = {run: n for n, run in enumerate(set().union(*runs))}
+    columns = [number[run] for mine in runs for run in mine]
+    holds = csr_array((np.ones(len(columns), np.int32), columns, np.append(0, size.cumsum())), (len(runs), len(number)))
+    telling = holds[:, holds.sum(0) <= TOO_FREQUENT]
+    shared = triu(telling @ telling.T, 1).tocoo()
+    alike = shared.data >= COMMON * np.minimum(size[shared.row], size[shared.col])
+    return zip(shared.row[alike].tolist(), shared.col[alike].tolist(), strict=True)
 
 
 def _runs(tune: Tune) -> set[tuple[str, ...]]:
