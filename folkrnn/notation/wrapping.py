@@ -25,11 +25,10 @@ _INLINE = (
 )
 # "A<abc>d" is music: the tag of a block opens at the start of a line, after other tags at most
 _TAGS = (
-    (re.compile(r"<!--.*?-->", re.DOTALL), ""),
-    (re.compile(r"<br\b[^>\n]*>\n?", re.IGNORECASE), "\n"),
-    (re.compile(rf"</?(?:{_INLINE})\b[^>\n]*>", re.IGNORECASE), ""),
+    (re.compile(r"<br\b[^<>\n]*>\n?", re.IGNORECASE), "\n"),
+    (re.compile(rf"</?(?:{_INLINE})\b[^<>\n]*>", re.IGNORECASE), ""),
     (
-        re.compile(rf"^[ \t]*(?:</?(?:{_BLOCK})\b[^>\n]*>[ \t]*)+|</(?:{_BLOCK})>", re.IGNORECASE | re.MULTILINE),
+        re.compile(rf"^[ \t]*(?:</?(?:{_BLOCK})\b[^<>\n]*>[ \t]*)+|</(?:{_BLOCK})>", re.IGNORECASE | re.MULTILINE),
         "\n\x1e\n",
     ),
 )
@@ -39,10 +38,7 @@ _FENCE_OF_OTHERS = re.compile(
     r"^[ \t]*(?:\\(?:begin|end)\{\w+\}|#\+(?:begin|end)_\w+)[^\n]*$", re.MULTILINE | re.IGNORECASE
 )
 
-_TYPESET = re.compile(
-    r"^[ \t]*%%[ \t]*begin(text|ps|svg|js|ml)\b[^\n]*\n(?:[^\n]*\n)*?[ \t]*%%[ \t]*end\1\b[^\n]*",
-    re.MULTILINE | re.IGNORECASE,
-)
+_TYPESET = re.compile(r"[ \t]*%%[ \t]*(begin|end)(text|ps|svg|js|ml)\b", re.IGNORECASE)
 
 
 def sections(text: str) -> list[str]:
@@ -58,12 +54,37 @@ def sections(text: str) -> list[str]:
     if "&" in text:
         text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0][1:-1]], text)
     if re.search(r"<[a-z/!]", text, re.IGNORECASE):
+        text = _without_comments(text)
         for tag, instead in _TAGS:
             text = tag.sub(instead, text)
     if "%%" in text:
-        text = _TYPESET.sub(lambda block: "\n".join(f"%{line}" for line in block[0].split("\n")), text)
+        text = _typeset_as_comments(text)
     if "```" in text or "~~~" in text:
         text = _FENCE.sub(_BREAK, text)
     if "\\begin" in text or "#+" in text:
         text = _FENCE_OF_OTHERS.sub(_BREAK, text)
     return text.split(_BREAK)
+
+
+def _without_comments(text: str) -> str:
+    """Without the comments of HTML that are closed."""
+    pieces, at = [], 0
+    while (start := text.find("<!--", at)) >= 0 and (stop := text.find("-->", start)) >= 0:
+        pieces.append(text[at:start])
+        at = stop + 3
+    return "".join([*pieces, text[at:]])
+
+
+def _typeset_as_comments(text: str) -> str:
+    """The lines of blocks such as %%begintext to %%endtext as comments; a block that is never closed stays."""
+    lines = text.split("\n")
+    marks = [(i, match) for i, line in enumerate(lines) if (match := _TYPESET.match(line))]
+    start: tuple[int, str] | None = None
+    for i, match in marks:
+        what, kind = match[1].lower(), match[2].lower()
+        if what == "begin" and start is None:
+            start = (i, kind)
+        elif what == "end" and start is not None and kind == start[1]:
+            lines[start[0] : i + 1] = [f"%{line}" for line in lines[start[0] : i + 1]]
+            start = None
+    return "\n".join(lines)

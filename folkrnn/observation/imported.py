@@ -101,7 +101,9 @@ def _unzipped(data: bytes, name: str) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             scores = [
-                n for n in archive.namelist() if n.endswith((".xml", ".musicxml")) and not n.startswith("META-INF")
+                n
+                for n in archive.namelist()
+                if n.lower().endswith((".xml", ".musicxml")) and not n.startswith("META-INF")
             ]
             if not scores:
                 raise Refusal(f"{name} is an archive without a MusicXML score")
