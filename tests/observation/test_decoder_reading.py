@@ -16,7 +16,7 @@ from folkrnn.datasets.melodies import random_notes
 from folkrnn.labels import MelodyLabels, labels, type_of
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.observation.decoder_reading import DecoderReading, reading
+from folkrnn.observation.decoder_reading import decoder_reading, reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
@@ -62,7 +62,7 @@ def test_bars_begin_every_sixteen_steps_and_a_slice_knows_where_it_stands() -> N
 @pytest.mark.parametrize("seen", [observed(), hierarchical()], ids=["flat", "hierarchical"])
 def test_rows_are_those_of_the_decoders_own_trace(seen: LatentObservation) -> None:
     name = seen.model.decoder.name
-    read = DecoderReading(seen)
+    read = decoder_reading(seen)
     rows = torch.from_numpy(seen.classes.astype(np.int64))
     whole = seen.model.trace(rows, [f"{name}.l2.c", "probs"], z=torch.from_numpy(seen.mu))
     for k, streams in read.each(["l2.c", "probs"]):
@@ -72,7 +72,7 @@ def test_rows_are_those_of_the_decoders_own_trace(seen: LatentObservation) -> No
 
 
 def test_no_more_melodies_are_read_than_asked() -> None:
-    read = DecoderReading(observed(5), most=3)
+    read = decoder_reading(observed(5), most=3)
     assert [k for k, _ in read.each(["l1.h"])] == [0, 1, 2]
     assert len(read.transcriptions) == 3
 
@@ -81,13 +81,13 @@ def test_a_decoders_layers_may_be_called_without_its_name() -> None:
     flat, deep = observed().model.sites, hierarchical().model.sites
     assert [site.name for site in parse("l*.h", flat)] == ["dec.l1.h", "dec.l2.h"]
     assert [site.name for site in parse("l1.o", deep)] == ["core.l1.o"]
-    own = DecoderReading(observed()).model.sites
+    own = decoder_reading(observed()).model.sites
     assert [str(site) for site in parse("dec.l2.f[1,2]", own)] == ["l2.f[1,2]"]
 
 
 def test_a_site_outside_the_decoder_is_refused() -> None:
     with pytest.raises(Refusal, match=r"enc\.fw\.l1\.h"):
-        DecoderReading(observed()).trace(0, "enc.fw.l1.h")
+        decoder_reading(observed()).trace(0, "enc.fw.l1.h")
 
 
 ANALYSES = (
