@@ -23,8 +23,8 @@ _INLINE = re.compile(r"[ \t]*((?:\[[A-Za-z]:[^\[\]\n]*\][ \t]*)+)(.*)")
 _INLINE_FIELD = re.compile(r"\[([A-Za-z]):([^\[\]\n]*)\]")
 _KEY = re.compile(r"^[ \t]*K:|\[K:", re.MULTILINE)
 
-# Lines that are no music: headings, links, templates, tables, rules and bold type of a wiki, or words.
-_MARK = r"^[ \t]*(?:={2,}[^=\n]+={2,}|\[\[|\{\{|\{\||\|\}|\|-+[ \t]*$|-{4,}[ \t]*$|'{2,})"
+# Lines that are no music: headings, links, templates, tables, rules, bold type and items of a wiki, or words.
+_MARK = r"^[ \t]*(?:={2,}[^=\n]+={2,}|\[\[|\{\{|\{\||\|\}|\|-+[ \t]*$|-{4,}[ \t]*$|'{2,}|(?:[*+-]|\d+[.)])[ \t])"
 _TEXT = re.compile(rf"{_MARK}|{WORD}", re.MULTILINE)
 _ASIDE = re.compile(r'"[^"\n]*"|![^!|\n]{1,30}!|\+[^+|\s]{1,30}\+|\[[A-Za-z]:[^\[\]\n]*\]|%.*')
 

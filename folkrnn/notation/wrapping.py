@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 
 _BREAK = "\x1e"
-_NEW_LINES = str.maketrans({"\u2028": "\n", "\u2029": "\n", "\ufeff": None})
+_SIGNS = {
+    **dict.fromkeys(map(chr, [*range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]), " "),
+    **dict.fromkeys(map(chr, [*range(0x200B, 0x200E), 0x2060, 0xFEFF]), ""),
+    **dict.fromkeys("\u2028\u2029", "\n"),
+}
+_PLAIN = str.maketrans(_SIGNS)
+"""Spaces and line ends of Unicode, and what has no width, byte-order marks among it."""
+
 
 # Tunes that came by mail as quoted-printable: "=" at line ends, and codes such as =20. "=E2" would be a note, so that
 # only the codes of printable ASCII are undone; those are never music.
@@ -49,7 +56,7 @@ def sections(text: str) -> list[str]:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace(_BREAK, "")
     if not text.isascii():
-        text = text.translate(_NEW_LINES)
+        text = text.translate(_PLAIN)
     text = _MAILED.sub(lambda code: chr(int(code[1], 16)) if code[1] else "", text)
     if "&" in text:
         text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0][1:-1]], text)

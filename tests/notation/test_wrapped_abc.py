@@ -58,6 +58,9 @@ def read(text: str) -> list[str]:
         "\ufeff" + TUNE,
         f"Text\n\n\ufeff{TUNE}",
         TUNE.replace("G4 A4", "G4\u00a0A4"),
+        TUNE.replace("G4 A4", "G4\u2003\u200bA4"),
+        f"{TUNE}* a bad cafe\n- a bad cafe\n",
+        f"{TUNE}1. a bad cafe\n2. deaf\n",
     ],
 )
 def test_what_is_around_a_tune_or_typeset_in_it_is_no_music(text: str):
