@@ -7,8 +7,10 @@ import hmac
 import io
 import logging
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -166,7 +168,7 @@ def predict(
     done = torch.zeros(count, dtype=torch.int64).share_memory_()
     threads = max(1, torch.get_num_threads() // count)
     before = set(multiprocessing.active_children())
-    with _environment(threads), _shown(done, progress):
+    with _environment(threads), _private(folder), _shown(done, progress):
         trainer = pl.Trainer(
             accelerator=processes.device,
             devices=list(processes.gpus[:count]) or count,
@@ -236,6 +238,21 @@ def _environment(threads: int) -> Iterator[None]:
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
+
+
+@contextlib.contextmanager
+def _private(folder: Path) -> Iterator[None]:
+    """Has temporary files made in `folder`, which is nobody else's.
+
+    torch takes the traceback of a process that failed from a pickle whose name was free for a moment: where all may
+    write, another user could put one there.
+    """
+    multiprocessing.util.get_temp_dir()  # is kept from the first use on, and that folder is to stay
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import io
 import pickle
 import pickletools
+import tempfile
+from pathlib import Path
 
 import cloudpickle
 import pytest
@@ -11,7 +13,7 @@ from small_network import applied, network
 
 from folkrnn.interventions import streams
 from folkrnn.observation import predicting
-from folkrnn.observation.predicting import Sent, _Pickler, _received, _signature
+from folkrnn.observation.predicting import Sent, _Pickler, _private, _received, _signature
 
 
 def test_a_work_is_not_pickled_but_for_a_process_that_is_being_started():
@@ -61,3 +63,10 @@ def _sent(work):
     content = io.BytesIO()
     _Pickler(content).dump(work)
     return content.getvalue()
+
+
+def test_what_torch_leaves_of_a_failed_process_lies_where_nobody_else_writes(tmp_path):
+    before = tempfile.gettempdir()
+    with _private(tmp_path), tempfile.NamedTemporaryFile(prefix="pytorch-errorfile-") as file:
+        assert Path(file.name).parent == tmp_path
+    assert tempfile.gettempdir() == before
