@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from folkrnn.refusal import Refusal, did_you_mean, shown
 
@@ -186,11 +187,21 @@ def known_keys(folders: Iterable[Path]) -> list[str]:
             group = "" if path.parent == folder else path.parent.name
             if group in ("hydra", "experiment"):
                 continue
-            text = path.read_text(encoding="utf-8")
+            text, content = _read(path)
             package = "" if "# @package _global_" in text else group
             found += [group] if group else []
-            found += _names(OmegaConf.create(text), f"{package}." if package else "")
+            found += _names(content, f"{package}." if package else "")
     return list(dict.fromkeys(found))
+
+
+def _read(path: Path) -> tuple[str, Any]:
+    """The text of a configuration file and what it holds."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = OmegaConf.create(text)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise Refusal(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
+    return text, content if isinstance(content, DictConfig) else OmegaConf.create()
 
 
 def _names(node: Any, prefix: str) -> Iterator[str]:

@@ -145,6 +145,9 @@ def test_a_package_that_is_nowhere_is_refused(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().err
     assert "there is no package herlab" in said
     assert str(tmp_path) in said
+    assert said.count("\n") == 1
+    assert composed("-cd", "mylab", "extensions=[herlab]", "-m", "seed=1,2")[0] == 2
+    assert capsys.readouterr().err.count("there is no package herlab") == 1
 
 
 def test_a_package_of_the_environment_is_not_looked_for_beside_files(

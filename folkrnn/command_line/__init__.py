@@ -82,8 +82,13 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     def job(config: DictConfig) -> _Later | None:
         hydra = HydraConfig.get()
         foreign.guard_resolvers()  # Hydra has put its own back
-        known[:] = known or known_keys(folders(hydra))
-        extensions.use(_listed(config.get("extensions")), _homes(hydra))
+        try:
+            known[:] = known or known_keys(folders(hydra))
+            extensions.use(_listed(config.get("extensions")), _homes(hydra))
+        except Refusal as error:  # Hydra would add a line of its own
+            with errors.environment(errors.FULL_ERROR, full_error):
+                statuses[:] = statuses or [errors.refuse(str(error), error)]
+            return _Later()
         if hydra.mode == RunMode.MULTIRUN:
             jobs.append(_job(len(jobs) + 1, config, hydra, sys.argv[1:]))
             return _Later()

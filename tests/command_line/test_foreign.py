@@ -206,6 +206,18 @@ def test_a_sweep_over_settings_of_a_study_may_come_from_elsewhere(tried, monkeyp
     assert [(job.config.seed, job.config.sampling.tunes) for job in jobs] == [(1, 3), (2, 3)]
 
 
+@pytest.mark.parametrize(
+    "content", [b"\xe9: 1\n", b"a: [1\n", b"a: !!python/object/apply:os.mkdir [x]\n", b"a: ${\n", b"\0", b"- a\n- b\n"]
+)
+def test_a_broken_file_in_the_folder_is_named_or_passed_over(content, tried, tmp_path):
+    (tmp_path / "stranger/dataset").mkdir(parents=True)
+    (tmp_path / "stranger/dataset/broken.yaml").write_bytes(content)
+    status, said, seen = tried({})
+    assert (status, len(seen)) in ((0, 1), (2, 0))
+    assert status == 0 or "stranger/dataset/broken.yaml is no configuration file" in said
+    assert said.count("\n") == (status == 2)
+
+
 def test_what_a_study_is_of_may_come_from_elsewhere(tried):
     files = {
         "experiment/theirs.yaml": EXPERIMENT
