@@ -67,6 +67,8 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
+    from folkrnn.sweep.membership import job_tags
+
     foreign.check_flags(words)
     foreign.guard_resolvers()
     root = conf.resolve().parent
@@ -92,6 +94,8 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
         if hydra.mode == RunMode.MULTIRUN:
             jobs.append(_job(len(jobs) + 1, config, hydra, sys.argv[1:]))
             return _Later()
+        if config.sweep.metric is not None and not job_tags():
+            raise Refusal("sweep.metric: a search is a sweep, with -m and values to choose from: -m seed=1,2,3")
         with errors.environment(errors.FULL_ERROR, full_error):
             statuses.append(_performed(config, _typed(hydra), known, study))
         return None

@@ -72,6 +72,8 @@ def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root:
     KeyboardInterrupt or what SIGTERM raises after the signal that stopped the sweep.
     """
     started_once()
+    if jobs[0].config.sweep.metric is not None:
+        raise Refusal("sweep.metric: type it on the command line; in a file it begins no search")
     jobs = introduced(jobs)
     launcher = checked(jobs, known)
     with opened(jobs, typed) as sweep:

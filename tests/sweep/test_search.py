@@ -77,3 +77,8 @@ def test_what_cannot_be_searched_is_refused_before_anything_starts(tmp_path, cap
     assert (status, "Traceback" in told) == (2, False), told
     assert said in told
     assert not list(tmp_path.glob("mlflow.db"))
+
+
+def test_a_single_run_with_a_metric_to_look_for_is_refused(tmp_path, capsys):
+    assert main(["sweep.metric=job/seed", f"tracking.folder={tmp_path}"], ROOT / "conf", lambda *_: 0) == 2
+    assert "a search is a sweep, with -m" in capsys.readouterr().err
