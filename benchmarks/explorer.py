@@ -26,20 +26,26 @@ import folkrnn
 from folkrnn.explorer import Page, explore, plots
 from folkrnn.explorer.pack import to_text
 from folkrnn.explorer.picture import chromium
-from folkrnn.notation.audio import to_mp3
+from folkrnn.notation.audio import record
 
 MOVES = 60
 FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 WATCH = """() => {
   window.late = [];
-  document.addEventListener("mousemove", () => {
+  document.addEventListener("pointermove", () => {
     const start = performance.now(), answered = window.moved || 0;
-    requestAnimationFrame(() => setTimeout(() => {
-      if ((window.moved || 0) > answered) window.late.push(performance.now() - start);
-    }));
+    window.pending = new Promise((done) => {
+      const look = () => {
+        const now = performance.now();
+        if ((window.moved || 0) > answered) setTimeout(() => done(window.late.push(performance.now() - start)));
+        else if (now - start < 1000) requestAnimationFrame(look);
+        else done(0);
+      };
+      requestAnimationFrame(look);
+    });
   }, true);
 }"""
-"""Times the movements that something answers, from the event until its picture is drawn."""
+"""Times movements from the event until the picture that answers it is drawn; after a second none does."""
 
 
 def main() -> None:
@@ -58,7 +64,7 @@ def main() -> None:
     page = explore(seen)
     print(f"explore: {now() - began:.1f} s ({chosen.clock} time)")
     weigh(page)
-    mp3s = sum(len(to_mp3(tune.tokens(weights.vocabulary))) for tune in tunes[:8]) / 8
+    mp3s = sum(len(record(tune.tokens(weights.vocabulary)).mp3) for tune in tunes[:8]) / 8
     print(f"sound as MP3: {mp3s / 1e3:.0f} kB a tune")
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         draw(browser, page.save(Path(folder) / "explore.html"))
@@ -110,11 +116,11 @@ def hover(browser: Any, name: str, file: Path) -> None:
     paint = tab.evaluate(
         "performance.getEntriesByName('first-contentful-paint').map((e) => e.startTime / 1e3)[0] ?? NaN"
     )
-    tab.wait_for_timeout(1000)
+    tab.wait_for_timeout(3000)
     tab.evaluate(WATCH)
     for k in range(MOVES):
         tab.mouse.move(150 + 10 * k, 60 + 4 * k)
-        tab.evaluate(FRAMES)
+        tab.evaluate("() => window.pending")
     late = tab.evaluate("window.late") or [np.nan]
     print(
         f"{name}: {len(file.read_bytes()) / 1e6:.1f} MB, first picture {paint:.1f} s, {len(late)} of {MOVES} movements "

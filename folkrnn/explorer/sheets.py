@@ -2,7 +2,7 @@
 
 Tokens are counted in the whole transcription, from `<s>` (0) on, as rows of streams are. The score comes from verovio,
 which gives each note the id of its token. Sound is made in the page from the notes: any passage can be heard, the
-cursor knows which token sounds, and the 64 tunes of a run take 40 kB where their MP3s would take 15 MB.
+cursor knows which token sounds, and notes take a hundredth of what MP3s would.
 """
 
 from __future__ import annotations
