@@ -130,15 +130,16 @@ class Engine:
     ) -> None:
         """Steps until the source has nothing more to read, with the stack's hooks and these.
 
-        Rows begin in `state`, if not in the stack's own; `added [B, G·H]` goes into the first layer at every step.
-        `start` is the time of the first step. With `captured` a step into which no hook looks is made in memory that
-        stays where it is, on a GPU as one graph.
+        Rows begin in `state`, if not in the stack's own, and are then padded by who gives it; `added [B, G·H]` goes
+        into the first layer at every step. `start` is the time of the first step. With `captured` a step into which no
+        hook looks is made in memory that stays where it is, on a GPU as one graph.
         """
         every, time, step = Hooks(self.stack.hooks, hooks, self.stack.sites), start, None
         captured = captured and not every
         windows = source.known and every.read_only and self.packed and added is None
         one = Captured(self).advance if captured else self._step
-        rows = _Rows(self, source.numbers, height if captured else self._height, state, bool(every.edited), start)
+        padded = height if captured else self._height if state is None else int
+        rows = _Rows(self, source.numbers, padded, state, bool(every.edited), start)
         with self._gradients():
             while (batch := source.next(step, WINDOW if windows else 1)) is not None:
                 tokens = rows.follow(batch)
@@ -268,10 +269,8 @@ class _Layer:
         product: Any = partial(Product, precision=precision) if packed else LiveProduct
         # where more than tokens goes into the first layer, the rest and the bias come from outside
         whole = not first or layer.inputs == tokens
-        self._weight, self._bias = (
-            layer.weight_ih if whole else layer.weight_ih[:, :tokens],
-            layer.bias if whole else None,
-        )
+        self._weight = layer.weight_ih if whole else layer.weight_ih[:, :tokens]
+        self._bias = layer.bias if whole else None
         self.inward = product([self._weight], self._bias)
         self.recurrent = product([layer.weight_hh])
         both = packed and layer.cell == "lstm" and not first

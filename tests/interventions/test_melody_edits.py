@@ -151,3 +151,17 @@ def test_a_mean_is_that_of_the_melodies_observed(model):
 def test_what_a_musicvae_lacks_is_refused_by_name(model, intervention, says):
     with pytest.raises(Refusal, match=says):
         applied(model, intervention())
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+def test_a_small_batch_is_decoded_step_by_step_in_training_too(model, probability):
+    name, few = decoder(model), MELODIES[:3]
+    changed = applied(model, streams.clamp(f"{name}.l1.h[2]", 0.5))
+    plain = changed.decode(torch.zeros(3, model.sizes.z_size), few, generator=torch.Generator().manual_seed(1))
+    changed.train()
+    with torch.no_grad():
+        settings = {"sampling_probability": probability, "generator": torch.Generator().manual_seed(1)}
+        found = changed.decode(torch.zeros(3, model.sizes.z_size), few, **settings)
+    changed.eval()
+    assert found.shape == plain.shape
+    assert torch.allclose(found, plain, atol=1e-5) == (probability == 0)
