@@ -10,6 +10,8 @@ from folkrnn.sweep.board import numbers
 from folkrnn.sweep.jobs import FINISHED, SKIPPED, Outcome
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from folkrnn.findings import Findings
     from folkrnn.tracking import Child, TrackedRun
 
@@ -70,6 +72,28 @@ def file_comparison(tracked: TrackedRun, jobs: Sequence[Child], seed: int) -> st
     return captions[0] if captions else ""
 
 
+def over_seeds(table: pd.DataFrame, varied: Sequence[str], names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Returns the table `seeds` of a sweep over seeds: each metric of `names`, one row for each other setting.
+
+    Mean, least and most over the seeds, and how many there are: settings differ in a metric if their ranges do not
+    meet. Nothing where the seed was not varied, or nothing else was named.
+    """
+    import pandas as pd
+
+    if "seed" not in varied or not names:
+        return {}
+    others = [name for name in varied if name != "seed"]
+    groups = table.groupby(others, sort=False) if others else [((), table)]
+    rows = []
+    for key, part in groups:
+        settings = dict(zip(others, key if isinstance(key, tuple) else (key,), strict=True))
+        for name in names:
+            values = part[name].dropna()
+            row = {"metric": name, "mean": values.mean(), "least": values.min(), "most": values.max()}
+            rows.append(settings | row | {"seeds": len(values)})
+    return {"seeds": pd.DataFrame(rows)}
+
+
 def varied_settings(overrides: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Returns of each job's overrides those that are not the same in all jobs ("" where a job lacks one)."""
     keys = list(dict.fromkeys(key for words in overrides for key in words))
@@ -104,4 +128,4 @@ def compare_jobs(jobs: Sequence[Child], varied: Sequence[Mapping[str, str]]) -> 
     if shown:
         caption = f"{len(jobs)} runs that differ in {settings or 'nothing'}: what their analyses name first."
         figures["comparison"] = Figure(draw.metrics(table, shown, labels), caption)
-    return Findings(figures=figures, tables={"comparison": table})
+    return Findings(figures=figures, tables={"comparison": table} | over_seeds(table, list(varied[0]), names))
