@@ -26,6 +26,7 @@ _KEY = re.compile(r"^[ \t]*K:|\[K:", re.MULTILINE)
 # Lines that are no music: headings, links, templates, tables, rules, bold type and items of a wiki, or words.
 _MARK = r"^[ \t]*(?:={2,}[^=\n]+={2,}|\[\[|\{\{|\{\||\|\}|\|-+[ \t]*$|-{4,}[ \t]*$|'{2,}|(?:[*+-]|\d+[.)])[ \t])"
 _TEXT = re.compile(rf"{_MARK}|{WORD}", re.MULTILINE)
+_MAY_BE_TEXT = re.compile(r"[IKNQU-WYh-tw]|^[ \t]*(?:[={\['*+\d-]|\|[-}])|\.[ \t]*$", re.MULTILINE)  # the same, faster
 _ASIDE = re.compile(r'"[^"\n]*"|![^!|\n]{1,30}!|\+[^+|\s]{1,30}\+|\[[A-Za-z]:[^\[\]\n]*\]|%.*')
 
 _SAMPLED_KEYS = ("Cmaj", "Cmin", "Cdor", "Cmix")
@@ -232,7 +233,7 @@ def _split_remarks(body: str, fields: dict[str, list[str]]) -> tuple[str, list[s
     remarks = [line.strip() for paragraph in others if "|" not in paragraph for line in paragraph.split("\n")]
     text = "\n".join(music)
     last_bar = text.rfind("\n", 0, text.rfind("|") + 1) + 1
-    if _TEXT.search(text, last_bar) and "U" not in fields:
+    if _MAY_BE_TEXT.search(text, last_bar) and _TEXT.search(text, last_bar) and "U" not in fields:
         text, after = _split_text(text.split("\n"))
         remarks = [*after, *remarks]
     return text, [line for line in remarks if line]

@@ -58,6 +58,8 @@ LEXEMES = re.compile(
 def fields_before_notes(body: str) -> dict[str, str]:
     """Returns the last meter, unit and key that fields among the music give before the first note: they are header."""
     found: dict[str, str] = {}
+    if "M:" not in body and "K:" not in body and "L:" not in body:  # most tunes have none
+        return found
     for match in LEXEMES.finditer(body):
         kind = match.lastgroup
         if kind in ("note", "open", "rests"):

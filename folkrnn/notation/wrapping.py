@@ -30,6 +30,7 @@ _INLINE = (
     "p|hr|div|span|font|center|td|th|tr|table|tbody|em|strong|tt|ul|ol|li|h[1-6]|small|big|sup|sub|blockquote|img"
     "|title|section|link|meta|s"
 )
+_ANY_TAG = re.compile(rf"<(?:/|!--|(?:br|{_INLINE}|{_BLOCK})\b)", re.IGNORECASE)
 # "A<abc>d" is music: the tag of a block opens at the start of a line, after other tags at most
 _TAGS = (
     (re.compile(r"<br\b[^<>\n]*>\n?", re.IGNORECASE), "\n"),
@@ -60,7 +61,7 @@ def sections(text: str) -> list[str]:
     text = _MAILED.sub(lambda code: chr(int(code[1], 16)) if code[1] else "", text)
     if "&" in text:
         text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0][1:-1]], text)
-    if re.search(r"<[a-z/!]", text, re.IGNORECASE):
+    if _ANY_TAG.search(text):
         text = _without_comments(text)
         for tag, instead in _TAGS:
             text = tag.sub(instead, text)
