@@ -18,6 +18,7 @@ from folkrnn.datasets.corpus import LeftOut, Tune
 from folkrnn.datasets.parallel import in_parallel
 from folkrnn.notation import tokenise as tokeniser
 from folkrnn.notation.abc import AbcTune, read_abc
+from folkrnn.places import readable
 from folkrnn.refusal import Refusal
 
 CHUNK = 400
@@ -79,12 +80,12 @@ def tokenised(tunes: Sequence[AbcTune]) -> Parsed:
     kept_tunes: list[Tune] = []
     unused: list[LeftOut] = []
     for tune in tunes:
-        tokens = tokeniser.tokenise(tune)
+        tokens, title = tokeniser.tokenise(tune), readable(tune.title)
         if isinstance(tokens, tokeniser.Rejection):
-            place = f"{tune.source}, tune {tune.number}{f' ({tune.title})' if tune.title else ''}"
+            place = f"{tune.source}, tune {tune.number}{f' ({title})' if title else ''}"
             unused.append(LeftOut(", ".join(filter(None, [place, tokens.where])), tokens.reason, tokens.detail))
         else:
-            kept_tunes.append(Tune(tuple(tokens), tune.title, tune.source))
+            kept_tunes.append(Tune(tuple(tokens), title, tune.source))
     return kept_tunes, unused
 
 

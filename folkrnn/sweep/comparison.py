@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from folkrnn.places import readable
 from folkrnn.sweep.board import numbers
 from folkrnn.sweep.jobs import FINISHED, SKIPPED, Outcome
 
@@ -30,7 +31,8 @@ def file_outcomes(tracked: TrackedRun, outcomes: Sequence[Outcome]) -> None:
 
     columns = ["job", "status", "reason", "seconds", "run", "overrides"]
     rows = [
-        (o.job.number, o.status, o.reason, round(o.seconds, 1), o.run, shlex.join(o.job.overrides)) for o in outcomes
+        (o.job.number, o.status, readable(o.reason), round(o.seconds, 1), o.run, readable(shlex.join(o.job.overrides)))
+        for o in outcomes
     ]
     failed = [outcome for outcome in outcomes if outcome.failed]
     counts = {

@@ -15,6 +15,12 @@ from folkrnn.refusal import Refusal
 TUNE = "M:6/8\nK:Cmaj\nC D E | F G A |\n"
 
 
+def test_a_title_with_half_a_character_is_shown_with_its_number(tmp_path):
+    setting = {"name": "Reel \ud83c", "meter": "4/4", "mode": "Cmajor", "abc": "CDEF GABc|c8|]"}
+    (tmp_path / "settings.json").write_text(json.dumps([setting]))
+    assert [tune.title for tune in abc(str(tmp_path / "settings.json")).tunes] == [r"Reel \ud83c"]
+
+
 def test_a_file_may_have_a_name_that_is_not_utf_8(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / os.fsdecode(b"l\xe5tar")

@@ -44,6 +44,18 @@ def test_a_sweep_that_is_started_several_times_is_refused(here, capsys, monkeypa
     assert "torchrun runs this command 2 times: type it once" in capsys.readouterr().err
 
 
+def test_a_path_of_any_name_goes_through_a_sweep(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name, seen = os.fsdecode(b"O'Neill's (1907), [l\xe5t]=#&;$.abc"), []
+    Path(name).touch()
+    words = ["-m", "launcher=here", "dataset=abc", f"dataset.path={name}", "seed=1,2", "tracking.folder=lab, 'one'"]
+    status = main(words, ROOT / "conf", lambda config, _: bool(seen.append((config.dataset.path, config.seed))))
+    assert (status, seen) == (0, [(name, 1), (name, 2)])
+    said = capsys.readouterr().out
+    assert f"sweep    {tmp_path}/lab, 'one'/runs/sweeps/" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "lab, 'one'"])
+
+
 def test_one_launcher_runs_the_whole_sweep(here, capsys):
     assert here("launcher=here,processes") == (2, [])
     assert "cannot be swept" in capsys.readouterr().err
