@@ -204,6 +204,8 @@ def quiet() -> None:
     To be called before MLflow is imported, which reads some of it only then.
     """
     os.environ.update(dict.fromkeys(("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"), "true"))
+    if places.home() is None:  # MLflow cannot be imported without one; the cache is there too
+        os.environ["HOME"] = str(REPOSITORY)
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",

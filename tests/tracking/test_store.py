@@ -249,6 +249,26 @@ server.serve_forever()
         server.communicate()
 
 
+NAMELESS = """
+import os, pwd, sys
+
+def no_entry(_):
+    raise KeyError("getpwuid(): uid not found")
+
+pwd.getpwuid = no_entry
+from folkrnn.tracking import open_store, start_run
+with start_run(open_store(None, "a", sys.argv[1]), "a", sys.argv[1] + "/runs/a") as run:
+    print(run.store.client.get_run(run.run_id).data.tags["mlflow.user"])
+"""
+
+
+def test_a_user_without_a_name_and_a_home_has_runs_too(script, tmp_path):
+    names = ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    out, err = script(NAMELESS, tmp_path, env=environment).communicate(timeout=100)
+    assert (out, err) == ("unknown\n", "")
+
+
 TELEMETRY = """
 import sys
 from folkrnn.tracking import open_store
