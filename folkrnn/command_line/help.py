@@ -48,9 +48,9 @@ FOOT = """\
 missing or failed, and its exit status is how many failed. `analysis` and `intervention` take a name or a list:
 analysis=posterior, analysis=[posterior,activations]; an option's own settings stand under its name, as in
 analysis.posterior.KEY=VALUE. sampling.prime, transcription and tokens take text as it is, @FILE, or - for
-standard input. So do keys that name files and folders (dataset.path, weights.path, sampling.replay, tracking.folder,
-tracking.uri): a path needs only what the shell asks for. ~ is home, relative paths count from the working directory.
-In a sweep A,B are two paths where both are there.
+standard input. Keys that name files and folders (dataset.path, weights.path, sampling.replay, tracking.folder,
+tracking.uri) take text as it is, too: what the shell wants quoted is all there is to quote. ~ is home, and relative
+paths count from the working directory. In a sweep A,B are two paths where both are there.
 
 --cfg job shows every setting instead of running; -cd FOLDER adds options of your own; --hydra-help tells the rest.
 HYDRA_FULL_ERROR=1 shows the traceback behind an error. Results are kept at the root of the repository, or where

@@ -200,8 +200,12 @@ def now() -> int:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Returns the kind of the error and the first line of what it says."""
-    text = str(error).strip().split("\n")[0]
+    """Returns the kind of the error and the first line of what it says.
+
+    What a database says comes in the second, after how SQLAlchemy came to ask.
+    """
+    first, *others = str(error).strip().split("\n")
+    text = others[0] if "autoflush" in first and others else first
     return f"{type(error).__name__}: {text}"[:500]
 
 

@@ -60,7 +60,7 @@ def _to_its_end(run: TrackedRun) -> Iterator[TrackedRun]:
     except BaseException as error:
         status, reason = ending(error)
         with _undisturbed():
-            _finish_after(run, status, reason)
+            _finish_after(run, error, status, reason)
         if status == "KILLED" and isinstance(error, SystemExit):
             raise _as_signalled(reason, error) from error
         raise
@@ -68,7 +68,7 @@ def _to_its_end(run: TrackedRun) -> Iterator[TrackedRun]:
         run.finish("FAILED" if run.failures else "FINISHED", "; ".join(run.failures))
 
 
-def _finish_after(run: TrackedRun, status: str, reason: str) -> None:
+def _finish_after(run: TrackedRun, error: BaseException, status: str, reason: str) -> None:
     """Ends a run whose exception is being handled: that one matters more than another on the way out."""
     try:
         try:
@@ -77,7 +77,8 @@ def _finish_after(run: TrackedRun, status: str, reason: str) -> None:
         finally:
             run.finish(status, reason)
     except Refusal as refusal:
-        log.error("%s", refusal)
+        if not isinstance(error, Refusal):  # a disk without room need not be told of twice
+            log.error("%s", refusal)
 
 
 _CTRL_C = "interrupted (Ctrl-C)"
