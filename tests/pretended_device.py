@@ -64,6 +64,9 @@ class OnGpu(Tensor):
     def __repr__(self) -> str:  # type: ignore[override]
         return f"OnGpu({self.held}, {self.device})"
 
+    def data_ptr(self) -> int:
+        return self.held.data_ptr()
+
     def tolist(self) -> Any:
         return self.held.tolist()
 
@@ -97,10 +100,12 @@ def pretended_device(index: int = 0) -> Iterator[torch.device]:
     """Yields `cuda:0` or another, which exists within this context."""
     place, before = torch.device("cuda", index), torch.cuda._lazy_init
     torch.cuda._lazy_init = lambda: None
+    torch._C._set_only_lift_cpu_tensors(True)  # `torch.tensor(…, device="cuda")` makes it on the CPU and moves it
     try:
         with _Factories(place):
             yield place
     finally:
+        torch._C._set_only_lift_cpu_tensors(False)
         torch.cuda._lazy_init = before
 
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import copy
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from small_network import SAMPLING, applied, ids, play
+from small_network import network as small_network
 
 import folkrnn.models.recurrent as recurrent
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.interventions import inputs, laws, push, softmax, streams
+from folkrnn.interventions.cuts import cut
 from folkrnn.models.captured import Captured
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.controls import Untrained
 from folkrnn.observation.latents import Encoding, Summing, Tracing
 from folkrnn.observation.observation import Observation
+from folkrnn.observation.summary import summarise
 from folkrnn.sampling import Sampling, generate, given
 from folkrnn.study import device
 from folkrnn.training.arithmetic import arithmetic
@@ -76,8 +82,10 @@ def test_the_pretended_device_refuses_what_a_gpu_refuses(gpu):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_streams_on_a_gpu_are_those_of_the_cpu(gpu, cell):
     model, tokens = network(cell), torch.arange(20).view(2, 10)
-    expected = model.trace(tokens, ["l*.*", "x", "logits", "probs"])
-    same(copy.deepcopy(model).to(gpu).trace(tokens.to(gpu), ["l*.*", "x", "logits", "probs"]), expected)
+    sites = ["l*.*", "x", "logits", "probs"]
+    expected, moved = model.trace(tokens, sites), copy.deepcopy(model).to(gpu)
+    for reconstruct in (True, False):
+        same(moved.trace(tokens.to(gpu), sites, reconstruct=reconstruct), expected)
 
 
 def test_tunes_written_on_a_gpu_are_those_of_the_cpu(gpu):
@@ -85,6 +93,39 @@ def test_tunes_written_on_a_gpu_are_those_of_the_cpu(gpu):
     expected = generate(model, V2, sampling, 3)
     for one, other in zip(generate(copy.deepcopy(model).to(gpu), V2, sampling, 3), expected, strict=True):
         assert np.array_equal(one.ids, other.ids)
+
+
+EDITS = {
+    "units cut inside for a while": lambda: cut(select="random", fraction=0.3, where="recurrence", steps=[3, 9]),
+    "rank for a while": lambda: softmax.truncate_softmax(rank=4, bars=[1, 2]),
+    "scale": lambda: softmax.scale_softmax(0.3),
+    "displaced": lambda: laws.displace("A A, C", delta=3.0),
+    "suppressed": lambda: laws.suppress("pitch", steps=[0, 20]),
+    "mean": lambda: streams.clamp("l2.h", "mean"),
+    "noise": lambda: streams.noise("l*.h", 0.3),
+    "patch": lambda: streams.patch("l2.h", "fig1"),
+    "push": lambda: push.push_hidden("A,", 4.0, "minimum_norm", where="recurrence"),
+    "two-hot": inputs.blend_input,
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_intervention_does_on_a_gpu_what_it_does_on_the_cpu(gpu, name):
+    few = replace(SAMPLING, tunes=3, live=2, max_tokens=14)
+    here = small_network(units=12)
+    there = copy.deepcopy(here).to(gpu)
+    changed = applied(there, EDITS[name]()).model
+    assert ids(play(changed, few)) == ids(play(applied(here, EDITS[name]()).model, few))
+    tokens = play(changed, few)[0].ids[:-1]
+    assert changed.trace(torch.from_numpy(tokens).to(gpu), ["probs"], tunes=[0])["probs"].device == gpu
+
+
+def test_the_summary_of_activations_on_a_gpu_is_that_of_the_cpu(gpu):
+    here = network()
+    tunes = [tune.ids for tune in generate(here, V2, Sampling(tunes=3, max_tokens=12), 3)]
+    expected, found = summarise(here, tunes), summarise(copy.deepcopy(here).to(gpu), tunes)
+    for site, unit in expected.units.items():
+        np.testing.assert_allclose(found.units[site]["mean"], unit["mean"], atol=1e-5)
 
 
 @pytest.mark.parametrize("segments", [1, 3])
