@@ -93,6 +93,8 @@ def page(found: dict[str, pd.DataFrame]) -> Iterator[str]:
         f"{counts['holds']} of {counts['holds'] + counts['does not hold']} hold; "
         f"{counts['does not depend on the model']} do not depend on the model; {counts['n/a']} are not judged.",
     )
+    if missing := [name for name in RECIPES if name not in found]:
+        yield from ("", f"Not run for this page: {', '.join(missing)}.")
     for name, rows in found.items():
         shown = rows[~((rows["verdict"] == "n/a") & rows["scope"].isin(["v2", "data_v2"]))]
         yield from ("", f"## {document(name).title}", "")
