@@ -22,6 +22,9 @@ TEXT_KEYS = {"prime", "transcription", "tokens", "token"}
 PATH_KEYS = {"path", "replay", "folder", "uri", "address", "beside"}
 """Last parts of those that take paths or addresses: `dataset.path`, `sampling.replay`, `tracking.uri`."""
 
+LISTS = {"replay", "beside"}
+"""Those of them that take a list too: in brackets, and what is in them is Hydra's."""
+
 _OVERRIDE = re.compile(r"(?P<key>\+{0,2}[\w./@$-]+)=(?P<value>.*)", re.DOTALL)
 _ONE_QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 _QUOTED = re.compile(_ONE_QUOTED, re.DOTALL)
@@ -101,7 +104,7 @@ def _values(value: str) -> list[str]:
 
 
 def _is_there(text: str) -> bool:
-    if text in TUNES:
+    if text in TUNES or text == "held_out":  # names that `sampling.replay` knows
         return True
     try:
         place(text).lstat()
@@ -120,8 +123,10 @@ def _quote_one(key: str, value: str) -> str:
         if "${" in text:
             raise Refusal(f"{key}: the text has ${{ in it, which is neither ABC nor a token")
         return _as_text(text)
-    if key.endswith("beside"):  # a list, in brackets Hydra's
-        return value if value.startswith("[") and not there else f"[{_as_text(value)}]"
+    if key.rpartition(".")[2] in LISTS and re.fullmatch(r"\[.*\]", value, re.DOTALL) and not there:
+        return value
+    if key.endswith("beside"):
+        return f"[{_as_text(value)}]"
     # ${…} is an interpolation, as in the configuration files, but not where it is the name of a file; ??? is none given
     literal = _INTERPOLATION.sub(r"\1\1\\${", value) if there else value
     return _as_text("./???" if literal == "???" else literal)

@@ -158,6 +158,7 @@ def test_in_a_sweep_paths_and_published_tunes_that_are_there_are_several_values(
         return quoted([*flags, word])[-1]
 
     assert swept("dataset.path=a.abc,b c.abc", "-m") == "dataset.path='a.abc','b c.abc'"
+    assert swept("sampling.replay=null,fig1,held_out", "-m") == "sampling.replay=null,'fig1','held_out'"
     assert swept("sampling.replay=null,fig1,swing_swang_swung", "-m") == (
         "sampling.replay=null,'fig1','swing_swang_swung'"
     )
@@ -173,6 +174,11 @@ def test_a_training_to_draw_beside_is_a_path_or_a_list_of_hydras() -> None:
     key = "analysis.training_curve.beside"
     assert quoted([f"{key}=O'Neill, 1907"]) == [f"{key}=['O\\'Neill, 1907']"]
     assert quoted([f"{key}=[a,b]"]) == [f"{key}=[a,b]"]
+
+
+def test_tunes_to_replay_may_be_a_list_of_hydras() -> None:
+    assert quoted(["sampling.replay=[fig1,held_out]"]) == ["sampling.replay=[fig1,held_out]"]
+    assert quoted(["sampling.replay=fig1"]) == ["sampling.replay='fig1'"]
 
 
 def test_what_belongs_to_hydra_stays_hydras() -> None:
