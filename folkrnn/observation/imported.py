@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ def _of_json(data: bytes, name: str) -> str:
     pieces = []
     for number, (key, abc) in enumerate(settings, 1):
         body = abc.replace("! ", "\n").replace("!\r", "\n").replace("\r", "").replace("\n\n", "\n").rstrip("!")
+        body = re.sub(r"^[ \t]*X:.*\n?", "", body, flags=re.MULTILINE)  # of a header of its own, which goes on as it is
         pieces.append(f"X:{number}\nT:{title}\nM:{meter}\nL:1/8\nK:{' '.join(key.split())}\n{body}\n")
     return "\n".join(pieces)
 

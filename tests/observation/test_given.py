@@ -43,3 +43,10 @@ def test_why_a_tune_has_no_tokens_is_said_in_words_with_the_place():
     )
     with pytest.raises(Refusal, match=r"a meter that has no token \(4/4, .* have one\): M:3/8"):
         read_transcriptions("X:1\nT:Case\nM:3/8\nL:1/8\nK:D\nABc|d3|]\n", V2)
+
+
+def test_a_setting_of_thesession_may_have_a_header_of_its_own():
+    own = "X: 1\\r\\nT: Case\\r\\nM: 9/8\\r\\nL: 1/8\\r\\nE>F G>B A2 GAB|\\r\\n"
+    text = '{"name": "Case", "type": "slip jig", "settings": [{"key": "Edorian", "abc": "' + own + '"}]}'
+    (tune,) = read_transcriptions(text, V2)
+    assert " ".join(tune.tokens(V2)) == "M:9/8 K:Cdor C > D E > G F 2 E F G |"
