@@ -139,14 +139,15 @@ def main_metrics(table: pd.DataFrame) -> dict[str, float]:
 @torch.no_grad()
 def _divergence(control: LatentObservation, changed: LatentObservation, classes: np.ndarray) -> np.ndarray:
     """Per melody the sum over steps of the divergence of laws and the number of steps, `[N, 1, 2]`."""
-    model, found = getattr(control.model, "base", control.model), []
+    found = []
     for start in range(0, len(classes), BATCH):
         some = slice(start, min(start + BATCH, len(classes)))
-        melodies = torch.from_numpy(classes[some].astype(np.int64)).to(model.device)
-        laws = [
-            model.trace(melodies, ["probs"], z=torch.from_numpy(side.mu[some]).to(model.device))["probs"].cpu().numpy()
-            for side in (control, changed)
-        ]
+        melodies, numbers = torch.from_numpy(classes[some].astype(np.int64)), range(some.start, some.stop)
+        laws = []
+        for side in (control, changed):
+            z = torch.from_numpy(side.mu[some]).to(side.model.device)
+            read = side.model.trace(melodies.to(z.device), ["probs"], z=z, numbers=numbers)
+            laws.append(read["probs"].cpu().numpy())
         each = departure.divergence(*(law.reshape(-1, law.shape[-1]) for law in laws))
         found.append(each.reshape(len(melodies), -1).sum(1))
     total = np.concatenate(found)

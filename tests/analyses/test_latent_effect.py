@@ -11,7 +11,7 @@ import torch
 from analyses.latent_effect import LatentEffect
 from analyses.measures.melody_quantities import WORDS, sums
 from folkrnn.datasets.melodies import random_notes
-from folkrnn.interventions import composition
+from folkrnn.interventions import composition, streams
 from folkrnn.interventions import latents as edits
 from folkrnn.interventions.intervention import Setting
 from folkrnn.models.musicvae import MusicVAE
@@ -55,6 +55,12 @@ def test_an_intervention_of_no_size_has_exactly_no_effect(control):
     assert found.metrics["kept_onsets"] == 1
     assert found.metrics["kl"] == found.metrics["moved"] == 0
     assert "matched_kl" not in found.metrics
+
+
+def test_an_edit_of_the_decoder_diverges_though_no_latent_moves(control):
+    found = ANALYSIS(seen(control, streams.clamp("dec.l1.h[0:6]", 0.5)))
+    assert found.metrics["moved"] == 0
+    assert found.metrics["kl"] > 0.01
 
 
 def test_all_neurons_clamped_write_one_melody(control):
