@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -294,3 +295,28 @@ def test_an_analysis_that_fails_is_reported_and_the_others_still_run(tmp_path):
     assert "activations" in done.stdout
     assert list(tmp_path.glob("runs/*/tracebacks/activations.txt"))
     assert json.loads(next(tmp_path.glob("runs/*/metrics.json")).read_text())
+
+
+@pytest.mark.slow
+def test_a_project_that_was_copied_and_renamed_keeps_its_runs_to_itself(tmp_path):
+    names = ("run.py", "conf", "folkrnn", "analyses", "pyproject.toml")
+    first, second = tmp_path / "project", tmp_path / "O'Neill's (1907), 50%20 [x]"
+    first.mkdir()
+    for name in names:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, first / name)
+    words = [sys.executable, "run.py", "model=folkrnn_small", "analysis=none", "sampling.tunes=1"]
+    environment = {**os.environ, "PYTHONPATH": ""}
+
+    def play(project, seed):
+        done = subprocess.run([*words, f"seed={seed}"], cwd=project, capture_output=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def reports(project):
+        return len(list(project.glob("mlartifacts/folkrnn/*/artifacts/report.html")))
+
+    play(first, 1)
+    shutil.copytree(first, second)
+    play(second, 2)
+    assert (reports(first), reports(second)) == (1, 2)
+    assert sorted(place.name for place in tmp_path.iterdir()) == sorted([first.name, second.name])
