@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -295,6 +296,20 @@ def test_an_analysis_that_fails_is_reported_and_the_others_still_run(tmp_path):
     assert "activations" in done.stdout
     assert list(tmp_path.glob("runs/*/tracebacks/activations.txt"))
     assert json.loads(next(tmp_path.glob("runs/*/metrics.json")).read_text())
+
+
+@pytest.mark.slow
+def test_a_run_that_is_filed_ends_well_whatever_becomes_of_its_output(tmp_path):
+    words = ["model=folkrnn_small", "analysis=none", "sampling.tunes=1", "sampling.max_tokens=40"]
+    typed = shlex.join(command(tmp_path, *words))
+    ways = ({"PYTHONIOENCODING": "ascii"}, f"{typed}"), ({"PYTHONIOENCODING": "cp1252"}, f"{typed} >&- 2>&-"), (
+        {"LC_ALL": "C", "PYTHONUTF8": "0"}, f"{typed} | head -1"), ({}, f"{typed} >/dev/full")  # fmt: skip
+    for environment, line in ways:
+        shell = ["bash", "-o", "pipefail", "-c", line]
+        done = subprocess.run(shell, cwd=ROOT, capture_output=True, env={**os.environ, **environment}, check=False)
+        assert done.returncode == 0, done.stderr
+        assert b"Traceback" not in done.stderr
+    assert [one.info.status for one in runs(tmp_path)[1]] == ["FINISHED"] * len(ways)
 
 
 @pytest.mark.slow
