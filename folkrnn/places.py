@@ -15,11 +15,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 """The root of the repository: where results are kept unless `tracking.folder=` names another folder."""
 
 
-def place(text: str, key: str = "") -> Path:
+def place(text: str | os.PathLike[str], key: str = "") -> Path:
     """Returns the absolute path that `text` means.
 
     Raises Refusal, naming `key`, for `~` where there is no home folder, and for text that no system takes as a path.
     """
+    text = os.fspath(text)
     named = f"{key}={text}" if key else text
     if not text or "\0" in text:
         raise Refusal(f"{named!r}: no file can have such a name")
@@ -37,7 +38,7 @@ def home() -> Path | None:
     return Path(found) if os.environ.get("HOME") != "" and Path(found).is_absolute() else None
 
 
-def existing(key: str, text: str, kinds: str = "") -> Path:
+def existing(key: str, text: str | os.PathLike[str], kinds: str = "") -> Path:
     """Returns the path of the file or folder that the value of `key` names.
 
     Raises Refusal where it is not there or cannot be reached; `kinds` says what it should be.

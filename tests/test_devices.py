@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pretended_device import OnGpu, pretended_device
 from small_network import SAMPLING, applied, ids, play
 from small_network import network as small_network
 
@@ -31,7 +32,6 @@ from folkrnn.training.arithmetic import arithmetic
 from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.vocabulary import V2
-from tests.pretended_device import OnGpu, pretended_device
 
 real = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from folkrnn.datasets.repetition import ExchangedBars
-from folkrnn.refusal import Refusal
+from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import Vocabulary
 
 
@@ -38,6 +39,16 @@ class Curriculum:
             raise Refusal(f"recipe.curriculum.substituted={self.substituted}: must be a share from 0 to 1")
         if not self.lags or min(self.lags) < 1:
             raise Refusal(f"recipe.curriculum.lags={list(self.lags)}: must be numbers of bars from 1 up")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Curriculum:
+        """Returns the curriculum of settings as a configuration has them. Raises Refusal for a key that it lacks."""
+        known = [one.name for one in fields(cls)]
+        if unknown := next((key for key in settings if key not in known), None):
+            raise Refusal(
+                f"recipe.curriculum.{unknown}: no such key{did_you_mean(unknown, known)}; it has {', '.join(known)}"
+            )
+        return cls(**settings)
 
     def copied_share(self, epoch: int, epochs: int) -> float:
         """Returns the share of tunes made of copied bars in an epoch (from 0) out of `epochs`."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -70,8 +70,8 @@ class Recipe:
     """Replaces the model's dropout; null keeps it."""
     input_std: float = 0.5
     """Standard deviation of the initial weights of the one-hot input; what a token never moves stays that large."""
-    curriculum: Curriculum | None = None
-    """What the training tunes are made of, epoch by epoch; None: the tunes as they are."""
+    curriculum: Curriculum | Mapping[str, Any] | None = None
+    """What the training tunes are made of, epoch by epoch, or the fields of that; None: the tunes as they are."""
 
     loss: ClassVar[LossName] = "per_token"
     batching: ClassVar[Batching] = "bucketed"

@@ -101,3 +101,9 @@ def test_a_curriculum_needs_buckets():
     corpus = Corpus("bars", [Tune(tokens, named(k)) for k, tokens in enumerate(collection(200))])
     with pytest.raises(Refusal, match="batching=bucketed"):
         TuneBatches(corpus, 16, 1, batching="published", curriculum=Curriculum())
+
+
+def test_a_key_that_a_curriculum_lacks_is_refused_with_those_it_has():
+    assert Curriculum.of({"lags": [2], "copying": 0.3}) == Curriculum(copying=0.3, lags=(2,))
+    with pytest.raises(Refusal, match=r"recipe\.curriculum\.lag: no such key.*lags"):
+        Curriculum.of({"lag": [2]})

@@ -35,7 +35,8 @@ def test_how_many_tunes_a_block_has_goes_by_its_longest(lengths):
 @given(st.sampled_from([1, 2, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH, 2 * BATCH + 1]))
 def test_melodies_are_cut_into_blocks_in_their_order_and_none_is_lost(count):
     classes = np.arange(count)[:, None]
-    blocks = list(MelodyBlocks(classes))
-    assert np.concatenate(blocks).tolist() == classes.tolist()
-    assert max(map(len, blocks)) <= BATCH
-    assert len(blocks) == len(MelodyBlocks(classes))
+    blocks = MelodyBlocks(classes)
+    assert [number for numbers, _ in blocks for number in numbers] == list(range(count))
+    assert np.concatenate([some for _, some in blocks]).tolist() == classes.tolist()
+    assert max(len(some) for _, some in blocks) <= BATCH
+    assert all(len(numbers) == len(some) for numbers, some in blocks)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from folkrnn.refusal import Refusal
 from folkrnn.training.checkpoints import BEST, LAST, generators, restore
 from folkrnn.training.keep import Keep
 
@@ -44,14 +45,21 @@ def trained(tmp_path, losses, patience=None):
         ([3.0, 2.0, 2.0, 1.0], [0, 1, 3]),  # an equal loss is no better one
         ([2.0, 2.0, 2.0], [0]),
         ([1.0, 2.0, 0.5], [0, 2]),
-        ([float("nan"), 1.0], [1]),
     ],
 )
 def test_the_best_epoch_is_the_first_with_the_lowest_loss(tmp_path, losses, best):
     keep, epochs, found = trained(tmp_path, losses)
     assert found == best
-    assert keep.best == min(loss for loss in losses if loss == loss)
+    assert keep.best == min(losses)
     assert [epoch for name, epoch in epochs.saved if name == LAST] == list(range(len(losses)))
+
+
+def test_a_validation_loss_that_is_no_number_is_kept_as_nothing(tmp_path):
+    keep = Keep(tmp_path, {}, SimpleNamespace(urgency=0))
+    epochs = Epochs(keep)
+    with pytest.raises(Refusal, match="validation loss is nan after epoch 1"):
+        epochs.run([2.0, float("nan")])
+    assert (keep.best, epochs.saved) == (2.0, [(BEST, 0), (LAST, 0)])
 
 
 @pytest.mark.parametrize(
