@@ -67,8 +67,6 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from folkrnn.sweep.membership import job_tags
-
     foreign.check_flags(words)
     foreign.guard_resolvers()
     root = conf.resolve().parent
@@ -94,8 +92,8 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
         if hydra.mode == RunMode.MULTIRUN:
             jobs.append(_job(len(jobs) + 1, config, hydra, sys.argv[1:]))
             return _Later()
-        if config.sweep.metric is not None and not job_tags():
-            raise Refusal("sweep.metric: a search is a sweep, with -m and values to choose from: -m seed=1,2,3")
+        if config.sweep.metric is not None:
+            _check_searched()
         with errors.environment(errors.FULL_ERROR, full_error):
             statuses.append(_performed(config, _typed(hydra), known, study))
         return None
@@ -125,6 +123,14 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     from folkrnn import sweep
 
     return sweep.run(jobs, known, asked, root, perform)
+
+
+def _check_searched() -> None:
+    """Refuses `sweep.metric` in a single run that is no job of a search."""
+    from folkrnn.sweep.membership import job_tags  # loads what a sweep needs
+
+    if not job_tags():
+        raise Refusal("sweep.metric: a search is a sweep, with -m and values to choose from: -m seed=1,2,3")
 
 
 def _listed(names: Any) -> list[str]:
