@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from music21.analysis.discrete import KrumhanslKessler
 
-from analyses.measures.melody import QUANTITIES, fits_minor, pitch_classes, sums
+from analyses.measures.melody import MAJOR, MINOR, QUANTITIES, fits_minor, pitch_classes, sums
 from analyses.tune_statistics import Shape
 from folkrnn.notation.notes import Note, notes
 from folkrnn.published import ids_of
@@ -52,6 +53,20 @@ def test_a_bar_comes_again_or_is_varied_but_not_both():
     found = sums("M:4/4 K:Cmaj C D E F G A B c | C D E F G A B c | C D E F G G G G | c 8 |".split())
     assert found["repetition"] == (1.0, 3.0)  # the last bar is too short to be looked for
     assert found["variation"] == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("bar", "varies"),
+    [("C D E F g g g g", True), ("C D E g g g g g", False), ("C D E F g g g g g", False), ("C D E F 4", True)],
+)
+def test_a_bar_varies_another_from_half_of_the_tokens_of_the_longer_one(bar, varies):
+    assert sums(f"M:4/4 K:Cmaj C D E F G A B c | {bar} |".split())["variation"] == (float(varies), 2.0)
+
+
+def test_how_well_pitch_classes_fit_a_key_is_as_krumhansl_and_kessler_measured():
+    weights = KrumhanslKessler().getWeights
+    assert list(MAJOR) == weights("major")
+    assert list(MINOR) == weights("minor")
 
 
 def test_time_is_counted_in_eighths_per_pitch_class():

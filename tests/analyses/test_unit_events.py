@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from statsmodels.api import OLS
 
-from analyses.measures.events import VARIABLES, first_row, identity, labels
+from analyses.measures.events import VARIABLES, Variable, first_row, identity, labels
 from analyses.measures.explained import Explained, corrected_significance, drawn_labels, labellings
 from analyses.unit_events import NONE, UnitEvents
 from folkrnn.models.folkrnn import FolkRNN
@@ -114,6 +115,18 @@ def test_the_correlation_ratio_is_that_of_an_analysis_of_variance():
         expected = between / ((y - y.mean(0)) ** 2).sum(0)
         if len(np.unique(x)) > 1:
             np.testing.assert_allclose(sums.correlation_ratios()[0, place], expected, rtol=1e-4)
+
+
+def test_the_share_that_is_left_when_chance_is_taken_off_counts_categories_of_a_single_row_too():
+    rng = np.random.default_rng(2)
+    variable = Variable("kind", "what kind", ("often", "twice", "once", "never"))
+    kinds = np.array([0] * 12 + [1, 1, 2], np.int16)
+    values = rng.normal(size=(len(kinds), 3))
+    sums = Explained.empty([variable], 0, 3)
+    sums.add(values, kinds[None, None])
+    design = np.stack([kinds == k for k in range(3)], axis=1).astype(float)
+    expected = [OLS(column, design).fit().rsquared_adj for column in values.T]
+    np.testing.assert_allclose(sums.result().adjusted[0], expected, rtol=1e-5)
 
 
 def test_a_unit_that_does_what_a_variable_says_belongs_to_it():

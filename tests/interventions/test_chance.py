@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from scipy.stats import kstest
 
-from folkrnn.interventions.chance import normals, uniforms, uniforms_of
+from folkrnn.interventions.chance import _GOLDEN, _mixed, normals, uniforms, uniforms_of
 from folkrnn.models.positions import Position, TuneTracker
 from folkrnn.vocabulary import V2
 
@@ -45,3 +46,14 @@ def test_a_row_is_the_same_in_any_company():
     few = places(20)
     few = Position(*(part[[13, 2]] for part in few))
     assert torch.equal(normals(few, 9, 5, 3), normals(places(20), 9, 5, 3)[[13, 2]])
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 9])
+def test_as_many_numbers_are_drawn_as_were_asked_for(count):
+    assert normals(places(3), count, 5, 3).shape == uniforms(places(3), count, 5, 3).shape == (3, count)
+
+
+def test_bits_are_mixed_as_splitmix64_does_from_the_seed_1234567():
+    states = torch.tensor(1234567) + torch.arange(1, 4) * _GOLDEN
+    found = _mixed(states).numpy().astype(np.uint64)
+    assert found.tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]

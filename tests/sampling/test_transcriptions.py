@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from folkrnn.sampling import Transcription, Transcriptions
 from folkrnn.sampling import given as read
+from folkrnn.sampling.transcription import mark_replayed
 from folkrnn.vocabulary import V2
 
 TOKENS = st.integers(0, 136)
@@ -63,3 +64,24 @@ def test_tunes_that_were_given_take_three_bytes_a_token():
 def test_token_ids_beyond_two_bytes_are_kept():
     wide = Transcription(np.array([0, 70_000]), ("drawn",), np.ones(1), np.ones(1), True)
     assert Transcriptions.of([wide])[0].ids.tolist() == [0, 70_000]
+
+
+def test_a_given_tune_stands_between_its_markers_with_nothing_known_of_how_it_was_drawn():
+    tune = read([5, 9, 7], V2, "a title")
+    assert tune.ids.tolist() == [V2.start, 5, 9, 7, V2.end]
+    assert (tune.origin, tune.ended, tune.title) == (("given",) * 4, True, "a title")
+    assert tune.probability.shape == tune.uniform.shape == (4,)
+    assert np.isnan(tune.probability).all() and np.isnan(tune.uniform).all()
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_tokens_of_a_tune_are_those_between_its_markers_if_it_ended_and_all_after_the_first_if_not(ended):
+    ids = [V2.start, 5, 9, 7, *[V2.end] * ended]
+    rows = len(ids) - 1
+    tune = Transcription(np.array(ids), ("drawn",) * rows, np.ones(rows), np.ones(rows), ended)
+    assert tune.tokens(V2) == V2.decode([5, 9, 7])
+
+
+def test_tokens_are_marked_as_replayed_as_far_as_the_replayed_tune_goes_and_where_they_equal_its():
+    tune = Transcription(np.array([V2.start, 5, 9, 7, 3]), ("drawn",) * 4, np.ones(4), np.ones(4), False)
+    assert mark_replayed(tune, [5, 8, 7]).origin == ("replayed", "drawn", "replayed", "drawn")

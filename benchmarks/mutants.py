@@ -1,0 +1,229 @@
+"""Which small plausible bugs the tests would notice: mutants of numerical code, put in one at a time, the tests run.
+
+    python benchmarks/mutants.py --each 1                       # one mutant of every module of the six packages
+    python benchmarks/mutants.py folkrnn/observation --each 5 --seed 3
+
+A mutant is one change of one expression: `<` for `<=`, `+` for `-`, `*` for `/`, a number one off, `min` for `max`,
+`sum` for `mean`, `and` for `or`, a `not` dropped, a slice one off, an early return dropped. It is put into a copy of the
+checkout, never into the checkout. The tests run are the `--files` nearest: of the module's name, those that import it,
+those of the modules that import it; files that take more than `--longest` seconds are left out. The large libraries are
+imported once; each mutant runs in a forked process. A run that takes three times as long as usual counts as caught.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import compileall
+import contextlib
+import copy
+import importlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ["folkrnn/observation", "folkrnn/sampling", "folkrnn/interventions", "folkrnn/datasets", "folkrnn/training",
+            "analyses/measures"]
+COPIED = ["folkrnn", "analyses", "tests", "conf", "benchmarks", "docs", "run.py", "pyproject.toml", "README.md"]
+LIBRARIES = ["pytest", "hypothesis", "torch", "pytorch_lightning", "pandas", "scipy.stats", "sklearn.linear_model",
+             "matplotlib.pyplot", "hydra"]
+SWAPPED: dict[type, type] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
+    ast.And: ast.Or, ast.Or: ast.And,
+}
+PAIRS = [("min", "max"), ("sum", "mean"), ("amin", "amax"), ("argmin", "argmax"), ("any", "all"), ("minimum", "maximum")]
+RENAMED = dict(PAIRS) | {other: one for one, other in PAIRS}
+BUILT_IN = {name: RENAMED[name] for name in ("min", "max", "any", "all")}
+SAID = (ast.JoinedStr, ast.Raise, ast.Import, ast.ImportFrom, ast.Assert)  # words, not numbers
+ANNOTATIONS = {"annotation", "returns", "decorator_list", "type_params"}
+
+
+@dataclass
+class Change:
+    """One mutant: `node.name` (or its item `at`) is `new` in the place of `old`."""
+
+    line: int
+    node: ast.AST
+    name: str
+    old: object
+    new: object
+    at: int | None = None
+
+    def put(self, value: object) -> None:
+        if self.at is None:
+            setattr(self.node, self.name, value)
+        else:
+            getattr(self.node, self.name)[self.at] = value
+
+    def mutated(self, tree: ast.Module) -> tuple[str, str]:
+        """The module's source with the change, and what changed, in a line."""
+        whole = self.node if isinstance(self.node, ast.expr) else self.old
+        before = ast.unparse(whole) if isinstance(whole, ast.AST) else str(whole)
+        self.put(self.new)
+        try:
+            shown = whole if isinstance(self.node, ast.expr) else self.new
+            after = ast.unparse(shown) if isinstance(shown, ast.AST) else str(shown)
+            return ast.unparse(tree), f"{before}  →  {after}".replace("\n", " ")
+        finally:
+            self.put(self.old)
+
+
+def changes(node: ast.AST) -> Iterator[Change]:
+    """Every mutant of what is under `node`, in the order of the source."""
+    yield from _of(node)
+    for name, value in ast.iter_fields(node):
+        if name in ANNOTATIONS:
+            continue
+        for at, child in enumerate(value if isinstance(value, list) else [value]):
+            if not isinstance(child, ast.AST) or isinstance(child, SAID):
+                continue
+            place = at if isinstance(value, list) else None
+            if isinstance(child, ast.UnaryOp) and isinstance(child.op, ast.Not):
+                yield Change(child.lineno, node, name, child, child.operand, place)
+            if isinstance(child, ast.If) and not child.orelse and isinstance(child.body[-1], ast.Return):
+                yield Change(child.lineno, node, name, child, ast.Pass(), place)
+            yield from changes(child)
+
+
+def _of(node: ast.AST) -> Iterator[Change]:
+    line = getattr(node, "lineno", 0)
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPPED:
+        yield Change(line, node, "ops", node.ops[0], SWAPPED[type(node.ops[0])](), 0)
+    elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in SWAPPED and "'" not in ast.unparse(node):
+        yield Change(line, node, "op", node.op, SWAPPED[type(node.op)]())
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield Change(line, node, "value", node.value, node.value + 1)
+        yield Change(line, node, "value", node.value, node.value - 1)
+    elif isinstance(node, ast.Attribute) and node.attr in RENAMED:
+        yield Change(line, node, "attr", node.attr, RENAMED[node.attr])
+    elif isinstance(node, ast.Name) and node.id in BUILT_IN:
+        yield Change(line, node, "id", node.id, BUILT_IN[node.id])
+    elif isinstance(node, ast.Slice):
+        for name in ("lower", "upper"):
+            if (bound := getattr(node, name)) is not None and not isinstance(bound, ast.Constant):
+                yield Change(line, node, name, bound, ast.BinOp(copy.deepcopy(bound), ast.Add(), ast.Constant(1)))
+
+
+def importers(module: Path, among: list[Path]) -> list[Path]:
+    """The files of `among` that import `module`, as their text says."""
+    package, name = ".".join(module.parts[:-1]), module.stem
+    said = (f"from {package}.{name} import", f"import {package}.{name}\n")
+    found = []
+    for path in among:
+        text = (ROOT / path).read_text()
+        named = [line for line in text.splitlines() if line.startswith(f"from {package} import")]
+        if any(words in text for words in said) or any(name in line.replace(",", " ").split() for line in named):
+            found.append(path)
+    return found
+
+
+def tests_of(module: Path, tests: list[Path], modules: list[Path], most: int) -> list[Path]:
+    """At most `most` files of tests, the nearest first."""
+    near = [path for path in tests if path.stem == f"test_{module.stem}" and path.parent.name in module.parts]
+    near += importers(module, tests)
+    for user in importers(module, modules):
+        near += [path for path in tests if path.stem == f"test_{user.stem}" and path.parent.name in user.parts]
+    return list(dict.fromkeys(near))[:most]
+
+
+def run_tests(checkout: Path, files: list[Path], limit: float) -> str:
+    """`passed`, `failed` or `too long`: the tests of `files`, in a forked process that has the libraries."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os.chdir(checkout)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        os.environ |= {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+        os.environ.pop("CI", None)
+        sys.dont_write_bytecode = True
+        ours = (ROOT, ROOT / "benchmarks")
+        sys.path[:] = [str(checkout)] + [path for path in sys.path if Path(path or ".").resolve() not in ours]
+        from hypothesis import Phase, settings
+
+        # the same examples for each mutant; a failure is enough, and need not be made small
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("mutants", derandomize=True, database=None, deadline=None, phases=phases)
+        status = importlib.import_module("pytest").main(
+            ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-profile=mutants", *map(str, files)]
+        )
+        os._exit(int(status))
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return "passed" if os.waitstatus_to_exitcode(status) == 0 else "failed"
+        time.sleep(0.02)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "too long"
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("places", nargs="*", default=PACKAGES, help="modules or packages, from the top of the checkout")
+    parser.add_argument("--each", type=int, default=3, help="mutants drawn of each module")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--files", type=int, default=3, help="files of tests for a module, the nearest first")
+    parser.add_argument("--longest", type=float, default=20, help="seconds: test files that take longer are left out")
+    parser.add_argument("--minutes", type=float, default=60, help="stop after so many, with what is known by then")
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = options()
+    draw, end, verdicts = random.Random(asked.seed), time.monotonic() + 60 * asked.minutes, []
+    modules = [path.relative_to(ROOT) for top in ("folkrnn", "analyses") for path in sorted((ROOT / top).rglob("*.py"))]
+    tests = [path.relative_to(ROOT) for path in sorted((ROOT / "tests").rglob("test_*.py"))]
+    chosen = [path for path in modules if any(path.is_relative_to(place) for place in asked.places)]
+    draw.shuffle(chosen)
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    seconds: dict[Path, float] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        checkout = Path(temporary)
+        for name in COPIED:
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, checkout / name)
+        compileall.compile_dir(checkout, quiet=2)
+        for module in chosen:
+            source = (ROOT / module).read_text()
+            tree = ast.parse(source)
+            found = list(changes(tree))
+            drawn = sorted(draw.sample(found, min(asked.each, len(found))), key=lambda change: change.line)
+            if not drawn or time.monotonic() > end:
+                continue
+            for compiled in (checkout / module).parent.glob(f"__pycache__/{module.stem}.*.pyc"):
+                compiled.unlink()
+            near = tests_of(module, tests, modules, asked.files)
+            for path in set(near) - set(seconds):
+                began = time.monotonic()
+                passed = run_tests(checkout, [path], asked.longest) == "passed"
+                seconds[path] = time.monotonic() - began if passed else float("inf")
+            files = sorted((path for path in near if seconds[path] < asked.longest), key=seconds.__getitem__)
+            if not files:
+                print(f"not tried   {module}: of {len(near)} files none passes in {asked.longest:g} s", flush=True)
+                continue
+            for change in drawn:
+                mutated, words = change.mutated(tree)
+                (checkout / module).write_text(mutated)
+                passed = run_tests(checkout, files, 10 + 3 * sum(map(seconds.__getitem__, files))) == "passed"
+                verdicts.append("survived" if passed else "caught")
+                print(f"{verdicts[-1]:10}  {module}:{change.line}  {words}", flush=True)
+            (checkout / module).write_text(source)
+    caught = verdicts.count("caught")
+    print(f"caught {caught} of {len(verdicts)} mutants: {caught / max(len(verdicts), 1):.2f}")
+
+
+if __name__ == "__main__":
+    main()
