@@ -4,10 +4,11 @@
     python benchmarks/mutants.py folkrnn/observation --each 5 --seed 3
 
 A mutant is one change of one expression: `<` for `<=`, `+` for `-`, `*` for `/`, a number one off, `min` for `max`,
-`sum` for `mean`, `and` for `or`, a `not` dropped, a slice one off, an early return dropped. It is put into a copy of the
-checkout, never into the checkout. The tests run are the `--files` nearest: of the module's name, those that import it,
-those of the modules that import it; files that take more than `--longest` seconds are left out. The large libraries are
-imported once; each mutant runs in a forked process. A run that takes three times as long as usual counts as caught.
+`sum` for `mean`, `and` for `or`, a `not` dropped, a slice one off, an early return dropped. It is put into a copy of
+the checkout, never into the checkout. The tests run are the `--files` nearest: of the module's name, those that import
+it, those of the modules that import it; files that take more than `--longest` seconds are left out. The large libraries
+are imported once; each mutant runs in a forked process. One that takes three times as long as usual, and 10 s, counts
+as caught.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ SWAPPED: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.And: ast.Or, ast.Or: ast.And,
 }
-PAIRS = [("min", "max"), ("sum", "mean"), ("amin", "amax"), ("argmin", "argmax"), ("any", "all"), ("minimum", "maximum")]
+PAIRS = [("min", "max"), ("sum", "mean"), ("amin", "amax"), ("argmin", "argmax"), ("any", "all"),
+         ("minimum", "maximum")]
 RENAMED = dict(PAIRS) | {other: one for one, other in PAIRS}
-BUILT_IN = {name: RENAMED[name] for name in ("min", "max", "any", "all")}
 SAID = (ast.JoinedStr, ast.Raise, ast.Import, ast.ImportFrom, ast.Assert)  # words, not numbers
 ANNOTATIONS = {"annotation", "returns", "decorator_list", "type_params"}
 
 
 @dataclass
 class Change:
-    """One mutant: `node.name` (or its item `at`) is `new` in the place of `old`."""
+    """One mutant: `node.name` (or its item `at`) is `new` in the place of `old`, somewhere within `shown`."""
 
-    line: int
+    shown: ast.AST
     node: ast.AST
     name: str
     old: object
@@ -65,52 +66,47 @@ class Change:
             getattr(self.node, self.name)[self.at] = value
 
     def mutated(self, tree: ast.Module) -> tuple[str, str]:
-        """The module's source with the change, and what changed, in a line."""
-        whole = self.node if isinstance(self.node, ast.expr) else self.old
-        before = ast.unparse(whole) if isinstance(whole, ast.AST) else str(whole)
+        """The module's source with the change, and the line and words of what changed."""
+        before = ast.unparse(self.shown)
         self.put(self.new)
-        try:
-            shown = whole if isinstance(self.node, ast.expr) else self.new
-            after = ast.unparse(shown) if isinstance(shown, ast.AST) else str(shown)
-            return ast.unparse(tree), f"{before}  →  {after}".replace("\n", " ")
-        finally:
-            self.put(self.old)
+        words = f"{before}  →  {ast.unparse(self.new if self.shown is self.old else self.shown)}"
+        source = ast.unparse(tree)
+        self.put(self.old)
+        return source, f"{self.shown.lineno}  " + " ".join(words.split("\n"))
 
 
 def changes(node: ast.AST) -> Iterator[Change]:
     """Every mutant of what is under `node`, in the order of the source."""
-    yield from _of(node)
+    yield from changes_of(node)
     for name, value in ast.iter_fields(node):
-        if name in ANNOTATIONS:
-            continue
         for at, child in enumerate(value if isinstance(value, list) else [value]):
-            if not isinstance(child, ast.AST) or isinstance(child, SAID):
+            if name in ANNOTATIONS or not isinstance(child, ast.AST) or isinstance(child, SAID):
                 continue
             place = at if isinstance(value, list) else None
             if isinstance(child, ast.UnaryOp) and isinstance(child.op, ast.Not):
-                yield Change(child.lineno, node, name, child, child.operand, place)
+                yield Change(child, node, name, child, child.operand, place)
             if isinstance(child, ast.If) and not child.orelse and isinstance(child.body[-1], ast.Return):
-                yield Change(child.lineno, node, name, child, ast.Pass(), place)
+                yield Change(child, node, name, child, ast.Pass(), place)
             yield from changes(child)
 
 
-def _of(node: ast.AST) -> Iterator[Change]:
-    line = getattr(node, "lineno", 0)
+def changes_of(node: ast.AST) -> Iterator[Change]:
     if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPPED:
-        yield Change(line, node, "ops", node.ops[0], SWAPPED[type(node.ops[0])](), 0)
+        yield Change(node, node, "ops", node.ops[0], SWAPPED[type(node.ops[0])](), 0)
     elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in SWAPPED and "'" not in ast.unparse(node):
-        yield Change(line, node, "op", node.op, SWAPPED[type(node.op)]())
+        yield Change(node, node, "op", node.op, SWAPPED[type(node.op)]())
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        yield Change(line, node, "value", node.value, node.value + 1)
-        yield Change(line, node, "value", node.value, node.value - 1)
+        yield Change(node, node, "value", node.value, node.value + 1)
+        yield Change(node, node, "value", node.value, node.value - 1)
     elif isinstance(node, ast.Attribute) and node.attr in RENAMED:
-        yield Change(line, node, "attr", node.attr, RENAMED[node.attr])
-    elif isinstance(node, ast.Name) and node.id in BUILT_IN:
-        yield Change(line, node, "id", node.id, BUILT_IN[node.id])
+        yield Change(node, node, "attr", node.attr, RENAMED[node.attr])
+    elif isinstance(node, ast.Name) and node.id in ("min", "max", "any", "all"):
+        yield Change(node, node, "id", node.id, RENAMED[node.id])
     elif isinstance(node, ast.Slice):
         for name in ("lower", "upper"):
-            if (bound := getattr(node, name)) is not None and not isinstance(bound, ast.Constant):
-                yield Change(line, node, name, bound, ast.BinOp(copy.deepcopy(bound), ast.Add(), ast.Constant(1)))
+            bound = getattr(node, name)
+            if bound is not None and not isinstance(bound, ast.Constant):
+                yield Change(node, node, name, bound, ast.BinOp(copy.deepcopy(bound), ast.Add(), ast.Constant(1)))
 
 
 def importers(module: Path, among: list[Path]) -> list[Path]:
@@ -135,15 +131,14 @@ def tests_of(module: Path, tests: list[Path], modules: list[Path], most: int) ->
     return list(dict.fromkeys(near))[:most]
 
 
-def run_tests(checkout: Path, files: list[Path], limit: float) -> str:
-    """`passed`, `failed` or `too long`: the tests of `files`, in a forked process that has the libraries."""
+def passes(checkout: Path, files: list[Path], limit: float) -> bool:
+    """Whether the tests of `files` pass within `limit` seconds, in a forked process that has the libraries."""
     child = os.fork()
     if child == 0:
         os.setsid()
         os.chdir(checkout)
-        nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
+            os.dup2(os.open(os.devnull, os.O_RDWR), stream)
         os.environ |= {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
         os.environ.pop("CI", None)
         sys.dont_write_bytecode = True
@@ -162,12 +157,12 @@ def run_tests(checkout: Path, files: list[Path], limit: float) -> str:
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            return "passed" if os.waitstatus_to_exitcode(status) == 0 else "failed"
+            return os.waitstatus_to_exitcode(status) == 0
         time.sleep(0.02)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return "too long"
+    return False
 
 
 def options() -> argparse.Namespace:
@@ -200,7 +195,7 @@ def main() -> None:
             source = (ROOT / module).read_text()
             tree = ast.parse(source)
             found = list(changes(tree))
-            drawn = sorted(draw.sample(found, min(asked.each, len(found))), key=lambda change: change.line)
+            drawn = sorted(draw.sample(found, min(asked.each, len(found))), key=lambda change: change.shown.lineno)
             if not drawn or time.monotonic() > end:
                 continue
             for compiled in (checkout / module).parent.glob(f"__pycache__/{module.stem}.*.pyc"):
@@ -208,7 +203,7 @@ def main() -> None:
             near = tests_of(module, tests, modules, asked.files)
             for path in set(near) - set(seconds):
                 began = time.monotonic()
-                passed = run_tests(checkout, [path], asked.longest) == "passed"
+                passed = passes(checkout, [path], asked.longest)
                 seconds[path] = time.monotonic() - began if passed else float("inf")
             files = sorted((path for path in near if seconds[path] < asked.longest), key=seconds.__getitem__)
             if not files:
@@ -217,9 +212,9 @@ def main() -> None:
             for change in drawn:
                 mutated, words = change.mutated(tree)
                 (checkout / module).write_text(mutated)
-                passed = run_tests(checkout, files, 10 + 3 * sum(map(seconds.__getitem__, files))) == "passed"
-                verdicts.append("survived" if passed else "caught")
-                print(f"{verdicts[-1]:10}  {module}:{change.line}  {words}", flush=True)
+                limit = 10 + 3 * sum(map(seconds.__getitem__, files))
+                verdicts.append("survived" if passes(checkout, files, limit) else "caught")
+                print(f"{verdicts[-1]:10}  {module}:{words}", flush=True)
             (checkout / module).write_text(source)
     caught = verdicts.count("caught")
     print(f"caught {caught} of {len(verdicts)} mutants: {caught / max(len(verdicts), 1):.2f}")

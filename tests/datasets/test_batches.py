@@ -132,6 +132,13 @@ def test_the_split_of_v2_holds_out_1152_tunes_and_leaves_351_batches():
     assert training == [tune for place, tune in enumerate(order) if place not in drawn]
 
 
+@pytest.mark.parametrize(("tunes", "held"), [(65, 64), (1919, 64), (1921, 128), (64 * 100, 320)])
+def test_the_published_split_holds_out_whole_batches_nearest_to_five_percent_and_at_least_one(tunes, held):
+    training, validation = published_split(range(1, tunes + 1))
+    assert (len(training), len(validation)) == (tunes - held, held)
+    assert sorted([*training, *validation]) == list(range(tunes))
+
+
 def test_too_few_tunes_for_the_published_split_or_batches_are_refused():
     with pytest.raises(Refusal, match="split=families"):
         published_split([10] * 64)

@@ -9,7 +9,10 @@ from small_network import SEED, network
 
 from folkrnn.interventions.choice import selector
 from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.selectors import Ranked, known_units
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.refusal import Refusal
+from folkrnn.spectra import LENGTH
 from folkrnn.vocabulary import V2
 
 BAR, LETTERS = {2, 5}, "CDEFG"
@@ -133,3 +136,20 @@ def test_shares_of_512_units_are_those_of_part_6():
     from folkrnn.interventions.selectors import size_of
 
     assert [size_of(fraction, None, 512) for fraction in (0.2, 0.27, 0.33)] == [102, 138, 169]
+
+
+@pytest.mark.parametrize(("period", "half_width"), [(2.5, 0.5), (3.0, 1.0), (LENGTH, 0.5)])
+def test_the_ends_of_the_range_of_periods_may_be_asked_for_and_nothing_beyond(period, half_width):
+    beyond = period - 0.01 if period < LENGTH else period + 0.01
+    Ranked(period=period, half_width=half_width, count=1).check(network(), Setting(V2))
+    with pytest.raises(Refusal, match="period is"):
+        Ranked(period=beyond, half_width=half_width, count=1).check(network(), Setting(V2))
+
+
+def test_units_are_known_before_a_measurement_where_they_are_numbered_or_chosen_already():
+    model = network()
+    numbered = selector(units=[1, 32], units_base=1, layer=[1, 3])
+    assert {layer: units.tolist() for layer, units in known_units(numbered, model).items()} == {1: [0, 31], 3: [0, 31]}
+    settled = numbered.choose(model, Setting(V2))
+    assert known_units(settled, model) is settled.units
+    assert known_units(selector("largest", by="norm", count=1), model) == {}
