@@ -32,3 +32,11 @@ def test_of_twenty_comparisons_of_nothing_all_stay_quiet_nineteen_times_in_twent
         picks = rng.integers(0, 60, (400, 60))
         alarms += (holm(two_sided(data[picks].mean(1))) < 0.05).any()
     assert alarms / 200 < 0.12
+
+
+def test_a_two_sided_value_is_twice_the_rarer_side_of_nothing_with_one_sample_counted_in_each():
+    none = np.nan
+    samples = np.array([[-1, 3, 0, none, 1], [2, 1, 0, none, none], [5, 2, 0, none, -1], [4, 9, 0, none, none]])
+    # columns: one of four below; none below; all at nothing; no number; one of two below
+    assert two_sided(samples) == pytest.approx([2 * 2 / 5, 2 * 1 / 5, 1.0, none, 1.0], nan_ok=True)
+    assert two_sided(np.ones((39, 1))) == pytest.approx([0.05])

@@ -84,3 +84,13 @@ def test_without_dropout_training_logits_are_the_models():
     model = FolkRNN(units=16, dropout=0.5).eval()
     tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 137, (3, 9)))
     assert torch.equal(dropped_logits(model, tokens, noise.dropout(1, 0, range(3), 0.0)), model(tokens))
+
+
+@DRAWS
+def test_a_number_that_equals_the_threshold_is_kept(draw):
+    def kept(threshold):
+        return int(draw(1, noise.DROPOUT, 7, range(16), (1024, 64), threshold, HERE).sum())
+
+    assert 4 <= kept(2**16 - 1) <= 40  # of 2²⁰ numbers 16 are expected to be the largest
+    assert 4 <= 2**20 - kept(1) <= 30  # and 16 to be 0
+    assert kept(0) == 2**20
