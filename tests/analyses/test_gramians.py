@@ -200,6 +200,7 @@ def test_the_mean_distance_of_a_bar_is_that_of_the_laws_that_drew_it():
     assert table.loc[3, "mean_l1"] < 0.2
 
 
+@pytest.mark.slow
 def test_the_longest_tune_of_a_population_does_not_hide_the_others():
     torch.manual_seed(0)
     model = FolkRNN(units=16, layers=2).eval()

@@ -42,6 +42,7 @@ def test_abc_passes_a_real_shell_unharmed(key: str) -> None:
     assert (done.stdout, done.stderr, done.returncode) == (f"{HOSTILE}\n", "", 0)
 
 
+@pytest.mark.slow
 def test_abc_passes_a_real_shell_unharmed_in_a_sweep_as_one_value(tmp_path: Path) -> None:
     script = tmp_path / "listen.py"
     script.write_text(SPEAKING.format(conf=str(ROOT / "conf")))
@@ -186,6 +187,7 @@ def test_what_belongs_to_hydra_stays_hydras() -> None:
     assert quoted(words) == words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["O'Neill's (1907)", "a b=c;d#", 'say "yes"', "a\\b'c"])
 def test_the_advice_for_a_value_that_hydra_cannot_read_works_in_a_shell(value: str, tmp_path: Path) -> None:
     key = "tracking.experiment"

@@ -22,6 +22,7 @@ def search(program, *words: str, kinds: tuple[str, ...] = WELL) -> subprocess.Co
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_trials_are_jobs_under_one_parent_that_names_the_best(program):
     words = ["seed=int(interval(1,60))", "sweep.metric=job/seed", "sweep.direction=minimize", "sweep.trials=3"]
     done = search(program, *words, "launcher=here")

@@ -61,7 +61,6 @@ def test_a_recipe_that_cannot_train_is_refused():
         Recipe(learning_rate=0)
 
 
-@pytest.mark.slow
 def test_initial_input_weights_are_as_large_as_the_recipe_says():
     fresh, model = (scratch(FolkRNN(units=8), seed=1).model for _ in range(2))
     Recipe(input_std=0.1).prepare(model, seed=1)
@@ -71,6 +70,7 @@ def test_initial_input_weights_are_as_large_as_the_recipe_says():
         Recipe(input_std=0.0)
 
 
+@pytest.mark.slow
 def test_the_full_model_leaves_the_unigram_plateau_within_fifty_updates():
     from folkrnn.datasets.batches import bucketed
     from folkrnn.datasets.irish import irish

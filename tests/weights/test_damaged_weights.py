@@ -50,6 +50,16 @@ DAMAGES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def quiet():
+    """Hundreds of remarks on what was damaged."""
+    logger = logging.getLogger("folkrnn.weights.folder")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    yield
+    logger.setLevel(before)
+
+
 @pytest.fixture(scope="module", params=["folkrnn", "musicvae", "checkpoint"])
 def kept(request, tmp_path_factory):
     return written(tmp_path_factory.mktemp(request.param), request.param)
@@ -58,7 +68,6 @@ def kept(request, tmp_path_factory):
 @settings(max_examples=60, deadline=None)
 @given(damage=st.sampled_from(sorted(DAMAGES)), place=st.integers(0, 2**20))
 def test_parameters_are_what_they_were_or_refused_in_one_line(kept, damage, place):
-    logging.getLogger("folkrnn.weights.folder").setLevel(logging.ERROR)
     before = checkpoint(str(kept))
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(kept, folder, dirs_exist_ok=True))
