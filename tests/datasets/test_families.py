@@ -31,6 +31,11 @@ def test_different_tunes_are_different_families():
     assert families([tune(SCALE, "Anne"), tune(OTHER, "Mary")]).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(("pitches", "expected"), [("C D E F G A B", [0, 1]), ("C D E F G A B c", [0, 0])])
+def test_melodies_are_compared_by_runs_of_eight_pitches(pitches, expected):
+    assert families([tune(f"{pitches} |", "Anne"), tune(f"{pitches} 2 |", "Mary")]).tolist() == expected
+
+
 def test_melodies_are_compared_by_the_share_of_the_shorter_tune():
     """A setting of one part is a setting of the tune, however many parts that has."""
     letters = "cdefgab"

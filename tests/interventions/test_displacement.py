@@ -77,3 +77,14 @@ def test_the_limits_of_alpha_are_infinite_displacements() -> None:
 def test_what_no_probability_can_become_is_refused(alpha: float, p: float) -> None:
     with pytest.raises(Refusal):
         displacement(alpha, p)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_value_of_an_array_that_cannot_be_is_refused_wherever_it_stands(place: int) -> None:
+    fine = np.full(3, 0.5)
+    for alpha in (-0.1, 2.1):
+        with pytest.raises(Refusal, match="alpha"):
+            displacement(np.where(np.arange(3) == place, alpha, 1.0), fine)
+    for p in (0.0, 1.0):
+        with pytest.raises(Refusal, match="probability"):
+            factor(1.0, np.where(np.arange(3) == place, p, fine))
