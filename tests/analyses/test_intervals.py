@@ -68,3 +68,10 @@ def test_the_interval_of_a_ratio_lies_about_the_ratio_where_long_and_short_tunes
     ):
         assert value == pytest.approx(0.01)
         assert 0.004 < low < 0.01 < high < 0.03
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("total", [0.0, 3.0])
+def test_a_ratio_to_nothing_is_no_number_and_warns_of_nothing(total):
+    nothing = np.zeros(4)
+    assert np.isnan(ratio_interval(np.full(4, total), nothing, 10, rng())).all()

@@ -15,11 +15,14 @@ from analyses.periodicity import Periodicity
 from folkrnn.datasets.melodies import random_notes
 from folkrnn.labels import MelodyLabels, labels, type_of
 from folkrnn.melodies.twinkle import twinkle
+from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.decoder_reading import decoder_reading, reading
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
+from folkrnn.vocabulary import V2
 
 
 def observed(count: int = 6, bars: int = 2, **sizes: Any) -> LatentObservation:
@@ -108,3 +111,8 @@ def test_analyses_of_sequences_run_on_a_decoder(analysis: Any, seen: LatentObser
 def test_a_decoder_is_read_once_however_many_analyses_ask() -> None:
     seen = observed()
     assert reading(seen) is reading(seen)
+
+
+def test_a_language_models_observation_is_read_as_it_is() -> None:
+    observation = Observation(FolkRNN(units=4, layers=1).eval(), V2, [])
+    assert reading(observation) is observation
