@@ -31,17 +31,18 @@ def test_the_sums_give_the_same_r2_as_a_ridge_regression_on_the_rows(seed: int, 
     rng = np.random.default_rng(seed)
     x, fold = rng.normal(1.5, 2, size=(120, 5)), np.repeat(np.arange(12) % 3, 10)
     y = x @ rng.normal(size=(5, 4)) + 3 + rng.normal(size=(120, 4))
-    left, total = np.zeros(4), np.zeros(4)
+    left, total = np.zeros((3, 4)), np.zeros((3, 4))
     for held in range(3):
         fit, test = fold != held, fold == held
         mean = x[fit].mean(0)
         penalty = ridge * ((x[fit] - mean) ** 2).mean() * fit.sum()
         centred = x[fit] - mean
         w = np.linalg.solve(centred.T @ centred + penalty * np.eye(5), centred.T @ (y[fit] - y[fit].mean(0)))
-        left += ((y[test] - y[fit].mean(0) - (x[test] - mean) @ w) ** 2).sum(0)
-        total += ((y[test] - y[test].mean(0)) ** 2).sum(0)
-    by_unit, _ = cross_validated(products(x, y, fold), ridge)
-    np.testing.assert_allclose(by_unit, 1 - left / total, atol=1e-6)
+        left[held] = ((y[test] - y[fit].mean(0) - (x[test] - mean) @ w) ** 2).sum(0)
+        total[held] = ((y[test] - y[test].mean(0)) ** 2).sum(0)
+    by_unit, by_fold = cross_validated(products(x, y, fold), ridge)
+    np.testing.assert_allclose(by_unit, 1 - left.sum(0) / total.sum(0), atol=1e-6)
+    np.testing.assert_allclose(by_fold, 1 - left.sum(1) / total.sum(1), atol=1e-6)
 
 
 def test_a_unit_that_never_moves_has_no_r2():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from folkrnn.interventions.where import token_ids, window
+from folkrnn.interventions.where import disjoint, token_ids, window
 from folkrnn.models.positions import TuneTracker
 from folkrnn.notation.bars import bars
 from folkrnn.published import TUNES
@@ -67,3 +69,19 @@ def test_a_window_is_the_rows_where_all_of_its_limits_hold(settings, rows):
 def test_tokens_are_named_by_themselves_or_by_their_type():
     assert token_ids("measure", V2) == V2.of_type("measure")
     assert token_ids("| mode", V2) == tuple(sorted([V2.index["|"], *V2.of_type("mode")]))
+
+
+RANGES = st.integers(0, 4).flatmap(lambda low: st.tuples(st.just(low), st.none() | st.integers(low, 5)))
+
+
+@given(st.sampled_from(["steps", "bars", "parts"]), RANGES, RANGES)
+def test_two_ranges_are_disjoint_where_they_share_no_number(name, one, other):
+    first, second = (set(range(low, 9 if high is None else high + 1)) for low, high in (one, other))
+    assert disjoint(window(**{name: one}), window(**{name: other}), V2) == (not first & second)
+
+
+def test_windows_after_tokens_are_disjoint_where_they_share_none():
+    assert disjoint(window(after="pitch"), window(after="measure"), V2)
+    assert not disjoint(window(after="| C"), window(after="measure"), V2)
+    assert not disjoint(window(after="pitch"), window(steps=3), V2)
+    assert not disjoint(window(after="pitch"), window(after="measure"), None)

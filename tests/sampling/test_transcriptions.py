@@ -59,6 +59,7 @@ def test_tunes_that_were_given_take_three_bytes_a_token():
     per_token = sum(arrays[name].nbytes for name in ("ids", "origin", "probability", "uniform")) / (50 * 102)
     assert per_token < 3
     assert np.isnan(Transcriptions(arrays)[7].probability).all()
+    assert all(len(tune.probability) == len(tune.uniform) == 101 for tune in Transcriptions(arrays))
 
 
 def test_token_ids_beyond_two_bytes_are_kept():
