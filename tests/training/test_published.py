@@ -12,7 +12,7 @@ from folkrnn.models.initialisation import initialise
 from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
 from folkrnn.training.lasagne import LasagneRMSprop, decayed, learn_initial_states
-from folkrnn.training.losses import LOSSES, summed_loss
+from folkrnn.training.losses import LOSSES, Sums, summed_loss, token_loss
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.vocabulary import V2
 
@@ -131,6 +131,7 @@ def test_the_losses_are_the_authors_two_and_the_mean_over_tokens():
     nats = [-np.log([law[b, t, targets[b, t]] for t in range(n + 1)]) for b, n in enumerate((5, 9))]
     assert losses["per_tune"] == pytest.approx((nats[0].sum() + nats[1].sum()) / 2, rel=1e-5)
     assert losses["per_token"] == pytest.approx((nats[0].sum() + nats[1].sum()) / 16, rel=1e-5)
+    assert losses["per_token"] == pytest.approx(float(token_loss(logits, targets)), rel=1e-6)
     assert losses["per_tune_2015"] == pytest.approx((nats[0].sum() / 7 + nats[1].sum() / 11) / 2, rel=1e-5)
 
 
@@ -142,6 +143,14 @@ def test_the_losses_of_several_processes_add_up_to_that_of_one(name):
     with torch.no_grad():
         whole, *parts = (LOSSES[name](model(inputs[k]), targets[k], size) for k in (slice(None), [0, 2], [1, 3]))
     assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-5)
+
+
+def test_the_values_of_a_batch_are_the_means_over_its_parts_and_known_with_the_last():
+    sums = Sums()
+    for values in ([1.0, 2.0, 6.0], [4.0, 4.0, 1.0]):  # a batch begins anew
+        *early, last = (sums.add(part, 3, {"loss": torch.tensor(value)}) for part, value in enumerate(values))
+        assert early == [{}, {}]
+        assert float(last["loss"]) == pytest.approx(3.0)
 
 
 def test_the_parameters_of_2015_are_normal_and_forget_biases_zero():
