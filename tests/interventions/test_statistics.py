@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_network import SEED, network
 
+from folkrnn.interventions import statistics
 from folkrnn.interventions.intervention import Setting
 from folkrnn.interventions.statistics import read, score
 from folkrnn.vocabulary import V2
@@ -46,3 +47,9 @@ def test_a_statistic_of_several_tunes_is_that_of_their_steps_one_after_the_other
     np.testing.assert_allclose(score(rule(by), [2], model, here)[2], expected, rtol=1e-4, atol=1e-6)
     each = np.mean([np.abs(part).mean(0) for part in streams], axis=0)
     assert by != "mean" or np.abs(each - expected).max() > 0.01  # else the two tunes could not tell
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_share_of_power_is_the_mean_over_the_tunes_that_have_one_and_nothing_where_none_has():
+    found = np.array([[0.2, np.nan, np.nan], [0.6, 0.5, np.nan]])
+    assert statistics._over_tunes("period", found, np.ones((2, 1))) == pytest.approx([0.4, 0.5, 0.0])
