@@ -93,8 +93,17 @@ def bar_strings(tokens):
 def test_shares_beyond_all_epochs_are_refused():
     with pytest.raises(Refusal, match="must not exceed 1"):
         Curriculum(copying=0.8, natural=0.3)
+    assert Curriculum(copying=0.8, natural=0.2).natural == 0.2
     with pytest.raises(Refusal, match="lags"):
         Curriculum(lags=())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"copying": -0.1}, {"natural": -0.1}, {"substituted": -0.1}, {"substituted": 1.1}, {"lags": (1, 0)}]
+)
+def test_a_number_below_or_above_its_range_is_refused(wrong):
+    with pytest.raises(Refusal, match="recipe.curriculum"):
+        Curriculum(**wrong)
 
 
 def test_a_curriculum_needs_buckets():

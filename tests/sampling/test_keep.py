@@ -1,5 +1,6 @@
 """The tunes of a control, kept between the jobs of a sweep."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +81,13 @@ def test_where_sums_depend_on_the_size_of_batches_it_makes_another_entry(monkeyp
 
     assert key(sampling) == key(sampling)
     assert len({key(sampling), key(replace(sampling, **other)), key(sampling, processes=2)}) == 3
+
+
+def test_where_nothing_is_said_of_processes_one_writes_the_tunes():
+    sampling = replace(SAMPLING, precision="bf16")
+    unsaid, one, two = (keep.key_of("w", V2.digest, sampling, 3, None, "cpu", *n) for n in ((), (1,), (2,)))
+    assert unsaid == one != two
+    assert inspect.signature(keep.kept).parameters["processes"].default == 1
 
 
 def test_gpus_of_different_makes_have_entries_of_their_own(monkeypatch):
