@@ -102,7 +102,7 @@ def test_shares_beyond_all_epochs_are_refused():
     "wrong", [{"copying": -0.1}, {"natural": -0.1}, {"substituted": -0.1}, {"substituted": 1.1}, {"lags": (1, 0)}]
 )
 def test_a_number_below_or_above_its_range_is_refused(wrong):
-    with pytest.raises(Refusal, match="recipe.curriculum"):
+    with pytest.raises(Refusal, match=r"recipe\.curriculum"):
         Curriculum(**wrong)
 
 
