@@ -26,11 +26,11 @@ def test_a_blended_input_is_the_token_written_and_one_random_pitch_by_their_weig
     assert len(partners) > 3  # drawn anew for each step
 
 
-@pytest.mark.parametrize("tokens", [None, "pitch"])
-def test_a_weight_of_one_is_no_blend_only_where_nothing_is_added(tokens):
+@pytest.mark.parametrize(("other", "tokens", "summed"), [(0.3, None, 1.0), (0.3, "pitch", 1.3), (1.0, "pitch", 2.0)])
+def test_a_weight_of_one_is_no_blend_only_where_nothing_is_added(other, tokens, summed):
     model = network()
     read = torch.from_numpy(play(model)[4].ids[:-1])
-    rows = applied(model, blend_input(1.0, 0.3, tokens=tokens)).model.trace(read, "x")["x"].numpy()
-    assert np.allclose(rows[1:].sum(1), 1.3 if tokens else 1.0)
+    rows = applied(model, blend_input(1.0, other, tokens=tokens)).model.trace(read, "x")["x"].numpy()
+    assert np.allclose(rows[1:].sum(1), summed)
     weak = applied(model, blend_input(0.0, 0.0, tokens=None)).model.trace(read, "x")["x"].numpy()
     assert weak[0].sum() == 1 and not weak[1:].any()

@@ -203,3 +203,12 @@ def test_a_choice_that_does_not_exist_is_refused_with_those_that_do():
         PublishedRecipe(lr_decay="none")
     with pytest.raises(Refusal, match="positive"):
         PublishedRecipe(gate_clip=-5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rho": 1.0}, {"rho": -0.1}, *({name: 0} for name in ("learning_rate", "batch_size"))]
+)
+def test_a_number_out_of_its_range_is_refused(wrong):
+    assert PublishedRecipe(rho=0.0).rho == 0
+    with pytest.raises(Refusal, match="must be positive and rho in"):
+        PublishedRecipe(**wrong)
