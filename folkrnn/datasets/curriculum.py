@@ -15,7 +15,7 @@ from folkrnn.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What the training tunes of an epoch are made of. An LSTM learns slowly to copy bars, and keeps it once learnt.
+    """What the training tunes of an epoch are made of.
 
     For the first `copying` of all epochs every bar is exchanged for one of another tune, and every second group of
     `lag` bars copies the one before (`lags`, drawn anew for each tune and epoch). Then the share of such tunes falls to
