@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: a process a core, a thread a process
+
+import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True)  # the same examples in every run
@@ -15,6 +21,14 @@ if os.environ.get("CI"):
 DATA = os.environ.get("FOLKRNN_TEST_DATA", "")
 _WITHOUT_DATA = "FOLKRNN_TEST_DATA names no folder of corpora"
 WITHOUT_POSTGRESQL = "as PostgreSQL is not installed (.ci/install_postgresql)"
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test begins with the same random numbers, whichever ran before it in its process."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

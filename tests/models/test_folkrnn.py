@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -54,18 +56,19 @@ def test_a_trace_yields_every_stream_of_an_independent_numpy_network(cell, refer
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_fused_stepped_and_traced_executions_agree_to_1e_6(cell):
+def test_fused_stepped_and_traced_executions_are_double_precision_rounded(cell):
     model = FolkRNN(cell=cell).eval()
     tokens = torch.randint(0, 137, (18, 40), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
+        exact = copy.deepcopy(model).double()(tokens)
         fused = model(tokens)
         state, stepped = model.initial_state(18), []
         for t in range(40):
             logits, state = model.step(tokens[:, t], state)
             stepped.append(logits)
     traced = model.trace(tokens, "logits", reconstruct=False)["logits"]
-    assert (fused - torch.stack(stepped, 1)).abs().max() < 1e-6
-    assert (fused - traced).abs().max() < 1e-6
+    for execution in (fused, torch.stack(stepped, 1), traced):
+        assert (execution - exact).abs().max() < 2e-6  # twice what was seen over seeds: 40 steps, |logits| < 1
 
 
 def test_learned_initial_states_are_where_every_execution_begins():
