@@ -10,10 +10,22 @@ if TYPE_CHECKING:
     from folkrnn.lab import Lab, load
     from folkrnn.observation.observation import Observation
     from folkrnn.sampling import Sampling, generate
+    from folkrnn.tracking.results import result, results
     from folkrnn.weights.sources import checkpoint, pretrained
 
 __version__ = "0.1.0"
-__all__ = ["Lab", "Observation", "Sampling", "checkpoint", "explore", "generate", "load", "pretrained"]
+__all__ = [
+    "Lab",
+    "Observation",
+    "Sampling",
+    "checkpoint",
+    "explore",
+    "generate",
+    "load",
+    "pretrained",
+    "result",
+    "results",
+]
 
 _HOME = {
     "Lab": "folkrnn.lab",
@@ -24,6 +36,8 @@ _HOME = {
     "generate": "folkrnn.sampling",
     "load": "folkrnn.lab",
     "pretrained": "folkrnn.weights.sources",
+    "result": "folkrnn.tracking.results",
+    "results": "folkrnn.tracking.results",
 }
 
 

@@ -8,7 +8,6 @@ melodies (`players.py`).
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,8 +20,7 @@ import pandas as pd
 
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.players import Player, player
-from folkrnn.tracking.remote import is_server
-from folkrnn.tracking.store import database_of, for_mlflow, located, quiet, relocate
+from folkrnn.tracking.reading import reader
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.folder import Weights
 
@@ -71,17 +69,8 @@ def weights(run: str | None = None, name: str = OPTION, uri: str | None = None, 
     """
     if (run is None) == (name == OPTION):
         raise Refusal("weights=mlflow needs either weights.run=RUN_ID or weights.name=MODEL@ALIAS (or MODEL/VERSION)")
-    quiet()
-    store, _ = located(uri, folder)
-    if not is_server(store):
-        if not database_of(store).is_file():
-            raise Refusal(f"weights=mlflow: there is no tracking store at {store}; name another with tracking.uri=")
-        if os.access(database_of(store).parent, os.W_OK):
-            relocate(database_of(store))
+    client, store = reader(uri, folder, "weights=mlflow")
     with _said(store), tempfile.TemporaryDirectory() as temporary:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(tracking_uri=for_mlflow(store), registry_uri=for_mlflow(store))
         where = f"run {run}" if run else f"model {name}"
         run_id, source = (run, WEIGHTS) if run else _registered(client, name)
         place = _downloaded(client, run_id, source, Path(temporary), where)

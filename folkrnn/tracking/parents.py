@@ -106,7 +106,7 @@ def _child(run: Run) -> Child:
         run.info.run_id,
         run.info.run_name,
         run.info.status,
-        _overrides(run.data.tags.get("command", "")),
+        overrides_of(run.data.tags.get("command", "")),
         dict(run.data.metrics),
         tuple(run.data.tags.get(MAIN, "").split()),
         run.data.tags.get(ENDED, ""),
@@ -144,7 +144,8 @@ def _journal(store: Store, run_id: str, folder: Path, name: str) -> Journal:
     return journal
 
 
-def _overrides(command: str) -> dict[str, str]:
+def overrides_of(command: str) -> dict[str, str]:
+    """Returns the values of what was typed, by their keys, of the tag `command` of a run."""
     try:
         typed = shlex.split(command)[2:]
     except ValueError:  # tags have an end, here within quotes
