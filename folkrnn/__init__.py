@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from folkrnn.tracking.results import result, results
     from folkrnn.weights.sources import checkpoint, pretrained
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Lab",
     "Observation",

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from folkrnn.files import write_whole
-from folkrnn.places import REPOSITORY, home
+from folkrnn.places import home, results
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,10 @@ _told: set[Path] = set()
 def cache_folder() -> Path:
     """Returns `$XDG_CACHE_HOME/folkrnn`, or `~/.cache/folkrnn`.
 
-    For a user without a home folder it is `.cache/folkrnn` of the repository.
+    For a user without a home folder it is `.cache/folkrnn` where results are kept.
     """
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else (home() or REPOSITORY) / ".cache") / "folkrnn"
+    return (named if named.is_absolute() else (home() or results()) / ".cache") / "folkrnn"
 
 
 _DIGEST = 16

@@ -17,6 +17,7 @@ from folkrnn import style
 from folkrnn import verdicts as verdicts_of
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.summary import GATES, Summary
+from folkrnn.places import COMMAND
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights import folder as weights_folder
@@ -262,7 +263,7 @@ def file_report(
     if controls:
         sections.append(Section("control", verdicts_of.beside(findings, controls), _CONTROL))
     claims = [verdicts_of.shown_claim(verdict) for verdict in verdicts]
-    command = " ".join(["python run.py", *map(shlex.quote, overrides)])
+    command = shlex.join([*COMMAND, *overrides])
     explorer = EXPLORER if (tracked.folder / EXPLORER).is_file() else ""
     report = Report(tracked.name, facts, entries, sections, claims, {}, command, tracked.failures, explorer)
     write_report(tracked.folder / REPORT, report)

@@ -11,8 +11,21 @@ from pathlib import Path
 
 from folkrnn.refusal import Refusal
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-"""The root of the repository: where results are kept unless `tracking.folder=` names another folder."""
+_HERE = Path(__file__).resolve().parent
+
+CHECKOUT = _HERE.parent if (_HERE.parent / "run.py").is_file() and (_HERE.parent / "conf").is_dir() else None
+"""The root of the checkout that this code lies in; None where it was installed from a wheel."""
+
+CONF = CHECKOUT / "conf" if CHECKOUT else _HERE / "conf"
+"""The configuration: beside this package in a checkout, inside it where it is installed (pyproject.toml)."""
+
+COMMAND = ("python", "run.py") if CHECKOUT else ("folkrnn-lab",)
+"""What one types to start this program."""
+
+
+def results() -> Path:
+    """Returns the folder that holds results unless `tracking.folder=` names one: a checkout's root, or where one is."""
+    return CHECKOUT or Path.cwd()
 
 
 def place(text: str | os.PathLike[str], key: str = "") -> Path:

@@ -23,7 +23,7 @@ from folkrnn.digest import config_digest, digest
 from folkrnn.families import family_of
 from folkrnn.interventions import composition
 from folkrnn.observation.shards import processes as processes_of
-from folkrnn.places import REPOSITORY
+from folkrnn.places import CONF
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
 from folkrnn.sweep.membership import DIGEST, job_tags, parent
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 Control = Callable[[Any, Any], Any]
 """Makes the control's observation from the observation and the model as it is without interventions."""
-
-CONF = REPOSITORY / "conf"
 
 CHECKPOINTS = "FOLKRNN_CHECKPOINTS"
 """Set while a training runs: a process that finds it was started to share the training, not to make a run."""

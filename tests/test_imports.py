@@ -49,6 +49,7 @@ ORDER = (
     "sweep",
     "study",
     "command_line",
+    "__main__",
     "run",
 )
 """Each may import what stands before it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from folkrnn.cache import cache_folder
-from folkrnn.places import REPOSITORY, content, existing, file_named, home, place, readable
+from folkrnn.places import content, existing, file_named, home, place, readable, results
 from folkrnn.refusal import Refusal
 
 
@@ -58,7 +58,7 @@ def test_the_cache_of_a_user_without_a_home_is_in_the_repository(ann: Path, monk
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert cache_folder() == ann / ".cache" / "folkrnn"
     nameless(monkeypatch)
-    assert cache_folder() == REPOSITORY / ".cache" / "folkrnn"
+    assert cache_folder() == results() / ".cache" / "folkrnn"
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
     assert cache_folder() == Path("/var/cache/folkrnn")
 

@@ -13,7 +13,7 @@ from folkrnn import console, extensions
 from folkrnn.command_line import errors, foreign
 from folkrnn.command_line.help import page
 from folkrnn.command_line.quoting import is_override, quoted, unquoted
-from folkrnn.places import REPOSITORY, place
+from folkrnn.places import place, results
 from folkrnn.refusal import Refusal
 from folkrnn.settings import check, folders, known_keys
 
@@ -71,7 +71,7 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     foreign.guard_resolvers()
     root = conf.resolve().parent
     OmegaConf.register_new_resolver(
-        "results", lambda folder: str(REPOSITORY if folder is None else place(folder, "tracking.folder")), replace=True
+        "results", lambda folder: str(results() if folder is None else place(folder, "tracking.folder")), replace=True
     )
     full_error = os.environ.get(errors.FULL_ERROR)
     statuses: list[int] = []

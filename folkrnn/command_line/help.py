@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from folkrnn.places import COMMAND
+
 HEAD = """\
 folkrnn-lab sees inside music models. It loads or trains one, lets it play, watches every gate while it does, may cut
 or push what it sees, and files figures, scores and numbers in MLflow, where runs are compared.
@@ -53,9 +55,9 @@ tracking.uri) take text as it is, too: what the shell wants quoted is all there 
 paths count from the working directory. In a sweep A,B are two paths where both are there.
 
 --cfg job shows every setting instead of running; -cd FOLDER adds options of your own; --hydra-help tells the rest.
-HYDRA_FULL_ERROR=1 shows the traceback behind an error. Results are kept at the root of the repository, or where
-tracking.folder= says; every run ends with the command that shows it. tracking.vector=true files each figure as .svg
-too, and the numbers drawn in it as .csv.
+HYDRA_FULL_ERROR=1 shows the traceback behind an error. Results are kept at the root of the checkout (of an installed
+folkrnn-lab: in the working directory), or where tracking.folder= says; every run ends with the command that shows it.
+tracking.vector=true files each figure as .svg too, and the numbers drawn in it as .csv.
 """
 
 
@@ -74,7 +76,7 @@ def page(conf: Path, colour: bool = False) -> str:
     lines += [_entry(f"  {key}={value}", words, width) for key, value, words in settings(conf / "config.yaml")]
     lines += ["", _heading("Examples", colour)]
     lines += [f"  {command}\n      {words}" for command, words in EXAMPLES]
-    return "\n".join([*lines, "", FOOT.rstrip()])
+    return "\n".join([*lines, "", FOOT.rstrip()]).replace("python run.py", " ".join(COMMAND))
 
 
 def options(conf: Path, group: str) -> list[str]:

@@ -67,9 +67,10 @@ class Sweep:
 def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root: Path, perform: Perform) -> int:
     """Runs the jobs of a sweep under one MLflow run; returns how many failed, at most 100.
 
-    `known` are the settings that there are, `typed` what the sweep was asked for with, `root` the folder of `run.py`;
-    `perform` is for `launcher=here`. Raises Refusal, before anything starts, where a job or the store is not usable;
-    KeyboardInterrupt or what SIGTERM raises after the signal that stopped the sweep.
+    `known` are the settings that there are, `typed` what the sweep was asked for with, `root` the folder that `conf`
+    lies in, beside `run.py` in a checkout; `perform` is for `launcher=here`. Raises Refusal, before anything
+    starts, where a job or the store is not usable; KeyboardInterrupt or what SIGTERM raises after the signal that
+    stopped the sweep.
     """
     started_once()
     if jobs[0].config.sweep.metric is not None:
@@ -196,7 +197,9 @@ def _here(sweep: Sweep, job: Job, perform: Perform, board: Board) -> Outcome:
 
 
 def _launch(sweep: Sweep, job: Job, root: Path) -> Launch:
-    command = (sys.executable, str(root / "run.py"), *job.words)
+    program = root / "run.py"
+    start = (str(program),) if program.is_file() else ("-m", "folkrnn")  # in a checkout, or installed
+    command = (sys.executable, *start, *job.words)
     environment = variables(sweep.tracked.run_id, job.number) | {"PYTHONUNBUFFERED": "1"}
     return Launch(job, command, environment, sweep.logs / log_name(job))
 

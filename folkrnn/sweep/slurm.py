@@ -102,11 +102,12 @@ class Slurm:
     def _submit(self, launches: Sequence[Launch], tasks: int) -> list[submitit.Job[int]]:
         submitit = _submitit()
         executor = submitit.SlurmExecutor(launches[0].log.parent / "slurm")
-        root = Path(launches[0].command[1]).parent
+        program = Path(launches[0].command[1])
+        root = [shlex.quote(str(program.parent))] if program.is_absolute() else []  # installed, it is found without
         executor.update_parameters(
             job_name="folkrnn", time=self.minutes, nodes=self.nodes, ntasks_per_node=tasks, cpus_per_task=self.cpus,
             mem=f"{round(self.memory * 1024)}M", stderr_to_stdout=True, array_parallelism=self.jobs or 256,
-            setup=[f"export PYTHONPATH={shlex.quote(str(root))}${{PYTHONPATH:+:$PYTHONPATH}}"],
+            setup=[f"export PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}" for folder in root],
             additional_parameters={"signal": f"{PREEMPTED.name[3:]}@{self.grace}", "requeue": True, **self.sbatch},
             **({"partition": self.partition} if self.partition else {}),
             **({"gpus_per_node": self.gpus} if self.gpus else {}),

@@ -11,6 +11,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from folkrnn.places import COMMAND
+
 _PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "numpy", "matplotlib")
 
 
@@ -21,11 +23,11 @@ def provenance_tags(folder: Path, overrides: Sequence[str] = (), device: str = "
     """
     commit, dirty = git_state(folder)
     tags = {
-        "command": shlex.join(["python", "run.py", *overrides]),
+        "command": shlex.join([*COMMAND, *overrides]),
         "git.commit": commit,
         "git.dirty": dirty,
         "device": device_name(device),
-        "mlflow.source.name": "run.py",
+        "mlflow.source.name": COMMAND[-1],
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),
         "version.python": platform.python_version(),

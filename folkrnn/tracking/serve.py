@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from folkrnn.files import locked
+from folkrnn.places import COMMAND, results
 from folkrnn.refusal import Refusal
 
 PORT = 5000
 """Where `tracking=server` looks for it."""
 
-FOLDER = Path(__file__).resolve().parents[2] / "server"
+FOLDER = results() / "server"
 
 PLACES = (
     "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
@@ -231,7 +232,7 @@ def _banner(address: str, folder: Path, auth: bool) -> str:
     open_to_all = "" if auth else "everyone on this computer can read and change what it keeps, unless it has --auth\n"
     return (
         f"MLflow answers at {address}; PostgreSQL, artifacts and logs are in {folder}\n"
-        f"log to it with   {named}python run.py {words}\n"
+        f"log to it with   {named}{' '.join(COMMAND)} {words}\n"
         f"{open_to_all}"
         "Ctrl-C stops it and keeps everything"
     )

@@ -1,4 +1,4 @@
-"""Where runs are kept: a SQLite file at the repository root, or an MLflow server.
+"""Where runs are kept: a SQLite file where results are kept, or an MLflow server.
 
 A first open is guarded: several processes that create one SQLite store of MLflow at once break it for everyone, so a
 fresh store is made under a lock, under another name, and moved into place whole.
@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote
 
 from folkrnn import places
 from folkrnn.files import locked
-from folkrnn.places import REPOSITORY, readable
+from folkrnn.places import readable
 from folkrnn.refusal import Refusal, shown
 from folkrnn.tracking.entries import ENDED, VANISHED, insist
 from folkrnn.tracking.names import TAG_LENGTH
@@ -52,7 +52,7 @@ class Store:
     experiment: str
     experiment_id: str
     folder: Path
-    """The repository root: relative places are relative to it."""
+    """Where results are kept: relative places are relative to it."""
     client: MlflowClient
 
     @property
@@ -109,9 +109,9 @@ def open_store(
 def located(uri: str | None, folder: str | None) -> tuple[str, Path]:
     """Returns the address of the store and the folder of results that `tracking.uri` and `tracking.folder` name.
 
-    Both are absolute. What is not named is at the root of the repository; the store, in the folder that is named.
+    Both are absolute. What is not named is where results are kept (`places.results`); the store, in the folder named.
     """
-    home = REPOSITORY if folder is None else places.place(folder, "tracking.folder")
+    home = places.results() if folder is None else places.place(folder, "tracking.folder")
     return (absolute_uri(DEFAULT_URI, home) if uri is None else absolute_uri(uri, Path.cwd())), home
 
 
@@ -205,7 +205,7 @@ def quiet() -> None:
     """
     os.environ.update(dict.fromkeys(("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"), "true"))
     if places.home() is None:  # MLflow cannot be imported without one; the cache is there too
-        os.environ["HOME"] = str(REPOSITORY)
+        os.environ["HOME"] = str(places.results())
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",

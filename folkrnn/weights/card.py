@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from folkrnn.places import COMMAND
 from folkrnn.refusal import Refusal
 from folkrnn.weights import folder
 from folkrnn.weights.curve import Curve
@@ -88,7 +89,7 @@ class FiledRun:
 
     @property
     def command(self) -> str:
-        return shlex.join(["python", "run.py", *self.words])
+        return shlex.join([*COMMAND, *self.words])
 
     @classmethod
     def read(cls, place: Path) -> FiledRun:

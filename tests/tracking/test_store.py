@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from folkrnn.places import REPOSITORY
+from folkrnn.places import CHECKOUT
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import check_store, located, open_store, start_run
 from folkrnn.tracking.store import absolute_uri
@@ -205,7 +205,7 @@ def test_an_address_is_taken_as_a_path_and_else_as_an_address(tmp_path, monkeypa
 def test_what_is_typed_counts_from_the_working_directory_and_what_is_not_from_the_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/ann")
-    assert located(None, None) == (f"sqlite:///{REPOSITORY}/mlflow.db", REPOSITORY)
+    assert located(None, None) == (f"sqlite:///{CHECKOUT}/mlflow.db", CHECKOUT)
     assert located(None, "res") == (f"sqlite:///{tmp_path}/res/mlflow.db", tmp_path / "res")
     assert located(None, "~/res") == ("sqlite:////home/ann/res/mlflow.db", Path("/home/ann/res"))
     assert located("sqlite:///a.db", "res") == (f"sqlite:///{tmp_path}/a.db", tmp_path / "res")
