@@ -1,10 +1,12 @@
-"""Corpus tests read the folder named by FOLKRNN_TEST_DATA; the summary says how many were skipped for lack of it."""
+"""Corpus tests read the folder named by FOLKRNN_TEST_DATA; the summary says what was skipped, and why."""
 
 from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: a process a core, a thread a process
@@ -39,9 +41,32 @@ def test_data() -> Path:
     return Path(DATA)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    place, skipped = DATA or "not set", sum(_WITHOUT_DATA in reason for reason in reasons)
-    terminalreporter.write_line(f"corpus tests skipped for lack of FOLKRNN_TEST_DATA ({place}): {skipped}")
-    if without := sum(WITHOUT_POSTGRESQL in reason for reason in reasons):
-        terminalreporter.write_line(f"tests of the tracking server skipped, {WITHOUT_POSTGRESQL}: {without}")
+_LEFT_OUT = pytest.StashKey[int]()
+"""How many tests `-m` left out."""
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    config = items[0].config
+    config.stash[_LEFT_OUT] = config.stash.get(_LEFT_OUT, 0) + len(items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # of pytest-xdist, which alone knows what it left out
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says what was skipped and why, the most frequent reason first, and what `-m` left out."""
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
+    reasons = Counter(str(said[2] if isinstance(said, tuple) else said).removeprefix("Skipped: ") for said in skipped)
+    terminalreporter.write_line(f"corpora: FOLKRNN_TEST_DATA is {DATA or 'not set'}")
+    terminalreporter.write_line(f"skipped: {len(skipped)}")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:6}  {reason}")
+    if left_out := config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(f"left out by -m {config.option.markexpr!r}: {left_out}")
