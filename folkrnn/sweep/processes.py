@@ -17,6 +17,9 @@ from folkrnn.sweep.jobs import Ending, Job, Launch, check_limits, processes_of
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Read when torch and numpy are loaded, so that they must stand before that."""
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""What ends a process at once; on Windows any signal does."""
+
 _GIB = 2**30
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -97,7 +100,7 @@ class Child:
             return None
         self.ended = True
         self.kill()  # processes that it started and left behind
-        killed = signal_of(status) == signal.SIGKILL
+        killed = signal_of(status) == KILL
         if killed and not self._reason and out_of_memory_kills() > self._oom_kills:
             self._reason = "out of memory: killed by the system"
         return Ending(status, self._reason)
@@ -108,9 +111,12 @@ class Child:
 
     def kill(self) -> None:
         """Ends all its processes at once."""
-        self._signal(signal.SIGKILL)
+        self._signal(KILL)
 
     def _signal(self, number: int) -> None:
+        if not hasattr(os, "killpg"):  # Windows has no process groups
+            end_all(self.process.pid)
+            return
         with suppress(ProcessLookupError, PermissionError):  # gone already; the latter is what macOS says of zombies
             os.killpg(self.process.pid, number)
 
@@ -131,6 +137,17 @@ class Child:
         if used > memory:
             self._reason = f"out of memory: it took {used:.1f} GiB of launcher.memory={memory:g}"
             self.kill()
+
+
+def end_all(pid: int) -> None:
+    """Ends a process and all below it; those whose parent has ended before are not found."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        top = psutil.Process(pid)
+        for process in [*top.children(recursive=True), top]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def memory_of(pid: int) -> int:

@@ -9,7 +9,7 @@ is free is given back whenever more is kept than the largest batch needs.
 from __future__ import annotations
 
 import ctypes
-import resource
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +83,7 @@ class BoundedMemory(Callback):
 
 def resident_bytes() -> int:
     """Returns the memory of this process that is in RAM, in bytes (Linux only)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @cache

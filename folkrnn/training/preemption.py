@@ -23,11 +23,16 @@ class Requeued(SystemExit):
 
 
 def signal_number(name: str | None) -> int | None:
-    """Returns the number of a signal named "SIGUSR1" or "USR1"; None for None. Raises Refusal for others."""
+    """Returns the number of a signal named "SIGUSR1" or "USR1"; None for None.
+
+    Raises Refusal for others. SIGUSR1 and SIGUSR2 give None on a system without them.
+    """
     if name is None:
         return None
     usable = {known.name: known for known in signal.Signals if known.name not in ("SIGKILL", "SIGSTOP")}
     full = name if name.startswith("SIG") else f"SIG{name}"
+    if full in ("SIGUSR1", "SIGUSR2") and full not in usable:
+        return None  # Windows has none of them, and no SLURM that sends them
     if full not in usable or full in ("SIGINT", "SIGTERM"):
         raise Refusal(
             f"trainer.preempt_signal={name}: must be a signal such as SIGUSR1 or SIGUSR2 (SIGINT and SIGTERM end a "
