@@ -18,8 +18,8 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 PLACE = HERE / "gallery"
-SIZE = (420, 300)
-"""Pixels of a picture at most."""
+WIDTH, HEIGHT = 380, 250
+"""Pixels of a picture."""
 
 CELL = re.compile(r"!\[[^\]]*\]\(gallery/(\w+)\.png\)[^|`]*`python run\.py ([^`]+)`")
 
@@ -40,9 +40,11 @@ def figures(words: str, home: Path) -> Path:
 
 
 def shrink(source: Path, target: Path) -> None:
-    """Writes a picture that fits in SIZE, with 64 colours."""
-    picture = Image.open(source).convert("RGB")
-    picture.thumbnail(SIZE, Image.Resampling.LANCZOS)
+    """Writes a small picture, with 64 colours: the top of a figure that is higher than wide, else the whole of it."""
+    figure = Image.open(source).convert("RGB")
+    figure = figure.resize((WIDTH, round(figure.height * WIDTH / figure.width)), Image.Resampling.LANCZOS)
+    picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
+    picture.paste(figure, (0, max(0, (HEIGHT - figure.height) // 2)))
     target.parent.mkdir(exist_ok=True)
     picture.quantize(64).save(target, optimize=True)
 

@@ -39,23 +39,19 @@ for left_out in corpus.unused[:5]:
 # %% [markdown]
 # ## Train a small network on it
 #
-# Training is a run like any other, from the command line. `!` is how a notebook calls it; in a terminal leave it out, and where
-# the project is installed, `folkrnn-lab` stands in the place of `python -m folkrnn`.
+# Training is a run like any other, from the command line: in a terminal `python run.py dataset=abc dataset.path=mytunes …`, and
+# where the project is installed `folkrnn-lab` in the place of `python run.py`.
 
 # %%
 import subprocess
 import sys
 
-command = [sys.executable, "-m", "folkrnn", "dataset=abc", f"dataset.path={folder}", "weights=scratch"]
-command += [
-    "model=folkrnn_small",
-    "model.units=48",
-    "model.layers=1",
-    "trainer.max_epochs=3",
-    "trainer.accelerator=cpu",
-]
-command += ["sampling.tunes=4", "sampling.max_tokens=120", "analysis=tune_statistics", "tracking.folder=."]
-done = subprocess.run(command, capture_output=True, text=True, check=False)
+TRAIN = """
+dataset=abc dataset.path=mytunes weights=scratch trainer.max_epochs=3 trainer.accelerator=cpu
+model=folkrnn_small model.units=48 model.layers=1
+analysis=tune_statistics sampling.tunes=4 sampling.max_tokens=120 tracking.folder=.
+"""
+done = subprocess.run([sys.executable, "-m", "folkrnn", *TRAIN.split()], capture_output=True, text=True, check=False)
 print(done.stdout[-1500:], done.stderr[-1500:])
 
 # %% [markdown]

@@ -8,7 +8,8 @@
 # %% [markdown]
 # # 7 A sweep as a data frame
 #
-# A sweep runs every combination of values; MLflow keeps the runs; `folkrnn.results` reads them back as a pandas frame.
+# A sweep runs every combination of values; MLflow keeps the runs; `folkrnn.results` reads them back as a pandas frame. In a
+# terminal the sweep is `python run.py -m model=folkrnn_small …`; six jobs of seconds go one after the other in one process.
 
 # %%
 import subprocess
@@ -18,15 +19,12 @@ import matplotlib.pyplot as plt
 
 import folkrnn
 
-command = [sys.executable, "-m", "folkrnn", "-m", "model=folkrnn_small", "sampling.temperature=0.7,1.0,1.3", "seed=1,2"]
-command += [
-    "analysis=tune_statistics",
-    "sampling.tunes=12",
-    "sampling.max_tokens=200",
-    "explorer=false",
-    "tracking.folder=.",
-]
-done = subprocess.run(command, capture_output=True, text=True, check=False)
+SWEEP = """
+-m model=folkrnn_small sampling.temperature=0.7,1.0,1.3 seed=1,2
+analysis=tune_statistics sampling.tunes=12 sampling.max_tokens=200
+explorer=false launcher=here tracking.folder=.
+"""
+done = subprocess.run([sys.executable, "-m", "folkrnn", *SWEEP.split()], capture_output=True, text=True, check=False)
 print(done.stdout[-1200:], done.stderr[-1200:])
 
 # %% [markdown]
