@@ -92,9 +92,10 @@ panels[0].legend(fontsize=7)
 # %% [markdown]
 # ## Turn one
 #
-# A latent can be edited like any other site, here the one that tells most. The same seed draws the other latents alike.
+# Latents can be edited like any other site, here the eight that tell most. The same seed draws the others alike.
 
 # %%
-for value in (-4, 0, 4):
-    (melody,) = lab.edit({f"z[{apart[0]}]": value}).generate(1, seed=1)
+site = f"z[{','.join(map(str, apart[:8]))}]"
+for value in (-2, 0, 2):
+    (melody,) = lab.edit({site: value}).generate(1, seed=1)
     print(f"{value:>2}", melody)
