@@ -113,7 +113,7 @@ def test_without_process_groups_a_job_ends_with_all_that_it_started(
     assert not below.is_running() or below.status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize("path", [r"C:\tunes\new folder\a.abc", r"\\server\share\tunes", "D:tunes", "C:/tunes/a,b"])
+@pytest.mark.parametrize("path", [r"C:\tunes\new folder\a,b.abc", r"\\server\share\tunes"])
 def test_paths_with_drive_letters_arrive_as_they_are_typed(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["dataset=abc", f"dataset.path={path}", "weights=pickle", f"weights.path={path}"]
     seen: list[tuple[str, str]] = []

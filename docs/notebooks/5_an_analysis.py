@@ -9,7 +9,8 @@
 # # 5 An analysis of your own
 #
 # From a question to an option of the command line. The question: does the model save its most expected notes for the ends of
-# bars? Let us call the surprise of a token −ln of the probability that it had.
+# bars? Let us call the surprise of a token −ln of the probability that it had. If the ends of bars cost as much as the rest, the
+# answer is no, which is an answer as well.
 
 # %%
 from dataclasses import dataclass
