@@ -38,6 +38,7 @@ class NotThere:
 for name in ("resource", "fcntl", "pwd", "grp", "termios"):
     sys.modules.pop(name, None)
 sys.meta_path.insert(0, NotThere())
+os.environ["USERNAME"] = "ann"  # as Windows sets it
 """
 """Takes from Python what it has not on Windows."""
 
