@@ -45,6 +45,7 @@ GATE_NUMBERS = {
 }
 """What is drawn over many tunes, and what it is called there."""
 
+_TITLES = {"states": "States and cells", "gates": "Gates"}
 _CAPTION_POPULATION = (
     "{tunes} tunes: how the numbers of {sites} are distributed over them; line and band are the mean and its 95 % "
     "bootstrap interval."
@@ -84,7 +85,13 @@ class Activations(Analysis):
         table = self.population(observation, names)
         streams = observation.traces(k, names)
         rng = np.random.default_rng(observation.seed)
-        figures = {"layers": Figure(draw.layers(streams, self.near_zero), self.caption_layers(k, table))}
+        figures = {
+            "layers": Figure(
+                draw.layers(streams, self.near_zero),
+                self.caption_layers(k, table),
+                title=f"Values of {len(names)} streams in tune {k}, and how often each is near zero",
+            )
+        }
         found = Findings(figures=figures if len(names) > 1 else {}, arrays={f"tune{k}": streams})
         for name in names:
             prefix, tail = (f"{name}/", f"_{name}") if len(names) > 1 else ("", "")
@@ -99,10 +106,12 @@ class Activations(Analysis):
             found.figures[f"image{tail}"] = Figure(
                 draw.image(name, tokens[shown], streams[name][shown], gate),
                 self.caption_image(k, name) + stretch.said(steps),
+                title=f"{name} of every unit over the steps of tune {k}",
             )
             found.figures[f"distribution{tail}"] = Figure(
                 draw.distribution(name, streams[name]),
                 self.caption_distribution(k, name, part) + stretch.said_of_lines(steps),
+                title=f"How the values of {name} are distributed in tune {k}",
             )
         found.figures |= self.spread(table, names, found.metrics)
         found.tables.update({"tunes": table, "units": self.units(streams)})
@@ -177,7 +186,9 @@ class Activations(Analysis):
             ]
             drawing = population.distributions(shown)
             found[f"population_{kind}"] = Figure(
-                drawing, _CAPTION_POPULATION.format(tunes=tunes, sites=", ".join(sites))
+                drawing,
+                _CAPTION_POPULATION.format(tunes=tunes, sites=", ".join(sites)),
+                title=f"{_TITLES[kind]}, over {tunes} tunes",
             )
         return found
 

@@ -70,7 +70,13 @@ class AttributeVectors(Analysis):
         summary = self.summary(table, np.random.default_rng(observation.seed))
         return Findings(
             metrics=self.metrics(table, summary),
-            figures={"strengths": Figure(self.draw(table), self.caption(table, summary, len(observation)))},
+            figures={
+                "strengths": Figure(
+                    self.draw(table),
+                    self.caption(table, summary, len(observation)),
+                    title="How strongly each feature hangs together with attribute vectors and with single neurons",
+                )
+            },
             tables={"features": table, "summary": summary},
             arrays={"vectors": vectors},
         )
@@ -155,7 +161,7 @@ class AttributeVectors(Analysis):
     def draw(self, table: pd.DataFrame) -> matplotlib.figure.Figure:
         """Returns one row per feature, the strongest neuron's first, with a dot for each way."""
         ordered = table.sort_values("phik_neuron", ascending=True, ignore_index=True)
-        drawing = style.figure(width=10.0, height=1.0 + 0.155 * len(ordered))
+        drawing = style.figure(height=0.8 + 0.12 * len(ordered))
         panels = drawing.subplots(1, 2, sharey=True)
         places = np.arange(len(ordered))
         for axes, (measure, label) in zip(panels, (("phik", "φk"), ("rho", "|Spearman's ρ|")), strict=True):
@@ -174,7 +180,7 @@ class AttributeVectors(Analysis):
         names = [f"{row.feature} {row.name} · {row.place}" for row in ordered.itertuples(index=False)]
         panels[0].set_yticks(places, names, fontsize=6.5)
         panels[0].tick_params(axis="y", length=0)
-        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
         return drawing
 
     def caption(self, table: pd.DataFrame, summary: pd.DataFrame, melodies: int) -> str:

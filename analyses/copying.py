@@ -82,12 +82,28 @@ class Copying(Analysis):
         shared = common_runs(body(tokens), body(other or ()), self.shortest_run)
         scores = copied_scores.marked(tokens, other, shared, seen.loc[k], self.counts_below(tokens, bar_rows))
         figures = {
-            "score": Figure(copied_scores.beside(*scores), self.caption_score(library, k, seen.loc[k], shared)),
-            "bars": Figure(self.draw_bars(library, bar_rows, seen.loc[k]), self.caption_bars(library, k, seen.loc[k])),
-            "runs": Figure(draw.runs(tunes[k], ngram_rows, self.ngram), self.caption_runs(k, seen.loc[k])),
+            "score": Figure(
+                copied_scores.beside(*scores),
+                self.caption_score(library, k, seen.loc[k], shared),
+                title=f"Tune {k} and the data tune nearest to it",
+            ),
+            "bars": Figure(
+                self.draw_bars(library, bar_rows, seen.loc[k]),
+                self.caption_bars(library, k, seen.loc[k]),
+                title=f"How many data tunes hold each bar of tune {k}",
+            ),
+            "runs": Figure(
+                draw.runs(tunes[k], ngram_rows, self.ngram),
+                self.caption_runs(k, seen.loc[k]),
+                title=f"How many data tunes hold each run of {self.ngram} tokens of tune {k}",
+            ),
         }
         if len(tunes) > 1:
-            figures["population"] = Figure(draw.population(seen, real), self.caption_population(seen, real))
+            figures["population"] = Figure(
+                draw.population(seen, real),
+                self.caption_population(seen, real),
+                title=f"Longest runs of data tokens in {len(seen)} observed tunes, and in {len(real)} data tunes",
+            )
         return Findings(
             metrics=self.metrics(seen, real, rng) | self.bar_metrics(library, bar_rows),
             figures=figures,

@@ -82,7 +82,13 @@ def compare(conditions: Sequence[Condition], rng: np.random.Generator) -> Findin
     halves = pd.DataFrame([_half(name, ability, curve, key) for name, curve in curves.items() for ability in ABILITIES])
     return Findings(
         metrics=_metrics(halves),
-        figures={"dose_response": Figure(draw.curves(table, halves, key), _caption(halves, key, curves))},
+        figures={
+            "dose_response": Figure(
+                draw.curves(table, halves, key),
+                _caption(halves, key, curves),
+                title="What is kept of each ability as the dose grows",
+            )
+        },
         tables={"dose_response": table, "half_doses": halves},
     )
 

@@ -186,6 +186,7 @@ class Effect(Analysis):
         found.figures["differences"] = Figure(
             draw.differences(table),
             caption_differences(table, abilities, found.metrics, tunes, len(heard.matched), heard.resumed is not None),
+            title=f"What the intervention changes, over {tunes} tunes",
         )
         longest = max(len(t.ids) for t in control.transcriptions)
         survival = {
@@ -199,6 +200,7 @@ class Effect(Analysis):
             f"Share of {tunes} tunes that are still token for token those of the control; divergence of the laws, read "
             f"on the tokens of {len(laws.changed)} of the control's tunes; the same by whether the type of the next "
             "token or the choice within the type is at stake (these add up, but for the rare types left out).",
+            title="How soon tunes depart from the control, and by which decisions",
         )
         seen = {"control": control, "changed": observation, "resumed": observation.resumed}
         curves = {
@@ -211,6 +213,7 @@ class Effect(Analysis):
                 draw.counting_by_bar(curves, self.late_bar),
                 f"Share of full bars by number of the bar, over {tunes} tunes; shaded: 95 % Wilson intervals. Part 8 "
                 "asks whether counting ends after 16 bars (dotted).",
+                title="Share of full bars by number of the bar",
             )
         found.tables["bars"] = pd.concat([frame.assign(side=side) for side, frame in curves.items()])
 
@@ -228,6 +231,7 @@ class Effect(Analysis):
             f"What the softmax layer lost: {lost.energy_share:.1%} of its energy in {lost.rank} directions; "
             f"{lost.remaining_rank} remain. Left: singular values before and of the part taken away; right: the share "
             "by type of token; below: the tokens that the leading lost directions raise and lower.",
+            title=f"What the softmax layer lost: {lost.energy_share:.1%} of its energy, in {lost.rank} directions",
         )
 
     def add_watched(self, found: Findings, watched: watching.Watched, observation: Observation) -> None:
@@ -258,6 +262,7 @@ class Effect(Analysis):
                 if watched.times is not None
                 else ""
             ),
+            title=f"Probability of {watched.words}, with and without the intervention",
         )
 
     def add_push(self, found: Findings, observation: Observation) -> None:
@@ -276,6 +281,7 @@ class Effect(Analysis):
                 draw.push(units["unit"].to_numpy(), units["push"].to_numpy(), size),
                 f"What is added to the {size} units of the last layer: {len(units)} of them, by at most {largest:.2g} "
                 "(dotted: the box of ±1)." + said_of_alpha(found.metrics) + " After Fig. 14 of the paper.",
+                title=f"What is added to each unit of the last layer: {len(units)} of {size} are pushed",
             )
 
     def add_tunes(self, found: Findings, observation: Observation, control: Observation, heard: Heard) -> None:
@@ -287,6 +293,7 @@ class Effect(Analysis):
             side_by_side.as_text(pairs),
             "Tunes before and after, drawn with the same random numbers. Grey: the same as the control; black: after "
             "the first token that differs; red: in a bar that is not full (pickups included).",
+            title="The same random numbers, before and after the intervention",
         )
         found.pages["before_after"] = side_by_side.as_page(pairs, "Before and after the intervention")
 

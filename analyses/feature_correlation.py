@@ -165,7 +165,9 @@ class FeatureCorrelation(Analysis):
         marks = {place[neuron]: title.split()[0] for title, neuron in titles.items()}
         found = {
             "neurons": Figure(
-                draw.neurons(strength, kinds, marks, music, names), self.caption(observation, named, place, music)
+                draw.neurons(strength, kinds, marks, music, names),
+                self.caption(observation, named, place, music),
+                title=f"φk between features and neurons, over {len(observation):,} melodies",
             ),
             "features": Figure(
                 draw.features(among["phik"], among["pearson"]),
@@ -173,6 +175,7 @@ class FeatureCorrelation(Analysis):
                 "order melody, pitch, rhythm. The paper's Fig. 6 calls it Pearson's in the caption and φk in the text; "
                 f"it finds R features strongly inter-correlated (mean φk here {self.block(among, 'R')}) and a block "
                 f"P11 to P15 (here {mean_off_diagonal(among['phik'], jsymbolic.REGISTER):.2f}).",
+                title=f"How the features hang together, over {len(observation):,} melodies",
             ),
         }
         tops = {
@@ -184,6 +187,7 @@ class FeatureCorrelation(Analysis):
                 draw.best(tops, names),
                 "The features that have most to do with the two named neurons, by φk; r is Pearson's. Hollow bars are "
                 "not significant.",
+                title="The features that have most to do with the two named neurons",
             )
         return found
 

@@ -47,6 +47,7 @@ from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import TYPES, Vocabulary
 
+LEARNED_TITLE = "{title}: the learned part"
 LEARNED = ("norms", "l1_input", "l1_gramians", "similarity", "input_recurrent", "angles", "overlap")
 """Figures that are drawn of the learned part besides."""
 
@@ -78,7 +79,9 @@ class GateParameters(Analysis):
         found.tables |= {"initial": part.table} | prefixed(learned.tables, "_")
         said = CAPTION.format(share=part.metrics()["initial_share"])
         found.figures |= {
-            f"learned_{name}": Figure(figure.drawing, f"Of {said}. {figure.caption}")
+            f"learned_{name}": Figure(
+                figure.drawing, f"Of {said}. {figure.caption}", title=LEARNED_TITLE.format(title=figure.title)
+            )
             for name, figure in learned.figures.items()
             if name in LEARNED
         }
@@ -99,14 +102,46 @@ class GateParameters(Analysis):
         return Findings(
             metrics=metrics(norms, alike, columns, shared) | summary(columns, shared, types),
             figures={
-                "norms": Figure(draw.norms(vocabulary, layers[0][0]), _CAPTIONS["norms"]),
-                "l1_input": Figure(draw.token_columns(vocabulary, layers[0][0]), _CAPTIONS["l1_input"]),
-                "l1_gramians": Figure(draw.token_gramians(vocabulary, layers[0][0]), _CAPTIONS["l1_gramians"]),
-                "similarity": Figure(draw.similarity(alike), self.caption_similarity(alike)),
-                "norms_by_layer": Figure(draw.sorted_norms(layers), _CAPTIONS["norms_by_layer"]),
-                "input_recurrent": Figure(draw.inner_products(layers), self.caption_products(columns)),
-                "angles": Figure(draw.angles(angles), _CAPTIONS["angles"].format(energy=self.energy)),
-                "overlap": Figure(draw.overlaps(shared), _CAPTIONS["overlap"].format(energy=self.energy)),
+                "norms": Figure(
+                    draw.norms(vocabulary, layers[0][0]),
+                    _CAPTIONS["norms"],
+                    title="Norm of the column that each token picks in the input matrices of layer 1",
+                ),
+                "l1_input": Figure(
+                    draw.token_columns(vocabulary, layers[0][0]),
+                    _CAPTIONS["l1_input"],
+                    title="Input matrices of layer 1, a column per token",
+                ),
+                "l1_gramians": Figure(
+                    draw.token_gramians(vocabulary, layers[0][0]),
+                    _CAPTIONS["l1_gramians"],
+                    title="Cosines between the columns of tokens in the input matrices of layer 1",
+                ),
+                "similarity": Figure(
+                    draw.similarity(alike),
+                    self.caption_similarity(alike),
+                    title="Are the columns of related pitches alike? Mean cosine and what chance gives",
+                ),
+                "norms_by_layer": Figure(
+                    draw.sorted_norms(layers),
+                    _CAPTIONS["norms_by_layer"],
+                    title="Norms of the columns of every matrix, sorted",
+                ),
+                "input_recurrent": Figure(
+                    draw.inner_products(layers),
+                    self.caption_products(columns),
+                    title="Cosines between input and recurrent columns of the same unit",
+                ),
+                "angles": Figure(
+                    draw.angles(angles),
+                    _CAPTIONS["angles"].format(energy=self.energy),
+                    title="Principal angles between input and recurrent matrices of each gate",
+                ),
+                "overlap": Figure(
+                    draw.overlaps(shared),
+                    _CAPTIONS["overlap"].format(energy=self.energy),
+                    title="Overlap of the leading subspaces of all matrices of a layer, against chance",
+                ),
                 **layer_figures(layers),
             },
             tables={
@@ -238,8 +273,14 @@ def layer_figures(layers: list[tuple[Matrices, Matrices]]) -> dict[str, Figure]:
     found = {}
     for k, (inputs, recurrent) in enumerate(layers, 1):
         rows = {"recurrent": recurrent} if k == 1 else {"input": inputs, "recurrent": recurrent}
-        found[f"l{k}_matrices"] = Figure(draw.heat_maps(rows, k), _CAPTIONS["matrices"].format(layer=k))
-        found[f"l{k}_unit_gramians"] = Figure(draw.unit_gramians(rows, k), _CAPTIONS["unit_gramians"].format(layer=k))
+        found[f"l{k}_matrices"] = Figure(
+            draw.heat_maps(rows, k), _CAPTIONS["matrices"].format(layer=k), title=f"Gate matrices of layer {k}"
+        )
+        found[f"l{k}_unit_gramians"] = Figure(
+            draw.unit_gramians(rows, k),
+            _CAPTIONS["unit_gramians"].format(layer=k),
+            title=f"|Cosine| between the columns of the gate matrices of layer {k}",
+        )
     return found
 
 

@@ -143,7 +143,11 @@ class Gramians(Analysis):
             return {}
         drawn = {"laws": draw.spread_of_laws(laws, metrics), "layers": draw.spread_of_layers(layers, metrics)}
         caption = _SPREAD.format(tunes=len(laws))
-        return {f"population_{name}": Figure(drawing, caption) for name, drawing in drawn.items() if drawing}
+        return {
+            f"population_{name}": Figure(drawing, caption, title=_SPREAD_TITLES[name])
+            for name, drawing in drawn.items()
+            if drawing
+        }
 
     def metrics(self, population: pd.DataFrame) -> dict[str, float]:
         """Returns the means over tunes as metrics, with their intervals where there are several tunes."""
@@ -266,33 +270,56 @@ class Gramians(Analysis):
                 _POSTERIORS.format(
                     tune=k, near=self.near, far=self.far, pairs=len(pairs), count=int((pairs > self.far).sum())
                 ),
+                title=f"L1 distance between the distributions of all pairs of steps of tune {k}",
             ),
-            "one_hot": Figure(draw.one_hot(tokens[: len(distance)], one_hot), _ONE_HOT.format(tune=k)),
+            "one_hot": Figure(
+                draw.one_hot(tokens[: len(distance)], one_hot),
+                _ONE_HOT.format(tune=k),
+                title=f"Equal tokens in tune {k}",
+            ),
         }
         for stream in dict.fromkeys(name for members in families.values() for name in members):
             panels = {name: np.abs(gram[name]) for name in gram if name.endswith(f".{stream}")}
             caption = _STREAM.format(tune=k, stream=stream)
-            found[f"stream_{stream}"] = Figure(draw.layers(tokens, one_hot, panels), caption)
+            found[f"stream_{stream}"] = Figure(
+                draw.layers(tokens, one_hot, panels),
+                caption,
+                title=f"|Cosine| between the values of {stream} at all pairs of steps of tune {k}",
+            )
         for layer, members in families.items():
             products = {
                 (a, b): similarity.cross(streams[f"{layer}.{a}"], streams[f"{layer}.{b}"]) for a, b in pairs_of(members)
             }
             if products:
                 found[f"cross_{layer}"] = Figure(
-                    draw.crosses(tokens, layer, products), _CROSS.format(tune=k, layer=layer)
+                    draw.crosses(tokens, layer, products),
+                    _CROSS.format(tune=k, layer=layer),
+                    title=f"|Cosine| between two streams of layer {layer.lstrip('l')} at all steps of tune {k}",
                 )
         windows = {name: similarity.running(np.abs(gram[name]), self.window) for name in gram if name.endswith(".c")}
-        found["bars"] = Figure(draw.bars(per_bar), _BARS.format(tune=k))
+        found["bars"] = Figure(
+            draw.bars(per_bar),
+            _BARS.format(tune=k),
+            title=f"How far the distributions of each bar of tune {k} lie from those of the rest",
+        )
         found["similarity"] = Figure(
-            draw.likeness(layers, self.reach), _LIKENESS.format(tunes=layers["tune"].nunique())
+            draw.likeness(layers, self.reach),
+            _LIKENESS.format(tunes=layers["tune"].nunique()),
+            title="How much each layer's Gramian resembles that of the tokens, by lag",
         )
         if windows:
             found["saturation"] = Figure(
-                draw.saturation(tokens, windows, self.window), _SATURATION.format(tune=k, window=self.window)
+                draw.saturation(tokens, windows, self.window),
+                _SATURATION.format(tune=k, window=self.window),
+                title=f"How much cells still turn: |cosine| with the {self.window} steps before, tune {k}",
             )
         return found
 
 
+_SPREAD_TITLES = {
+    "laws": "How far apart distributions are, tune by tune",
+    "layers": "How alike states and cells are, tune by tune",
+}
 _POSTERIORS = (
     "Tune {tune}: L1 distance between the laws of all pairs of steps. Sanguine: at most {near:g}; powder blue: beyond "
     "{far:g} ({count:,} of {pairs:,} pairs); grey between, darker where closer. Lines are measure tokens; axes name "

@@ -60,7 +60,7 @@ class HeldOut(Analysis):
         )
         return Findings(
             metrics={"nats_per_token": nats, "nats_per_token_low": low, "nats_per_token_high": high} | repetition,
-            figures={"costs": Figure(self.draw(types, costs), caption)},
+            figures={"costs": Figure(self.draw(types, costs), caption, title="Cost of held-out tokens")},
             tables={"tunes": table, "types": types},
         )
 
@@ -105,7 +105,7 @@ class HeldOut(Analysis):
         )
 
     def draw(self, types: pd.DataFrame, costs: list[np.ndarray]) -> matplotlib.figure.Figure:
-        drawing = style.figure(width=10.0, height=3.2)
+        drawing = style.figure(height=2.55)
         left, right = drawing.subplots(1, 2)
         labels = [f"{kind}\n{share:.0%}" for kind, share in zip(types["type"], types["share"], strict=True)]
         left.bar(labels, types["nats_per_token"], color=[style.TYPE_COLOURS[kind] for kind in types["type"]])

@@ -79,7 +79,11 @@ class HeldOutMelodies(Analysis):
         )
         return Findings(
             metrics=metrics,
-            figures={"exact": Figure(self.draw(right, counted["onsets"], table), caption)},
+            figures={
+                "exact": Figure(
+                    self.draw(right, counted["onsets"], table), caption, title="Held-out melodies given back"
+                )
+            },
             tables={"collections": table},
         )
 
@@ -128,7 +132,7 @@ class HeldOutMelodies(Analysis):
         return pd.DataFrame(rows)
 
     def draw(self, right: dict[str, np.ndarray], onsets: np.ndarray, table: pd.DataFrame) -> matplotlib.figure.Figure:
-        drawing = style.figure(width=10.0, height=3.2)
+        drawing = style.figure(height=2.55)
         left, bars = drawing.subplots(1, 2)
         height = 0.38
         for k, (way, colour) in enumerate(zip(WAYS, (style.ACCENT, style.INK), strict=True)):

@@ -56,9 +56,15 @@ class LatentCorrelation(Analysis):
         return Findings(
             metrics=self.metrics(summary, matrix, music),
             figures={
-                "matrix": Figure(self.draw_matrices(matrix, of_draws, music), self.caption(len(mu), len(order), music)),
+                "matrix": Figure(
+                    self.draw_matrices(matrix, of_draws, music),
+                    self.caption(len(mu), len(order), music),
+                    title=f"Correlations between neurons, over {len(mu):,} melodies",
+                ),
                 "distribution": Figure(
-                    self.draw_distribution(matrix, of_draws, shuffled, music), self.caption_distribution(summary)
+                    self.draw_distribution(matrix, of_draws, shuffled, music),
+                    self.caption_distribution(summary),
+                    title="How strongly pairs of neurons correlate, and what shuffling leaves",
                 ),
             },
             tables={"summary": summary, "pairs": pairs},
@@ -117,7 +123,7 @@ class LatentCorrelation(Analysis):
         return found
 
     def draw_matrices(self, matrix: np.ndarray, of_draws: np.ndarray, music: int) -> matplotlib.figure.Figure:
-        drawing = style.figure(width=10.0, height=4.9)
+        drawing = style.figure(height=3.9)
         panels = drawing.subplots(1, 2)
         for axes, values, title in zip(panels, (matrix, of_draws), ("means μ", "draws z ~ N(μ, σ²)"), strict=True):
             image = draw.correlations(axes, values, music)
@@ -145,7 +151,7 @@ class LatentCorrelation(Analysis):
         panels[0].set_ylabel("share of pairs with larger |r|")
         panels[0].set_xlim(0, 1)
         panels[0].set_ylim(0, 1)
-        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return drawing
 
     def caption(self, melodies: int, neurons: int, music: int) -> str:

@@ -70,12 +70,15 @@ class LatentEffect(Analysis):
             metrics=main_metrics(table) | laws | {"moved": float(moved.mean())} | sides.metrics(table),
             figures={
                 "differences": Figure(
-                    differences(table, WORDS, random="random neurons"), self.caption(table, N, len(matched))
+                    differences(table, WORDS, random="random neurons"),
+                    self.caption(table, N, len(matched)),
+                    title=f"What the intervention changes, over {N:,} melodies",
                 ),
                 "melodies": Figure(
                     draw.before_and_after(rows, observation.titles[: self.shown]),
                     "Observed melodies, and what is written from their μ by the model as it is and after the "
                     "intervention (grey: what the model as it is writes).",
+                    title="Melodies as the model writes them without and with the intervention",
                 ),
             },
             tables={"quantities": table},

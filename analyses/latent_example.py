@@ -65,12 +65,17 @@ class LatentExample(Analysis):
         return Findings(
             metrics=self.metrics(written, from_z, sigma, one.seed) | {"music_neurons": float(music)},
             figures={
-                "rolls": Figure(self.draw_rolls(written), self.caption_rolls(title, written, from_z)),
+                "rolls": Figure(
+                    self.draw_rolls(written),
+                    self.caption_rolls(title, written, from_z),
+                    title=f"{title}: what the decoder writes from its latents",
+                ),
                 "latents": Figure(
                     self.draw_latents(mu[order], sigma[order], z[shown, order], music),
                     f"{title}: σ, μ and one draw z of the first {min(self.shown, len(mu))} neurons, in order of this "
                     f"melody's σ. Dashed: after the {music} with σ below {self.sigma_below:g} (Fig. 3 of the source "
                     "paper: 37 for the same melody in Magenta's 2-bar model).",
+                    title=f"{title}: σ, μ and one draw z of each neuron",
                 ),
             },
             tables={
@@ -115,7 +120,7 @@ class LatentExample(Analysis):
 
     def draw_rolls(self, written: dict[str, np.ndarray]) -> matplotlib.figure.Figure:
         long = len(written[ORIGINAL]) > 64
-        drawing = style.figure(width=10.0, height=5.4 if long else 2.5)
+        drawing = style.figure(height=4.3 if long else 2.0)
         rows, columns = (len(written), 1) if long else (1, len(written))
         panels = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         colours = (style.INK, draw.RANDOM, draw.REAL)
@@ -128,7 +133,7 @@ class LatentExample(Analysis):
         return drawing
 
     def draw_latents(self, mu: np.ndarray, sigma: np.ndarray, z: np.ndarray, music: int) -> matplotlib.figure.Figure:
-        drawing = style.figure(width=10.0, height=4.6)
+        drawing = style.figure(height=3.7)
         rows = drawing.subplots(3, 1, sharex=True)
         for axes, values, name in zip(rows, (sigma, mu, z), ("σ", "μ", "z"), strict=True):
             draw.bars(axes, values[: self.shown], music, name)

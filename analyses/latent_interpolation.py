@@ -69,8 +69,14 @@ class LatentInterpolation(Analysis):
         return Findings(
             metrics=self.metrics(steps, rng),
             figures={
-                "path": Figure(self.draw_path(path, melodies), self.caption_path(titles)),
-                "likeness": Figure(self.draw_curve(curve), self.caption_curve()),
+                "path": Figure(
+                    self.draw_path(path, melodies),
+                    self.caption_path(titles),
+                    title=f"From {titles[0]} to {titles[1]} along the sphere",
+                ),
+                "likeness": Figure(
+                    self.draw_curve(curve), self.caption_curve(), title="Likeness to both ends along the path"
+                ),
             },
             tables={"likeness": curve},
             arrays={"path": {"classes": path, "first": melodies[0], "last": melodies[1]}},
@@ -146,7 +152,7 @@ class LatentInterpolation(Analysis):
     def draw_path(self, path: np.ndarray, ends: tuple[np.ndarray, np.ndarray]) -> matplotlib.figure.Figure:
         columns = 3
         rows = -(-len(path) // columns)
-        drawing = style.figure(width=10.0, height=0.5 + 1.45 * rows)
+        drawing = style.figure(height=0.4 + 1.15 * rows)
         panels = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         outlines: list[np.ndarray | None] = [ends[0], *[None] * (len(path) - 2), ends[1]]
         for k, (axes, classes, behind) in enumerate(zip(panels, path, outlines, strict=False)):
@@ -162,7 +168,7 @@ class LatentInterpolation(Analysis):
         return drawing
 
     def draw_curve(self, curve: pd.DataFrame) -> matplotlib.figure.Figure:
-        drawing = style.figure(width=10.0, height=3.0)
+        drawing = style.figure(height=2.4)
         panels = drawing.subplots(1, 3)
         looks = (
             ("to_first", "to_last", "like the ends (solid: first)"),
@@ -182,7 +188,7 @@ class LatentInterpolation(Analysis):
             axes.set_ylabel(label)
             axes.set_xlim(0, 1)
             axes.set_ylim(0, 1.02 if solid != "onsets" else None)
-        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return drawing
 
     def caption_path(self, titles: tuple[str, str]) -> str:

@@ -58,7 +58,13 @@ class LatentOverview(Analysis):
         place = {int(neuron): k for k, neuron in enumerate(order, start=1)}
         return Findings(
             metrics={"music_neurons": float(music), "melody_candidates": float(len(named.melody))},
-            figures={"page": Figure(drawing, self.caption(observation, music, named.melody, place))},
+            figures={
+                "page": Figure(
+                    drawing,
+                    self.caption(observation, music, named.melody, place),
+                    title=f"The latents of {len(observation):,} melodies on one page",
+                )
+            },
             tables={"kinds": kinds},
             lists={
                 **{f"{kind}_among_first_four": places_of(kinds.head(4), kind) for kind in ("pitch", "rhythm")},
@@ -75,7 +81,7 @@ class LatentOverview(Analysis):
         kinds: pd.DataFrame,
     ) -> matplotlib.figure.Figure:
         shown = order[: self.shown]
-        drawing = style.figure(width=10.0, height=12.6)
+        drawing = style.figure(height=10.1)
         panels = panels_of(drawing)
         draw.boxes(panels["s"], observation.sigma[:, shown], music, "σ")
         draw.boxes(panels["m"], observation.mu[:, shown], music, "μ")

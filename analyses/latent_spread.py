@@ -79,8 +79,16 @@ class LatentSpread(Analysis):
         return Findings(
             metrics=metrics,
             figures={
-                "boxes": Figure(self.draw_boxes(mu, sigma, number["sigma"]), self.caption_boxes(mu, number["sigma"])),
-                "rules": Figure(self.draw_rules(table, counts), self.caption_rules(len(mu), counts)),
+                "boxes": Figure(
+                    self.draw_boxes(mu, sigma, number["sigma"]),
+                    self.caption_boxes(mu, number["sigma"]),
+                    title=f"{number['sigma']} of {mu.shape[1]} neurons have a mean σ below {self.sigma_below:g}",
+                ),
+                "rules": Figure(
+                    self.draw_rules(table, counts),
+                    self.caption_rules(len(mu), counts),
+                    title="Music neurons by each rule",
+                ),
             },
             tables={"neurons": table, "rules": counts, "agreement": likeness.rename_axis("rule").reset_index()},
         )
@@ -116,7 +124,7 @@ class LatentSpread(Analysis):
 
     def draw_boxes(self, mu: np.ndarray, sigma: np.ndarray, music_count: int) -> matplotlib.figure.Figure:
         shown = min(self.shown, mu.shape[1])
-        drawing = style.figure(width=10.0, height=5.0)
+        drawing = style.figure(height=4.0)
         upper, lower = drawing.subplots(2, 1, sharex=True)
         draw.boxes(upper, sigma[:, :shown], music_count, "σ")
         draw.boxes(lower, mu[:, :shown], music_count, "μ")
@@ -126,7 +134,7 @@ class LatentSpread(Analysis):
 
     def draw_rules(self, table: pd.DataFrame, counts: pd.DataFrame) -> matplotlib.figure.Figure:
         """Returns what each rule looks at, for all neurons, and which neurons it chooses."""
-        drawing = style.figure(width=10.0, height=6.2)
+        drawing = style.figure(height=4.95)
         panels = drawing.subplots(4, 1, sharex=True, height_ratios=[1.2, 1.2, 1.2, 0.8])
         places = np.arange(1, len(table) + 1)
         looks = (

@@ -86,8 +86,14 @@ class LayerMaps(Analysis):
                 for row in rows
             },
             figures={
-                "explained": Figure(draw.explained(table), self.caption(table, n)),
-                "units": Figure(draw.units(units), CAPTION_UNITS),
+                "explained": Figure(
+                    draw.explained(table),
+                    self.caption(table, n),
+                    title="How well one layer tells what another holds (R² on other tunes)",
+                ),
+                "units": Figure(
+                    draw.units(units), CAPTION_UNITS, title="How well single units are told (R² on other tunes)"
+                ),
             },
             tables={"maps": table, "units": pd.concat(units, ignore_index=True)},
         )

@@ -52,7 +52,13 @@ class LayerProperties(Analysis):
         table = self.table(shares, variables, len(kept))
         return Findings(
             metrics=self.metrics(table),
-            figures={"added": Figure(draw.added(table), self.caption(table, len(kept)))},
+            figures={
+                "added": Figure(
+                    draw.added(table),
+                    self.caption(table, len(kept)),
+                    title="What each layer adds about the token to come and the place it stands at",
+                )
+            },
             tables={"properties": table},
         )
 

@@ -27,6 +27,12 @@ from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal, did_you_mean
 
+TITLES = {
+    "pitch": "The pitch neuron rises with the register of the melody",
+    "rhythm": "The rhythm neuron and how many notes there are",
+}
+"""By the role that a neuron has."""
+
 
 @dataclass(frozen=True)
 class NeuronRegression(Analysis):
@@ -77,7 +83,11 @@ class NeuronRegression(Analysis):
                 panel.curve.assign(neuron=neuron, feature=fit["feature"]) for row in panels for panel, fit in row
             ]
             drawing = draw.regression([[panel for panel, _ in row] for row in panels], f"μ of neuron {neuron}")
-            figures[role] = Figure(drawing, self.caption(observation, strength, role, neuron))
+            figures[role] = Figure(
+                drawing,
+                self.caption(observation, strength, role, neuron),
+                title=TITLES.get(role, f"Neuron {neuron} against features"),
+            )
         table = pd.DataFrame(fits)
         table.insert(5, "phik", [strength.loc[row.feature, row.neuron] for row in table.itertuples()])
         return Findings(

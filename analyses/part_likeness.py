@@ -58,7 +58,13 @@ class PartLikeness(Analysis):
                 metrics |= with_interval(f"{prefix}{name}", mean_interval(values, self.resamples, rng))
         return Findings(
             metrics=metrics,
-            figures={"likeness": Figure(draw(tables), caption(metrics, self.run))},
+            figures={
+                "likeness": Figure(
+                    draw(tables),
+                    caption(metrics, self.run),
+                    title="Are the parts of a tune alike? Likeness within a tune, and across tunes",
+                )
+            },
             tables=dict(tables),
         )
 

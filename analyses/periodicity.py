@@ -270,12 +270,25 @@ class Periodicity(Analysis):
         shown = self.shown_units(units, names[-1])
         traced = observation.trace(k, names[-1])[:, [unit for unit, _ in shown]]
         return {
-            "spectra": Figure(draw.spectra_image(images, units, period), _SPECTRA.format(tune=k, length=self.length)),
-            "traces": Figure(draw.traces(tokens, traced, shown, names[-1]), _TRACES.format(tune=k, site=names[-1])),
-            "strong_periods": Figure(draw.average(mean, period), _AVERAGE.format(tunes=count(tunes))),
+            "spectra": Figure(
+                draw.spectra_image(images, units, period),
+                _SPECTRA.format(tune=k, length=self.length),
+                title=f"Spectra of all units over tune {k}",
+            ),
+            "traces": Figure(
+                draw.traces(tokens, traced, shown, names[-1]),
+                _TRACES.format(tune=k, site=names[-1]),
+                title=f"Units of {names[-1]} over the tokens of tune {k}",
+            ),
+            "strong_periods": Figure(
+                draw.average(mean, period),
+                _AVERAGE.format(tunes=count(tunes)),
+                title=f"Mean spectrum of each layer over {count(tunes)}",
+            ),
             "periodic_units": Figure(
                 draw.population(population, units, names, self.threshold),
                 self.caption_population(population, names, tunes),
+                title=f"Units that are periodic in the bar, over {count(tunes)}",
             ),
         }
 

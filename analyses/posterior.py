@@ -74,12 +74,19 @@ class Posterior(Analysis):
             metrics=metrics | spacing,
             figures={
                 "log10": Figure(
-                    self.draw_law(observation, k, seen), _CAPTION_LAW.format(tune=k, floor=self.floor) + said
+                    self.draw_law(observation, k, seen),
+                    _CAPTION_LAW.format(tune=k, floor=self.floor) + said,
+                    title=f"Probability of every token at every step of tune {k}",
                 ),
-                "types": Figure(self.draw_types(observation, k, seen), _CAPTION_TYPES.format(tune=k) + said),
+                "types": Figure(
+                    self.draw_types(observation, k, seen),
+                    _CAPTION_TYPES.format(tune=k) + said,
+                    title=f"Probability of each token type over tune {k}, and its entropy",
+                ),
                 "events": Figure(
                     draw.events(followed, self.events(vocabulary, seen), 0.01),
                     self.caption_events(k, tokens, waiting) + said,
+                    title=f"Probability of bar lines, triplets and short notes over tune {k}",
                 ),
                 "shadow": Figure(
                     draw.shadow(
@@ -89,6 +96,7 @@ class Posterior(Analysis):
                         starts[starts < len(seen)],
                     ),
                     self.caption_shadow(k, table) + said,
+                    title=f"Where tune {k} goes, where its accidentals would go, and how free the pitch is",
                 ),
             }
             | self.population(table, metrics),
@@ -168,7 +176,11 @@ class Posterior(Analysis):
             for name, label in _SHOWN
         ]
         caption = _CAPTION_POPULATION.format(tunes=len(table))
-        return {"population": Figure(population.distributions(shown), caption)}
+        return {
+            "population": Figure(
+                population.distributions(shown), caption, title=f"Numbers of the distributions, over {len(table)} tunes"
+            )
+        }
 
     def type_shares(self, observation: Observation, law: np.ndarray) -> pd.DataFrame:
         """Returns the probability of each token type at each step, one row per step."""
@@ -178,7 +190,7 @@ class Posterior(Analysis):
     def draw_law(self, observation: Observation, k: int, law: np.ndarray) -> matplotlib.figure.Figure:
         vocabulary, tokens = observation.vocabulary, observation.tokens(k)
         order = list(vocabulary.plot_order)
-        figure = style.figure(width=10.0, height=max(4.0, 0.055 * len(law)))
+        figure = style.figure(height=max(3.2, 0.04 * len(law)))
         axes = figure.subplots()
         with np.errstate(divide="ignore"):
             image = np.ma.masked_less(np.log10(law[:, order]), self.floor)
@@ -194,7 +206,7 @@ class Posterior(Analysis):
 
     def draw_types(self, observation: Observation, k: int, law: np.ndarray) -> matplotlib.figure.Figure:
         tokens = observation.tokens(k)[1 : len(law) + 1]
-        figure = style.figure(width=10.0, height=4.6)
+        figure = style.figure(height=3.7)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
         shares = self.type_shares(observation, law)
         upper.stackplot(

@@ -73,10 +73,20 @@ class RealVsRandom(Analysis):
         return Findings(
             metrics=self.metrics(summary, separability, neurons),
             figures={
-                "neurons": Figure(self.draw_neurons(means, neurons), self.caption_neurons(neurons, len(order))),
-                "excited": Figure(self.draw_excited(excitation, music, len(order)), self.caption_excited(summary)),
+                "neurons": Figure(
+                    self.draw_neurons(means, neurons),
+                    self.caption_neurons(neurons, len(order)),
+                    title="Real melodies and random notes in the first neurons",
+                ),
+                "excited": Figure(
+                    self.draw_excited(excitation, music, len(order)),
+                    self.caption_excited(summary),
+                    title=f"How many neurons real melodies and random notes excite (|μ| > {self.excited:g})",
+                ),
                 "separability": Figure(
-                    self.draw_separability(separability), self.caption_separability(separability, music)
+                    self.draw_separability(separability),
+                    self.caption_separability(separability, music),
+                    title="How well random notes are told from real melodies",
                 ),
             },
             tables={"neurons": neurons, "excited": summary, "separability": separability},
@@ -219,7 +229,7 @@ class RealVsRandom(Analysis):
         places = self.drawn(neurons)
         columns = min(4, len(places))
         rows = -(-len(places) // columns)
-        drawing = style.figure(width=10.0, height=0.6 + 2.3 * rows)
+        drawing = style.figure(height=0.48 + 1.85 * rows)
         panels = drawing.subplots(rows, columns, squeeze=False).ravel()
         for axes, place in zip(panels, places, strict=False):
             row = neurons.iloc[place]
@@ -228,7 +238,7 @@ class RealVsRandom(Analysis):
             axes.set_xlabel(f"μ   (AUC {row[RANDOM]:.2f})")
         for axes in panels[len(places) :]:
             axes.set_visible(False)
-        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return drawing
 
     def drawn(self, neurons: pd.DataFrame) -> list[int]:
@@ -239,13 +249,13 @@ class RealVsRandom(Analysis):
     def draw_excited(
         self, excitation: dict[tuple[str, str], np.ndarray], music: int, neurons: int
     ) -> matplotlib.figure.Figure:
-        drawing = style.figure(width=10.0, height=2.9)
+        drawing = style.figure(height=2.3)
         panels = drawing.subplots(1, 3)
         sizes = {"music": music, "noise": neurons - music, "all": neurons}
         for axes, (kind, of) in zip(panels, sizes.items(), strict=True):
             draw.counts(axes, {name: excitation[name, kind] for name in SETS[:2]}, of)
             axes.set_xlabel(f"excited, of {of} {'neurons in all' if kind == 'all' else f'{kind} neurons'}")
-        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return drawing
 
     def draw_separability(self, table: pd.DataFrame) -> matplotlib.figure.Figure:
@@ -265,7 +275,7 @@ class RealVsRandom(Analysis):
         axes.set_ylim(len(quantities) - 0.5, -0.5)
         axes.set_xlim(min(0.45, float(known["low"].min()) - 0.02), 1.01)
         axes.set_xlabel("AUC against real melodies (0.5: cannot be told apart)")
-        drawing.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        drawing.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return drawing
 
     def caption_neurons(self, neurons: pd.DataFrame, count: int) -> str:

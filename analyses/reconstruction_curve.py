@@ -73,7 +73,13 @@ class ReconstructionCurve(Analysis):
         hold = always_hold(melodies)
         return Findings(
             metrics=self.metrics(curve, music, len(table), hold),
-            figures={"curve": Figure(self.draw(curve, music, hold), self.caption(curve, music, melodies, unheard))},
+            figures={
+                "curve": Figure(
+                    self.draw(curve, music, hold),
+                    self.caption(curve, music, melodies, unheard),
+                    title="How much of a melody comes back as neurons are kept",
+                )
+            },
             tables={"curve": curve},
         )
 
@@ -153,7 +159,7 @@ class ReconstructionCurve(Analysis):
         return int(part["kept"].iloc[below[-1] + 1 if len(below) else 0])
 
     def draw(self, curve: pd.DataFrame, music: int, hold: float) -> matplotlib.figure.Figure:
-        drawing = style.figure(width=10.0, height=3.7)
+        drawing = style.figure(height=2.95)
         panels = drawing.subplots(1, 2, sharex=True, sharey=True)
         largest = int(curve["kept"].max())
         for axes, (name, label) in zip(panels, MEASURES.items(), strict=True):
@@ -176,7 +182,7 @@ class ReconstructionCurve(Analysis):
             axes.set_ylim(0, 1.02)
         panels[0].axhline(hold, color=style.INK, linewidth=0.7, linestyle=":", label="always hold")
         panels[0].set_ylabel("share that comes back exactly")
-        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
         return drawing
 
     def caption(self, curve: pd.DataFrame, music: int, melodies: np.ndarray, unheard: bool) -> str:

@@ -90,13 +90,20 @@ class SoftmaxLayer(Analysis):
             | self.chosen_metrics(vocabulary, W, R, chosen)
             | self.displacement_metrics(observation),
             figures={
-                "shapes": Figure(draw.shapes(vocabulary, W, b), self.caption_shapes(vocabulary, b)),
+                "shapes": Figure(
+                    draw.shapes(vocabulary, W, b),
+                    self.caption_shapes(vocabulary, b),
+                    title="Columns of the softmax layer, and its bias",
+                ),
                 "columns": Figure(
-                    draw.columns(vocabulary, W, names, self.named), self.caption_columns(vocabulary, W, chosen)
+                    draw.columns(vocabulary, W, names, self.named),
+                    self.caption_columns(vocabulary, W, chosen),
+                    title="What single units add to each token before the softmax",
                 ),
                 "correlations": Figure(
                     draw.correlations(R, with_bias, control, self.near_duplicate),
                     self.caption_correlations(R, with_bias),
+                    title="Correlations between the columns of the softmax layer, and with its bias",
                 ),
             },
             tables={

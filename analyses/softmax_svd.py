@@ -114,19 +114,31 @@ class SoftmaxSVD(Analysis):
             | {f"{self.type}_component_auc": single}
             | learned,
             figures={
-                "spectrum": Figure(draw.spectrum(svd.values, self.threshold), self.caption_spectrum(svd)),
+                "spectrum": Figure(
+                    draw.spectrum(svd.values, self.threshold),
+                    self.caption_spectrum(svd),
+                    title=f"Singular values of the softmax layer: the first is {svd.values[0]:.1f}",
+                ),
                 "left": Figure(
                     draw.left_vectors(vocabulary, svd.left[:, : self.left_vectors], svd.values, self.named),
                     self.caption_left(table),
+                    title="Left singular vectors: what the first components add to each token",
                 ),
                 "right": Figure(
-                    draw.right_vectors(svd.right[:, : self.left_vectors]), _CAPTION_RIGHT.format(site=site)
+                    draw.right_vectors(svd.right[:, : self.left_vectors]),
+                    _CAPTION_RIGHT.format(site=site),
+                    title="Right singular vectors: which units drive the first components",
                 ),
                 "projections": Figure(
                     draw.projections(h[:, : self.shown_units], self.project(h, svd), observation.tokens(k), site),
                     self.caption_projections(k, site),
+                    title=f"Hidden states of tune {k} and their projections onto the right singular vectors",
                 ),
-                "plane": Figure(self.draw_planes(steps, planes), self.caption_plane(steps, planes)),
+                "plane": Figure(
+                    self.draw_planes(steps, planes),
+                    self.caption_plane(steps, planes),
+                    title=f"Steps that make {self.type} tokens, in planes of two components",
+                ),
             },
             tables={"components": table, "planes": pd.DataFrame([_row(name, p) for name, p in planes.items()])},
             arrays={"svd": {"left": svd.left, "values": svd.values, "right": svd.right}},

@@ -93,9 +93,21 @@ class Timing(Analysis):
                 for quantity in ("lead", "responding", "responding_control", "announcing")
             },
             figures={
-                "lags": Figure(draw.lags(profiles, self.event), self.caption_lags(tunes)),
-                "best_lag": Figure(draw.best_lags(units, names, self.reach), self.caption_best(sites)),
-                "traces": Figure(draw.traces(observation, k, self.clearest(units)), self.caption_traces(k)),
+                "lags": Figure(
+                    draw.lags(profiles, self.event),
+                    self.caption_lags(tunes),
+                    title=f"Do units follow or announce {self.event} tokens? Correlation by lag",
+                ),
+                "best_lag": Figure(
+                    draw.best_lags(units, names, self.reach),
+                    self.caption_best(sites),
+                    title="At which lag each unit is strongest",
+                ),
+                "traces": Figure(
+                    draw.traces(observation, k, self.clearest(units)),
+                    self.caption_traces(k),
+                    title=f"The units that follow and announce {self.event} tokens most clearly, tune {k}",
+                ),
             },
             tables={
                 "sites": sites,

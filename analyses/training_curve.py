@@ -77,7 +77,13 @@ class TrainingCurve(Analysis):
         first = next(iter(rows))
         return Findings(
             metrics={**rows[first], **{f"baseline_{name}": value for name, value in costs[first].items()}},
-            figures={"losses": Figure(draw.losses(given, costs, self.smoothing), self.caption(rows, costs))},
+            figures={
+                "losses": Figure(
+                    draw.losses(given, costs, self.smoothing),
+                    self.caption(rows, costs),
+                    title="Loss by epoch: training, validation, and simpler models",
+                )
+            },
             tables={"trainings": pd.DataFrame([{"training": name} | row for name, row in rows.items()])},
             arrays={
                 "losses": {

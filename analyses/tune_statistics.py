@@ -91,10 +91,13 @@ class TuneStatistics(Analysis):
             if metrics["data_full_bars"] > 0:
                 metrics["full_bars_ratio"] = metrics["full_bars"] / metrics["data_full_bars"]
             metrics["pitch_use_distance"] = shape.distance(data_shape)
-        figures["counting"] = Figure(self.draw(seen, data, rng), self.caption(seen, metrics))
+        figures["counting"] = Figure(
+            self.draw(seen, data, rng), self.caption(seen, metrics), title=self.title(seen, metrics)
+        )
         figures["melody"] = Figure(
             draw.melody(self.compared(metrics), [part.pitch_use for part in (shape, data_shape) if part is not None]),
             self.caption_melody(metrics),
+            title="Melodies beside those of the data",
         )
         tables = {"tunes": seen, "forms": self.forms(seen, data), "melody": self.compared(metrics)}
         return Findings(metrics, figures, tables)
@@ -147,6 +150,12 @@ class TuneStatistics(Analysis):
             "of its tune, as shares of many."
         )
 
+    def title(self, seen: pd.DataFrame, metrics: dict[str, float]) -> str:
+        if len(seen) == 1:
+            return "Counting, meter, mode and length of one tune beside the data"
+        against = f", {metrics['data_full_bars']:.0%} in the data" if "data_full_bars" in metrics else ""
+        return f"{metrics['full_bars']:.0%} of the bars of {len(seen):,} tunes are full{against}"
+
     def forms(self, seen: pd.DataFrame, data: pd.DataFrame | None) -> pd.DataFrame:
         """Returns the most frequent measure-token sequences with their share here and in the data."""
         here, there = Counter(seen["form"]), Counter(data["form"] if data is not None else [])
@@ -165,7 +174,7 @@ class TuneStatistics(Analysis):
         return pd.DataFrame(rows)
 
     def draw(self, seen: pd.DataFrame, data: pd.DataFrame | None, rng: np.random.Generator) -> matplotlib.figure.Figure:
-        figure = style.figure(width=10.0, height=6.0)
+        figure = style.figure(height=4.8)
         (counting, meters), (lengths, modes) = figure.subplots(2, 2)
         sides = [("observed", seen, style.ACCENT)] + ([("data", data, style.INK)] if data is not None else [])
         self._draw_counting(counting, sides, rng)
@@ -188,7 +197,7 @@ class TuneStatistics(Analysis):
             lengths.hist(table["length"], bins, density=True, color=colour, label=label, histtype="step", linewidth=1.4)
         lengths.set_xlabel("tokens in a tune")
         lengths.set_ylabel("density")
-        figure.legend(*meters.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        figure.legend(*meters.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return figure
 
     def _draw_counting(

@@ -91,9 +91,19 @@ class UnitEvents(Analysis):
         return Findings(
             metrics=self.metrics(shares, units, variables),
             figures={
-                "shares": Figure(draw.shares(shares), self.caption_shares(observation, units)),
-                "excess": Figure(draw.excess(excess), CAPTION_EXCESS),
-                "clearest": Figure(draw.traces(observation, k, clearest), self.caption_traces(k)),
+                "shares": Figure(
+                    draw.shares(shares),
+                    self.caption_shares(observation, units),
+                    title="Which variable explains the units of each stream best",
+                ),
+                "excess": Figure(
+                    draw.excess(excess), CAPTION_EXCESS, title="How much each variable explains beyond chance"
+                ),
+                "clearest": Figure(
+                    draw.traces(observation, k, clearest),
+                    self.caption_traces(k),
+                    title=f"The clearest unit of each variable over the tokens of tune {k}",
+                ),
             },
             tables={
                 "units": units.drop(columns=[c for c in units if c.startswith("excess/")]),

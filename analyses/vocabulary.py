@@ -57,8 +57,14 @@ class VocabularyTable(Analysis):
             metrics["tokens_never_in_data"] = float((tokens["data"] == 0).sum())
         metrics |= {f"tokens_{name}": float(types[name]) for name in TYPES}
         figures = {
-            "tokens": Figure(self.draw_list(vocabulary), self.caption_list(vocabulary)),
-            "frequency": Figure(self.draw_frequency(vocabulary, tokens), _CAPTION_FREQUENCY),
+            "tokens": Figure(
+                self.draw_list(vocabulary), self.caption_list(vocabulary), title=f"The {len(vocabulary)} tokens by type"
+            ),
+            "frequency": Figure(
+                self.draw_frequency(vocabulary, tokens),
+                _CAPTION_FREQUENCY,
+                title="How often each token stands in the data and in what the model writes",
+            ),
         }
         return Findings(metrics, figures, {"tokens": tokens, "parameters": blocks})
 
@@ -79,7 +85,7 @@ class VocabularyTable(Analysis):
     def draw_list(self, vocabulary: Vocabulary) -> matplotlib.figure.Figure:
         places = list_places(vocabulary, self.columns)
         rows = 1 + max(row for row, _ in places.values())
-        figure = style.figure(width=10.0, height=0.36 * rows + 0.2)
+        figure = style.figure(height=0.29 * rows + 0.16)
         axes = figure.subplots()
         named: set[str] = set()
         for i, (row, column) in places.items():
@@ -100,7 +106,7 @@ class VocabularyTable(Analysis):
 
     def draw_frequency(self, vocabulary: Vocabulary, tokens: pd.DataFrame) -> matplotlib.figure.Figure:
         order = list(vocabulary.plot_order)
-        figure = style.figure(width=10.0, height=4.0)
+        figure = style.figure(height=3.2)
         axes = figure.subplots()
         colours = [style.TYPE_COLOURS[vocabulary.types[i]] for i in order]
         base = "data_share" if "data_share" in tokens else "observed_share"

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +40,7 @@ NAME_LENGTH = 60
 """Longest name of a run: MLflow's cards grow as wide, and as high, as it is, and push the image out of sight."""
 _CONTROL = (
     "The same analyses on controls: what an untrained model finds in the same tunes (untrained), and the model in "
-    "tunes whose tokens come in random order (shuffled). With one control its figures are filed beside the others."
+    "tunes whose tokens come in random order (shuffled)."
 )
 REPORT = "report.html"
 EXPLORER = "explore.html"
@@ -211,7 +210,7 @@ def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None)
 def draw_summary(summary: Summary) -> object:
     """Returns a figure with one box per stream: the units' means, standard deviations, and share of saturated steps."""
     sites = list(summary.units)
-    drawing = style.figure(width=10.0, height=6.0)
+    drawing = style.figure(height=4.8)
     rows = drawing.subplots(3, 1, sharex=True)
     for axes, quantity in zip(rows, ("mean", "std", "saturated share"), strict=True):
         values = [
@@ -246,7 +245,7 @@ def file_report(
     seed: int,
     entries: Sequence[Tune],
     findings: dict[str, Findings],
-    controls: verdicts_of.Controls = MappingProxyType({}),
+    beside: Findings | None = None,
     verdicts: Sequence[Verdict] = (),
 ) -> None:
     """Files `report.html`, which holds everything worth reading, and heads the run's page with its first tune."""
@@ -260,8 +259,8 @@ def file_report(
         "run": tracked.run_id,
     }
     sections = [Section(name, found) for name, found in findings.items()]
-    if controls:
-        sections.append(Section("control", verdicts_of.beside(findings, controls), _CONTROL))
+    if beside is not None and beside.tables:
+        sections.append(Section("control", beside, _CONTROL))
     claims = [verdicts_of.shown_claim(verdict) for verdict in verdicts]
     command = shlex.join([*COMMAND, *overrides])
     explorer = EXPLORER if (tracked.folder / EXPLORER).is_file() else ""

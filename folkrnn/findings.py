@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from folkrnn.style import entitle
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,10 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing and the sentence that belongs under it."""
+    """A drawing, the sentence that belongs under it, and its title: the quantity that is shown, or what was found.
+
+    The title is written on the drawing.
+    """
 
     drawing: matplotlib.figure.Figure
     caption: str
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if self.title:
+            entitle(self.drawing, self.title)
 
 
 @dataclass(frozen=True, eq=False)

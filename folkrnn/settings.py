@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from folkrnn import figures
 from folkrnn.refusal import Refusal, did_you_mean, shown
 
 
@@ -74,7 +75,11 @@ RULES: dict[str, Rule] = {
     "transcription": _or_null(_TEXT),
     "cut.fraction": _or_null(_SHARE),
     "cut.controls": _whole(0),
-    "figures": Rule(
+    "figures.format": _one_of(*figures.FORMATS),
+    "figures.width": Rule("a width with its unit, such as 17.8cm or 7in", _TEXT.holds),
+    "figures.data": _FLAG,
+    "figures.all": _FLAG,
+    "figures.names": Rule(
         "a list such as [softmax_svd/plane=fig7]",
         lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)),
     ),
@@ -115,7 +120,6 @@ RULES: dict[str, Rule] = {
     "tracking.uri": _or_null(_TEXT),
     "tracking.folder": _or_null(_TEXT),
     "tracking.experiment": _TEXT,
-    "tracking.vector": _FLAG,
     "launcher.address": _or_null(_ADDRESS),
     "weights.address": _or_null(_ADDRESS),
     "dataset.address": _or_null(_ADDRESS),
@@ -123,6 +127,10 @@ RULES: dict[str, Rule] = {
     "dataset.path": _or_null(_TEXT),
 }
 """What the settings that every run has must be. A setting without a rule is checked by what is built from it."""
+
+
+RENAMED = {"tracking.vector": "figures.format=svg (or pdf) and figures.data=true"}
+"""What keys of before are called now."""
 
 
 def check(config: DictConfig, known: Collection[str] | None = None) -> None:
@@ -155,6 +163,8 @@ def _check_name(key: str, value: Any, known: Collection[str]) -> None:
 
 def no_such_key(key: str, known: Collection[str]) -> str:
     """Returns the line that says so and what there is instead, in the section that exists."""
+    if key in RENAMED:
+        return f"{key}: is now {RENAMED[key]}"
     section, _, name = key.rpartition(".")
     while section and section not in known:
         section, _, name = section.rpartition(".")

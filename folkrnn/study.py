@@ -9,13 +9,14 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from folkrnn import filing
+from folkrnn import figures as figures_of
+from folkrnn import filing, style
 from folkrnn import verdicts as verdicts_of
 from folkrnn.build import build
 from folkrnn.claims import document, documents
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from folkrnn.analysis import Analysis
     from folkrnn.claims import Document
+    from folkrnn.figures import Figures
     from folkrnn.findings import Findings
     from folkrnn.interventions.intervention import Intervention
 
@@ -66,8 +68,8 @@ class Plan:
     """By name; none where the run has no control."""
     documents: list[Document]
     """Those whose claims are judged."""
-    figures: Mapping[str, str]
-    """What figures are called in the place of their own names, by `<analysis>/<figure>`."""
+    figures: Figures
+    """Which figures are filed, how wide and as what."""
     to_train: bool
     asked: str
     """The digest of the configuration as it was composed, which a sweep knows its jobs by: preparing adds to it."""
@@ -110,17 +112,20 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
     """Makes the run; `tell` is for the other processes of its training. Returns the exit status."""
     config, overrides = plan.config, plan.overrides
     store = open_store(uri, config.tracking.experiment, home)
-    with start_run(
-        store,
-        filing.run_name(overrides),
-        filing.results_folder(home / "runs", plan.digest, config.trainer.resume),
-        overrides=overrides,
-        tags={"digest": plan.digest, DIGEST: plan.asked, **job_tags()},
-        parent=parent(),
-        device=str(device(config)),
-        resume=config.trainer.resume,
-        vector=config.tracking.vector,
-    ) as tracked:
+    with (
+        start_run(
+            store,
+            filing.run_name(overrides),
+            filing.results_folder(home / "runs", plan.digest, config.trainer.resume),
+            overrides=overrides,
+            tags={"digest": plan.digest, DIGEST: plan.asked, **job_tags()},
+            parent=parent(),
+            device=str(device(config)),
+            resume=config.trainer.resume,
+            figures=plan.figures,
+        ) as tracked,
+        style.page(plan.figures.width),
+    ):
         card = plan.family.dataset_card(plan.corpus)
         filing.file_inputs(tracked, config, plan.corpus, card, "training" if plan.to_train else "reference")
         weights = train(plan, tracked, tell) if plan.to_train else plan.weights
@@ -128,13 +133,15 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         filing.offer(tracked, weights) if plan.to_train else filing.file_training(tracked, weights)
         observation = observe(plan, weights)
         plan.family.file_observation(tracked, observation, config.observation)
-        findings = analyse(plan.analyses, observation, tracked, names=plan.figures)
+        findings = analyse(plan.analyses, observation, tracked, plan.figures)
         controls = repeat(plan, observation, weights, tracked)
+        beside = verdicts_of.beside(findings, controls, plan.family.observed(observation))
+        tracked.log_findings("control", beside)
         verdicts = verdicts_of.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
         if config.explorer:
             show_inside(tracked, weights, observation, findings)
         entries = plan.family.report_entries(tracked, observation)
-        filing.file_report(tracked, overrides, weights, plan.corpus, config.seed, entries, findings, controls, verdicts)
+        filing.file_report(tracked, overrides, weights, plan.corpus, config.seed, entries, findings, beside, verdicts)
         failed = bool(tracked.failures)
     filing.show(tracked, weights, entries[0].abc if entries else "", findings, time.monotonic() - began)
     return int(failed)
@@ -177,7 +184,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     if agreed is not weights:
         weights, given = agreed, family.given(config, agreed.vocabulary)
     judged = [document(name) for name in chosen]
-    figures = figure_names(config.figures)
+    figures = figures_of.read(config.figures)
     return Plan(
         config,
         overrides,
@@ -202,18 +209,6 @@ def bring_analysis(config: DictConfig, name: str) -> Any:
     with open_dict(config):
         config.analysis = OmegaConf.merge(config.analysis, OmegaConf.load(CONF / "analysis" / f"{name}.yaml"))
     return config.analysis[name]
-
-
-def figure_names(entries: Sequence[str]) -> dict[str, str]:
-    """Returns the name of each figure that has one of its own: {"softmax_svd/plane": "fig7"} of its entry in `figures`.
-
-    Raises Refusal for an entry that is not `<analysis>/<figure>=<name>`.
-    """
-    for entry in entries:
-        figure, _, name = entry.partition("=")
-        if "/" not in figure or not name:
-            raise Refusal(f"figures: {entry!r} must be <analysis>/<figure>=<name>, such as softmax_svd/plane=fig7")
-    return dict(entry.split("=", 1) for entry in entries)
 
 
 def check_model(config: DictConfig, weights: Weights) -> None:
@@ -276,25 +271,23 @@ def observe(plan: Plan, weights: Weights) -> Any:
 
 
 def analyse(
-    analyses: Mapping[str, Analysis],
-    observation: Any,
-    tracked: TrackedRun,
-    prefix: str = "",
-    names: Mapping[str, str] = {},
+    analyses: Mapping[str, Analysis], observation: Any, tracked: TrackedRun, figures: Figures
 ) -> dict[str, Findings]:
-    """Returns the findings of every analysis, filed under `prefix` and its name, figures as `names` calls them.
+    """Returns the findings of every analysis, filed under its name, with the figures that `figures` keeps.
 
     One that fails is filed with its traceback; the others still run.
     """
     findings: dict[str, Findings] = {}
-    for name, analysis in analyses.items():
+    room = figures.room(list(analyses))
+    for left, (name, analysis) in zip(range(len(analyses), 0, -1), analyses.items(), strict=True):
         try:
             found = analysis(observation)
-            figures = {names.get(f"{name}/{label}", label): figure for label, figure in found.figures.items()}
-            findings[name] = replace(found, figures=figures)
-            tracked.log_findings(f"{prefix}{name}", findings[name])
+            kept = figures.kept(name, found.figures, -(-room // left))
+            room -= len(set(kept).intersection(found.figures))
+            findings[name] = replace(found, figures=kept)
+            tracked.log_findings(name, findings[name])
         except Exception as error:  # whatever an analysis raises is its own; the run ends FAILED all the same
-            tracked.log_failure(f"{prefix}{name}", error)
+            tracked.log_failure(name, error)
     return findings
 
 
@@ -309,23 +302,26 @@ def show_inside(tracked: TrackedRun, weights: Weights, observation: Any, finding
 def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) -> dict[str, dict[str, Findings]]:
     """Returns by control the findings of the analyses on it, those left out that look at nothing which it changes.
 
-    A single control is filed under `control/`, with its figures; the numbers of several stand in one table.
+    They have no figures of their own: their numbers stand beside the model's, in one table and one figure. Those of a
+    single control are also filed as metrics and tables under `control/`.
     """
     found = {}
     for name, control in plan.controls.items():
         analyses = {key: analysis for key, analysis in plan.analyses.items() if name in analysis.repeated_on}
-        seen = control(observation, weights.model)
-        alone = len(plan.controls) == 1
-        found[name] = analyse(analyses, seen, tracked, "control/") if alone else answers(analyses, seen, tracked, name)
+        found[name] = answers(analyses, control(observation, weights.model), tracked, name)
+        if len(plan.controls) == 1:
+            for key, one in found[name].items():
+                tracked.log_findings(f"control/{key}", one)
     return found
 
 
 def answers(analyses: Mapping[str, Analysis], observation: Any, tracked: TrackedRun, of: str) -> dict[str, Findings]:
-    """Returns the findings of every analysis, without filing any; one that fails is filed with its traceback."""
+    """Returns the findings of every analysis but for what it drew, without filing any; one that fails is filed with its
+    traceback."""
     findings: dict[str, Findings] = {}
     for name, analysis in analyses.items():
         try:
-            findings[name] = analysis(observation)
+            findings[name] = replace(analysis(observation), figures={}, animations={}, pages={})
         except Exception as error:  # whatever an analysis raises is its own; the run ends FAILED all the same
             tracked.log_failure(f"{of}/{name}", error)
     return findings

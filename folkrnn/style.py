@@ -1,14 +1,17 @@
 """The one look of all figures: sizes, colours, and axes labelled with tokens.
 
 `figure()` returns a `matplotlib.figure.Figure` that draws in this style whatever the user's own matplotlib settings,
-and touches neither these nor pyplot. Sizes are inches; a figure PAGE wide goes into a paper without scaling, and no
-text in it is smaller than 5 points unless a token axis holds more labels than fit.
+and touches neither these nor pyplot. Sizes are inches: a figure goes into a paper without scaling, as wide as the page
+that `page()` says, and no text in it is smaller than SMALLEST points.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 from folkrnn.labels import MelodyLabels, type_of
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 PAGE = 7.0
-"""Text width of a page, in inches."""
+"""Text width of a page, in inches, where `page()` says no other."""
+SMALLEST = 6.0
+"""Points: no text is smaller, however wide the page."""
 COLUMN = 3.4
 """Width of one of two columns, in inches."""
 
@@ -48,13 +53,13 @@ SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
-    "axes.labelsize": 9.0,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "legend.fontsize": 8.0,
-    "figure.titlesize": 10.0,
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "figure.titlesize": 8.5,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,
@@ -82,8 +87,13 @@ STYLE: dict[str, Any] = {
 }
 """What differs from matplotlib's defaults."""
 
-_TOKEN_SIZES = (3.5, 7.5)
+_LARGEST_TOKEN = 7.0
+_MOST_LINES = 3
+"""In so many lines the labels of a token axis are set, each beyond the other, before some are left out."""
 _SHARE_OF_FIGURE = 0.85
+_TITLE_LETTER = 0.64
+"""Width of a letter of a title, in its size."""
+_width: ContextVar[float] = ContextVar("width", default=PAGE)
 
 _DRAWING = """
     annotate axhline axhspan axvline axvspan bar bar_label barh boxplot clabel contour contourf errorbar eventplot fill
@@ -96,10 +106,53 @@ _COMPOSING = """
 """
 
 
+@contextmanager
+def page(width: float) -> Iterator[None]:
+    """Has figures made for a page of `width` inches: those of width PAGE become as wide as that, others in proportion.
+
+    A wider page makes them higher, too; a narrower one does not make them lower, since texts keep their size.
+    """
+    before = _width.set(width)
+    try:
+        yield
+    finally:
+        _width.reset(before)
+
+
 def figure(width: float = PAGE, height: float | None = None) -> matplotlib.figure.Figure:
-    """Returns an empty figure of `width` × `height` inches (default: golden section) that draws in this style."""
+    """Returns an empty figure of `width` × `height` inches (default: golden section) that draws in this style.
+
+    The sizes are those on a page of PAGE; see `page`.
+    """
+    scale = _width.get() / PAGE
     with _in_style():
-        return _figure_class()(figsize=(width, height or width / 1.618), layout="constrained")
+        size = scale * width, max(1.0, scale) * (height or width / 1.618)
+        return _figure_class()(figsize=size, layout="constrained")
+
+
+def entitle(figure: matplotlib.figure.Figure, title: str) -> None:
+    """Writes `title` above all panels, in as many lines as it takes."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    size = STYLE["figure.titlesize"]
+    letters = int(72 * figure.get_size_inches()[0] / (_TITLE_LETTER * size))
+    text = textwrap.fill(title, letters)
+    place = {"ha": "left", "va": "top", "fontweight": "bold", "parse_math": False}
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.suptitle(text, x=0.008, **place)
+        return
+    # panels were placed by hand: the figure grows by what the title takes
+    width, height = figure.get_size_inches()
+    more = (text.count("\n") + 1) * 1.25 * size / 72 + 0.08
+    share = height / (height + more)
+    for axes in figure.axes:
+        left, bottom, across, up = axes.get_position().bounds
+        axes.set_position((left, bottom * share, across, up * share))
+    for written in figure.texts:
+        x, y = written.get_position()
+        written.set_position((x, y * share))
+    figure.set_size_inches(width, height + more)
+    figure.suptitle(text, x=0.008, y=1 - 0.04 / (height + more), **place)
 
 
 def token_axis(
@@ -107,16 +160,18 @@ def token_axis(
 ) -> None:
     """Labels positions 0, 1, 2, … of an axis with `tokens`, in the colours of their types, and fits its limits to them.
 
-    `every` labels each so many-th token; by default as many as can be read.
+    Where they are many, neighbours are set in two or three lines. `every` labels each so many-th token; by default as
+    many as can be read.
     """
-    room = 72 * _SHARE_OF_FIGURE * _inches(axes, axis) / max(1, len(tokens))
-    smallest, largest = _TOKEN_SIZES
-    every = every or max(1, round(1.15 * smallest / room + 0.5))
+    room = 72 * _SHARE_OF_FIGURE * _inches(axes, axis) / max(1, len(tokens)) / 1.15
+    lines = next((n for n in range(1, _MOST_LINES + 1) if n * room >= SMALLEST), _MOST_LINES)
+    every = every or max(1, round(SMALLEST / (lines * room) + 0.499))
     places = range(0, len(tokens), every)
-    size = min(largest, max(smallest, every * room / 1.15))
+    size = min(_LARGEST_TOKEN, max(SMALLEST, lines * every * room))
     label = axes.set_xticks if axis == "x" else axes.set_yticks
     label(places, [tokens[i] for i in places], fontsize=size, family="DejaVu Sans Mono", parse_math=False)
     axes.tick_params(axis=axis, length=1.5, pad=1.5, labelrotation=90 if axis == "x" else 0)
+    _stagger(axes, axis, lines if len(places) > 1 else 1, size)
     texts = axes.get_xticklabels() if axis == "x" else axes.get_yticklabels()
     for text, place in zip(texts, places, strict=True):
         text.set_color(_for_text(TYPE_COLOURS[type_of(tokens[place])]))
@@ -125,6 +180,34 @@ def token_axis(
         axes.set_xlim(*(ends[::-1] if axes.xaxis_inverted() else ends))
     else:
         axes.set_ylim(*(ends[::-1] if axes.yaxis_inverted() else ends))
+
+
+def _stagger(axes: matplotlib.axes.Axes, axis: str, lines: int, size: float) -> None:
+    """Sets the labels of an axis in so many lines; the few that are longer than others (meter, mode) lie outermost."""
+    ticks = (axes.xaxis if axis == "x" else axes.yaxis).get_major_ticks()
+    lengths = [len(tick.label1.get_text()) for tick in ticks]
+    if lines == 1 or not lengths:
+        return
+    usual = sorted(lengths)[int(0.95 * (len(lengths) - 1))]
+    step = (0.62 * usual + 0.5) * size
+    further, last = 0.0, -1
+    for place, (tick, length) in enumerate(zip(ticks, lengths, strict=True)):
+        line = place % lines
+        if length > usual:
+            line = lines - 1
+            further = further if last >= 0 and place - last <= lines else 0.0
+        tick.set_pad(1.5 + line * step + (further if length > usual else 0.0))
+        if length > usual:
+            further, last = further + (0.62 * length + 0.5) * size, place
+
+
+def type_key(figure: matplotlib.figure.Figure, types: Sequence[str] | None = None) -> None:
+    """Adds the key to the colours of token types (those that are `types`, by default all seven) below all panels."""
+    from matplotlib.patches import Patch
+
+    shown = [name for name in TYPE_COLOURS if types is None or name in types]
+    handles = [Patch(color=TYPE_COLOURS[name]) for name in shown]
+    figure.legend(handles, shown, loc="outside lower center", ncols=len(shown), handlelength=1.0, columnspacing=1.2)
 
 
 def bar_lines(axes: matplotlib.axes.Axes, tokens: Sequence[str], axis: Literal["x", "y"] = "x") -> None:

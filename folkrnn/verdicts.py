@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analyses.drawings import controls as draw
 from folkrnn.claims import Verdict, circumstances, document, judge, table
 from folkrnn.claims.judge import FAILS, HOLDS, INDEPENDENT, NULL, OPEN, STATED_FOR
 from folkrnn.claims.judge import published as printed
-from folkrnn.findings import Findings
+from folkrnn.findings import Figure, Findings
 from folkrnn.tracking import TrackedRun
 from folkrnn.tracking.names import allowed_name
+
+_MAIN_EACH, _MOST_MAIN = 4, 24
+"""Numbers of each analysis, and of all together, that the figure of model and controls shows."""
 
 Controls = Mapping[str, Mapping[str, Findings]]
 """By control (untrained, shuffled) the findings of the analyses on it."""
@@ -78,15 +82,35 @@ def lists_of(findings: Mapping[str, Findings]) -> dict[str, list[str]]:
     return {f"{name}/{key}": items for name, found in findings.items() for key, items in found.lists.items()}
 
 
-def beside(findings: Mapping[str, Findings], controls: Controls) -> Findings:
-    """Returns a table of every number that the model has in common with any of its controls."""
+def beside(findings: Mapping[str, Findings], controls: Controls, behind: str) -> Findings:
+    """Returns every number that the model has in common with any of its controls: a table, and a figure of the main
+    ones. `behind` says how much was observed (64 tunes); nothing where there are no controls.
+    """
     own, others = metrics_of(findings), {name: metrics_of(control) for name, control in controls.items()}
     shared = [
         key for key in own if not key.endswith(("_low", "_high")) and any(key in other for other in others.values())
     ]
-    columns = {name: [other.get(key, math.nan) for key in shared] for name, other in others.items()}
-    table = pd.DataFrame({"quantity": shared, "model": [own[key] for key in shared]} | columns)
-    return Findings(tables={"model_and_control": table})
+    if not shared:
+        return Findings()
+    columns = {
+        f"{side}{end}": [values.get(f"{key}{end}", math.nan) for key in shared]
+        for side, values in ({"model": own} | others).items()
+        for end in ("", "_low", "_high")
+    }
+    table = pd.DataFrame({"quantity": shared} | columns).dropna(axis="columns", how="all").assign(behind=behind)
+    analysis = table["quantity"].str.partition("/")[0]
+    main = (
+        table[analysis.groupby(analysis).cumcount() < _MAIN_EACH]
+        .head(_MOST_MAIN)
+        .reindex(columns=["quantity", *columns])
+    )
+    drawn = Figure(
+        draw.beside(main, list(controls)),
+        f"The first numbers of each analysis, of the model and of its controls, read on the same {behind}. Lines: 95 % "
+        "intervals, where there are any. On the right the values in the same order. The table holds all.",
+        f"The model beside {' and '.join(controls)}",
+    )
+    return Findings(tables={"model_and_control": table}, figures={"beside": drawn})
 
 
 def shown_claim(verdict: Verdict) -> JudgedClaim:

@@ -33,6 +33,7 @@ ORDER = (
     "sampling",
     "observation",
     "findings",
+    "figures",
     "analysis",
     "claims",
     "analyses",

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from folkrnn import style
-from folkrnn.tracking.figures import PAPER_DPI, png, svg
+from folkrnn.tracking.figures import PAPER_DPI, png, written
 from folkrnn.vocabulary import TYPES, V2
 
 TUNE = "M:4/4 K:Cdor |: G, C C 2 G, C | C D E 2 :| |1 C 4 |2 c 4".split()
@@ -64,7 +64,8 @@ def test_a_figure_looks_the_same_whatever_the_users_settings_and_leaves_them_alo
 
 
 def test_the_same_drawing_gives_the_same_bytes():
-    assert svg(draw()) == svg(draw())
+    for kind in ("svg", "pdf"):
+        assert written(draw(), kind) == written(draw(), kind)
 
 
 def test_a_figure_has_the_size_asked_for():
@@ -92,11 +93,58 @@ def test_a_long_token_axis_labels_as_many_as_can_be_read():
     axes = style.figure(width=style.PAGE).subplots()
     style.token_axis(axes, TUNE * 20)
     labels = axes.get_xticklabels()
-    assert 60 < len(labels) < len(TUNE * 20)
-    points = 72 * style.PAGE * 0.85 / len(labels)
-    assert all(3.5 <= label.get_fontsize() <= points for label in labels)
+    assert 100 < len(labels) < len(TUNE * 20)
+    assert all(label.get_fontsize() >= style.SMALLEST for label in labels)
     style.token_axis(axes, TUNE * 20, every=10)
     assert len(axes.get_xticklabels()) == 2 * len(TUNE)
+
+
+@pytest.mark.parametrize("length", [40, 60, 107, 200, 400])
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_labels_of_a_token_axis_do_not_touch_each_other(length, axis):
+    figure = style.figure(height=6.0)
+    axes = figure.subplots()
+    tokens = (TUNE[:2] + TUNE[2:] * 20)[:length]
+    style.token_axis(axes, tokens, axis=axis)
+    figure.draw_without_rendering()
+    labels = axes.get_xticklabels() if axis == "x" else axes.get_yticklabels()
+    boxes = [label.get_window_extent().padded(-0.75) for label in labels]
+    across, along = ("height", "width") if axis == "x" else ("width", "height")
+    assert not [
+        (one, two) for one, two in itertools.combinations(range(len(boxes)), 2) if boxes[one].overlaps(boxes[two])
+    ], (across, along)
+
+
+def test_a_page_of_another_width_has_figures_as_wide_and_texts_as_large():
+    with style.page(10.0):
+        wide = style.figure(height=2.0)
+    with style.page(3.5):
+        narrow = style.figure(height=2.0)
+    assert wide.get_size_inches().tolist() == pytest.approx([10.0, 20 / 7])
+    assert narrow.get_size_inches().tolist() == pytest.approx([3.5, 2.0])
+    assert style.figure(height=2.0).get_size_inches().tolist() == [style.PAGE, 2.0]
+
+
+@pytest.mark.parametrize("engine", ["constrained", "none"])
+def test_a_title_stands_above_all_that_is_drawn_in_as_many_lines_as_it_takes(engine):
+    figure = style.figure(width=3.0, height=2.0)
+    if engine == "none":
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.1, 0.1, 0.8, 0.9))
+        figure.text(0.0, 1.0, "a heading", va="top")
+    else:
+        axes = figure.subplots()
+        axes.set_title("a heading")
+    style.entitle(figure, "What was found, in a sentence that is longer than one line of so narrow a figure")
+    figure.draw_without_rendering()
+    title = figure.get_suptitle()
+    assert title.count("\n") >= 1
+    (above,) = [text for text in figure.texts if text.get_text() == title]
+    box = above.get_window_extent()
+    assert figure.bbox.padded(1).containsx(box.x0) and figure.bbox.padded(1).containsx(box.x1)
+    assert box.y1 <= figure.bbox.y1 + 1
+    others = [text for text in [*figure.texts, axes.title] if text.get_text() == "a heading"]
+    assert all(text.get_window_extent().y1 <= box.y0 + 1 for text in others)
 
 
 def test_an_image_from_top_to_bottom_stays_so():

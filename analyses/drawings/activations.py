@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def image(site: str, tokens: Sequence[str], values: np.ndarray, gate: bool) -> matplotlib.figure.Figure:
     """Draws `values [T, H]`, units across, steps (the `tokens [T]` just read) from bottom to top; gates from 0 to 1."""
-    figure = style.figure(width=10.0, height=max(3.5, 0.035 * len(values)))
+    figure = style.figure(height=max(2.8, 0.03 * len(values)))
     axes = figure.subplots()
     limit = max(1.0, float(np.abs(values).max()))
     low, colours = (0.0, "viridis") if gate else (-limit, "RdBu_r")
@@ -33,7 +33,7 @@ def image(site: str, tokens: Sequence[str], values: np.ndarray, gate: bool) -> m
 def distribution(site: str, values: np.ndarray) -> matplotlib.figure.Figure:
     """Draws the histogram of `values [T, H]`, the values of each step sorted (an image, as in part 5), and each unit's
     largest magnitude."""
-    figure = style.figure(width=10.0, height=3.4)
+    figure = style.figure(height=2.7)
     left, middle, right = figure.subplots(1, 3)
     left.hist(values.ravel(), bins=101, color=style.INK)
     left.set_yscale("log")
@@ -54,7 +54,7 @@ def distribution(site: str, values: np.ndarray) -> matplotlib.figure.Figure:
 
 def layers(values: Mapping[str, np.ndarray], near_zero: float) -> matplotlib.figure.Figure:
     """Draws several streams together: distribution of their values, and their units' largest magnitudes, sorted."""
-    figure = style.figure(width=10.0, height=3.4)
+    figure = style.figure(height=2.7)
     left, middle, right = figure.subplots(1, 3)
     shades = mpl.colormaps["viridis"](np.linspace(0.85, 0.1, len(values)))
     for colour, (site, stream) in zip(shades, values.items(), strict=True):

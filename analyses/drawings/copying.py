@@ -25,7 +25,7 @@ def bars(bars: pd.DataFrame, nearest: Sequence[str], nearest_title: str) -> matp
     others = _bars(nearest)
     own = set(bars["tokens"])
     lines = max(1, *(math.ceil(n / BARS_A_LINE) for n in (len(bars), len(others))))
-    figure = style.figure(width=10.0, height=0.8 + CELL_INCHES * lines)
+    figure = style.figure(height=0.64 + CELL_INCHES * lines)
     left, right = figure.subplots(1, 2)
     top = max(1.0, float(np.log10(1 + bars["tunes"].max()))) if len(bars) else 1.0
     cells = [
@@ -42,7 +42,7 @@ def bars(bars: pd.DataFrame, nearest: Sequence[str], nearest_title: str) -> matp
 
 def runs(tune: Sequence[str], table: pd.DataFrame, ngram: int) -> matplotlib.figure.Figure:
     """Returns, over the tokens of a tune, the longest copied run that covers each, and the data tunes of its n-gram."""
-    figure = style.figure(width=10.0, height=4.2)
+    figure = style.figure(height=3.35)
     upper, lower = figure.subplots(2, 1, sharex=True)
     length = np.zeros(len(tune), dtype=int)
     for start, run in enumerate(table["run"]):
@@ -66,7 +66,7 @@ def runs(tune: Sequence[str], table: pd.DataFrame, ngram: int) -> matplotlib.fig
 
 def population(seen: pd.DataFrame, real: pd.DataFrame) -> matplotlib.figure.Figure:
     """Returns the distributions of three quantities over the observed tunes and over data tunes."""
-    figure = style.figure(width=10.0, height=3.2)
+    figure = style.figure(height=2.55)
     names = {
         "longest_run": "longest copied run (tokens)",
         "bars_found": "share of bars found in the data",

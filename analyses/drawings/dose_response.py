@@ -23,7 +23,7 @@ _PANELS = {
 
 def curves(table: pd.DataFrame, halves: pd.DataFrame, key: str) -> matplotlib.figure.Figure:
     """Returns three panels over the dose, one line per series; bars on the line of one half: where half is lost."""
-    figure = style.figure(width=10.0, height=3.5)
+    figure = style.figure(height=2.8)
     panels = figure.subplots(1, 3)
     looks = _looks(list(dict.fromkeys(table["series"])))
     for axes, (column, words) in zip(panels, _PANELS.items(), strict=True):
@@ -47,7 +47,7 @@ def curves(table: pd.DataFrame, halves: pd.DataFrame, key: str) -> matplotlib.fi
         axes.set_ylim(-0.03, 1.05)
         _mark_halves(axes, halves[halves["ability"] == column], looks)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
     return figure
 
 
@@ -79,7 +79,7 @@ def metrics(table: pd.DataFrame, names: Sequence[str], labels: Sequence[str]) ->
     """Returns one small panel per metric: its value in each job, and its interval where `_low` and `_high` stand."""
     across = min(3, len(names))
     rows = -(-len(names) // across)
-    figure = style.figure(width=10.0, height=0.6 + rows * (0.55 + 0.2 * len(labels)))
+    figure = style.figure(height=0.48 + rows * (0.44 + 0.16 * len(labels)))
     panels = figure.subplots(rows, across, squeeze=False, sharey=True)
     for axes, name in zip(panels.flat, names, strict=False):
         value = table[name].to_numpy(float)

@@ -46,7 +46,7 @@ def differences(
     names = [name for name in words if name in table.index]
     across = 3 if len(names) <= 9 else 4
     rows = -(-len(names) // across)
-    figure = style.figure(width=10.0, height=0.7 + rows * (0.55 + 0.2 * len(sides)))
+    figure = style.figure(height=0.56 + rows * (0.44 + 0.16 * len(sides)))
     panels = figure.subplots(rows, across, squeeze=False, sharey=True)
     for axes, name in zip(panels.flat, names, strict=False):
         row = table.loc[name]
@@ -75,7 +75,7 @@ def departure(
     `survival` and `by_step` hold one curve for "changed" and one per draw for "matched"; `parts` one row per part of
     the divergence with value and interval of either side.
     """
-    figure = style.figure(width=10.0, height=3.1)
+    figure = style.figure(height=2.5)
     left, middle, right = figure.subplots(1, 3)
     for side, curves in survival.items():
         for curve in curves:
@@ -171,7 +171,7 @@ def watched(
     the steps at which a watched token was drawn and another put in its place, where an intervention `suppressed` it,
     else those at which the unchanged model would have drawn one. After Fig. 11 of the paper.
     """
-    figure = style.figure(width=10.0, height=5.6)
+    figure = style.figure(height=4.5)
     grid = figure.add_gridspec(2, 2, height_ratios=(1.2, 1), width_ratios=(1.5, 1))
     upper = figure.add_subplot(grid[0, :])
     lower = figure.add_subplot(grid[1, 0] if times is not None else grid[1, :])
@@ -235,7 +235,7 @@ def _draw_by_time(axes: matplotlib.axes.Axes, times: pd.DataFrame, names: str) -
 def subspace(lost: Lost, n: int, vocabulary: Vocabulary) -> matplotlib.figure.Figure:
     """Returns what the softmax layer lost: its singular values, n leading left vectors over tokens, energy by type."""
     order, values, energy = list(vocabulary.plot_order), lost.values, lost.energy_by_type
-    figure = style.figure(width=10.0, height=2.2 + 1.25 * n)
+    figure = style.figure(height=1.75 + 1.0 * n)
     grid = figure.add_gridspec(n + 1, 2, width_ratios=(1.4, 1), height_ratios=(1.7, *[1.0] * n))
     spectrum, shares = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     spectrum.plot(np.arange(1, len(lost.whole) + 1), lost.whole, color=CONTROL, label="before")

@@ -44,7 +44,7 @@ def neurons(
     `marks` names some neurons by their place in that order.
     """
     rows = [number for letter in "PRM" for number in strength.index if number[0] == letter]
-    figure = style.figure(width=8.0, height=1.9 + max(2.0, 0.135 * len(rows)))
+    figure = style.figure(height=1.7 + max(1.8, 0.12 * len(rows)))
     grid = {"height_ratios": [1.3, max(2.0, 0.135 * len(rows))], "hspace": 0.02}
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw=grid)
     places = np.arange(1, strength.shape[1] + 1)
@@ -70,7 +70,7 @@ def neurons(
 def features(phik: pd.DataFrame, pearson: pd.DataFrame) -> matplotlib.figure.Figure:
     """Returns the correlations of the features with each other, `[F, F]` each: φk on the left, Pearson's r right."""
     numbers = list(phik.index)
-    figure = style.figure(width=10.0, height=4.5)
+    figure = style.figure(height=3.6)
     panels = figure.subplots(1, 2)
     shown = (("φk", phik, style.SEQUENTIAL, 0), ("Pearson's r", pearson, style.DIVERGING, -1))
     for axes, (name, values, colours, lowest) in zip(panels, shown, strict=True):
@@ -88,7 +88,7 @@ def best(tops: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> matplotl
     Each table of `tops` has the columns feature, phik, pearson and significant, the strongest feature first.
     """
     count = max((len(top) for top in tops.values()), default=1)
-    figure = style.figure(width=8.0, height=0.9 + 0.2 * count)
+    figure = style.figure(height=0.81 + 0.18 * count)
     panels = figure.subplots(1, max(1, len(tops)), squeeze=False)[0]
     for axes, (title, top) in zip(panels, tops.items(), strict=False):
         places = np.arange(len(top))
@@ -108,7 +108,7 @@ def best(tops: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> matplotl
 def regression(rows: Sequence[Sequence[Panel]], ylabel: str) -> matplotlib.figure.Figure:
     """Returns rows of panels: melodies as dots, the LOESS curve in red and its band."""
     columns = max(len(row) for row in rows)
-    figure = style.figure(width=8.0, height=0.3 + 2.15 * len(rows))
+    figure = style.figure(height=0.27 + 1.95 * len(rows))
     grid = figure.subplots(len(rows), columns, sharey=True, squeeze=False)
     for axes_row, row in zip(grid, rows, strict=True):
         for axes in axes_row[len(row) :]:

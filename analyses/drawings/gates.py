@@ -37,7 +37,7 @@ def norms(vocabulary: Vocabulary, inputs: Matrices) -> matplotlib.figure.Figure:
     """Returns bars of the column norm of every token, one panel per gate."""
     order = list(vocabulary.plot_order)
     colours = [style.TYPE_COLOURS[vocabulary.types[i]] for i in order]
-    figure = style.figure(width=10.0, height=1.0 + 1.3 * len(inputs))
+    figure = style.figure(height=0.8 + 1.05 * len(inputs))
     panels = figure.subplots(len(inputs), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (gate, W) in zip(panels, inputs.items(), strict=True):
         values = np.linalg.norm(W[:, order], axis=0)
@@ -51,7 +51,7 @@ def norms(vocabulary: Vocabulary, inputs: Matrices) -> matplotlib.figure.Figure:
 def token_columns(vocabulary: Vocabulary, inputs: Matrices) -> matplotlib.figure.Figure:
     """Returns heat maps `[H, V]` of the input matrices, tokens in plot order, one panel per gate."""
     order = list(vocabulary.plot_order)
-    figure = style.figure(width=10.0, height=1.0 + 1.9 * len(inputs))
+    figure = style.figure(height=0.8 + 1.5 * len(inputs))
     panels = figure.subplots(len(inputs), 1, sharex=True, squeeze=False)[:, 0]
     limit = _limit(inputs)
     for axes, (gate, W) in zip(panels, inputs.items(), strict=True):
@@ -68,7 +68,7 @@ def token_gramians(vocabulary: Vocabulary, inputs: Matrices) -> matplotlib.figur
     count = len(inputs)
     rows = 2 if count > 3 else 1
     columns = -(-count // rows)
-    figure = style.figure(width=10.0, height=rows * 9.2 / columns)
+    figure = style.figure(height=rows * 7.35 / columns)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     images = {gate: _without_diagonal(cosines(W[:, order])) for gate, W in inputs.items()}
     limit = _limit({gate: C[np.isfinite(C)] for gate, C in images.items()})
@@ -108,7 +108,7 @@ def _grid(
 ) -> matplotlib.figure.Figure:
     """Returns an image of each matrix: a row of panels per kind, a column per gate, one colour scale."""
     count = len(next(iter(rows.values())))
-    figure = style.figure(width=10.0, height=0.5 + len(rows) * 8.8 / count)
+    figure = style.figure(height=0.4 + len(rows) * 7.05 / count)
     grid = figure.subplots(len(rows), count, squeeze=False)
     for line, (kind, matrices) in zip(grid, rows.items(), strict=True):
         for axes, (gate, W) in zip(line, matrices.items(), strict=True):
@@ -144,7 +144,7 @@ def similarity(alike: pd.DataFrame) -> matplotlib.figure.Figure:
 
 def sorted_norms(layers: list[tuple[Matrices, Matrices]]) -> matplotlib.figure.Figure:
     """Returns the sorted column norms of every matrix, one panel per layer."""
-    figure = style.figure(width=10.0, height=3.2)
+    figure = style.figure(height=2.55)
     panels = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
     for k, (axes, (inputs, recurrent)) in enumerate(zip(panels, layers, strict=True), 1):
         for colour, gate in zip(style.PALETTE, inputs, strict=False):
@@ -165,7 +165,7 @@ def sorted_norms(layers: list[tuple[Matrices, Matrices]]) -> matplotlib.figure.F
 def inner_products(layers: list[tuple[Matrices, Matrices]]) -> matplotlib.figure.Figure:
     """Returns histograms of the cosines of input with recurrent columns, a row per layer, a panel per gate."""
     count = len(layers[0][0])
-    figure = style.figure(width=10.0, height=0.5 + 1.7 * len(layers))
+    figure = style.figure(height=0.4 + 1.35 * len(layers))
     grid = figure.subplots(len(layers), count, sharex=True, squeeze=False)
     bins = np.linspace(-1, 1, 201)
     centres, widest = (bins[1:] + bins[:-1]) / 2, 0.25
@@ -186,13 +186,13 @@ def inner_products(layers: list[tuple[Matrices, Matrices]]) -> matplotlib.figure
         axes.set_xlabel("cosine")
         axes.set_xlim(-1.05 * widest, 1.05 * widest)
         axes.locator_params(axis="x", nbins=4)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
 def angles(found: list[dict[str, tuple[np.ndarray, np.ndarray]]]) -> matplotlib.figure.Figure:
     """Returns the cosines of the principal angles, observed and random, one panel per layer."""
-    figure = style.figure(width=10.0, height=3.2)
+    figure = style.figure(height=2.55)
     panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for k, (axes, layer) in enumerate(zip(panels, found, strict=True), 1):
         for colour, (gate, (seen, random)) in zip(style.PALETTE, layer.items(), strict=False):
@@ -209,7 +209,7 @@ def angles(found: list[dict[str, tuple[np.ndarray, np.ndarray]]]) -> matplotlib.
 
 def overlaps(found: list[tuple[list[str], np.ndarray]]) -> matplotlib.figure.Figure:
     """Returns images of the overlap of all matrices of a layer as a multiple of chance, one panel per layer."""
-    figure = style.figure(width=10.0, height=3.6 if len(found) > 1 else 5.0)
+    figure = style.figure(height=2.9 if len(found) > 1 else 4.0)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for k, (axes, (names, value)) in enumerate(zip(panels, found, strict=True), 1):
         with np.errstate(divide="ignore"):

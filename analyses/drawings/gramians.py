@@ -37,7 +37,7 @@ def distances(tokens: Sequence[str], distance: np.ndarray, near: float, far: flo
     """Returns the picture of L1 distances between laws, both axes named by the token that was drawn."""
     drawn = tokens[1:]
     picture = coloured(1 - distance / 2, distance <= near, distance > far)
-    figure = style.figure(width=8.0, height=8.3)
+    figure = style.figure(height=7.45)
     axes = figure.subplots()
     _show(axes, picture, drawn)
     _token_axes(axes, drawn)
@@ -49,7 +49,7 @@ def distances(tokens: Sequence[str], distance: np.ndarray, near: float, far: flo
 
 def one_hot(tokens: Sequence[str], matrix: np.ndarray) -> matplotlib.figure.Figure:
     """Returns the picture of equal tokens."""
-    figure = style.figure(width=8.0, height=8.0)
+    figure = style.figure(height=7.2)
     axes = figure.subplots()
     _show(axes, coloured(matrix, np.zeros(matrix.shape, bool), np.zeros(matrix.shape, bool)), tokens)
     _token_axes(axes, tokens)
@@ -65,7 +65,7 @@ def layers(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndar
     pictures |= {name: coloured(gram, gram >= 0.99, gram <= 0.01) for name, gram in panels.items()}
     columns = 2 if len(pictures) in (2, 4) else min(3, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure = style.figure(width=12.0, height=0.6 + rows * 12.0 / columns)
+    figure = style.figure(height=0.37 + rows * 7.45 / columns)
     _grid(figure, rows, columns, tokens, pictures)
     _legend(figure, _ANGLES)
     return figure
@@ -85,7 +85,7 @@ def frames(
 
 
 def _frame(tokens: Sequence[str], name: str, picture: np.ndarray) -> matplotlib.figure.Figure:
-    figure = style.figure(width=9.6, height=10.0)
+    figure = style.figure(height=7.4)
     axes = figure.subplots()
     read = tokens[: len(picture)]
     _show(axes, picture, read)
@@ -106,7 +106,7 @@ def crosses(tokens: Sequence[str], layer: str, products: dict[tuple[str, str], n
         pictures[f"{layer}.{a} · {layer}.{b}"] = coloured(magnitude, magnitude >= 0.99, magnitude <= 0.01)
     columns = min(4, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure = style.figure(width=12.0, height=0.6 + rows * (12.0 / columns + 0.2))
+    figure = style.figure(height=0.37 + rows * (7.45 / columns + 0.12))
     _grid(figure, rows, columns, tokens, pictures)
     _legend(figure, _ANGLES)
     return figure
@@ -127,7 +127,7 @@ def bars(table: pd.DataFrame) -> matplotlib.figure.Figure:
     axes.set_xticks(table["bar"].tolist())
     axes.set_xlabel("bar (line: a new part)")
     axes.set_ylabel("mean L1 distance to other steps")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -136,7 +136,7 @@ def likeness(table: pd.DataFrame, reach: int) -> matplotlib.figure.Figure:
     streams = list(dict.fromkeys(name.split(".", 1)[1] for name in table["site"]))
     columns = min(4, len(streams))
     rows = -(-len(streams) // columns)
-    figure = style.figure(width=10.0, height=0.7 + 2.2 * rows)
+    figure = style.figure(height=0.56 + 1.75 * rows)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     lags = np.arange(-reach, reach + 1)
     mean = table.groupby("site", sort=False).mean(numeric_only=True)
@@ -152,9 +152,9 @@ def likeness(table: pd.DataFrame, reach: int) -> matplotlib.figure.Figure:
         axes.set_title(stream)
     for axes in panels[len(streams) :]:
         axes.set_axis_off()
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(panels))
-    figure.supxlabel("lag of the token, in steps (0: just read, 1: the next)", fontsize=9)
-    figure.supylabel("r with the one-hot Gramian", fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(panels))
+    figure.supxlabel("lag of the token, in steps (0: just read, 1: the next)", fontsize=7.5)
+    figure.supylabel("r with the one-hot Gramian", fontsize=7.5)
     return figure
 
 
@@ -193,7 +193,7 @@ def spread_of_layers(layers: pd.DataFrame, metrics: Mapping[str, float]) -> matp
 
 def saturation(tokens: Sequence[str], curves: dict[str, np.ndarray], window: int) -> matplotlib.figure.Figure:
     """Returns the running |cosine| of the cell states of each layer over the tune."""
-    figure = style.figure(width=10.0, height=3.0)
+    figure = style.figure(height=2.4)
     axes = figure.subplots()
     read = tokens[: len(next(iter(curves.values())))]
     for (name, values), colour in zip(curves.items(), style.PALETTE, strict=False):
@@ -203,7 +203,7 @@ def saturation(tokens: Sequence[str], curves: dict[str, np.ndarray], window: int
     axes.set_ylim(0, 1)
     axes.set_xlabel("step (the token just read)")
     axes.set_ylabel(f"mean |cos| with the last {window}")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(curves))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(curves))
     return figure
 
 
@@ -243,4 +243,4 @@ def _legend(figure: matplotlib.figure.Figure, names: Sequence[str]) -> None:
     from matplotlib.patches import Patch
 
     keys = [Patch(color=colour) for colour in (SANGUINE, POWDER_BLUE, "#808080")]
-    figure.legend(keys, names, loc="outside upper center", ncols=3)
+    figure.legend(keys, names, loc="outside lower center", ncols=3)

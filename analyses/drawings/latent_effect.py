@@ -21,7 +21,7 @@ def before_and_after(
     rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], titles: Sequence[str]
 ) -> matplotlib.figure.Figure:
     """Returns a row of piano rolls per melody: as observed, written back, and written after the intervention."""
-    figure = style.figure(width=10.0, height=0.6 + 1.3 * len(rows))
+    figure = style.figure(height=0.48 + 1.05 * len(rows))
     panels = figure.subplots(len(rows), len(SIDES), sharex=True, sharey="row", squeeze=False)
     for line, melodies, title in zip(panels, rows, titles, strict=False):
         for axes, melody, (_, colour) in zip(line, melodies, SIDES, strict=True):

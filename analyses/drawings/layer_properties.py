@@ -17,7 +17,7 @@ def added(table: pd.DataFrame) -> matplotlib.figure.Figure:
     """One panel per layer: the share of each property that it adds, with its interval; shifted labels in grey."""
     layers = sorted(table["layer"].unique())
     names = list(dict.fromkeys(table["property"]))
-    figure = style.figure(width=10.0, height=0.9 + 0.24 * len(names))
+    figure = style.figure(height=0.72 + 0.19 * len(names))
     panels = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
     for axes, layer in zip(panels, layers, strict=True):
         part = table[table["layer"] == layer].set_index("property").reindex(names)

@@ -10,7 +10,7 @@ import numpy as np
 
 from folkrnn import style
 from folkrnn.datasets.corpus import Corpus
-from folkrnn.vocabulary import TYPES, Vocabulary, token_type
+from folkrnn.vocabulary import TYPES, Vocabulary
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -58,22 +58,6 @@ def name_types(axes: matplotlib.axes.Axes, vocabulary: Vocabulary) -> None:
         )
 
 
-def label_tokens(axes: matplotlib.axes.Axes, vocabulary: Vocabulary) -> None:
-    """Labels the x axis with all tokens in plot order; every other label stands lower, so that twice the size fits."""
-    tokens = vocabulary.decode(vocabulary.plot_order)
-    inches = axes.get_figure(root=True).get_size_inches()[0]
-    size = float(np.clip(0.8 * 2 * 72 * inches / (1.15 * max(1, len(tokens))), 3.5, 7.0))
-    for minor in (False, True):
-        places = range(int(minor), len(tokens), 2)
-        labels = [tokens[i] for i in places]
-        axes.set_xticks(places, labels, minor=minor, fontsize=size, family="DejaVu Sans Mono", parse_math=False)
-        for text, token in zip(axes.get_xticklabels(minor=minor), labels, strict=True):
-            text.set_color(style.TYPE_COLOURS[token_type(token)])
-    axes.tick_params(axis="x", which="major", length=1.5, pad=1.5, labelrotation=90)
-    axes.tick_params(axis="x", which="minor", length=4.2 * size, pad=1.5, labelrotation=90, width=0.3, color=style.SOFT)
-    axes.set_xlim(-0.5, len(tokens) - 0.5)
-
-
 def over_tokens(panels: Sequence[matplotlib.axes.Axes], vocabulary: Vocabulary) -> None:
     """Dresses panels that share an axis of tokens in plot order: types named on top, tokens at the bottom."""
     for axes in panels:
@@ -81,7 +65,7 @@ def over_tokens(panels: Sequence[matplotlib.axes.Axes], vocabulary: Vocabulary) 
     for axes in panels[:-1]:
         axes.tick_params(axis="x", which="both", length=0, labelbottom=False)
     name_types(panels[0], vocabulary)
-    label_tokens(panels[-1], vocabulary)
+    style.token_axis(panels[-1], vocabulary.decode(vocabulary.plot_order))
 
 
 def name_peaks(axes: matplotlib.axes.Axes, values: np.ndarray, tokens: Sequence[str], n: int) -> None:

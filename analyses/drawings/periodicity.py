@@ -32,7 +32,7 @@ CLASS_COLOURS = {
 
 def spectra_image(images: dict[str, np.ndarray], units: pd.DataFrame, period: float) -> matplotlib.figure.Figure:
     """Returns one panel per site: units across, frequency up, power relative to the unit's peak down to FAINTEST."""
-    figure = style.figure(width=10.0, height=0.6 + 2.9 * len(images))
+    figure = style.figure(height=0.48 + 2.3 * len(images))
     panels = figure.subplots(len(images), 1, squeeze=False)[:, 0]
     for axes, (name, spectrum) in zip(panels, images.items(), strict=True):
         level = np.ma.masked_invalid(np.maximum(spectra.decibels(spectrum), FAINTEST))
@@ -55,7 +55,7 @@ def spectra_image(images: dict[str, np.ndarray], units: pd.DataFrame, period: fl
     panels[-1].set_xlabel("unit (bars on top: class of its spectrum)")
     handles = [_key(colour) for name, colour in CLASS_COLOURS.items() if name not in ("other", "off")]
     names = [name for name in CLASS_COLOURS if name not in ("other", "off")]
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure
 
 
@@ -91,7 +91,7 @@ def traces(
     """Returns one row per unit (`values [T, n]`) over the tokens just read."""
     read = tokens[: len(values)]
     rows = max(1, len(shown))
-    figure = style.figure(width=10.0, height=0.9 + 0.62 * rows)
+    figure = style.figure(height=0.72 + 0.5 * rows)
     panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for axes, column, (unit, name) in zip(panels, values.T, shown, strict=False):
         style.bar_lines(axes, read)

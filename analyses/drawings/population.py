@@ -34,7 +34,7 @@ def distributions(quantities: Sequence[Quantity]) -> matplotlib.figure.Figure:
     columns = min(3, len(quantities))
     rows = -(-len(quantities) // columns)
     lines = max(len(quantity.values) for quantity in quantities)
-    figure = style.figure(width=10.0, height=0.25 + (2.1 + 0.12 * lines) * rows)
+    figure = style.figure(height=0.2 + (1.7 + 0.1 * lines) * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, quantity in zip(panels, quantities, strict=False):
         _draw(axes, quantity)

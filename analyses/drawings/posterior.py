@@ -19,7 +19,7 @@ def events(tokens: Sequence[str], mass: Mapping[str, np.ndarray], mean: float) -
     `tokens [T]` are those drawn; a name of `mass` that is a token is marked where it was drawn. `mean` is a level to
     compare with.
     """
-    figure = style.figure(width=10.0, height=1.1 + 1.15 * len(mass))
+    figure = style.figure(height=0.88 + 0.92 * len(mass))
     panels = figure.subplots(len(mass), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, values) in zip(panels, mass.items(), strict=True):
         style.bar_lines(axes, tokens)
@@ -46,7 +46,7 @@ def shadow(
     starts: np.ndarray,
 ) -> matplotlib.figure.Figure:
     """Draws the melody and the mean height of the accidentals' probability, and over how many pitches laws spread."""
-    figure = style.figure(width=10.0, height=4.6)
+    figure = style.figure(height=3.7)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 1])
     for axes in (upper, lower):
         style.bar_lines(axes, tokens)

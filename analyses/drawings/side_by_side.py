@@ -32,7 +32,7 @@ def as_text(pairs: Sequence[Pair]) -> matplotlib.figure.Figure:
     columns = int(_WIDTH / (_SIZE / 72 * 0.602))
     laid = [[_lines(tokens, columns) for tokens in pair[1:3]] for pair in pairs]
     heights = [0.32 + _LINE * max(map(len, both)) for both in laid]
-    figure = style.figure(width=10.0, height=sum(heights) + 0.25)
+    figure = style.figure(height=sum(heights) + 0.2)
     panels = figure.subplots(len(pairs), 2, squeeze=False, height_ratios=heights)
     for row, (title, before, after, apart) in enumerate(pairs):
         for side, (axes, tokens) in enumerate(zip(panels[row], (before, after), strict=True)):

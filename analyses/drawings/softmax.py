@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def shapes(vocabulary: Vocabulary, W: np.ndarray, b: np.ndarray) -> matplotlib.figure.Figure:
     """Returns all columns of `W [V, H]` and the bias `b [V]` over the typed vocabulary."""
     order = list(vocabulary.plot_order)
-    figure = style.figure(width=10.0, height=4.2)
+    figure = style.figure(height=3.35)
     axes = figure.subplots()
     alpha = float(np.clip(40 / W.shape[1], 0.06, 0.6))
     axes.plot(W[order], color="#6B7480", linewidth=0.35, alpha=alpha, zorder=1.5)
@@ -34,7 +34,7 @@ def shapes(vocabulary: Vocabulary, W: np.ndarray, b: np.ndarray) -> matplotlib.f
 def columns(vocabulary: Vocabulary, W: np.ndarray, names: Mapping[int, str], named: int) -> matplotlib.figure.Figure:
     """Returns bars of some columns of `W [V, H]`, by unit and what it is called; `named` tokens are written at each."""
     order = list(vocabulary.plot_order)
-    figure = style.figure(width=10.0, height=1.0 + 1.45 * len(names))
+    figure = style.figure(height=0.8 + 1.15 * len(names))
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (unit, name) in zip(panels, names.items(), strict=True):
         column = W[order, unit]
@@ -52,7 +52,7 @@ def correlations(
     R: np.ndarray, with_bias: np.ndarray, control: np.ndarray, near_duplicate: float
 ) -> matplotlib.figure.Figure:
     """Returns correlations of columns, `R [H, H]`, as image and as histogram beside the control, and with the bias."""
-    figure = style.figure(width=10.0, height=3.6)
+    figure = style.figure(height=2.9)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])
     order = np.argsort(with_bias, kind="stable")
     shown = left.imshow(R[np.ix_(order, order)], cmap=style.DIVERGING, vmin=-1, vmax=1)
@@ -84,7 +84,7 @@ def correlations(
 
 def spectrum(values: np.ndarray, threshold: float) -> matplotlib.figure.Figure:
     """Returns the singular values on a linear and a logarithmic axis, and the threshold where some exceed it."""
-    figure = style.figure(width=8.0, height=2.9)
+    figure = style.figure(height=2.6)
     number = np.arange(1, len(values) + 1)
     for axes, scale in zip(figure.subplots(1, 2), ("linear", "log"), strict=True):
         axes.plot(number, values, ".-", color=style.ACCENT, markersize=3, linewidth=0.8)
@@ -101,7 +101,7 @@ def left_vectors(vocabulary: Vocabulary, left: np.ndarray, values: np.ndarray, n
     """Returns bars of `left [V, R]` over the typed vocabulary, one panel per component."""
     order = list(vocabulary.plot_order)
     count = left.shape[1]
-    figure = style.figure(width=10.0, height=1.0 + 1.25 * count)
+    figure = style.figure(height=0.8 + 1.0 * count)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     colours = [style.TYPE_COLOURS[vocabulary.types[i]] for i in order]
     for j, axes in enumerate(panels):
@@ -118,7 +118,7 @@ def left_vectors(vocabulary: Vocabulary, left: np.ndarray, values: np.ndarray, n
 def right_vectors(right: np.ndarray) -> matplotlib.figure.Figure:
     """Returns lines of `right [H, R]` over units, one panel per component."""
     count = right.shape[1]
-    figure = style.figure(width=10.0, height=0.6 + 0.95 * count)
+    figure = style.figure(height=0.48 + 0.76 * count)
     panels = figure.subplots(count, 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for j, axes in enumerate(panels):
         axes.axhline(0, color=style.SOFT, linewidth=0.6)
@@ -131,7 +131,7 @@ def right_vectors(right: np.ndarray) -> matplotlib.figure.Figure:
 
 def projections(h: np.ndarray, along: np.ndarray, tokens: Sequence[str], site: str) -> matplotlib.figure.Figure:
     """Returns images of hidden states `h [T, units]` and of |projections| `along [T, R]` over the tokens they make."""
-    figure = style.figure(width=10.0, height=6.4)
+    figure = style.figure(height=5.1)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, 1])
     limit = max(1e-6, float(np.abs(h).max()))
     shown = upper.imshow(h.T, aspect="auto", cmap=style.DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest")

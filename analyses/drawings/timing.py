@@ -52,8 +52,8 @@ def best_lags(units: pd.DataFrame, names: Sequence[str], reach: int) -> matplotl
         axes.set_title(f"{name}: {len(best)} of {(units['site'] == name).sum()} units respond")
     for axes in panels[len(names) :]:
         axes.set_axis_off()
-    figure.supxlabel("lag of strongest correlation, in steps (1: the token that comes next)", fontsize=9)
-    figure.supylabel("units", fontsize=9)
+    figure.supxlabel("lag of strongest correlation, in steps (1: the token that comes next)", fontsize=7.5)
+    figure.supylabel("units", fontsize=7.5)
     return figure
 
 

@@ -19,7 +19,7 @@ SIDES = {"observed": style.ACCENT, "data": style.INK}
 
 def melody(compared: pd.DataFrame, pitch_use: Sequence[np.ndarray]) -> matplotlib.figure.Figure:
     """Draws the quantities of the melody with their intervals, and the time on each pitch class, both sides beside."""
-    figure = style.figure(width=10.0, height=4.6)
+    figure = style.figure(height=3.7)
     left, right = figure.subplots(1, 2, width_ratios=[1.0, 1.0])
     shares = compared[compared["quantity"] != "range"]
     names = list(dict.fromkeys(shares["words"]))

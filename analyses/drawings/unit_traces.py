@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def unit_traces(tokens: Sequence[str], rows: Sequence[tuple[np.ndarray, str, str]]) -> matplotlib.figure.Figure:
     """Returns one panel per row, (values `[T]`, colour, title), over the `tokens [T]` just read."""
     count = max(1, len(rows))
-    figure = style.figure(width=10.0, height=0.95 * count + 0.8)
+    figure = style.figure(height=0.76 * count + 0.64)
     panels = np.atleast_1d(figure.subplots(count, 1, sharex=True))
     for axes, (values, colour, title) in zip(panels, rows, strict=False):
         style.bar_lines(axes, tokens)

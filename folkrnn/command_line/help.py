@@ -57,7 +57,8 @@ paths count from the working directory. In a sweep A,B are two paths where both 
 --cfg job shows every setting instead of running; -cd FOLDER adds options of your own; --hydra-help tells the rest.
 HYDRA_FULL_ERROR=1 shows the traceback behind an error. Results are kept at the root of the checkout (of an installed
 folkrnn-lab: in the working directory), or where tracking.folder= says; every run ends with the command that shows it.
-tracking.vector=true files each figure as .svg too, and the numbers drawn in it as .csv.
+Figures are filed as PNG, 300 dots per inch; for a paper add figures.format=svg (or pdf), figures.width=17.8cm,
+figures.data=true (the numbers drawn, as .csv).
 """
 
 

@@ -91,6 +91,12 @@ def check_room(
         check_longest(model, steps, analysis.sites, limit, f"analysis={name}", analysis.pairs_of_steps)
 
 
+def observed(observation: Observation) -> str:
+    """Returns how much was observed, in words: 64 tunes."""
+    count = len(observation.transcriptions)
+    return f"{count:,} tune{'s' * (count != 1)}"
+
+
 def in_one_vocabulary(config: DictConfig, weights: Weights, corpus: Corpus, to_train: bool) -> tuple[Weights, Corpus]:
     """Returns a fresh model over the tokens of the corpus, or the corpus in the words of a loaded model.
 

@@ -176,6 +176,11 @@ def dataset_card(corpus: MelodyCorpus) -> str:
     return "\n".join(lines) + "\n"
 
 
+def observed(observation: LatentObservation) -> str:
+    """Returns how much was observed, in words: 5,000 melodies."""
+    return f"{len(observation):,} melod{'y' if len(observation) == 1 else 'ies'}"
+
+
 def file_observation(tracked: TrackedRun, observation: LatentObservation, settings: DictConfig) -> None:
     """Files the latents of all melodies, the first ones as MIDI with what comes back, and the summary of streams."""
     arrays = {"mu": observation.mu, "sigma": observation.sigma, "classes": observation.classes}

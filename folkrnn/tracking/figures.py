@@ -32,12 +32,17 @@ def png(drawing: matplotlib.figure.Figure, caption: str = "") -> bytes:
     return _saved(drawing, "png", dpi=dpi, metadata={"Software": None, "Description": caption})
 
 
-def svg(drawing: matplotlib.figure.Figure, caption: str = "") -> bytes:
-    """Returns the drawing as SVG; the same drawing gives the same bytes."""
+def written(drawing: matplotlib.figure.Figure, kind: str, caption: str = "") -> bytes:
+    """Returns the drawing as `svg` or `pdf`, with its caption inside; the same drawing gives the same bytes.
+
+    Letters stay letters in both; what was drawn as dots has PAPER_DPI.
+    """
     import matplotlib
 
-    with matplotlib.rc_context({"svg.hashsalt": "folkrnn", "svg.fonttype": "none"}):
-        return _saved(drawing, "svg", metadata={"Date": None, "Creator": None, "Description": caption})
+    about = {"Date": None, "Description": caption} if kind == "svg" else {"CreationDate": None, "Subject": caption}
+    kept = {"svg.hashsalt": "folkrnn", "svg.fonttype": "none", "pdf.fonttype": 42}
+    with matplotlib.rc_context(kept):
+        return _saved(drawing, kind, dpi=PAPER_DPI, metadata={"Creator": None, **about})
 
 
 @lru_cache(maxsize=32)  # the report embeds what the run files

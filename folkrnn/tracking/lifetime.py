@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from folkrnn.figures import AS_PNG, Figures
 from folkrnn.refusal import Refusal, Terminated
 from folkrnn.tracking.journal import Journal, in_one_line, now, writing
 from folkrnn.tracking.process import is_gone, process_tags
@@ -34,14 +35,14 @@ def start_run(
     parent: str | None = None,
     device: str = "cpu",
     resume: bool = False,
-    vector: bool = False,
+    figures: Figures = AS_PNG,
 ) -> Iterator[TrackedRun]:
     """Runs the block as the run `name`, with its results in `folder`; the final status is always written.
 
     FINISHED; FAILED after an exception (its traceback becomes `traceback.txt`) or if a part was reported with
     `log_failure`; KILLED after Ctrl-C or SIGTERM; SCHEDULED where the job went back into a queue. Exceptions go on to
-    the caller. `parent` is the run id of a sweep. With `vector`, figures are also written as `.svg`, with the data
-    behind them as `.csv`. With `resume`, the run begun in `folder` is continued under its id, or begun anew with all it
+    the caller. `parent` is the run id of a sweep. `figures` says as what figures are
+    written beside PNG. With `resume`, the run begun in `folder` is continued under its id, or begun anew with all it
     had where `store` has not got it. Raises Refusal where `folder` holds a run already and is not to be resumed, where
     that run still runs, or where the store takes no run.
     """
@@ -49,7 +50,7 @@ def start_run(
     folder = Path(folder).absolute()
     with writing(folder):
         run = _begin(store, name, folder, parent, every, resume)
-        run.vector = vector
+        run.figures = figures
         yield from _to_its_end(run)
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.figures import AS_PNG, Figures
 from folkrnn.places import readable
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import journal as journals
 from folkrnn.tracking.entries import ENDED, Entry, insist, perform
-from folkrnn.tracking.figures import drawn_data, gif, png, svg
+from folkrnn.tracking.figures import drawn_data, gif, png, written
 from folkrnn.tracking.journal import Journal, in_one_line, now, upload_command, write_whole
 from folkrnn.tracking.names import TAG_LENGTH, allowed_name, file_name, flatten
 from folkrnn.tracking.remote import answers
@@ -44,8 +45,8 @@ class TrackedRun:
     name: str
     folder: Path
     journal: Journal
-    vector: bool = False
-    """Whether figures are also written as `.svg`, with the numbers drawn in them as `.csv`."""
+    figures: Figures = AS_PNG
+    """As what figures are written beside `.png`, and whether with the numbers drawn in them as `.csv`."""
     metrics: dict[str, float] = field(default_factory=dict)
     """The last finite value of each metric, under its name in MLflow."""
     failures: list[str] = field(default_factory=list)
@@ -130,9 +131,9 @@ class TrackedRun:
     def log_findings(self, name: str, findings: Findings, step: int | None = None) -> None:
         """Files what the analysis `name` found.
 
-        Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (with `vector` also `.svg`, and `.csv`
-        with the numbers drawn), animations `.gif` beside them; tables `tables/<name>_<table>.csv`; arrays
-        `arrays/<name>_<array>.npz`; pages `pages/<name>_<page>.html`. The first figure is also the image
+        Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (as `figures` says also `.svg` or
+        `.pdf`, and `.csv` with the numbers drawn), animations `.gif` beside them; tables `tables/<name>_<table>.csv`;
+        arrays `arrays/<name>_<array>.npz`; pages `pages/<name>_<page>.html`. The first figure is also the image
         `<name>/<figure>`, which the charts of several runs show side by side and, with steps, as a series. With a
         `step`, files carry it in their names.
         """
@@ -165,8 +166,9 @@ class TrackedRun:
 
     def _log_figure(self, stem: str, drawing: Any, caption: str) -> None:
         self.log_bytes(png(drawing, caption), f"{stem}.png")
-        if self.vector:
-            self.log_bytes(svg(drawing, caption), f"{stem}.svg")
+        if self.figures.format != "png":
+            self.log_bytes(written(drawing, self.figures.format, caption), f"{stem}.{self.figures.format}")
+        if self.figures.data:
             self.log_text(drawn_data(drawing).to_csv(index=False), f"{stem}.csv")
         self._log_caption(stem, caption)
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from matplotlib.figure import Figure as Drawing
 
+from folkrnn.figures import Figures
 from folkrnn.findings import Figure, Findings
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import children, open_store, parent_run, start_parent, start_run, upload
@@ -131,9 +132,16 @@ def test_findings_of_several_steps_lie_side_by_side(store, tmp_path, findings):
     assert len(store.client.get_metric_history(run.run_id, "activations/entropy")) == 2
 
 
-def test_vector_figures_come_with_the_numbers_drawn(store, tmp_path, findings):
-    with start_run(store, "a", tmp_path / "r", vector=True) as run:
+def test_figures_are_filed_in_the_format_asked_for_beside_png_with_the_numbers_drawn(store, tmp_path, findings):
+    with start_run(store, "a", tmp_path / "r", figures=Figures("svg", data=True)) as run:
         run.log_findings("posterior", findings)
+    with start_run(store, "b", tmp_path / "s", figures=Figures("pdf")) as run:
+        run.log_findings("posterior", findings)
+    assert sorted(path.name for path in (tmp_path / "s" / "figures").glob("*mean*")) == [
+        "posterior_mean.pdf",
+        "posterior_mean.png",
+    ]
+    assert (tmp_path / "s" / "figures" / "posterior_mean.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "r" / "figures" / "posterior_mean.svg").read_text().count("<svg") == 1
     drawn = pd.read_csv(tmp_path / "r" / "figures" / "posterior_mean.csv")
     assert drawn.query("series == 'unit 1'")["y"].tolist() == [1, 2, 1]
