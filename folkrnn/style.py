@@ -91,6 +91,8 @@ _LARGEST_TOKEN = 7.0
 _MOST_LINES = 3
 """In so many lines the labels of a token axis are set, each beyond the other, before some are left out."""
 _SHARE_OF_FIGURE = 0.85
+_TOKEN_LETTER = 0.61
+"""Width of a letter of a token, in its size."""
 _TITLE_LETTER = 0.64
 """Width of a letter of a title, in its size."""
 _width: ContextVar[float] = ContextVar("width", default=PAGE)
@@ -117,6 +119,11 @@ def page(width: float) -> Iterator[None]:
         yield
     finally:
         _width.reset(before)
+
+
+def page_width() -> float:
+    """Returns how wide the page is, in inches."""
+    return _width.get()
 
 
 def figure(width: float = PAGE, height: float | None = None) -> matplotlib.figure.Figure:
@@ -171,7 +178,7 @@ def token_axis(
     label = axes.set_xticks if axis == "x" else axes.set_yticks
     label(places, [tokens[i] for i in places], fontsize=size, family="DejaVu Sans Mono", parse_math=False)
     axes.tick_params(axis=axis, length=1.5, pad=1.5, labelrotation=90 if axis == "x" else 0)
-    _stagger(axes, axis, lines if len(places) > 1 else 1, size)
+    _stagger(axes, axis, 1.15 * every * room, size)
     texts = axes.get_xticklabels() if axis == "x" else axes.get_yticklabels()
     for text, place in zip(texts, places, strict=True):
         text.set_color(_for_text(TYPE_COLOURS[type_of(tokens[place])]))
@@ -182,23 +189,20 @@ def token_axis(
         axes.set_ylim(*(ends[::-1] if axes.yaxis_inverted() else ends))
 
 
-def _stagger(axes: matplotlib.axes.Axes, axis: str, lines: int, size: float) -> None:
-    """Sets the labels of an axis in so many lines; the few that are longer than others (meter, mode) lie outermost."""
+def _stagger(axes: matplotlib.axes.Axes, axis: str, apart: float, size: float) -> None:
+    """Moves each label of an axis, whose ticks are `apart` points, outwards until it touches none before it."""
     ticks = (axes.xaxis if axis == "x" else axes.yaxis).get_major_ticks()
-    lengths = [len(tick.label1.get_text()) for tick in ticks]
-    if lines == 1 or not lengths:
-        return
-    usual = sorted(lengths)[int(0.95 * (len(lengths) - 1))]
-    step = (0.62 * usual + 0.5) * size
-    further, last = 0.0, -1
-    for place, (tick, length) in enumerate(zip(ticks, lengths, strict=True)):
-        line = place % lines
-        if length > usual:
-            line = lines - 1
-            further = further if last >= 0 and place - last <= lines else 0.0
-        tick.set_pad(1.5 + line * step + (further if length > usual else 0.0))
-        if length > usual:
-            further, last = further + (0.62 * length + 0.5) * size, place
+    near = int(size / apart)  # so many neighbours on each side are as close as a letter is high
+    taken: list[tuple[float, float]] = []
+    for place, tick in enumerate(ticks):
+        length = (_TOKEN_LETTER * len(tick.label1.get_text()) + 0.6) * size
+        others = sorted(taken[max(0, place - near) : place])
+        start = 0.0
+        for low, high in others:
+            if start < high and low < start + length:
+                start = high
+        taken.append((start, start + length))
+        tick.set_pad(1.5 + start)
 
 
 def type_key(figure: matplotlib.figure.Figure, types: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A tune and the data tune that is nearest to it, engraved beside one another, what both have in common marked.
+"""A tune and the data tune that is nearest to it, engraved line by line, what both have in common marked.
 
 After Figs. 1 and 2 of the paper on the softmax layer, which show a tune and the nearest one that its authors found.
 """
@@ -6,6 +6,7 @@ After Figs. 1 and 2 of the paper on the softmax layer, which show a tune and the
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 RUN_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#B58900", "#6A51A3")
 """One for each run, again from the first where there are more: letters tell them apart, too."""
 
-_WIDTH, _SIDE = 10.0, 24600.0
-"""Inches of the figure; room for one score, in verovio's units."""
-_GAP, _TITLE_LINE = 900.0, 0.155
-"""Between the scores, in these units; inches for a line of the titles."""
-_ABOVE, _BELOW = 3.4 * SPACE, 3.7 * SPACE
+_SIDE = 24600.0
+"""Room for a score, in verovio's units."""
+_LETTERS, _TITLE_LINE = 7.0, 0.125
+"""Points of what stands above the scores, and inches of a line of it."""
+_ABOVE, _BELOW = 2.6 * SPACE, 2.6 * SPACE
 """Room above a line for the letters of runs, and below it for the counts of bars."""
 
 
@@ -71,7 +72,7 @@ def marked(
         [(name, here + run.first, here + run.first + run.length) for name, run in named],
         counts,
         underlined,
-        "the tune; below a bar: data tunes that hold it (as the bar of this number)\n"
+        "Upper staff: the tune; below a bar: data tunes that hold it (as the bar of this number); "
         f"underlined: the longest run in any data tune, {row['longest_run']} tokens of “{_short(row['run_in'])}”",
     )
     if other is None:
@@ -79,8 +80,8 @@ def marked(
     there = len(other) - len(body(other))
     marks = [(name, there + run.second, there + run.second + run.length) for name, run in named]
     title = (
-        f"the nearest data tune, “{_short(row['nearest_title'])}” ({row['nearest_similarity']:.0%} of n-grams shared)\n"
-        "in colour: runs of tokens that stand in both"
+        f"Lower staff: the nearest data tune, “{_short(row['nearest_title'])}” ({row['nearest_similarity']:.0%} of "
+        "n-grams shared); in colour: runs of tokens that stand in both"
     )
     return left, Marked(drawn[1], marks, title=title)
 
@@ -95,38 +96,48 @@ def _letters(count: int) -> list[str]:
     return [ascii_uppercase[k % size] + (str(k // size + 1) if k >= size else "") for k in range(count)]
 
 
-def beside(left: Marked, right: Marked) -> matplotlib.figure.Figure:
-    """Returns both scores, line beside line; a side that cannot be engraved says so."""
-    drawn = [engraved.systems(side.score.svg) if side.score and side.score.svg else [] for side in (left, right)]
-    sides = list(zip((left, right), drawn, strict=True))
-    rows = max(1, *(len(lines) for _, lines in sides))
-    for row in range(min(len(lines) for _, lines in sides)):
-        sides[0][1][row], sides[1][1][row] = aligned(sides[0][1][row], sides[1][1][row])
-    points = 72 * _WIDTH / (2 * _SIDE + _GAP)
-    above = [max(_reach(lines, row)[0] for _, lines in sides) + _ABOVE for row in range(rows)]
-    below = [max(_reach(lines, row)[1] for _, lines in sides) + _BELOW for row in range(rows)]
-    height = sum(above) + sum(below)
-    titles = _TITLE_LINE * max(1 + side.title.count("\n") for side, _ in sides)
-    figure = style.figure(width=_WIDTH, height=titles + height * points / 72)
+def beside(first: Marked, second: Marked) -> matplotlib.figure.Figure:
+    """Returns both scores, each line of the second below that of the first; one that cannot be engraved says so."""
+    drawn = [engraved.systems(side.score.svg) if side.score and side.score.svg else [] for side in (first, second)]
+    sides = list(zip((first, second), drawn, strict=True))
+    for row in range(min(map(len, drawn))):
+        drawn[0][row], drawn[1][row] = aligned(drawn[0][row], drawn[1][row])
+    across = style.page_width()
+    points = 72 * across / _SIDE
+    letters = int(72 * across / (0.52 * _LETTERS))
+    words = [textwrap.fill(line, letters) for side, _ in sides for line in _said(side, bool(side.score)).splitlines()]
+    heading = "\n".join(words)
+    top = _TITLE_LINE * (1 + heading.count("\n")) + 0.08
+    height = sum(_height(lines, row) for lines in drawn for row in range(len(lines))) or SPACE
+    figure = style.figure()
     figure.set_layout_engine("none")
+    figure.set_size_inches(across, top + height * points / 72)
     axes = figure.add_axes((0, 0, 1, height * points / 72 / figure.get_figheight()))
     axes.set_axis_off()
-    axes.set_xlim(0, 2 * _SIDE + _GAP)
+    axes.set_xlim(0, _SIDE)
     axes.set_ylim(height, 0)
-    for number, (side, lines) in enumerate(sides):
-        start = number * (_SIDE + _GAP) + 300
-        place = start / (2 * _SIDE + _GAP), 1 - 0.04 / figure.get_figheight()
-        figure.text(*place, side.title, fontsize=8, va="top", linespacing=1.3, parse_math=False)
-        if not lines:
-            said = "no data tune shares an n-gram with it"
-            said = f"{side.score.refusal}\n\n{side.score.abc}" if side.score else said
-            axes.text(start, height / 2, said, fontsize=8, va="center", wrap=True, parse_math=False)
-        y = 0.0
-        for row, system in enumerate(lines):
-            y += above[row]
-            _draw(axes, system, side, points, start, y)
-            y += below[row]
+    figure.text(0.008, 1 - 0.04 / figure.get_figheight(), heading, fontsize=_LETTERS, va="top", parse_math=False)
+    y = 0.0
+    for row in range(max(map(len, drawn))):
+        for side, lines in sides:
+            if row < len(lines):
+                y += _reach(lines, row)[0] + _ABOVE
+                _draw(axes, lines[row], side, points, 300, y)
+                y += _height(lines, row) - _reach(lines, row)[0] - _ABOVE
+        axes.axhline(y, color=style.SOFT, linewidth=0.4)
     return figure
+
+
+def _said(side: Marked, known: bool) -> str:
+    """What stands above the scores on one of them."""
+    if side.score and not side.score.svg:
+        return f"{side.title}\n{side.score.refusal}\n{side.score.abc}"
+    return side.title if known else "no data tune shares an n-gram with it"
+
+
+def _height(lines: Sequence[System], row: int) -> float:
+    """The room of a line, with that for what is written above and below it."""
+    return sum(_reach(lines, row)) + _ABOVE + _BELOW
 
 
 def _reach(lines: Sequence[System], row: int) -> tuple[float, float]:
@@ -161,7 +172,7 @@ def _draw(axes: matplotlib.axes.Axes, system: System, side: Marked, points: floa
                 x + (left + right) / 2,
                 y + under + 0.9 * SPACE,
                 words,
-                fontsize=5.5,
+                fontsize=6,
                 ha="center",
                 va="top",
                 color="#555555",

@@ -52,6 +52,12 @@ def _draw(axes: matplotlib.axes.Axes, quantity: Quantity) -> None:
     if not len(together):
         axes.text(0.5, 0.5, "no tune has one", transform=axes.transAxes, ha="center")
         return
+    if np.ptp(together) == 0:
+        said = f"{together[0]:g} in {'the one tune' if len(together) == 1 else f'each of {len(together)} tunes'}"
+        axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center")
+        axes.set_yticks([])
+        axes.set_xticks([])
+        return
     bins = _bins(together)
     single, told = len(known) == 1, []
     for colour, (name, values) in zip(style.PALETTE, known.items(), strict=False):
@@ -74,8 +80,7 @@ def _bins(values: np.ndarray) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if (values == np.round(values)).all():
         width = max(1, int(np.ceil((high - low + 1) / BINS)))
-        margin = 2 * (low == high)  # one bar alone would fill its panel
-        return np.arange(low - margin - 0.5, high + margin + width + 0.5, width)
+        return np.arange(low - 0.5, high + width + 0.5, width)
     alike = high - low < 1e-6 * max(1.0, abs(high))
     margin = 0.5 * max(1.0, abs(high)) if alike else 0.0
     return np.linspace(low - margin, high + margin, BINS + 1)

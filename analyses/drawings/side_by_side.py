@@ -19,9 +19,9 @@ Pair = tuple[str, Sequence[str], Sequence[str], float]
 """(title, tokens before, tokens after, index of the first that differs), tokens without markers."""
 
 WRONG = "#B2182B"
-_SIZE, _LINE = 6.8, 0.155
+_SIZE, _LINE = 6.2, 0.135
 """Points of the letters, inches from line to line."""
-_WIDTH, _BARS_A_LINE = 4.75, 4
+_WIDTH, _BARS_A_LINE = 3.3, 4
 
 
 def as_text(pairs: Sequence[Pair]) -> matplotlib.figure.Figure:
@@ -37,7 +37,7 @@ def as_text(pairs: Sequence[Pair]) -> matplotlib.figure.Figure:
     for row, (title, before, after, apart) in enumerate(pairs):
         for side, (axes, tokens) in enumerate(zip(panels[row], (before, after), strict=True)):
             _write(axes, tokens, laid[row][side], apart if side else float("inf"), heights[row], columns)
-            axes.set_title(f"{title}: {'intervention' if side else 'control'}", fontsize=8, loc="left", pad=2)
+            axes.set_title(f"{title}: {'intervention' if side else 'control'}", fontsize=7, loc="left", pad=2)
     return figure
 
 

@@ -12,6 +12,7 @@ from folkrnn.notation.beams import beam_groups
 from folkrnn.notation.engraver import engrave_encodings
 from folkrnn.notation.events import Flaw, Reading, read
 from folkrnn.notation.mei import to_mei
+from folkrnn.notation.mended import mended
 from folkrnn.notation.repeats import line_starts, repeats_of
 
 _FLAWS_NAMED = 4
@@ -63,14 +64,16 @@ def to_abc(tokens: Sequence[str], title: str = "", number: int = 1) -> str:
 
     Notes on one beam stand together, four bars make a line, a second ending and the tune end in double bars; none of
     this changes how a well-formed tune reads back into tokens. `L:1/8` is said: below 3/4 it is not ABC's default.
-    A header token inside the tune becomes an inline field; what ABC has no sign for an annotation (`"^<s>"`).
+    A header token inside the tune becomes an inline field; what ABC has no sign for an annotation (`"^<s>"`). Slips of
+    grammar are mended as they are where the score is drawn, and told in a line N:.
     """
-    tokens = list(tokens)
+    tokens, slips = mended(tokens)
     reading = read(tokens)
     header = dict(zip(reading.kinds[: reading.body], tokens, strict=False))
     meter = header.get("meter", "M:none").strip("[]")
     mode = header.get("mode", "K:none").strip("[]")
-    lines = [f"X:{number}", f"T:{' '.join(title.split())}", meter, "L:1/8", mode, _body(tokens, reading)]
+    remark = f"N:mended: {describe_flaws(slips)}" if slips else ""
+    lines = [f"X:{number}", f"T:{' '.join(title.split())}", remark, meter, "L:1/8", mode, _body(tokens, reading)]
     return "\n".join(line for line in lines if line not in ("T:", "")) + "\n"
 
 
