@@ -180,7 +180,7 @@ class AttributeVectors(Analysis):
         names = [f"{row.feature} {row.name} · {row.place}" for row in ordered.itertuples(index=False)]
         panels[0].set_yticks(places, names, fontsize=6.5)
         panels[0].tick_params(axis="y", length=0)
-        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return drawing
 
     def caption(self, table: pd.DataFrame, summary: pd.DataFrame, melodies: int) -> str:

@@ -86,8 +86,8 @@ class LatentSpread(Analysis):
                 ),
                 "rules": Figure(
                     self.draw_rules(table, counts),
-                    self.caption_rules(len(mu), counts),
-                    title="Music neurons by each rule",
+                    self.caption_rules(len(mu), len(table), counts),
+                    title="Music neurons by each rule: " + ", ".join(map(str, counts["neurons"])),
                 ),
             },
             tables={"neurons": table, "rules": counts, "agreement": likeness.rename_axis("rule").reset_index()},
@@ -153,7 +153,10 @@ class LatentSpread(Analysis):
         for row, rule in enumerate(RULES):
             chosen = places[table[f"by_{rule}"].to_numpy()]
             panels[3].vlines(chosen, row - 0.38, row + 0.38, color=draw.MUSIC, linewidth=min(4, 500 / len(table)))
-        names = [f"{rule}: {count}" for rule, count in zip(counts["rule"], counts["neurons"], strict=True)]
+        names = [
+            f"{row.says}: {'all ' if row.neurons == len(table) else ''}{row.neurons}"
+            for row in counts.itertuples(index=False)
+        ]
         panels[3].set_yticks(range(len(RULES)), names)
         panels[3].set_ylim(len(RULES) - 0.5, -0.5)
         panels[3].tick_params(axis="y", length=0)
@@ -169,11 +172,13 @@ class LatentSpread(Analysis):
             "2-bar and 77 for its 16-bar model."
         )
 
-    def caption_rules(self, melodies: int, counts: pd.DataFrame) -> str:
+    def caption_rules(self, melodies: int, neurons: int, counts: pd.DataFrame) -> str:
         said = "; ".join(
             f"{row.says}: {row.neurons} ({row.low:.0f} to {row.high:.0f})" for row in counts.itertuples(index=False)
         )
+        idle = [row.says for row in counts.itertuples(index=False) if row.neurons == neurons]
+        told = f" The rule “{' and '.join(idle)}” takes all of them here and tells nothing." if idle else ""
         return (
             f"What makes a music neuron, by each rule that can be computed, over {melodies:,} melodies (95 % intervals "
-            f"over their tunes): {said}. Dotted: thresholds; below: the neurons that each rule chooses."
+            f"over their tunes): {said}. Dotted: thresholds; below: the neurons that each rule chooses." + told
         )

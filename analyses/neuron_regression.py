@@ -27,12 +27,6 @@ from folkrnn.findings import Figure, Findings
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal, did_you_mean
 
-TITLES = {
-    "pitch": "The pitch neuron rises with the register of the melody",
-    "rhythm": "The rhythm neuron and how many notes there are",
-}
-"""By the role that a neuron has."""
-
 
 @dataclass(frozen=True)
 class NeuronRegression(Analysis):
@@ -86,7 +80,7 @@ class NeuronRegression(Analysis):
             figures[role] = Figure(
                 drawing,
                 self.caption(observation, strength, role, neuron),
-                title=TITLES.get(role, f"Neuron {neuron} against features"),
+                title=f"The {role} neuron, {neuron}, against features of the melodies",
             )
         table = pd.DataFrame(fits)
         table.insert(5, "phik", [strength.loc[row.feature, row.neuron] for row in table.itertuples()])

@@ -19,6 +19,7 @@ WITHOUT_EFFECT = {
     "rerun",
     "sweep",
     "explorer",
+    "files",
     "figures",
     "extensions",
     "launcher",

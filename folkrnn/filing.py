@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +45,7 @@ _CONTROL = (
     "tunes whose tokens come in random order (shuffled)."
 )
 REPORT = "report.html"
+_MOST_REMARKS = 12
 EXPLORER = "explore.html"
 _WHERE = ("tracking=", "tracking.", "hydra.", "hydra/", "launcher=", "launcher.")
 
@@ -237,6 +240,18 @@ def file_explorer(tracked: TrackedRun, weights: Weights, observation: object, fi
     tracked.log_file(page.save(tracked.folder / EXPLORER))
 
 
+def file_archive(tracked: TrackedRun, name: str, ending: str, made: Iterable[Callable[[], bytes]]) -> None:
+    """Files `tunes/<name>.zip`, in which tunes are numbered from 1; in place of one that cannot be written, why."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, make in enumerate(made, 1):
+            try:
+                archive.writestr(zipfile.ZipInfo(f"{number:04d}.{ending}"), make(), zipfile.ZIP_DEFLATED)
+            except ValueError as error:
+                archive.writestr(zipfile.ZipInfo(f"{number:04d}.not_written.txt"), f"{error}\n")
+    tracked.log_bytes(buffer.getvalue(), f"tunes/{name}.zip")
+
+
 def file_report(
     tracked: TrackedRun,
     overrides: Sequence[str],
@@ -247,6 +262,7 @@ def file_report(
     findings: dict[str, Findings],
     beside: Findings | None = None,
     verdicts: Sequence[Verdict] = (),
+    remarks: Sequence[str] = (),
 ) -> None:
     """Files `report.html`, which holds everything worth reading, and heads the run's page with its first tune."""
     from folkrnn.tracking.report import Report, Section, write_report
@@ -256,6 +272,7 @@ def file_report(
         "weights": f"{weights.source} ({weights.digest})",
         "data": f"{corpus.name} ({corpus.digest})",
         "seed": str(seed),
+        **({"changed in what was given": " · ".join(remarks[:_MOST_REMARKS])} if remarks else {}),
         "run": tracked.run_id,
     }
     sections = [Section(name, found) for name, found in findings.items()]
@@ -269,6 +286,14 @@ def file_report(
     tracked.log_file(tracked.folder / REPORT)
     first = f"\n\n```\n{entries[0].abc}```" if entries and entries[0].abc else ""
     tracked.describe(f"`{command}`{first}")
+
+
+def say(remarks: Sequence[str]) -> None:
+    """Prints what was changed in a tune or a prime of the user's, before anything is made of it."""
+    for line in remarks[:_MOST_REMARKS]:
+        print(f"note     {line}", flush=True)
+    if len(remarks) > _MOST_REMARKS:
+        print(f"note     and {len(remarks) - _MOST_REMARKS:,} tunes more, changed likewise", flush=True)
 
 
 def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, Findings], seconds: float) -> None:

@@ -89,6 +89,10 @@ RULES: dict[str, Rule] = {
             lambda value: isinstance(value, list) and all(map(_TEXT.holds, value)),
         )
     ),
+    "files": Rule(
+        "a list of formats, of midi and musicxml",
+        lambda value: isinstance(value, list) and set(value) <= {"midi", "musicxml"},
+    ),
     "rerun": _FLAG,
     "sweep.metric": _or_null(_TEXT),
     "sweep.direction": _one_of("maximize", "minimize"),

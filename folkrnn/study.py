@@ -126,6 +126,8 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         ) as tracked,
         style.page(plan.figures.width),
     ):
+        remarks = plan.family.remarks(config, plan.weights.vocabulary)
+        filing.say(remarks)
         card = plan.family.dataset_card(plan.corpus)
         filing.file_inputs(tracked, config, plan.corpus, card, "training" if plan.to_train else "reference")
         weights = train(plan, tracked, tell) if plan.to_train else plan.weights
@@ -133,6 +135,7 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         filing.offer(tracked, weights) if plan.to_train else filing.file_training(tracked, weights)
         observation = observe(plan, weights)
         plan.family.file_observation(tracked, observation, config.observation)
+        plan.family.file_tunes(tracked, observation, config.files)
         findings = analyse(plan.analyses, observation, tracked, plan.figures)
         controls = repeat(plan, observation, weights, tracked)
         beside = verdicts_of.beside(findings, controls, plan.family.observed(observation))
@@ -141,7 +144,9 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         if config.explorer:
             show_inside(tracked, weights, observation, findings)
         entries = plan.family.report_entries(tracked, observation)
-        filing.file_report(tracked, overrides, weights, plan.corpus, config.seed, entries, findings, beside, verdicts)
+        filing.file_report(
+            tracked, overrides, weights, plan.corpus, config.seed, entries, findings, beside, verdicts, remarks
+        )
         failed = bool(tracked.failures)
     filing.show(tracked, weights, entries[0].abc if entries else "", findings, time.monotonic() - began)
     return int(failed)

@@ -178,7 +178,7 @@ def token_axis(
     label = axes.set_xticks if axis == "x" else axes.set_yticks
     label(places, [tokens[i] for i in places], fontsize=size, family="DejaVu Sans Mono", parse_math=False)
     axes.tick_params(axis=axis, length=1.5, pad=1.5, labelrotation=90 if axis == "x" else 0)
-    _stagger(axes, axis, 1.15 * every * room, size)
+    stagger(axes, axis, 1.15 * every * room, size)
     texts = axes.get_xticklabels() if axis == "x" else axes.get_yticklabels()
     for text, place in zip(texts, places, strict=True):
         text.set_color(_for_text(TYPE_COLOURS[type_of(tokens[place])]))
@@ -189,7 +189,7 @@ def token_axis(
         axes.set_ylim(*(ends[::-1] if axes.yaxis_inverted() else ends))
 
 
-def _stagger(axes: matplotlib.axes.Axes, axis: str, apart: float, size: float) -> None:
+def stagger(axes: matplotlib.axes.Axes, axis: str, apart: float, size: float) -> None:
     """Moves each label of an axis, whose ticks are `apart` points, outwards until it touches none before it."""
     ticks = (axes.xaxis if axis == "x" else axes.yaxis).get_major_ticks()
     near = int(size / apart)  # so many neighbours on each side are as close as a letter is high

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 KIND_COLOURS = {"pitch": style.PALETTE[0], "rhythm": "#B5478A", "melody": style.PALETTE[2]}
 """The three kinds of features, the same colour in every figure."""
 
+_ROOM = 4.5
+"""Points between two features of a square image."""
+
 KIND_OF = {"P": "pitch", "R": "rhythm", "M": "melody"}
 
 
@@ -147,6 +150,8 @@ def _label_features(
     labels = [names[number] if names else number for number in numbers]
     (axes.set_yticks if axis == "y" else axes.set_xticks)(range(len(numbers)), labels, fontsize=6.0)
     axes.tick_params(axis=axis, length=0, pad=2, labelrotation=0 if axis == "y" else 90)
+    if names is None:  # short: two lines of them have room
+        style.stagger(axes, axis, _ROOM, style.SMALLEST)
     texts = axes.get_yticklabels() if axis == "y" else axes.get_xticklabels()
     for text, number in zip(texts, numbers, strict=True):
         text.set_color(KIND_COLOURS[KIND_OF[number[0]]])

@@ -22,10 +22,11 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws, share_of_full_bars
 from folkrnn.notation.midi import to_midi
+from folkrnn.notation.musicxml import to_musicxml
 from folkrnn.notation.score import engrave, to_abc
-from folkrnn.notation.tokenise import prime_tokens
+from folkrnn.notation.tokenise import prime_changes, prime_tokens
 from folkrnn.observation import replayed
-from folkrnn.observation.given import read_transcriptions
+from folkrnn.observation.given import changes_of, read_transcriptions
 from folkrnn.observation.observation import Observation, check_longest, check_size
 from folkrnn.observation.shards import Processes, processes
 from folkrnn.observation.summary import summarise
@@ -79,6 +80,14 @@ def given(config: DictConfig, vocabulary: Vocabulary) -> list[Transcription]:
     if config.sampling.replay:
         replayed.check(config.sampling.replay, vocabulary)
     return read_transcriptions(config.transcription, vocabulary) if config.transcription else []
+
+
+def remarks(config: DictConfig, vocabulary: Vocabulary) -> list[str]:
+    """Returns what was changed in what the user gave to make tokens of it, a line each."""
+    found = prime_changes(config.sampling.prime, vocabulary) if config.sampling.prime else []
+    lines = [f"sampling.prime: {'; '.join(found)}"] if found else []
+    given = changes_of(config.transcription, vocabulary) if config.transcription else []
+    return lines + [f"transcription: {line}" for line in given]
 
 
 def check_room(
@@ -356,6 +365,17 @@ def file_observation(tracked: TrackedRun, observation: Observation, settings: Di
         with filing.progress("Tracing", len(tunes)) as advance:
             for k, streams in observation.each_kept(settings.keep, advance):
                 tracked.log_findings("traces", Findings(arrays={f"tune{k:04d}": streams}))
+
+
+def file_tunes(tracked: TrackedRun, observation: Observation, formats: Sequence[str]) -> None:
+    """Files all tunes as an archive of each of these formats, midi or musicxml."""
+    tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions]
+    titled = list(zip(tunes, titles_of(observation), strict=True))
+    if "midi" in formats:
+        filing.file_archive(tracked, "midi", "mid", (partial(to_midi, tokens) for tokens, _ in titled))
+    if "musicxml" in formats:
+        made = (partial(to_musicxml, tokens, title) for tokens, title in titled)
+        filing.file_archive(tracked, "musicxml", "musicxml", made)
 
 
 def as_abc(observation: Observation) -> str:

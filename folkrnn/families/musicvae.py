@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,8 +41,10 @@ SHOWN = 8
 
 
 def given(config: DictConfig, _: object) -> list[Any]:
-    """Returns nothing: melodies to observe come from the dataset. Refuses a transcription, a prime and a replay, and
-    devices that are not there."""
+    """Returns nothing: melodies to observe come from the dataset. Refuses a transcription, a prime, a replay, melodies
+    as MusicXML, and devices that are not there."""
+    if "musicxml" in config.files:
+        raise Refusal("files=[musicxml] is for folk-rnn; melodies of a MusicVAE are filed as midi")
     for key, value in {"transcription": config.transcription, **config.sampling}.items():
         if key in ("transcription", "prime", "replay") and value:
             raise Refusal(f"{key}= is for folk-rnn; a MusicVAE observes the melodies of dataset=")
@@ -174,6 +176,17 @@ def dataset_card(corpus: MelodyCorpus) -> str:
         *(f"- **{name}**: {terms}" for name, terms in corpus.terms.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def remarks(config: DictConfig, vocabulary: object) -> list[str]:
+    """Returns nothing: melodies are read as they stand, and what has no place on the grid is counted on the card."""
+    return []
+
+
+def file_tunes(tracked: TrackedRun, observation: LatentObservation, formats: Sequence[str]) -> None:
+    """Files all melodies as an archive of MIDI, if that is asked for."""
+    if "midi" in formats:
+        filing.file_archive(tracked, "midi", "mid", (partial(to_midi, classes) for classes in observation.classes))
 
 
 def observed(observation: LatentObservation) -> str:

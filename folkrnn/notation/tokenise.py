@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.notation.barlines import LONE_COLON
+from folkrnn.notation.changes import changes, changes_in_fragment
 from folkrnn.notation.keys import Key, read_key
 from folkrnn.notation.lexer import fields_before_notes
 from folkrnn.notation.meters import read_meter, read_unit
@@ -18,7 +19,7 @@ from folkrnn.notation.transcribe import Transcription, transcribe, user_symbols,
 from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import END, START, V2, Vocabulary, token_type
 
-__all__ = ["REASONS", "Rejection", "prime_tokens", "tokenise"]
+__all__ = ["REASONS", "Rejection", "prime_changes", "prime_tokens", "tokenise"]
 
 _ON_C = Key("C", 0, "maj")
 _HOW = "give tokens separated by spaces (M:6/8 K:Cdor G, C C 2) or plain ABC (M:6/8 K:Ador A2 B cde)"
@@ -123,6 +124,16 @@ def prime_tokens(text: str, vocabulary: Vocabulary = V2) -> list[str]:
         ) from unfit
 
 
+def prime_changes(text: str, vocabulary: Vocabulary = V2) -> list[str]:
+    """Returns what `prime_tokens` changes in a prime that it can read, in words; nothing in one of tokens."""
+    if all(word in vocabulary.index for word in text.split()):
+        return []
+    if _WHOLE_TUNE.search(text):
+        return changes(next(iter(read_abc(text, "prime"))))
+    header, music = _parted(text)
+    return changes_in_fragment(music, header)
+
+
 def _whole_tune(text: str, vocabulary: Vocabulary) -> list[str]:
     tunes = list(read_abc(text, "prime"))
     if len(tunes) != 1:
@@ -132,29 +143,34 @@ def _whole_tune(text: str, vocabulary: Vocabulary) -> list[str]:
 
 def _fragment(text: str, vocabulary: Vocabulary) -> list[str]:
     state = Transcription(vocabulary, _ON_C, "", Fraction(1, 8))
-    header = {}
-    start = 0
-    while match := _HEAD.match(text, start):
-        name, value = _head_field(match)
-        header[name] = value
-        start = match.end()
-    header |= fields_before_notes(text[start:])
+    header, music = _parted(text)
     if "L" in header:
         state.unit = read_unit(header["L"])
     if "M" in header:
         state.meter = read_meter(header["M"])
     if "K" in header:
         state.key = read_key(header["K"])
-    slip = _SLIP.search(_QUOTED.sub(" ", text[start:]))
+    slip = _SLIP.search(_QUOTED.sub(" ", music))
     if slip:
         raise Unfit("sign", slip[0])
-    transcribe(text[start:], state)
+    transcribe(music, state)
     if state.chord is not None:
         write_chord(state, closing="")
     tokens = [state.meter] * bool(state.meter) + [state.key.token] * ("K" in header) + state.tokens
     if not tokens:
         raise Unfit("no_notes", text.strip()[:40])
     return _checked(tokens, vocabulary)
+
+
+def _parted(text: str) -> tuple[dict[str, str], str]:
+    """The fields at the head of a fragment, and what comes behind them."""
+    header = {}
+    start = 0
+    while match := _HEAD.match(text, start):
+        name, value = _head_field(match)
+        header[name] = value
+        start = match.end()
+    return header | fields_before_notes(text[start:]), text[start:]
 
 
 def _head_field(match: re.Match[str]) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from folkrnn.notation.abc import read_abc
-from folkrnn.notation.tokenise import Rejection, prime_tokens, tokenise
+from folkrnn.notation.changes import changes
+from folkrnn.notation.tokenise import Rejection, prime_changes, prime_tokens, tokenise
 from folkrnn.observation.imported import LARGEST, as_abc
 from folkrnn.places import content, file_named
 from folkrnn.published import TUNES, ids_of
@@ -40,6 +41,19 @@ def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription
             raise Refusal(f"transcription=: tune {tune.number} ({tune.title or 'untitled'}) has no tokens: {tokens}")
         found.append(given(vocabulary.encode(tokens), vocabulary, tune.title))
     return found
+
+
+def changes_of(text: str, vocabulary: Vocabulary) -> list[str]:
+    """Returns what becomes of the tunes that `text` names on the way into tokens, a line for each that changes."""
+    if text in TUNES:
+        return []
+    text = _content(text)
+    tunes = list(read_abc(text))
+    if len(tunes) < 2 and not any(line.startswith("X:") for line in text.splitlines()):
+        found = prime_changes(text, vocabulary)
+        return ["; ".join(found)] if found else []
+    told = {tune.title or f"tune {tune.number}": changes(tune) for tune in tunes}
+    return [f"{title}: {'; '.join(found)}" for title, found in told.items() if found]
 
 
 def _content(text: str) -> str:
