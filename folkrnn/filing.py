@@ -44,6 +44,7 @@ _CONTROL = (
     "The same analyses on controls: what an untrained model finds in the same tunes (untrained), and the model in "
     "tunes whose tokens come in random order (shuffled)."
 )
+_QUANTITIES = {"mean": "mean", "std": "standard deviation", "saturated share": "share of steps saturated"}
 REPORT = "report.html"
 _MOST_REMARKS = 12
 EXPLORER = "explore.html"
@@ -203,6 +204,7 @@ def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None)
         "deviation and the share of steps at which they are saturated (gates below 0.1 or above 0.9, others beyond "
         "±0.8). Boxes hold the middle half of the units, whiskers 98 % of them. Orange: gates; grey: all else. The "
         "first two axes are logarithmic beyond ±1.",
+        f"The units of every observed stream over {summary.rows:,} steps",
     )
     tracked.log_findings(
         "summary",
@@ -212,8 +214,10 @@ def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None)
 
 def draw_summary(summary: Summary) -> object:
     """Returns a figure with one box per stream: the units' means, standard deviations, and share of saturated steps."""
-    sites = list(summary.units)
-    drawing = style.figure(height=4.8)
+    sites, thin = list(summary.units), {"linewidth": 0.7}
+    from matplotlib.patches import Patch
+
+    drawing = style.figure(height=4.6)
     rows = drawing.subplots(3, 1, sharex=True)
     for axes, quantity in zip(rows, ("mean", "std", "saturated share"), strict=True):
         values = [
@@ -221,14 +225,24 @@ def draw_summary(summary: Summary) -> object:
             for unit in summary.units.values()
         ]
         boxes = axes.boxplot(
-            values, patch_artist=True, widths=0.6, whis=(1, 99), showfliers=False, medianprops={"color": "k"}
+            values,
+            patch_artist=True,
+            widths=0.6,
+            whis=(1, 99),
+            showfliers=False,
+            medianprops={"color": "k"},
+            boxprops=thin,
+            whiskerprops=thin,
+            capprops=thin,
         )
         for box, site in zip(boxes["boxes"], sites, strict=True):
             box.set_facecolor(style.ACCENT if site.split(".")[-1] in GATES else style.SOFT)
-        axes.set_ylabel(quantity)
+        axes.set_ylabel(_QUANTITIES[quantity])
         if quantity != "saturated share":  # cells may lie at ±10 and more, all else within ±1
             axes.set_yscale("symlog", linthresh=1)
-    rows[-1].set_xticks(range(1, len(sites) + 1), sites, rotation=60, ha="right")
+    rows[-1].set_xticks(range(1, len(sites) + 1), sites, rotation=60, ha="right", rotation_mode="anchor")
+    keys = [Patch(facecolor=colour, edgecolor="k", linewidth=0.7) for colour in (style.ACCENT, style.SOFT)]
+    drawing.legend(keys, ["gates", "candidates, cells, states"], loc="outside lower center", ncols=2)
     return drawing
 
 

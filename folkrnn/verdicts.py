@@ -106,8 +106,9 @@ def beside(findings: Mapping[str, Findings], controls: Controls, behind: str) ->
     )
     drawn = Figure(
         draw.beside(main, list(controls)),
-        f"The first numbers of each analysis, of the model and of its controls, read on the same {behind}. Lines: 95 % "
-        "intervals, where there are any. On the right the values in the same order. The table holds all.",
+        f"The first numbers of each analysis, of the model and of its controls, read on the same {behind}, each on a "
+        "scale of its own from 0 (grey stroke), or its lowest value, to its highest. Lines: 95 % intervals. "
+        "On the right the values. The table holds all.",
         f"The model beside {' and '.join(controls)}",
     )
     return Findings(tables={"model_and_control": table}, figures={"beside": drawn})

@@ -37,8 +37,16 @@ def test_controls_that_change_nothing_of_what_is_looked_at_are_refused():
 
 def test_the_model_stands_beside_each_of_its_controls():
     controls = {"untrained": {"a": Findings({"q": 1.0})}, "shuffled": {"a": Findings({"q": 3.0, "other": 4.0})}}
-    table = beside({"a": Findings({"q": 2.0, "q_low": 1.5, "own": 5.0})}, controls).tables["model_and_control"]
-    assert table.to_dict("records") == [{"quantity": "a/q", "model": 2.0, "untrained": 1.0, "shuffled": 3.0}]
+    found = beside({"a": Findings({"q": 2.0, "q_low": 1.5, "own": 5.0})}, controls, "64 tunes")
+    assert found.tables["model_and_control"].to_dict("records") == [
+        {"quantity": "a/q", "model": 2.0, "model_low": 1.5, "untrained": 1.0, "shuffled": 3.0, "behind": "64 tunes"}
+    ]
+    assert "the same 64 tunes" in found.figures["beside"].caption
+
+
+def test_without_controls_nothing_stands_beside_the_model():
+    found = beside({"a": Findings({"q": 2.0})}, {}, "64 tunes")
+    assert not found.tables and not found.figures
 
 
 def test_claims_that_do_not_depend_on_the_model_count_apart():

@@ -25,7 +25,7 @@ def beside(table: pd.DataFrame, controls: Sequence[str]) -> matplotlib.figure.Fi
     A row begins at 0, or at its lowest value where that is negative, and ends at its highest.
     """
     sides = ["model", *controls]
-    figure = style.figure(height=0.75 + 0.19 * max(1, len(table)))
+    figure = style.figure(height=0.7 + 0.19 * max(1, len(table)))
     axes = figure.subplots()
     for row, one in enumerate(table.to_dict("records")):
         ends = [one[f"{side}{end}"] for side in sides for end in ("", "_low", "_high")]
@@ -35,16 +35,16 @@ def beside(table: pd.DataFrame, controls: Sequence[str]) -> matplotlib.figure.Fi
         colour, marker = _look(side)
         axes.plot([], [], marker, color=colour, markersize=4, label=side, markerfacecolor=_fill(side))
     axes.set_yticks(range(len(table)), list(table["quantity"]))
-    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.set_ylim(len(table) - 0.4, -1.0)
     axes.set_xlim(-0.03, 1.03)
     axes.set_xticks([])
-    axes.set_xlabel("each number on a scale of its own, from 0 (grey line) or its lowest value to its highest")
     axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
     figure.legend(loc="outside lower center", ncols=len(sides))
     right = axes.secondary_yaxis("right")
     said = [" · ".join(_said(one[side]) for side in sides) for one in table.to_dict("records")]
-    right.set_yticks(range(len(table)), said)
+    right.set_yticks([-0.75, *range(len(table))], [" · ".join(sides), *said], fontsize=6.5, color=style.INK)
     right.tick_params(length=0)
     right.spines["right"].set_visible(False)
     return figure

@@ -112,6 +112,11 @@ def explained(error: Exception, conf: Path) -> str | None:
         return f"{several}: add -m to run one after the other, or write {key}=[{values}] for a list"
     if match := re.match(r"Could not override '([^']+)'\.", text):
         return _unknown_key(match[1], conf)
+    match = re.match(r"Error merging override ([a-z_.]+)=", text)
+    if match and "Cannot merge DictConfig" in str(error.__cause__):
+        known = known_keys([conf])
+        inside = [key for key in known if key.startswith(f"{match[1]}.") and key.count(".") == match[1].count(".") + 1]
+        return f"{match[1]} is a section; set {', '.join(inside)}"
     if match := re.match(r"Config group override must be a string or a list", text):
         return (
             "a choice takes the name of an option (or a list of names, for analysis and intervention); none is a name"

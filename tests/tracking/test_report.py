@@ -149,7 +149,7 @@ def test_scores_and_text_of_tunes_are_shown(html: str, report: Report):
     assert "6/8 · Cdor · 16 tokens" in page.text
     assert "unmatched ] (token 12)" in page.text
     assert " ".join(TOKENS) in page.text
-    assert "CEG cBG | ^F3 ] C3 :|" in page.text
+    assert "CEG cBG | ^F3 C3 :|" in page.text
     assert "Tune 2" in page.text
 
 
