@@ -34,7 +34,7 @@ def figures(words: str, home: Path) -> Path:
     folder = home / hashlib.sha256(words.encode()).hexdigest()[:8]
     if not list(folder.glob("runs/*/figures")):
         command = [sys.executable, str(HERE.parent / "run.py"), *shlex.split(words), f"tracking.folder={folder}"]
-        subprocess.run([*command, "explorer=false"], check=True)
+        subprocess.run([*command, "figures.all=true", "explorer=false"], check=True)
     (found,) = folder.glob("runs/*/figures")
     return found
 

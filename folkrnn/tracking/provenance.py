@@ -96,5 +96,5 @@ def _version(package: str) -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name, as in some containers
+    except (OSError, KeyError, ImportError):  # an id without a name, as in some containers; Windows without USERNAME
         return "unknown"
