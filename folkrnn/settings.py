@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from folkrnn import figures
+from folkrnn.options import Part, parts
 from folkrnn.refusal import Refusal, did_you_mean, shown
 
 
@@ -201,21 +202,26 @@ def known_keys(folders: Iterable[Path]) -> list[str]:
             group = "" if path.parent == folder else path.parent.name
             if group in ("hydra", "experiment"):
                 continue
-            text, content = _read(path)
-            package = "" if "# @package _global_" in text else group
             found += [group] if group else []
-            found += _names(content, f"{package}." if package else "")
+            for part in _parts(folder, path):
+                found += _names(_content(part.path), f"{part.package}." if part.package else "")
     return list(dict.fromkeys(found))
 
 
-def _read(path: Path) -> tuple[str, Any]:
-    """The text of a configuration file and what it holds."""
+def _parts(folder: Path, path: Path) -> list[Part]:
     try:
-        text = path.read_text(encoding="utf-8")
-        content = OmegaConf.create(text)
+        return list(parts(folder, path))
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
+
+
+def _content(path: Path) -> DictConfig:
+    """What a configuration file holds."""
+    try:
+        content = OmegaConf.create(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise Refusal(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
-    return text, content if isinstance(content, DictConfig) else OmegaConf.create()
+    return content if isinstance(content, DictConfig) else OmegaConf.create()
 
 
 def _names(node: Any, prefix: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     Study = Callable[[DictConfig, list[str]], int]
 
+WITH_VALUE = ("-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path", "-p", "--package", "-c", "--cfg")
+"""Flags of Hydra's whose value is the next word."""
+
 __all__ = ["main", "page", "quoted", "unquoted"]
 
 
@@ -35,8 +39,8 @@ def main(arguments: list[str], conf: Path, study: Study) -> int:
     """
     console.forgiving()
     if {"-h", "--help"} & set(arguments):
-        print(page(conf, colour=sys.stdout.isatty()), flush=True)
-        return errors.say_what_was_lost()
+        values = {second for first, second in pairwise(arguments) if first in WITH_VALUE}
+        return _helped([word for word in arguments if not word.startswith("-") and word not in values], conf)
     with errors.interruptions() as received:
         status = _guarded(arguments, conf, study)
         if received:
@@ -44,6 +48,15 @@ def main(arguments: list[str], conf: Path, study: Study) -> int:
             print("interrupted" if received[0] == signal.SIGINT else "terminated (SIGTERM)", file=sys.stderr)
     errors.say_what_was_lost()  # a run that is filed is filed
     return status
+
+
+def _helped(words: list[str], conf: Path) -> int:
+    """Prints the help on `words`, or its first screen; returns the exit status."""
+    try:
+        print(page(conf, words, colour=sys.stdout.isatty()), flush=True)
+    except Refusal as error:
+        return errors.refuse(str(error), error)
+    return errors.say_what_was_lost()
 
 
 def _guarded(arguments: list[str], conf: Path, study: Study) -> int:
