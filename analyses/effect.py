@@ -81,7 +81,7 @@ class Effect(Analysis):
         laws = departure.compare_laws(observation, control, self.read_tunes)
         parts = self.parts(laws, rng)
         lost = removed.subspace(control.model, observation.model, observation.vocabulary)
-        watched = watching.watch(observation, control, self.tokens)
+        watched = watching.watch(observation, control, self.words(observation))
         found = Findings(
             metrics={
                 **ability_metrics(abilities),
@@ -104,6 +104,11 @@ class Effect(Analysis):
         self.add_push(found, observation)
         self.add_tunes(found, observation, control, heard)
         return found
+
+    def words(self, observation: Observation) -> str:
+        """Returns the tokens to watch: those of the settings, or those that the interventions name."""
+        watched = (word for account in observation.accounts for word in account.watched)
+        return self.tokens or " ".join(dict.fromkeys(watched))
 
     def compare(self, heard: Heard, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Returns one row per quantity, and one per ability (counting, melody), each value with its interval."""
@@ -159,7 +164,7 @@ class Effect(Analysis):
         """Returns the metrics of the comparison where the unchanged model stands in the place of the changed one."""
         table, abilities = self.compare(heard, rng)
         again = replace(observation, transcriptions=observation.null_again.transcriptions, accounts=[])
-        watched = watching.watch(again, control, self.tokens)
+        watched = watching.watch(again, control, self.words(observation))
         return {
             **ability_metrics(abilities),
             **sides.metrics(table),

@@ -16,13 +16,13 @@ import pandas as pd
 import torch
 
 from analyses.drawings import latents as draw
+from analyses.measures.arcs import interpolate
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.reconstruction import exact_steps
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
 from folkrnn.melodies.grid import FIRST_ON
-from folkrnn.models.arcs import interpolate
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
 

@@ -25,11 +25,11 @@ from analyses.measures.columns import (
     softmax_parameters,
     upper,
 )
+from analyses.measures.displacement import displaced, factor
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.learned import learned_part, prefixed
 from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings
-from folkrnn.interventions.displacement import displaced, factor
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import START, Vocabulary

@@ -28,9 +28,10 @@ from folkrnn import style
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.blocks import Blocks
 from folkrnn.observation.observation import Tracing
-from folkrnn.observation.shards import Processes, each_block
-from folkrnn.observation.writing import written
+from folkrnn.parallel.blocks import each_block
+from folkrnn.parallel.shards import Processes
 from folkrnn.sampling import Sampling
+from folkrnn.sampling.writing import written
 from folkrnn.vocabulary import V2
 
 SITES = ("l1.h", "l2.h", "l3.h")

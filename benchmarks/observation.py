@@ -24,7 +24,7 @@ import numpy as np
 from measuring import CLOCKS
 
 if TYPE_CHECKING:
-    from folkrnn.observation.shards import Processes
+    from folkrnn.parallel.shards import Processes
     from folkrnn.sampling import Transcriptions
     from folkrnn.weights.folder import Weights
 
@@ -90,9 +90,9 @@ def child(what: str, count: int, processes: int, file: Path, threads: int, clock
     import torch
 
     torch.set_num_threads(threads)
-    from folkrnn.observation.shards import Processes
-    from folkrnn.observation.writing import written
+    from folkrnn.parallel.shards import Processes
     from folkrnn.sampling import Sampling, Transcriptions, given
+    from folkrnn.sampling.writing import written
     from folkrnn.weights.sources import pretrained
 
     weights, several = pretrained(), Processes(processes)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -71,7 +72,8 @@ def build(node: Mapping[str, Any], group: str) -> Any:
     target inside another one, for a parameter that it does not have, and for one that is lacking.
     """
     where = str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""
-    plain = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
+    container = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
+    plain = cast("dict[str, Any]", container)
     if "_target_" not in plain:
         raise Refusal(f"{where or 'this node'} names no _target_ to build; its keys are {', '.join(plain)}")
     target = locate(plain.pop("_target_"), group, where)
@@ -139,21 +141,30 @@ def _kind(found: Any) -> object:
 def _parameters(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """What the target is called with; raises Refusal as `build` says."""
     parameters = inspect.signature(target).parameters
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    plain = [p for p in parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    rest = next((p for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
+    further = None if rest is None else _unpacked(target, rest.annotation)
+    names = [*(p.name for p in plain), *(further or ())]
+    takes_any = rest is not None and further is None
     for key, value in given.items():
         if str(key).startswith("_"):
             raise Refusal(f"{where}.{key}: of Hydra's own keys only _target_ may be used here")
-        if not takes_any and key not in parameters and key != "name":
+        if not takes_any and key not in names and key != "name":
             raise Refusal(
-                f"{where}.{key}: no such parameter{did_you_mean(key, parameters)}; "
-                f"{target.__name__} takes {', '.join(parameters) or 'none'}"
+                f"{where}.{key}: no such parameter{did_you_mean(key, names)}; "
+                f"{target.__name__} takes {', '.join(names) or 'none'}"
             )
         _refuse_targets(value, f"{where}.{key}")
-    keys = {key: value for key, value in given.items() if takes_any or key in parameters}
-    plain = [p for p in parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    keys = {key: value for key, value in given.items() if takes_any or key in names}
     if lacking := [p.name for p in plain if p.default is p.empty and p.name not in keys]:
         raise Refusal(f"{where}.{lacking[0]} is not given; {target.__name__} needs it")
     return keys
+
+
+def _unpacked(target: Callable[..., Any], annotation: object) -> list[str] | None:
+    """The keys of `**rest: Unpack[SomeTypedDict]`; None where whatever is given is taken."""
+    name = re.fullmatch(r"Unpack\[(\w+)\]", annotation if isinstance(annotation, str) else "")
+    return None if name is None else list(target.__globals__[name[1]].__annotations__)
 
 
 def _refuse_targets(value: Any, where: str) -> None:

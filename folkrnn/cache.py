@@ -9,9 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import io
 import logging
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
+
+import numpy as np
 
 from folkrnn.files import write_whole
 from folkrnn.places import home, results
@@ -74,3 +79,39 @@ def write_atomically(path: Path, data: bytes) -> None:
                 path.parent,
                 error.strerror or error,
             )
+
+
+def cached_arrays(key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns the arrays that `compute` returned the last time for the same `key`, or calls it and keeps the result."""
+    arrays = stored_arrays(key)
+    if arrays is None:
+        arrays = compute()
+        store_arrays(key, arrays)
+    return arrays
+
+
+def stored_arrays(key: str) -> dict[str, np.ndarray] | None:
+    """Returns the arrays kept for `key`, None where there are none."""
+    data = kept(cache_folder() / f"{key}.npz")
+    if data is None:
+        return None
+    with np.load(io.BytesIO(data), allow_pickle=False) as entry:
+        return dict(entry)
+
+
+def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
+    """Keeps arrays for `key`; where the cache cannot be written, nothing is kept."""
+    data = io.BytesIO()
+    np.savez(data, **arrays)
+    keep(cache_folder() / f"{key}.npz", data.getvalue())
+
+
+def cache_key(texts: Iterable[tuple[str, str]], *packages: ModuleType) -> str:
+    """Returns a digest of named texts and of the source of the packages that make the entry: none changes unnoticed."""
+    hasher = hashlib.sha256()
+    for name, text in texts:
+        hasher.update(f"{name}\0{text}\0".encode("utf-8", "surrogatepass"))
+    folders = [Path(package.__file__ or "").parent for package in packages]
+    for source in (source for folder in folders for source in sorted(folder.glob("*.py"))):
+        hasher.update(source.read_bytes())
+    return hasher.hexdigest()[:16]

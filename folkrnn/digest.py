@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -70,7 +70,7 @@ def config_digest(config: DictConfig) -> str:
 
     Cheaper than that of what is in them, as nothing is read: sweeps know by it which of their jobs finished before.
     """
-    kept = _kept(OmegaConf.to_container(config, resolve=True))
+    kept = _kept(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
     named = sorted({text for text in _texts(kept) if os.path.exists(text)})  # noqa: PTH110 - Path.exists raises for text too long for a path
     return digest(config, files=json.dumps([(text, _stamps(Path(text))) for text in named]))
 

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -28,15 +28,14 @@ from folkrnn.weights.initial import Initial
 from folkrnn.weights.losses import by_epoch
 
 if TYPE_CHECKING:
+    import matplotlib.figure
     from omegaconf import DictConfig
 
     from folkrnn.claims import Verdict
-    from folkrnn.datasets.corpus import Corpus
-    from folkrnn.datasets.melodies import MelodyCorpus
+    from folkrnn.datasets.dataset import Dataset
     from folkrnn.tracking.report import Tune
     from folkrnn.training.fit import Fitted
-
-    Data = Corpus | MelodyCorpus
+    from folkrnn.vocabulary import Vocabulary
 
 NAME_LENGTH = 60
 """Longest name of a run: MLflow's cards grow as wide, and as high, as it is, and push the image out of sight."""
@@ -110,11 +109,11 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
-def file_inputs(tracked: TrackedRun, config: DictConfig, corpus: Data, card: str, context: str) -> None:
+def file_inputs(tracked: TrackedRun, config: DictConfig, corpus: Dataset, card: str, context: str) -> None:
     """Files the configuration, and the dataset with its card and what was left out, by reason and by place."""
     from omegaconf import OmegaConf
 
-    tracked.log_params(OmegaConf.to_container(config, resolve=True))
+    tracked.log_params(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
     tracked.log_dataset(corpus.name, corpus.digest, " | ".join(corpus.terms), corpus.profile(), context)
     tracked.log_text(card, "dataset/card.md")
     reasons = pd.DataFrame([row[:3] for row in corpus.reasons()], columns=["reason", "tunes", "because"])
@@ -134,13 +133,11 @@ def file_weights(tracked: TrackedRun, weights: Weights) -> None:
         tracked.log_text(weights.card, "weights/card.md")
 
 
-def offer(tracked: TrackedRun, weights: Weights) -> None:
+def offer(tracked: TrackedRun) -> None:
     """Files trained weights as a model that `mlflow.pyfunc` plays."""
     from folkrnn.tracking.models import file_model
-    from folkrnn.tracking.players import playable
 
-    if playable(weights.model):
-        file_model(tracked, tracked.folder / "weights")
+    file_model(tracked, tracked.folder / "weights")
 
 
 def file_training(tracked: TrackedRun, weights: Weights) -> None:
@@ -153,7 +150,7 @@ def file_training(tracked: TrackedRun, weights: Weights) -> None:
 
 
 def keep_weights(
-    tracked: TrackedRun, fitted: Fitted, vocabulary: object, name: str, initial: Initial | None = None
+    tracked: TrackedRun, fitted: Fitted, vocabulary: Vocabulary | None, name: str, initial: Initial | None = None
 ) -> Weights:
     """Writes what training arrived at as a weights folder, files it, and returns it."""
     place = tracked.folder / "weights"
@@ -169,8 +166,8 @@ def keep_weights(
     weights_folder.save(place, fitted.model, vocabulary, card, dtype, curve)
     for file in sorted(place.iterdir()):
         tracked.log_file(file)
-    loaded = weights_folder.load(place)
-    return Weights(fitted.model, loaded.vocabulary, "scratch", loaded.digest, card, curve)
+    digest = weights_folder.digest(fitted.model)
+    return Weights(fitted.model, vocabulary, "scratch", digest, card, curve)
 
 
 def curve_of(tracked: TrackedRun, unit: str) -> Curve:
@@ -212,7 +209,7 @@ def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None)
     )
 
 
-def draw_summary(summary: Summary) -> object:
+def draw_summary(summary: Summary) -> matplotlib.figure.Figure:
     """Returns a figure with one box per stream: the units' means, standard deviations, and share of saturated steps."""
     sites, thin = list(summary.units), {"linewidth": 0.7}
     from matplotlib.patches import Patch
@@ -246,7 +243,7 @@ def draw_summary(summary: Summary) -> object:
     return drawing
 
 
-def file_explorer(tracked: TrackedRun, weights: Weights, observation: object, findings: dict[str, Findings]) -> None:
+def file_explorer(tracked: TrackedRun, weights: Weights, observation: Any, findings: dict[str, Findings]) -> None:
     """Files `explore.html`, the page in which the observation is explored."""
     from folkrnn.explorer import explore
 
@@ -270,7 +267,7 @@ def file_report(
     tracked: TrackedRun,
     overrides: Sequence[str],
     weights: Weights,
-    corpus: Data,
+    corpus: Dataset,
     seed: int,
     entries: Sequence[Tune],
     findings: dict[str, Findings],

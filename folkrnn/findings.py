@@ -1,5 +1,8 @@
 """What an analysis returns: numbers, pictures, tables and arrays, ready to be filed."""
 
+# pyright: reportUnknownVariableType=false, reportMissingTypeStubs=false
+# `field(default_factory=dict)` says nothing of what is in it; the annotation does
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -28,9 +28,8 @@ from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.labels import labels
 from folkrnn.melodies import grid
-from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import OUT, Step
-from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.model import Model
 from folkrnn.notation.audio import record
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
@@ -95,7 +94,7 @@ class Lab:
     """What was edited, in words."""
     accounts: list[Account] = field(default_factory=list)
     """What is known of the interventions."""
-    edited: FolkRNN | MusicVAE | None = None
+    edited: Model | None = None
 
     @property
     def model(self) -> Any:
@@ -131,7 +130,7 @@ class Lab:
 
         Tune n draws with the n-th random stream of `seed`: with an edit it differs only by the edit.
         """
-        if isinstance(self.model, MusicVAE):
+        if self.weights.vocabulary is None:
             z = self.model.prior(count, seed)
             classes = self.model.generate(z, temperature=temperature, seed=seed).numpy().astype(np.uint8)
             return [Melody(one, number) for number, one in enumerate(classes)]

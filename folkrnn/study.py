@@ -5,6 +5,7 @@ dataset → model(weights) → intervention → observation → analyses → fin
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import re
@@ -12,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from folkrnn import figures as figures_of
@@ -23,7 +23,7 @@ from folkrnn.claims import document, documents
 from folkrnn.digest import config_digest, digest
 from folkrnn.families import family_of
 from folkrnn.interventions import composition
-from folkrnn.observation.shards import processes as processes_of
+from folkrnn.parallel.shards import processes as processes_of
 from folkrnn.places import CONF
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
@@ -35,33 +35,39 @@ from folkrnn.weights.initial import OWN, Initial
 from folkrnn.weights.sources import scratch
 
 if TYPE_CHECKING:
+    import torch
     from omegaconf import DictConfig
 
     from folkrnn.analysis import Analysis
     from folkrnn.claims import Document
+    from folkrnn.datasets.dataset import Dataset
+    from folkrnn.families.family import Family
     from folkrnn.figures import Figures
     from folkrnn.findings import Findings
     from folkrnn.interventions.intervention import Intervention
+    from folkrnn.models.model import Model
+    from folkrnn.observation.observed import Given, Observed
 
-Control = Callable[[Any, Any], Any]
-"""Makes the control's observation from the observation and the model as it is without interventions."""
+    Control = Callable[[Observed, Model], Observed]
+    """Makes the control's observation from the observation and the model as it is without interventions."""
 
 CHECKPOINTS = "FOLKRNN_CHECKPOINTS"
 """Set while a training runs: a process that finds it was started to share the training, not to make a run."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
     """Everything that a run needs, built and checked against everything else before anything slow starts."""
 
     config: DictConfig
+    """Resolved and read-only, with what the weights, the data and the family decide of it."""
     overrides: list[str]
-    family: ModuleType
-    corpus: Any
+    family: Family[Model, Dataset, Given, Observed]
+    corpus: Dataset
     weights: Weights
     """Untrained where `weights=scratch`."""
     interventions: dict[str, Intervention]
-    given: list[Any]
+    given: list[Given]
     """What to observe in the place of what the model writes, if anything."""
     analyses: dict[str, Analysis]
     controls: dict[str, Control]
@@ -72,13 +78,17 @@ class Plan:
     """Which figures are filed, how wide and as what."""
     to_train: bool
     asked: str
-    """The digest of the configuration as it was composed, which a sweep knows its jobs by: preparing adds to it."""
+    """The digest of the configuration as it was composed, by which a sweep knows its jobs before it builds any."""
 
     @property
     def digest(self) -> str:
         """A short name for everything that determines the result."""
         given = hashlib.sha256(b"".join(t.ids.tobytes() for t in self.given)).hexdigest()
         return digest(self.config, weights=self.weights.digest, data=self.corpus.digest, given=given)
+
+    def resuming(self, resume: bool) -> Plan:
+        """Returns the plan that goes on with an unfinished training, or not."""
+        return replace(self, config=with_settings(self.config, {"trainer.resume": resume}))
 
 
 def run(config: DictConfig, overrides: list[str]) -> int:
@@ -88,12 +98,12 @@ def run(config: DictConfig, overrides: list[str]) -> int:
     check_store(uri, home)
     plan = prepare(config, overrides)
     if CHECKPOINTS in os.environ:
-        plan.family.fit(config, plan.weights, plan.corpus, Path(os.environ[CHECKPOINTS]), None)
+        plan.family.fit(plan.config, plan.weights, plan.corpus, Path(os.environ[CHECKPOINTS]), None)
         return 0
     if processes.group().rank > 0:
         return follow(plan)
     if plan.to_train and (parent() is not None or processes.restarted()):
-        config.trainer.resume = config.trainer.resume or filing.is_unfinished(home / "runs", plan.digest)
+        plan = plan.resuming(config.trainer.resume or filing.is_unfinished(home / "runs", plan.digest))
     with processes.leading(plan.to_train) as tell:
         return lead(plan, uri, home, began, tell)
 
@@ -103,7 +113,7 @@ def follow(plan: Plan) -> int:
     told = processes.hear() if plan.to_train else None
     if told is None:
         return int(plan.to_train)
-    plan.config.trainer.resume = told["resume"]
+    plan = plan.resuming(told["resume"])
     plan.family.fit(plan.config, plan.weights, plan.corpus, Path(told["checkpoints"]), None)
     return 0
 
@@ -132,7 +142,10 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         filing.file_inputs(tracked, config, plan.corpus, card, "training" if plan.to_train else "reference")
         weights = train(plan, tracked, tell) if plan.to_train else plan.weights
         filing.file_weights(tracked, weights)
-        filing.offer(tracked, weights) if plan.to_train else filing.file_training(tracked, weights)
+        if plan.to_train and plan.family.playable:
+            filing.offer(tracked)
+        if not plan.to_train:
+            filing.file_training(tracked, weights)
         observation = observe(plan, weights)
         plan.family.file_observation(tracked, observation, config.observation)
         plan.family.file_tunes(tracked, observation, config.files)
@@ -141,7 +154,7 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         beside = verdicts_of.beside(findings, controls, plan.family.observed(observation))
         tracked.log_findings("control", beside)
         verdicts = verdicts_of.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
-        if config.explorer:
+        if config.explorer and plan.family.explorable:
             show_inside(tracked, weights, observation, findings)
         entries = plan.family.report_entries(tracked, observation)
         filing.file_report(
@@ -158,6 +171,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     Where interventions are chosen and no analyses, what they do is compared with the control beside the default ones.
     """
     asked = config_digest(config)
+    config = with_settings(config, {})
     to_train = config.weights.name == "scratch"
     device(config)
     analyses = {name: build(node, "analysis") for name, node in config.analysis.items()}
@@ -166,12 +180,13 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     if not to_train and any(word.startswith(("model=", "model.")) for word in overrides):
         check_model(config, weights)
     family = family_of(weights.model)
-    if interventions and not any(re.match(r"[+~]*(analysis|experiment)\b(?!\.)", word) for word in overrides):
-        analyses[family.EFFECT] = build(bring_analysis(config, family.EFFECT), "analysis")
+    chosen = any(re.match(r"[+~]*(analysis|experiment)\b(?!\.)", word) for word in overrides)
+    if interventions and family.effect is not None and not chosen:
+        config = with_analysis(config, family.effect)
+        analyses[family.effect] = build(config.analysis[family.effect], "analysis")
     for name, analysis in analyses.items():
         check_analysis(name, analysis, weights, bool(interventions))
     controls = build_controls(config, analyses)
-    chosen = documents() if config.claims is None else config.claims
     for pattern in [*config.observation.sites, *config.observation.keep]:
         parse(pattern, weights.model.sites)
     composition.check(interventions, weights.model, family.setting_of(config, weights.vocabulary))
@@ -180,15 +195,16 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     given = family.given(config, weights.vocabulary)
     family.check_room(config, weights.model, given, analyses)
     corpus = build(config.dataset, "dataset")
-    if not isinstance(corpus, family.DATA):
+    if not isinstance(corpus, family.data):
         raise Refusal(
             f"dataset={config.dataset.name} does not hold what a {weights.model.family} reads; choose a model first "
             "(model=… brings a dataset and analyses that fit), or another dataset"
         )
-    agreed, corpus = family.in_one_vocabulary(config, weights, corpus, to_train)
+    agreed, corpus, settings = family.in_one_vocabulary(config, weights, corpus, to_train)
+    config = with_settings(config, settings)
     if agreed is not weights:
         weights, given = agreed, family.given(config, agreed.vocabulary)
-    judged = [document(name) for name in chosen]
+    judged = [document(name) for name in (documents() if config.claims is None else config.claims)]
     figures = figures_of.read(config.figures)
     return Plan(
         config,
@@ -207,13 +223,25 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     )
 
 
-def bring_analysis(config: DictConfig, name: str) -> Any:
-    """Adds an analysis, as its file describes it, to those that were chosen; returns its node."""
-    from omegaconf import OmegaConf, open_dict
+def with_settings(config: DictConfig, settings: Mapping[str, Any]) -> DictConfig:
+    """Returns the configuration, resolved and read-only, with other settings; the one given stays as it is."""
+    from omegaconf import OmegaConf
 
-    with open_dict(config):
-        config.analysis = OmegaConf.merge(config.analysis, OmegaConf.load(CONF / "analysis" / f"{name}.yaml"))
-    return config.analysis[name]
+    changed = copy.deepcopy(config)
+    OmegaConf.set_readonly(changed, False)
+    OmegaConf.resolve(changed)
+    for key, value in settings.items():
+        OmegaConf.update(changed, key, value, force_add=True)
+    OmegaConf.set_readonly(changed, True)
+    return changed
+
+
+def with_analysis(config: DictConfig, name: str) -> DictConfig:
+    """Returns the configuration with one more analysis, as its file describes it."""
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.select(OmegaConf.load(CONF / "analysis" / f"{name}.yaml"), name)
+    return with_settings(config, {f"analysis.{name}": node})
 
 
 def check_model(config: DictConfig, weights: Weights) -> None:
@@ -269,14 +297,14 @@ def train(plan: Plan, tracked: TrackedRun, tell: Callable[[dict[str, Any]], None
     return filing.keep_weights(tracked, fitted, plan.weights.vocabulary, plan.config.model.name, initial)
 
 
-def observe(plan: Plan, weights: Weights) -> Any:
+def observe(plan: Plan, weights: Weights) -> Observed:
     """Returns what the model, after all interventions, does; with interventions also what it does without them."""
     model = weights.model.to(device(plan.config))
     return plan.family.observe(plan.config, model, weights, plan.corpus, plan.given, plan.interventions)
 
 
 def analyse(
-    analyses: Mapping[str, Analysis], observation: Any, tracked: TrackedRun, figures: Figures
+    analyses: Mapping[str, Analysis], observation: Observed, tracked: TrackedRun, figures: Figures
 ) -> dict[str, Findings]:
     """Returns the findings of every analysis, filed under its name, with the figures that `figures` keeps.
 
@@ -296,7 +324,7 @@ def analyse(
     return findings
 
 
-def show_inside(tracked: TrackedRun, weights: Weights, observation: Any, findings: dict[str, Findings]) -> None:
+def show_inside(tracked: TrackedRun, weights: Weights, observation: Observed, findings: dict[str, Findings]) -> None:
     """Files the page in which the observation is explored; if that fails, the run ends FAILED with all else filed."""
     try:
         filing.file_explorer(tracked, weights, observation, findings)
@@ -304,13 +332,13 @@ def show_inside(tracked: TrackedRun, weights: Weights, observation: Any, finding
         tracked.log_failure("explorer", error)
 
 
-def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) -> dict[str, dict[str, Findings]]:
+def repeat(plan: Plan, observation: Observed, weights: Weights, tracked: TrackedRun) -> dict[str, dict[str, Findings]]:
     """Returns by control the findings of the analyses on it, those left out that look at nothing which it changes.
 
     They have no figures of their own: their numbers stand beside the model's, in one table and one figure. Those of a
     single control are also filed as metrics and tables under `control/`.
     """
-    found = {}
+    found: dict[str, dict[str, Findings]] = {}
     for name, control in plan.controls.items():
         analyses = {key: analysis for key, analysis in plan.analyses.items() if name in analysis.repeated_on}
         found[name] = answers(analyses, control(observation, weights.model), tracked, name)
@@ -320,7 +348,9 @@ def repeat(plan: Plan, observation: Any, weights: Weights, tracked: TrackedRun) 
     return found
 
 
-def answers(analyses: Mapping[str, Analysis], observation: Any, tracked: TrackedRun, of: str) -> dict[str, Findings]:
+def answers(
+    analyses: Mapping[str, Analysis], observation: Observed, tracked: TrackedRun, of: str
+) -> dict[str, Findings]:
     """Returns the findings of every analysis but for what it drew, without filing any; one that fails is filed with its
     traceback."""
     findings: dict[str, Findings] = {}
@@ -332,7 +362,7 @@ def answers(analyses: Mapping[str, Analysis], observation: Any, tracked: Tracked
     return findings
 
 
-def device(config: DictConfig) -> Any:
+def device(config: DictConfig) -> torch.device:
     """Returns the device on which the model plays and is observed: that of the trainer, of several its first."""
     import torch
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from folkrnn.claims import Document
-    from folkrnn.datasets.corpus import Corpus
-    from folkrnn.datasets.melodies import MelodyCorpus
+    from folkrnn.datasets.dataset import Dataset
     from folkrnn.tracking.report import JudgedClaim
     from folkrnn.weights.folder import Weights
 
@@ -37,7 +36,7 @@ def file_claims(
     config: DictConfig,
     documents: Sequence[Document],
     weights: Weights,
-    corpus: Corpus | MelodyCorpus,
+    corpus: Dataset,
     findings: Mapping[str, Findings],
     controls: Controls,
 ) -> list[Verdict]:

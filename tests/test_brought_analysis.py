@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from omegaconf.errors import ReadonlyConfigError
 
-from folkrnn.build import build
 from folkrnn.digest import config_digest
-from folkrnn.study import bring_analysis, prepare
+from folkrnn.study import prepare
 
 CONF = Path(__file__).parents[1] / "conf"
 DEFAULT = ["posterior", "activations", "tune_statistics"]
@@ -35,6 +36,14 @@ def test_an_intervention_brings_the_analysis_that_compares_it_unless_others_are_
     assert plan.asked == config_digest(composed(*overrides)), "a sweep would not know its finished jobs again"
 
 
-def test_what_is_brought_knows_the_tokens_that_are_watched():
-    config = composed("intervention=suppress_tokens", "intervention.suppress_tokens.tokens=measure")
-    assert build(bring_analysis(config, "effect"), "analysis").tokens == "measure"
+def test_preparing_leaves_the_configuration_as_it_was_and_nobody_can_change_its_own():
+    overrides = ["intervention=clamp"]
+    config = composed(*overrides)
+    before = OmegaConf.to_yaml(config)
+    plan = prepare(config, overrides)
+    assert OmegaConf.to_yaml(config) == before
+    with pytest.raises(ReadonlyConfigError):
+        plan.config.trainer.resume = True
+    resumed = plan.resuming(True)
+    assert (plan.config.trainer.resume, resumed.config.trainer.resume) == (False, True)
+    assert resumed.digest == plan.digest

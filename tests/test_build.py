@@ -145,6 +145,13 @@ def test_an_unknown_parameter_is_refused_with_those_that_exist() -> None:
         build(node(_target_=POSTERIOR, tunes=1), "analysis")
 
 
+def test_keys_that_a_target_passes_on_are_known_by_their_names() -> None:
+    target = "folkrnn.interventions.laws.suppress"
+    assert build({"_target_": target, "tokens": "|", "steps": [3, 5]}, "intervention").window.steps == (3, 5)
+    with pytest.raises(Refusal, match=r"stepps: no such parameter \(did you mean steps\?\).* takes tokens, how, steps"):
+        build({"_target_": target, "stepps": 3}, "intervention")
+
+
 def test_a_parameter_that_is_lacking_is_named() -> None:
     with pytest.raises(Refusal, match=r"^weights.path is not given; checkpoint needs it"):
         build(OmegaConf.create({"weights": {"_target_": "folkrnn.weights.sources.checkpoint"}}).weights, "weights")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folkrnn.cache import cache_folder
+from folkrnn.cache import cache_folder, cached_arrays
 from folkrnn.datasets.corpus import LeftOut, Tune
-from folkrnn.datasets.parsing import cached, cached_arrays
+from folkrnn.datasets.parsing import cached
 
 TUNES = ([Tune(("<s>", "M:4/4", "K:Cmaj", "G", "</s>"), "Ré", "a book")], [LeftOut("a book, tune 2", "meter", "M:3/8")])
 ARRAYS = {"ids": np.arange(500), "ended": np.array([True]), "titles": np.array(["Ré", ""])}

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.families import split
-from folkrnn.families.folkrnn import beginning
+from folkrnn.families.folkrnn.playing import beginning
 from folkrnn.observation.replayed import tunes_of
 from folkrnn.published import ids_of
 from folkrnn.refusal import Refusal

@@ -43,24 +43,19 @@ def circumstances(
         "tune": config["transcription"] or config["sampling"]["replay"],
         "intervention": list(config["intervention"]),
         "control": config["control"]["name"],
-        "sizes": _sizes(weights.model),
+        "sizes": weights.model.stacked,
         "magenta": weights.source.partition(":")[0] if config["weights"]["name"].startswith("magenta") else "",
     }
     return Circumstances(
         settings,
-        layers=len(getattr(weights.model, "layers", ())),
-        cell=getattr(weights.model, "cell", "lstm"),
+        layers=weights.model.depth,
+        cell=weights.model.cell,
         learned=weights.initial is not None,
         is_v2=is_v2(weights.blob),
         is_data_v2=is_data_v2(transcriptions),
         ran=frozenset(ran),
         failed=frozenset(failed),
     )
-
-
-def _sizes(model: Any) -> str:
-    """What is meant by `sizes` in `given:`, such as `lstm 3 × 512`; empty for a model that is no such stack."""
-    return f"{model.cell} {len(model.layers)} × {model.units}" if hasattr(model, "cell") else ""
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -88,7 +88,7 @@ class Corpus:
         reasons = [f"{count}: {why}, as in {example}" for _, count, why, example in self.reasons()[:3]]
         return f" (left out {'; '.join(reasons)})" if reasons else ""
 
-    @cached_property
+    @property
     def rejections(self) -> Counter[str]:
         """How much was left out for each reason."""
         return Counter(left.reason for left in self.unused)
@@ -110,9 +110,13 @@ class Corpus:
         v = self.vocabulary
         return [np.array([v.start, *v.encode(tune.tokens), v.end]) for tune in self.tunes]
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 over all tunes in order, 16 hexadecimal digits."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         text = "\n".join(" ".join(tune.tokens) for tune in self.tunes)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

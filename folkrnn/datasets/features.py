@@ -7,9 +7,10 @@ import hashlib
 import numpy as np
 
 import folkrnn.melodies
-from folkrnn.datasets.parallel import in_parallel
-from folkrnn.datasets.parsing import cache_key, store_arrays, stored_arrays
+import folkrnn.notation
+from folkrnn.cache import cache_key, store_arrays, stored_arrays
 from folkrnn.melodies import features as jsymbolic
+from folkrnn.parallel.pool import in_parallel
 
 CHUNK = 500
 """Melodies per task handed to a worker and per file of the cache."""
@@ -27,7 +28,7 @@ def features(classes: np.ndarray, quarters_per_minute: np.ndarray, workers: int 
     """
     import music21
 
-    code = cache_key([("music21", music21.__version__)], folkrnn.melodies)
+    code = cache_key([("music21", music21.__version__)], folkrnn.notation, folkrnn.melodies)
     chunks = [slice(start, start + CHUNK) for start in range(0, len(classes), CHUNK)]
     keys = [f"features-{code}-{_digest(classes[part], quarters_per_minute[part])}" for part in chunks]
     found = np.full((len(classes), len(jsymbolic.features())), np.nan)

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 import folkrnn.datasets
+import folkrnn.notation
+from folkrnn.cache import cache_key
 from folkrnn.datasets.corpus import Corpus, LeftOut, Tune, distinct, vocabulary_of
 from folkrnn.datasets.dumps import SUFFIXES as DUMPS
 from folkrnn.datasets.dumps import NoDump, settings_of
 from folkrnn.datasets.folders import SUFFIXES, files_in, inside
-from folkrnn.datasets.parsing import NoText, Parsed, cache_key, cached, parse_all, read_text
+from folkrnn.datasets.parsing import NoText, Parsed, cached, parse_all, read_text
 from folkrnn.datasets.token_text import is_token_text, token_tunes
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.places import existing, readable
@@ -62,7 +64,7 @@ def abc(path: str | None = None) -> Corpus:
                 raise
             unused.append(LeftOut(shown, why.reason, ""))
     named = [(shown, text) for _, shown, text in texts]
-    found, others = cached(cache_key(named, folkrnn.datasets), lambda: _parse(texts, name))
+    found, others = cached(cache_key(named, folkrnn.notation, folkrnn.datasets), lambda: _parse(texts, name))
     if len(texts) == 1 and not found and [left.reason for left in others] in (["table"], ["no_tune"]):
         raise Refusal(f"{readable(str(place))} holds no tune: {others[0].detail or 'neither X: nor K:'}")
     unused += others

@@ -12,18 +12,20 @@ import numpy as np
 
 import folkrnn.datasets
 import folkrnn.melodies
+import folkrnn.notation
+from folkrnn.cache import cache_key, cached_arrays
 from folkrnn.datasets import files
 from folkrnn.datasets.corpus import REASONS as TUNE_REASONS
 from folkrnn.datasets.corpus import Corpus, Tune, distinct
 from folkrnn.datasets.families import families, held_out
 from folkrnn.datasets.irish import COLLECTIONS, irish, music21_corpus
-from folkrnn.datasets.parallel import in_parallel
-from folkrnn.datasets.parsing import WORTH_WORKERS, cache_key, cached_arrays, parse_texts, read_text
+from folkrnn.datasets.parsing import WORTH_WORKERS, parse_texts, read_text
 from folkrnn.melodies import random_notes as random_generator
 from folkrnn.melodies import twinkle as song
 from folkrnn.melodies.from_tunes import from_tokens
 from folkrnn.melodies.grid import FIRST_ON, QUARTERS_PER_MINUTE
 from folkrnn.melodies.rules import REASONS, Rules
+from folkrnn.parallel.pool import in_parallel
 from folkrnn.refusal import Refusal
 
 SONGS = {
@@ -100,9 +102,13 @@ class MelodyCorpus:
         known = {**TUNE_REASONS, **REASONS}
         return [(reason, count, known.get(reason, reason)) for reason, count in self.rejections.most_common()]
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 over all melodies in order, 16 hexadecimal digits."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         parts = (np.array(self.classes.shape), self.classes, self.lengths, self.quarters_per_minute)
         return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
 
@@ -163,9 +169,11 @@ def melodies(
     corpus = shipped() if path is None else _own_tunes(path, form)
     tunes, rejections = corpus.tunes, Counter(corpus.rejections)
     named = [(tune.title, " ".join(tune.tokens)) for tune in tunes]
-    key = cache_key([("rules", repr(rules)), *named], folkrnn.melodies)
+    key = cache_key([("rules", repr(rules)), *named], folkrnn.notation, folkrnn.melodies)
     found = cached_arrays(f"melodies-{key}", lambda: _all_slices(tunes, rules))
-    related = cached_arrays(f"families-{cache_key(named, folkrnn.datasets)}", lambda: {"family": families(tunes)})
+    related = cached_arrays(
+        f"families-{cache_key(named, folkrnn.notation, folkrnn.datasets)}", lambda: {"family": families(tunes)}
+    )
     unused = [(tune.title, why, "") for tune, why in zip(tunes, found["reason"].tolist(), strict=True) if why]
     rejections.update(why for _, why, _ in unused)
     return MelodyCorpus(

@@ -14,13 +14,14 @@ import numpy as np
 
 import folkrnn.datasets
 import folkrnn.melodies
+import folkrnn.notation
+from folkrnn.cache import cache_key, cached_arrays
 from folkrnn.datasets.families import COMMON, TOO_FREQUENT, connected
 from folkrnn.datasets.melodies import MelodyCorpus, Source
-from folkrnn.datasets.parallel import in_parallel
-from folkrnn.datasets.parsing import cache_key, cached_arrays
 from folkrnn.melodies.extract import Extraction, extract_bytes, nothing
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.melodies.rules import PER_FILE, Rules, magenta_rules
+from folkrnn.parallel.pool import in_parallel
 from folkrnn.places import existing, readable
 from folkrnn.refusal import Refusal
 
@@ -71,7 +72,7 @@ def midi(
     if not files:
         raise Refusal(f"dataset.path={path}: no MIDI file there ({', '.join(SUFFIXES)})")
     named = [("options", repr((rules, per_file, seed))), *((str(file), _state(file)) for file in files)]
-    key = cache_key(named, folkrnn.datasets, folkrnn.melodies)
+    key = cache_key(named, folkrnn.notation, folkrnn.datasets, folkrnn.melodies)
     found = cached_arrays(f"midi-{key}", lambda: read_files(files, rules, per_file, seed, workers))
     root = place if place.is_dir() else place.parent
     name = readable(place.name)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
-
-from folkrnn.cache import cache_folder, keep, kept
+import folkrnn.notation
+from folkrnn.cache import cache_folder, cache_key, keep, kept
 from folkrnn.datasets.corpus import LeftOut, Tune
-from folkrnn.datasets.parallel import in_parallel
 from folkrnn.notation import tokenise as tokeniser
 from folkrnn.notation.abc import AbcTune, read_abc
+from folkrnn.parallel.pool import in_parallel
 from folkrnn.places import readable
 from folkrnn.refusal import Refusal
 
@@ -114,46 +110,10 @@ def cached(key: str, parse: Callable[[], Parsed]) -> Parsed:
     return tunes, unused
 
 
-def cached_arrays(key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Returns the arrays that `compute` returned the last time for the same `key`, or calls it and keeps the result."""
-    arrays = stored_arrays(key)
-    if arrays is None:
-        arrays = compute()
-        store_arrays(key, arrays)
-    return arrays
-
-
-def stored_arrays(key: str) -> dict[str, np.ndarray] | None:
-    """Returns the arrays kept for `key`, None where there are none."""
-    data = kept(cache_folder() / f"{key}.npz")
-    if data is None:
-        return None
-    with np.load(io.BytesIO(data), allow_pickle=False) as entry:
-        return dict(entry)
-
-
-def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
-    """Keeps arrays for `key`; where the cache cannot be written, nothing is kept."""
-    data = io.BytesIO()
-    np.savez(data, **arrays)
-    keep(cache_folder() / f"{key}.npz", data.getvalue())
-
-
-def cache_key(texts: Iterable[tuple[str, str]], *packages: ModuleType) -> str:
-    """Returns a digest of named texts and of the source of notation and `packages`: none can change unnoticed."""
-    hasher = hashlib.sha256()
-    for name, text in texts:
-        hasher.update(f"{name}\0{text}\0".encode("utf-8", "surrogatepass"))
-    folders = [Path(tokeniser.__file__).parent, *(Path(package.__file__ or "").parent for package in packages)]
-    for source in (source for folder in folders for source in sorted(folder.glob("*.py"))):
-        hasher.update(source.read_bytes())
-    return hasher.hexdigest()[:16]
-
-
 def parse_texts(name: str, texts: Sequence[tuple[str, str]]) -> Parsed:
     """Returns the tunes of several ABC texts `(source, text)`, and what has none, cached."""
 
     def parse() -> Parsed:
         return parse_all([tune for source, text in texts for tune in read_abc(text, source)], name)
 
-    return cached(cache_key(texts), parse)
+    return cached(cache_key(texts, folkrnn.notation), parse)

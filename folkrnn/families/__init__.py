@@ -1,15 +1,29 @@
-"""The model families: for each a module that says what is its own, under the same names.
-
-`DATA` (the type of its datasets), `EFFECT` (the analysis that compares interventions with their control),
-`check_training`, `given`, `check_room`, `fit`, `observe`, `dataset_card`, `file_observation`, `report_entries`.
-"""
+"""The model families, one package each, whose `FAMILY` is a `folkrnn.families.family.Family`."""
 
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, cast
+
+from folkrnn import extensions
+from folkrnn.refusal import Refusal
+
+if TYPE_CHECKING:
+    from folkrnn.datasets.dataset import Dataset
+    from folkrnn.families.family import Family
+    from folkrnn.models.model import Model
+    from folkrnn.observation.observed import Given, Observed
 
 
-def family_of(model: object) -> ModuleType:
-    """Returns the module of a model's family."""
-    return importlib.import_module(f"folkrnn.families.{model.family}")
+def family_of(model: Model) -> Family[Model, Dataset, Given, Observed]:
+    """Returns the family of a model: that of `folkrnn.families`, or of an extension, which bears its name.
+
+    Raises Refusal where there is none.
+    """
+    places = [f"{package}.{model.family}" for package in ("folkrnn.families", *extensions.named())]
+    place = next((place for place in places if find_spec(place)), None)
+    if place is None:
+        raise Refusal(f"{type(model).__name__} is of the family {model.family}, and there is no {' or '.join(places)}")
+    # a family takes its own models, datasets and observations, which is what it is found by
+    return cast("Family[Model, Dataset, Given, Observed]", importlib.import_module(place).FAMILY)

@@ -1,4 +1,4 @@
-"""The selector and the window that settings describe."""
+"""The selector that settings describe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from folkrnn.interventions.layers import layers_named
 from folkrnn.interventions.selectors import Complement, Indices, Random, Ranked, Selector
-from folkrnn.interventions.where import window
+from folkrnn.interventions.where import When
 from folkrnn.refusal import Refusal, did_you_mean
 
 SELECTS = ("indices", "periodic", "random", "largest", "smallest", "token")
@@ -36,42 +36,27 @@ def selector(
     if select not in SELECTS:
         raise Refusal(f"select={select}: no such way{did_you_mean(select, SELECTS)}; there are {', '.join(SELECTS)}")
     layers = layers_named(layer)
-    periodic = Ranked(
-        "period", layers, fraction, count, threshold, False, jointly, period, half_width, dc, token, tunes
-    )
+    statistic = {"periodic": "period", "random": "period", "token": "token"}.get(select, by)
+    sizes = {"layers": layers, "fraction": fraction, "count": count}
+    measured = {"period": period, "half_width": half_width, "dc": dc, "token": token, "tunes": tunes}
+    ranked = Ranked(statistic, **sizes, threshold=threshold, smallest=select == "smallest", jointly=jointly, **measured)
     if select == "indices":
         if units is None:
             raise Refusal("which units? Give cut.units=[60,97,156] (from 0), or another way to select them")
         found: Selector = Indices(tuple(units), layers, units_base)
     elif select == "random":
-        found = Random(layers, fraction, count, periodic if threshold is not None else None)
-    elif select == "periodic":
-        found = periodic
+        found = Random(layers, fraction, count, ranked if threshold is not None else None)
     else:
-        statistic = "token" if select == "token" else by
-        found = Ranked(
-            statistic,
-            layers,
-            fraction,
-            count,
-            threshold,
-            select == "smallest",
-            jointly,
-            period,
-            half_width,
-            dc,
-            token,
-            tunes,
-        )
+        found = ranked
     return Complement(found) if complement else found
 
 
 def parted(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what of the settings says which units (`selector`) and what says when (`window`).
+    """Returns what of the settings says which units (`selector`) and what says when (`where.window`).
 
     Raises Refusal for a name that is neither.
     """
-    choice, when = (inspect.signature(function).parameters for function in (selector, window))
+    choice, when = inspect.signature(selector).parameters, When.__annotations__
     for name in settings:
         if name not in choice and name not in when:
             names = [*choice, *when]

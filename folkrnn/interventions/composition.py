@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -63,7 +64,7 @@ def apply(interventions: Interventions, model: Any, setting: Setting) -> tuple[A
         for hook in model.hooks:
             if id(hook) not in known:
                 hook.name = name
-        accounts.append(Account(name, account.metrics, account.tables))
+        accounts.append(replace(account, name=name, watched=intervention.watched))
     return model, accounts
 
 

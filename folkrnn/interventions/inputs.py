@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
 from folkrnn.interventions.chance import uniforms
 from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
+from folkrnn.interventions.where import ALWAYS, When, Window, token_ids, window
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step
+from folkrnn.models.positions import Position
 from folkrnn.refusal import Refusal
 
 _PARTNER = 7
@@ -53,9 +54,9 @@ class BlendInput(Intervention):
             return model, account
         inside = self.window.rows(setting.vocabulary, model.device)
 
-        def rows(where: Any) -> Tensor:
-            written = where.step > 0
-            mask = inside(where)
+        def rows(position: Position) -> Tensor:
+            written = position.step > 0
+            mask = inside(position)
             return written if mask is None else written & mask
 
         def partner(step: Step) -> Tensor:
@@ -81,11 +82,8 @@ def blend_input(
     weight: float = 0.7,
     other: float = 0.3,
     tokens: str | list[str] | None = "pitch",
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
+    **when: Unpack[When],
 ) -> BlendInput:
     """Returns two-hot inputs; with `tokens=null` the fed-back token is only weakened (`weight=0`: not read at all)."""
     words = (tokens.split() if isinstance(tokens, str) else tokens) or ()
-    return BlendInput(weight, other, tuple(words), window(steps, bars, parts, after))
+    return BlendInput(weight, other, tuple(words), window(**when))

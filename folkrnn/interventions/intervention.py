@@ -1,5 +1,8 @@
 """What an intervention is: a value that makes a changed model from a model and leaves the original as it was."""
 
+# pyright: reportUnknownVariableType=false, reportMissingTypeStubs=false
+# `field(default_factory=dict)` says nothing of what is in it; the annotation does
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -42,6 +45,8 @@ class Account:
     metrics: dict[str, float] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     """By name: `units` (which were chosen and why), `steps` (one row per tune and step at which something changed)."""
+    watched: tuple[str, ...] = ()
+    """See `Intervention.watched`."""
 
     @property
     def table(self) -> pd.DataFrame | None:
@@ -60,6 +65,11 @@ class Intervention(Protocol):
     window: Window
     """When it acts."""
 
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The tokens and token types that it makes likelier or rarer, which `analysis=effect` follows."""
+        return ()
+
     def check(self, model: Any, setting: Setting) -> None:
         """Raises Refusal where it does not fit the model or the vocabulary, before anything slow (no control yet)."""
 
@@ -77,3 +87,4 @@ class Intervention(Protocol):
 
     def edit(self, model: Any, setting: Setting) -> tuple[Any, Account]:
         """Returns a changed copy, and what is known of the change at once; the original is never modified."""
+        ...

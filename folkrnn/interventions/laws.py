@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
 
 from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.where import ALWAYS, Rows, Window, token_ids, window
+from folkrnn.interventions.where import ALWAYS, Rows, When, Window, token_ids, window
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.draws import draw
 from folkrnn.models.folkrnn import FolkRNN
@@ -40,6 +40,10 @@ class Suppress(Intervention):
     """Tokens and token types."""
     how: How = "resample"
     window: Window = ALWAYS
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return self.tokens
 
     def check(self, model: FolkRNN, setting: Setting) -> None:
         if self.how not in get_args(How):
@@ -77,6 +81,10 @@ class Displace(Intervention):
     delta: float | None = None
     alpha: float | None = None
     window: Window = ALWAYS
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return self.tokens
 
     def check(self, model: FolkRNN, setting: Setting) -> None:
         if (self.delta is None) == (self.alpha is None):
@@ -121,26 +129,20 @@ class Displace(Intervention):
 def suppress(
     tokens: str | Sequence[str] = "|",
     how: How = "resample",
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
+    **when: Unpack[When],
 ) -> Suppress:
     """Returns the suppression of tokens and token types, as a list or with spaces between them."""
-    return Suppress(_words(tokens), how, window(steps, bars, parts, after))
+    return Suppress(_words(tokens), how, window(**when))
 
 
 def displace(
     token: str | Sequence[str] = "A,",
     delta: float | None = None,
     alpha: float | None = None,
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
+    **when: Unpack[When],
 ) -> Displace:
     """Returns the displacement of a token, or of several together."""
-    return Displace(_words(token), delta, alpha, window(steps, bars, parts, after))
+    return Displace(_words(token), delta, alpha, window(**when))
 
 
 def deltas(logits: Tensor, ids: Tensor, alpha: float, temperature: float) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Unpack, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from torch import Tensor
 from folkrnn.interventions.box import BoundedPush
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.readout import softmax_of
-from folkrnn.interventions.where import ALWAYS, Window, window
+from folkrnn.interventions.where import ALWAYS, When, Window, window
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import OUT, Step, unhooked
@@ -49,6 +49,10 @@ class PushHidden(Intervention):
     """Solve within |h + Δ| ≤ 1 at every step; or, where an entry of δ Δh exceeds 1 in magnitude: refuse, clip h + δ Δh
     to [−1, 1], or only say so."""
     window: Window = ALWAYS
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return (self.token,)
 
     def __post_init__(self) -> None:
         for name, kinds in (("method", Method), ("where", Where), ("box", Box)):
@@ -131,13 +135,10 @@ def push_hidden(
     residual: float = 0.1,
     where: Where = "output",
     box: Box = "ignore",
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
+    **when: Unpack[When],
 ) -> PushHidden:
     """Returns the push of a token."""
-    return PushHidden(token, delta, method, residual, where, box, window(steps, bars, parts, after))
+    return PushHidden(token, delta, method, residual, where, box, window(**when))
 
 
 def minimum_norm(matrix: np.ndarray, n: int) -> np.ndarray:

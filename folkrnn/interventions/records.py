@@ -7,6 +7,7 @@ every stream, deciding token t + 1) at which something changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -36,10 +37,15 @@ TOKEN = "_token"
 class Played(Protocol):
     """A finished tune, such as a `Transcription`."""
 
-    ids: np.ndarray
-    """From `<s>` on, `[N]`."""
-    uniform: np.ndarray
-    """What drew each token, `[N − 1]`; NaN where nothing did."""
+    @property
+    def ids(self) -> np.ndarray:
+        """From `<s>` on, `[N]`."""
+        ...
+
+    @property
+    def uniform(self) -> np.ndarray:
+        """What drew each token, `[N − 1]`; NaN where nothing did."""
+        ...
 
 
 class Record:
@@ -123,4 +129,4 @@ def _with_steps(account: Account, frames: list[pd.DataFrame], rows: int, vocabul
     for name in table.columns:
         if name.endswith(TOKEN):
             table[name] = [words[int(index) + 1] for index in table[name].fillna(-1)]
-    return Account(account.name, metrics, account.tables | {"steps": table})
+    return replace(account, metrics=metrics, tables=account.tables | {"steps": table})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from torch import Tensor
 from folkrnn.interventions.intervention import Account, Intervention, Setting
 from folkrnn.interventions.readout import softmax_of, with_softmax
 from folkrnn.interventions.statistics import column_auc, either_way, read
-from folkrnn.interventions.where import ALWAYS, Window, token_ids, window
+from folkrnn.interventions.where import ALWAYS, When, Window, token_ids, window
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 
@@ -122,28 +122,22 @@ class ScaleSoftmax(Intervention):
 def truncate_softmax(
     rank: int | None = 30,
     fraction: float | None = None,
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
+    **when: Unpack[When],
 ) -> RemoveComponents:
     """Returns V with its first `rank` components, or without this fraction of them."""
     kept = None if fraction is not None else rank
-    return RemoveComponents((), "", 1, kept, fraction, window(steps, bars, parts, after))
+    return RemoveComponents((), "", 1, kept, fraction, window(**when))
 
 
 def remove_component(
     components: int | Sequence[int] | None = (5,),
     by: str | None = None,
     count: int = 1,
-    steps: Any = None,
-    bars: Any = None,
-    parts: Any = None,
-    after: Any = None,
+    **when: Unpack[When],
 ) -> RemoveComponents:
     """Returns V without these components, from 1; or without the `count` that tell steps of a type `by` best."""
     listed = [] if by or components is None else [components] if isinstance(components, int) else list(components)
-    return RemoveComponents(tuple(listed), by or "", count, window=window(steps, bars, parts, after))
+    return RemoveComponents(tuple(listed), by or "", count, window=window(**when))
 
 
 def separation(model: FolkRNN, words: str, setting: Setting) -> np.ndarray:
@@ -166,8 +160,6 @@ MEASURED = 64
 """Most tunes that components are measured on."""
 
 
-def scale_softmax(
-    factor: float = 0.5, bias: bool = False, steps: Any = None, bars: Any = None, parts: Any = None, after: Any = None
-) -> ScaleSoftmax:
+def scale_softmax(factor: float = 0.5, bias: bool = False, **when: Unpack[When]) -> ScaleSoftmax:
     """Returns V times a factor."""
-    return ScaleSoftmax(factor, bias, window(steps, bars, parts, after))
+    return ScaleSoftmax(factor, bias, window(**when))

@@ -77,7 +77,7 @@ class WriteStream(Intervention):
         if not np.isfinite(self.value) or (self.how == "noise" and self.value < 0):
             raise Refusal(f"value is {self.value:g}; it must be finite, and for noise not below 0")
         places = self._places(model)
-        if isinstance(model, MusicVAE):
+        if setting.vocabulary is None:
             self._check_melodies(places)
         elif self.select is not None:
             self.select.check(model, setting)
@@ -86,7 +86,7 @@ class WriteStream(Intervention):
                     f"{bare[0]} has no units of a layer to select; name places in it instead, as in {bare[0]}[0,1], "
                     "and leave select, units and fraction null"
                 )
-        if self.how == "patch" and self.transcription is not None and not isinstance(model, MusicVAE):
+        if self.how == "patch" and self.transcription is not None and setting.vocabulary is not None:
             _ids(self.transcription, setting)
         self.window.check(setting.vocabulary, setting.max_tokens)
 
@@ -190,7 +190,7 @@ class WriteStream(Intervention):
 
     def _other(self, model: FolkRNN | MusicVAE, setting: Setting, site: str) -> Tensor:
         """The stream of the other transcription, `[T, units]`, by the very steps that generation takes."""
-        if isinstance(model, MusicVAE):
+        if setting.vocabulary is None:
             return self._melody(model, setting, site)
         if self.transcription is not None:
             ids = np.array(_ids(self.transcription, setting))
@@ -279,7 +279,7 @@ def _means(model: FolkRNN, setting: Setting, sites: list[str]) -> dict[str, np.n
 
 def _read(model: FolkRNN | MusicVAE, setting: Setting, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
     """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
-    if not isinstance(model, MusicVAE):
+    if setting.vocabulary is not None:
         yield from (streams for _, streams in read(model, setting.control(), sites))
         return
     for some in np.array_split(classes := setting.latents()[0], -(-len(classes) // MELODIES)):

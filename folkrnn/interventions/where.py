@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -87,18 +88,27 @@ def _last(limits: Range) -> float:
     return float("inf") if limits[1] is None else limits[1]
 
 
-def window(
-    steps: int | Sequence[int | None] | None = None,
-    bars: int | Sequence[int | None] | None = None,
-    parts: int | Sequence[int | None] | None = None,
-    after: str | Sequence[str] | None = None,
-) -> Window:
-    """Returns the window that settings describe: each a number, `[first, last]` or `[first, null]` (to the end)."""
-    words = after.split() if isinstance(after, str) else list(after or ())
-    return Window(_range("steps", steps), _range("bars", bars), _range("parts", parts), tuple(words))
+RangeSetting = int | Sequence[int | None] | None
+"""A number, `[first, last]`, or `[first, null]` (to the end)."""
 
 
-def _range(name: str, value: int | Sequence[int | None] | None) -> Range | None:
+class When(TypedDict, total=False):
+    """The settings of a window, as all that acts within one takes them: `def cut(…, **when: Unpack[When])`."""
+
+    steps: RangeSetting
+    bars: RangeSetting
+    parts: RangeSetting
+    after: str | Sequence[str] | None
+
+
+def window(**when: Unpack[When]) -> Window:
+    """Returns the window that settings describe."""
+    after = when.get("after")
+    words = after.split() if isinstance(after, str) else after or ()
+    return Window(*(_range(name, when.get(name)) for name in ("steps", "bars", "parts")), tuple(words))
+
+
+def _range(name: str, value: RangeSetting) -> Range | None:
     if value is None:
         return None
     pair = [value, value] if isinstance(value, int) else list(value)

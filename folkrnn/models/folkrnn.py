@@ -10,15 +10,15 @@ Shapes: B tunes, T steps, V tokens, H units, L layers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from folkrnn import sites as grammar
 from folkrnn.models.engine import Engine, Given, Stack, reconstructed
-from folkrnn.models.hooks import AnyHook, Hook, State
-from folkrnn.models.positions import Tracker
+from folkrnn.models.hooks import AnyHook, State
+from folkrnn.models.model import Model
 from folkrnn.models.products import Precision
 from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer
 from folkrnn.models.traces import Trace, asked
@@ -28,14 +28,15 @@ INPUT_STD = 0.5
 """Standard deviation of the initial weights of the one-hot input."""
 
 
-class FolkRNN(nn.Module):
+class FolkRNN(Model):
     """`vocabulary_size` tokens in and out, `layers` recurrent layers of `units` (facts sheet section 1.1).
 
     With 137 tokens and 3 × 512 LSTM units it has exactly 5,599,881 parameters; `initial_state="learned"` adds the
     3,072 numbers of h₀ and c₀ that v2 trained as well (section 1.4).
     """
 
-    family = "folkrnn"
+    family: ClassVar[str] = "folkrnn"
+    cell: Cell
 
     def __init__(
         self,
@@ -57,8 +58,6 @@ class FolkRNN(nn.Module):
         learned = initial_state == "learned"
         first = torch.zeros(layers, parts, units)
         self.initial = nn.Parameter(first) if learned else None
-        self.hooks: tuple[Hook, ...] = ()
-        self.tracker: Tracker | None = None
         self.register_buffer("_zero", first.clone(), persistent=False)
         self.reset_parameters()
 
@@ -91,7 +90,6 @@ class FolkRNN(nn.Module):
 
     @property
     def sites(self) -> dict[str, int]:
-        """Every site of this model and its number of units."""
         inner = {f"l{k + 1}.{stream}": self.units for k in range(len(self.layers)) for stream in STREAMS[self.cell]}
         return {"x": self.vocabulary_size} | inner | {"logits": self.vocabulary_size, "probs": self.vocabulary_size}
 
@@ -102,9 +100,20 @@ class FolkRNN(nn.Module):
 
     @property
     def shape(self) -> str:
-        """What kind of network this is, in a few words; two models with the same shape can hold the same weights."""
         start = "" if self.initial is None else ", learned initial state"
         return f"{self.cell.upper()} {len(self.layers)} × {self.units} over {self.vocabulary_size} tokens{start}"
+
+    @property
+    def trained_as(self) -> str:
+        return f"{self.shape}, dropout {self.dropout}"
+
+    @property
+    def depth(self) -> int:
+        return len(self.layers)
+
+    @property
+    def stacked(self) -> str:
+        return f"{self.cell} {self.depth} × {self.units}"
 
     def parameter_counts(self) -> dict[str, int]:
         """Returns the numbers of the facts sheet, section 1.3: weights, initial states, and Lasagne's total.

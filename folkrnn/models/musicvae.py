@@ -10,19 +10,20 @@ Shapes: B melodies, T steps, K segments, D classes, Z latents, H units.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from folkrnn import sites as grammar
 from folkrnn.models.draws import SMALLEST_BATCH, normals, uniforms
-from folkrnn.models.hooks import AnyHook, Hook
+from folkrnn.models.hooks import AnyHook
 from folkrnn.models.melody_tensors import NOTHING, classes_of, lengths_of, one_hot
+from folkrnn.models.model import Model
 from folkrnn.models.musicvae_decoder import Conductor, Decoder, Free, InitialState, Scheduled
 from folkrnn.models.musicvae_encoder import Encoder
 from folkrnn.models.musicvae_run import MelodyRun
 from folkrnn.models.musicvae_sizes import DEPTH, Sizes
-from folkrnn.models.positions import Tracker
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.models.traces import Trace, asked
 from folkrnn.refusal import Refusal
@@ -30,18 +31,22 @@ from folkrnn.refusal import Refusal
 LIVE = 1024
 """Most melodies that are generated at once."""
 
+LENGTHS = ("max_seq_len", "segments")
+"""What its tensors do not tell: steps of the longest melody, segments of a hierarchical model."""
+
 _PRIOR, _POSTERIOR = 1, 2
 """Purposes of random streams; 0 draws the steps."""
 
 
-class MusicVAE(nn.Module):
+class MusicVAE(Model):
     """Encoder, z and decoder of the given sizes (see `Sizes`).
 
     With encoder 512, decoder 256-256 and z 512 it has 5,472,858 parameters; those of Magenta's four melody models are
     in facts on MusicVAE, section 1. Biases count once: one per gate.
     """
 
-    family = "musicvae"
+    family: ClassVar[str] = "musicvae"
+    reads_tokens: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -54,8 +59,6 @@ class MusicVAE(nn.Module):
         depth: int = DEPTH,
     ) -> None:
         super().__init__()
-        self.hooks: tuple[Hook, ...] = ()
-        self.tracker: Tracker | None = None
         self.sizes = Sizes(encoder, decoder, z_size, max_seq_len, conductor, segments, depth)
         self.encoder = Encoder(depth, self.sizes.encoder, z_size)
         self.conductor = Conductor(z_size, self.sizes.conductor) if self.sizes.conductor else None
@@ -95,16 +98,13 @@ class MusicVAE(nn.Module):
 
     @property
     def shape(self) -> str:
-        """What kind of network this is, in a few words; two models with the same shape can hold the same weights."""
         return f"{'hierarchical' if self.conductor else 'flat'} MusicVAE, {self.sizes}"
 
-    def parameter_counts(self) -> dict[str, int]:
-        """Returns the number of trainable numbers, which is what the facts sheet counts (section 1)."""
-        return {"weights": sum(p.numel() for p in self.parameters())}
+    def metadata(self) -> dict[str, str]:
+        return {name: str(getattr(self.sizes, name)) for name in LENGTHS}
 
     @property
     def sites(self) -> dict[str, int]:
-        """Every site of this model and its number of units."""
         latents = dict.fromkeys(("mu", "sigma", "z"), self.sizes.z_size)
         conductor = {} if self.conductor is None else self.conductor.sites
         return {"x": self.sizes.depth} | self.encoder.sites | latents | conductor | self.decoder.sites

@@ -29,7 +29,7 @@ class Untrained:
         fresh = copy.deepcopy(model)
         with on_cpu(fresh):
             fresh.reset_parameters(torch.Generator().manual_seed(observation.seed))
-        known = {} if isinstance(observation, LatentObservation) else {"initial": None}
+        known = {"initial": None} if "initial" in {field.name for field in fields(observation)} else {}
         return replace(observation, model=fresh.eval(), **known, **_forgotten(observation))
 
 

@@ -15,8 +15,9 @@ from folkrnn.datasets.melodies import MelodyCorpus, random_notes
 from folkrnn.interventions.intervention import Account
 from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
 from folkrnn.observation.summary import Summary, added, summary_of, sums_of
+from folkrnn.parallel.blocks import each_block
+from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
 
 BATCH = 256
 """Melodies encoded or traced at once."""

@@ -14,7 +14,8 @@ from folkrnn.datasets.corpus import Corpus
 from folkrnn.interventions.intervention import Account
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.blocks import Block, Blocks
-from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
+from folkrnn.parallel.blocks import each_block
+from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription, Transcriptions
 from folkrnn.vocabulary import Vocabulary

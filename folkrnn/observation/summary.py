@@ -18,7 +18,8 @@ from folkrnn.models.engine import Given
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step
 from folkrnn.observation.blocks import Block, Blocks
-from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
+from folkrnn.parallel.blocks import each_block
+from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
 
 GATES = frozenset("iforu")
 """Streams that are sigmoids, in (0, 1): saturation is their share near 0 and near 1."""

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 
 import folkrnn.models
+import folkrnn.notation
 import folkrnn.sampling
-from folkrnn.datasets.parsing import cache_folder, cache_key, store_arrays, stored_arrays
+from folkrnn.cache import cache_folder, cache_key, store_arrays, stored_arrays
 from folkrnn.sampling.transcription import Sampling, Transcription
 from folkrnn.sampling.transcriptions import Transcriptions, packed
 
@@ -83,7 +84,9 @@ def key_of(
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
-    return "control-" + cache_key([("about", json.dumps(about, sort_keys=True))], folkrnn.models, folkrnn.sampling)
+    return "control-" + cache_key(
+        [("about", json.dumps(about, sort_keys=True))], folkrnn.notation, folkrnn.models, folkrnn.sampling
+    )
 
 
 def _make(device: torch.device) -> str:

@@ -13,8 +13,6 @@ from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
 from folkrnn.melodies.grid import CLASSES, STEPS_PER_BAR
 from folkrnn.melodies.twinkle import twinkle
-from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.musicvae import MusicVAE
 from folkrnn.notation.score import to_abc
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.refusal import Refusal
@@ -120,12 +118,7 @@ Player = TunePlayer | MelodyPlayer
 
 def player(weights: Weights) -> Player:
     """Returns what plays these weights."""
-    return MelodyPlayer(weights) if isinstance(weights.model, MusicVAE) else TunePlayer(weights)
-
-
-def playable(model: object) -> bool:
-    """Returns whether a model can be filed for `mlflow.pyfunc`."""
-    return isinstance(model, FolkRNN | MusicVAE)
+    return MelodyPlayer(weights) if weights.vocabulary is None else TunePlayer(weights)
 
 
 def _rows(model_input: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

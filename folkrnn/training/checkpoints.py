@@ -16,10 +16,8 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from folkrnn import files
-from folkrnn.datasets.corpus import Corpus
-from folkrnn.datasets.melodies import MelodyCorpus
-from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.musicvae import MusicVAE
+from folkrnn.datasets.dataset import Dataset
+from folkrnn.models.model import Model
 from folkrnn.refusal import Refusal
 from folkrnn.weights.lightning import read
 
@@ -74,8 +72,8 @@ def restore(states: Mapping[str, Any]) -> None:
 
 
 def identity(
-    model: FolkRNN | MusicVAE,
-    corpus: Corpus | MelodyCorpus,
+    model: Model,
+    corpus: Dataset,
     recipe: Any,
     seed: int,
     max_epochs: int,
@@ -84,7 +82,7 @@ def identity(
 ) -> dict[str, str]:
     """Returns what a training is of: only a checkpoint of the very same can be gone on from."""
     return {
-        "model": f"{model.shape}, dropout {model.dropout}" if isinstance(model, FolkRNN) else model.shape,
+        "model": model.trained_as,
         "recipe": f"{type(recipe).__name__}({', '.join(f'{k}={v}' for k, v in asdict(recipe).items())})",
         "data": f"{corpus.name} ({corpus.digest})",
         "seed": str(seed),

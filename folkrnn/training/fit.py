@@ -18,12 +18,12 @@ from pytorch_lightning.loggers import Logger
 from torch import distributed
 
 from folkrnn.datasets.corpus import Corpus
+from folkrnn.datasets.dataset import Dataset
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.datasets.melody_batches import MelodyBatches
 from folkrnn.datasets.module import TuneBatches
 from folkrnn.melodies.grid import CLASSES
-from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.model import Model
 from folkrnn.refusal import Refusal
 from folkrnn.training.arithmetic import arithmetic
 from folkrnn.training.autoencoder import AutoencoderRecipe, AutoencoderTraining
@@ -91,7 +91,7 @@ class TrainerSettings:
 class Fitted:
     """A trained model and how well it does on the validation side."""
 
-    model: FolkRNN | MusicVAE
+    model: Model
     validation_loss: float
     """That of the best checkpoint, whose parameters the model has: nats per token, of a MusicVAE per melody.
 
@@ -130,8 +130,8 @@ DIVERGED = 10.0
 
 
 def fit(
-    model: FolkRNN | MusicVAE,
-    corpus: Corpus | MelodyCorpus,
+    model: Model,
+    corpus: Dataset,
     recipe: TrainingRecipe | AutoencoderRecipe,
     settings: TrainerSettings,
     seed: int,

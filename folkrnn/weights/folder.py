@@ -21,14 +21,14 @@ from torch import Tensor
 
 from folkrnn.files import write_whole
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.model import Model
 from folkrnn.models.recurrent import GATES
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import curve as curves
 from folkrnn.weights.curve import Curve
 from folkrnn.weights.initial import Initial
-from folkrnn.weights.musicvae_folder import MARK, metadata, musicvae_of
+from folkrnn.weights.musicvae_folder import MARK, musicvae_of
 
 PARAMETERS, VOCABULARY, CARD = "model.safetensors", "vocabulary.json", "card.md"
 FILES = (PARAMETERS, VOCABULARY, CARD, curves.FILE)
@@ -49,9 +49,9 @@ log = logging.getLogger(__name__)
 class Weights:
     """A model with its parameters, the vocabulary it speaks, and where they came from."""
 
-    model: FolkRNN | MusicVAE
+    model: Model
     vocabulary: Vocabulary | None
-    """Of a FolkRNN; a MusicVAE has none."""
+    """Of a model that reads tokens; others have none."""
     source: str
     digest: str
     """SHA-256 of the parameters in single precision, 16 hexadecimal digits."""
@@ -64,14 +64,21 @@ class Weights:
     """The licence of downloaded weights, and whose they are."""
 
     @property
+    def words(self) -> Vocabulary:
+        """The vocabulary of a model that reads tokens; raises Refusal for one that does not."""
+        if self.vocabulary is None:
+            raise Refusal(f"{self.model.shape} has no tokens; this is for a folk-rnn")
+        return self.vocabulary
+
+    @property
     def initial(self) -> Initial | None:
-        """How a FolkRNN's parameters were drawn before the training, where the card says so."""
-        return Initial.read(self.card) if isinstance(self.model, FolkRNN) else None
+        """How the parameters were drawn before the training, where the card says so."""
+        return Initial.read(self.card)
 
 
 def save(
     folder: Path,
-    model: FolkRNN | MusicVAE,
+    model: Model,
     vocabulary: Vocabulary | None,
     card: str,
     dtype: torch.dtype = torch.float16,
@@ -80,7 +87,7 @@ def save(
     """Writes the files of a weights folder, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in model.state_dict().items()}
-    about = metadata(model) if isinstance(model, MusicVAE) else {}
+    about = model.metadata()
     about[WRITTEN] = _written(tensors, about)
     write_whole(folder / PARAMETERS, safetensors.torch.save(tensors, about), durable=True)
     if vocabulary is not None:
@@ -167,7 +174,7 @@ def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary)
     return model.eval()
 
 
-def digest(model: FolkRNN | MusicVAE) -> str:
+def digest(model: Model) -> str:
     """Returns SHA-256 over names and single-precision values of all parameters, 16 hexadecimal digits."""
     return _digest(model.state_dict())
 

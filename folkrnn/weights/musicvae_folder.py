@@ -7,23 +7,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.musicvae import LENGTHS, MusicVAE
 from folkrnn.refusal import Refusal
 
 MARK = "encoder.mu.weight"
 """A tensor that every MusicVAE has and no FolkRNN."""
 
-LENGTHS = ("max_seq_len", "segments")
-"""What the tensors do not tell: steps of the longest melody, segments of a hierarchical model."""
-
-
-def metadata(model: MusicVAE) -> dict[str, str]:
-    """Returns what is written beside the tensors, as safetensors take it."""
-    return {name: str(getattr(model.sizes, name)) for name in LENGTHS}
-
 
 def musicvae_of(tensors: Mapping[str, Tensor], lengths: Mapping[str, object], source: str) -> MusicVAE:
-    """Returns the MusicVAE that `tensors` are of, holding them; `lengths` are `metadata` or a checkpoint's sizes.
+    """Returns the MusicVAE that `tensors` are of, holding them; `lengths` are its metadata or a checkpoint's sizes.
 
     Raises Refusal for missing, foreign or misshapen tensors, lengths that are none, and values that are not finite.
     """

@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 
 from folkrnn import places
-from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.musicvae import MusicVAE
+from folkrnn.models.model import Model
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import downloads, folder, lasagne, lightning
@@ -40,11 +39,10 @@ def _published(model: str) -> str:
     return f", or load a checkpoint of Magenta's with weights=magenta weights.path={f'{name}.tar' if name else '…'}"
 
 
-def scratch(model: FolkRNN | MusicVAE, seed: int, vocabulary: Vocabulary = V2) -> Weights:
+def scratch(model: Model, seed: int, vocabulary: Vocabulary = V2) -> Weights:
     """Returns `model` with fresh parameters drawn from `seed`, ready to be trained."""
     model.reset_parameters(torch.Generator().manual_seed(seed))
-    speaks = None if isinstance(model, MusicVAE) else vocabulary
-    return Weights(model, speaks, "scratch", folder.digest(model))
+    return Weights(model, vocabulary if model.reads_tokens else None, "scratch", folder.digest(model))
 
 
 def checkpoint(path: str | None) -> Weights:

@@ -17,8 +17,10 @@ from analyses.measures import departure, paired, removed, watching
 from analyses.measures.counting import by_bar, late_counts, wilson
 from analyses.measures.heard import ABILITIES, NAMES, Heard
 from analyses.measures.tune_quantities import FIGURE, QUANTITIES, quantities, scale, scrambled, sums
+from folkrnn.interventions import composition
 from folkrnn.interventions.intervention import Account, Setting
 from folkrnn.interventions.laws import suppress
+from folkrnn.interventions.push import push_hidden
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
@@ -327,6 +329,15 @@ def test_watched_tokens_are_counted_on_both_sides(model, control):
     assert found.metrics["watched_probability"] > 0
     figure = found.figures["watched"]  # of tokens that were made rare, none was suppressed
     assert not any("suppressed" in text for text in (figure.caption, figure.drawing.axes[0].get_xlabel()))
+
+
+def test_what_interventions_watch_is_watched_unless_tokens_are_named(model, control):
+    edits = {"one": suppress("measure"), "two": push_hidden("A,", method="minimum_norm")}
+    _, accounts = composition.apply(edits, model, Setting(V2))
+    observation = replace(played(copy.deepcopy(model), control), accounts=accounts)
+    assert Effect().words(observation) == "measure A,"
+    assert Effect(tokens="C").words(observation) == "C"
+    assert Effect().words(control) == ""
 
 
 def test_a_push_is_drawn_where_an_account_tells_of_one(model, control):

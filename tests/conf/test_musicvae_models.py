@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from folkrnn.build import build
 from folkrnn.datasets.melodies import random_notes
-from folkrnn.families import musicvae as family
+from folkrnn.families.musicvae import FAMILY
 from folkrnn.models.melody_tensors import NOTHING
 from folkrnn.refusal import Refusal
 from folkrnn.weights.folder import Weights
@@ -59,7 +59,7 @@ def test_a_named_model_encodes_decodes_and_is_observed_at_its_own_length(name: s
     config = composed(f"model={name}", *TINY, *extra, "sampling.tunes=20", "seed=3")
     model, steps = build(config.model, "model").eval(), config.model.max_seq_len
     corpus = random_notes(30, bars=steps // 16)
-    seen = family.observe(config, model, Weights(model, None, "", ""), corpus, [], {})
+    seen = FAMILY.observe(config, model, Weights(model, None, "", ""), corpus, [], {})
     assert seen.mu.shape == seen.sigma.shape == (20, 4)
     assert seen.reconstruction(0).shape == (steps,)
     assert seen.reconstruction(0).max() < 90
@@ -72,7 +72,7 @@ def test_a_model_of_16_bars_refuses_melodies_of_two() -> None:
     config = composed("model=musicvae_16bar", *TINY, "model.conductor=[7]")
     model = build(config.model, "model").eval()
     with pytest.raises(Refusal, match=r"dataset\.bars=16"):
-        family.observe(config, model, Weights(model, None, "", ""), random_notes(5), [], {})
+        FAMILY.observe(config, model, Weights(model, None, "", ""), random_notes(5), [], {})
 
 
 @pytest.mark.parametrize("name", ["musicvae_16bar", "musicvae_16bar_flat", "musicvae_16bar_small"])

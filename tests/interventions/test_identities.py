@@ -14,8 +14,8 @@ from small_network import SAMPLING, applied, ids, network, play
 
 from folkrnn.interventions import inputs, laws, push, softmax, streams
 from folkrnn.interventions.cuts import cut
-from folkrnn.observation import predicting
-from folkrnn.observation.predicting import Sent
+from folkrnn.parallel import predicting
+from folkrnn.parallel.predicting import Sent
 from folkrnn.vocabulary import V2
 
 NOTHING = {

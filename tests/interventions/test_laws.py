@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from small_network import SAMPLING, applied, ids, network, play, setting
 
+from analyses.measures.displacement import factor
 from folkrnn.interventions import composition, laws, softmax
-from folkrnn.interventions.displacement import factor
 from folkrnn.models.draws import draw
 from folkrnn.refusal import Refusal
 from folkrnn.sampling.redraw import redraw, side_streams

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from folkrnn.models.arcs import interpolate, slerp
+from analyses.measures.arcs import interpolate, slerp
 from folkrnn.models.draws import draw, probabilities, uniforms
 from folkrnn.models.melody_tensors import valid_steps
 from folkrnn.models.musicvae import MusicVAE

@@ -9,7 +9,7 @@ import torch
 from analyses.activations import Activations
 from analyses.gramians import Gramians
 from analyses.posterior import Posterior
-from folkrnn.families import folkrnn as family
+from folkrnn.families.folkrnn import FAMILY, tunes
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation import observation
 from folkrnn.observation.observation import Observation, check_longest, check_size
@@ -74,19 +74,19 @@ def test_an_analysis_that_would_hold_too_much_of_a_tune_says_how_much_before_it_
         sampling=SimpleNamespace(max_tokens=1000), observation=SimpleNamespace(limit_gib=100e6 / 2**30)
     )
     wide = {"activations": Activations("l*.*"), "posterior": Posterior()}
-    family.check_room(config, seen.model, [], wide)
+    FAMILY.check_room(config, seen.model, [], wide)
     long = [given([], V2), given([V2.index["C"]] * 40_000, V2)]
     with pytest.raises(Refusal, match=r"analysis=activations holds l\*\.\* of a tune at once: of 40,001 steps 0.1 GiB"):
-        family.check_room(config, seen.model, long, wide)
-    family.check_room(config, seen.model, long, {"posterior": Posterior(), "activations": Activations()})
-    family.check_room(config, seen.model, [], {"gramians": Gramians(streams=("l1.h",))})
+        FAMILY.check_room(config, seen.model, long, wide)
+    FAMILY.check_room(config, seen.model, long, {"posterior": Posterior(), "activations": Activations()})
+    FAMILY.check_room(config, seen.model, [], {"gramians": Gramians(streams=("l1.h",))})
     with pytest.raises(Refusal, match=r"holds l1\.h and a number for every two steps .* of 40,001 steps 6.0 GiB"):
-        family.check_room(config, seen.model, long, {"gramians": Gramians(streams=("l1.h",))})
+        FAMILY.check_room(config, seen.model, long, {"gramians": Gramians(streams=("l1.h",))})
 
 
 def test_how_tokens_were_drawn_is_one_table_in_parts(seen, monkeypatch):
-    monkeypatch.setattr(family, "AT_ONCE", 7)
-    parts = list(family.draws(seen))
+    monkeypatch.setattr(tunes, "AT_ONCE", 7)
+    parts = list(tunes.draws(seen))
     assert len(parts) == 6
     table = pd.read_csv(io.StringIO("".join(parts)), keep_default_na=False)
     assert table["token"].tolist() == [token for k in range(40) for token in seen.tokens(k)[1:]]

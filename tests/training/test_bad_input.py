@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from folkrnn.datasets.files import tokens
-from folkrnn.families.folkrnn import check_training
+from folkrnn.families.folkrnn import FAMILY
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.refusal import Refusal
 from folkrnn.training import autoencoder
@@ -190,7 +190,7 @@ def test_a_dropout_that_the_recipe_would_replace_without_a_word_is_refused(model
         }
     )
     if agree:
-        check_training(config)
+        FAMILY.check_training(config)
         return
     with pytest.raises(Refusal, match=r"recipe\.dropout=null keeps"):
-        check_training(config)
+        FAMILY.check_training(config)

@@ -7,7 +7,7 @@ import torch
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.refusal import Refusal
 from folkrnn.weights import folder
-from folkrnn.weights.musicvae_folder import metadata, musicvae_of
+from folkrnn.weights.musicvae_folder import musicvae_of
 
 SIZES = {
     "flat": {"encoder": [6], "decoder": [5, 4], "z_size": 3, "max_seq_len": 32},
@@ -71,7 +71,7 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, damage):
     saved = model()
     tensors = {name: value.clone() for name, value in saved.state_dict().items()}
     damage(tensors)
-    (tmp_path / "model.safetensors").write_bytes(safetensors.torch.save(tensors, metadata(saved)))
+    (tmp_path / "model.safetensors").write_bytes(safetensors.torch.save(tensors, saved.metadata()))
     with pytest.raises(Refusal, match=r"another shape, lacks or is extra|at least one layer"):
         folder.load(tmp_path)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from folkrnn.interventions.displacement import displaced, displacement, factor
+from analyses.measures.displacement import displaced, displacement, factor
 from folkrnn.refusal import Refusal
 
 probabilities = st.floats(1e-6, 1 - 1e-6)

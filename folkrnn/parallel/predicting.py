@@ -31,8 +31,8 @@ from torch.multiprocessing import ProcessExitedException
 from torch.storage import TypedStorage
 from torch.utils.data import DataLoader
 
-from folkrnn.datasets.parallel import end_with_parent
-from folkrnn.observation.shards import Arrays, Processes, Progress, Work, write_shard
+from folkrnn.parallel.pool import end_with_parent
+from folkrnn.parallel.shards import Arrays, Processes, Progress, Work, write_shard
 from folkrnn.refusal import Refusal
 
 RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.observation.shards import ALONE, Arrays, Processes, Progress, each_block
+from folkrnn.parallel.blocks import each_block
+from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
 from folkrnn.sampling import Sampling, Transcription, Transcriptions, Uniforms, generate
 from folkrnn.sampling.transcriptions import packed
 from folkrnn.vocabulary import Vocabulary

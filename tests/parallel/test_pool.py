@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from folkrnn.datasets.parallel import in_parallel
+from folkrnn.parallel.pool import in_parallel
 
 
 def double(number: int) -> int:
@@ -39,7 +39,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     script = tmp_path / "sleeping.py"
     script.write_text(
         "import time\n"
-        "from folkrnn.datasets.parallel import in_parallel\n"
+        "from folkrnn.parallel.pool import in_parallel\n"
         "if __name__ == '__main__':\n"
         "    list(in_parallel(time.sleep, [0, 0, 60, 60], 'Sleeping', workers=2))\n"
     )

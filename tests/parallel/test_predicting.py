@@ -12,8 +12,8 @@ import torch
 from small_network import applied, network
 
 from folkrnn.interventions import streams
-from folkrnn.observation import predicting
-from folkrnn.observation.predicting import Sent, _Pickler, _private, _received, _signature
+from folkrnn.parallel import predicting
+from folkrnn.parallel.predicting import Sent, _Pickler, _private, _received, _signature
 
 
 def test_a_work_is_not_pickled_but_for_a_process_that_is_being_started():

@@ -20,11 +20,12 @@ from folkrnn.datasets.melodies import random_notes
 from folkrnn.interventions import laws, streams
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
-from folkrnn.observation.shards import ALONE, Processes, each_block, processes
 from folkrnn.observation.summary import summarise
-from folkrnn.observation.writing import SHARE, shares, written
+from folkrnn.parallel.blocks import each_block
+from folkrnn.parallel.shards import ALONE, Processes, processes
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
+from folkrnn.sampling.writing import SHARE, shares, written
 from folkrnn.vocabulary import V2
 from folkrnn.weights.folder import load
 

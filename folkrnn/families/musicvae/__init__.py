@@ -1,0 +1,152 @@
+"""The MusicVAE family: autoencoders of melodies, which encode them and write them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from folkrnn import filing
+from folkrnn.build import build
+from folkrnn.datasets.melodies import MelodyCorpus
+from folkrnn.families.family import Family, trainer_settings
+from folkrnn.findings import Findings
+from folkrnn.interventions import composition
+from folkrnn.interventions.composition import Interventions
+from folkrnn.melodies.grid import to_midi
+from folkrnn.models.musicvae import MusicVAE
+from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.observed import Given
+from folkrnn.parallel.shards import processes
+from folkrnn.refusal import Refusal
+from folkrnn.tracking import TrackedRun
+from folkrnn.weights.folder import Weights
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from folkrnn.training.fit import Fitted
+
+SHOWN = 8
+"""Melodies that are filed as MIDI, each beside what the model writes back from its μ."""
+
+
+class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
+    """Trains on melodies; observes what becomes of melodies of a dataset."""
+
+    data = MelodyCorpus
+    effect = "latent_effect"
+    playable = True
+    explorable = True
+
+    def fit(
+        self, config: DictConfig, weights: Weights, corpus: MelodyCorpus, checkpoints: Path, tracked: TrackedRun | None
+    ) -> Fitted:
+        """Returns the model trained as `recipe=` and `trainer=` say; what `tracked` is None for files nothing."""
+        from folkrnn.tracking.lightning import RunLogger
+        from folkrnn.training.fit import MELODIES, TrainerSettings
+        from folkrnn.training.fit import fit as train
+        from folkrnn.training.melody_watch import MelodyWatch
+
+        model = weights.model
+        assert isinstance(model, MusicVAE)  # a family is found by its models
+        check_length(corpus, model)
+        recipe, trainer = build(config.recipe, "recipe").settled(model), TrainerSettings(**trainer_settings(config))
+        logger, callbacks = None, []
+        if tracked is not None:
+            logger = RunLogger(tracked)
+            file_summary = partial(filing.file_summary, tracked)
+
+            def file_melody(midi: bytes, step: int) -> None:
+                tracked.log_bytes(midi, f"training/melody_after_{step:06d}.mid")
+
+            callbacks = [MelodyWatch(config.observation.sites, tracked.log_metrics, file_summary, file_melody)]
+        return train(model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks, MELODIES)
+
+    def observe(
+        self,
+        config: DictConfig,
+        model: MusicVAE,
+        weights: Weights,
+        corpus: MelodyCorpus,
+        given: Sequence[Given],
+        interventions: Interventions,
+    ) -> LatentObservation:
+        """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded.
+
+        With interventions the model as it is comes along as the control, on the same melodies, and so do `cut.controls`
+        draws of random neurons in the place of chosen ones.
+        """
+        count = min(config.sampling.tunes, len(corpus))
+        chosen = np.sort(np.random.default_rng(config.seed).choice(len(corpus), count, replace=False))
+        check_length(corpus, model)
+        titles = [corpus.title(i) for i in chosen]
+        tempi = corpus.quarters_per_minute[chosen]
+        control = LatentObservation(
+            model,
+            corpus.classes[chosen],
+            titles,
+            corpus,
+            config.seed,
+            tempi,
+            chosen,
+            processes=processes(config.trainer.accelerator, config.trainer.devices),
+            progress=filing.progress,
+        )
+        if not interventions:
+            return control
+        setting = replace(self.setting_of(config, None), latents=lambda: (control.classes, *control.latents))
+        settled = composition.settle(interventions, model, setting)
+        matched = tuple(
+            replace(control, model=composition.apply(others, model, setting)[0], _once={})
+            for draw in range(config.cut.controls)
+            if (others := composition.matched(settled, draw, config.seed)) is not None
+        )
+        changed, accounts = composition.apply(settled, model, setting)
+        return replace(control, model=changed, control=control, matched=matched, accounts=accounts, _once={})
+
+    def observed(self, observation: LatentObservation) -> str:
+        return f"{len(observation):,} melod{'y' if len(observation) == 1 else 'ies'}"
+
+    def file_tunes(self, tracked: TrackedRun, observation: LatentObservation, formats: Sequence[str]) -> None:
+        if "midi" in formats:
+            filing.file_archive(tracked, "midi", "mid", (partial(to_midi, classes) for classes in observation.classes))
+
+    def in_a_line(self, corpus: MelodyCorpus) -> str:
+        return f"{len(corpus):,} melodies of {corpus.classes.shape[1]} sixteenths"
+
+    def file_observation(self, tracked: TrackedRun, observation: LatentObservation, settings: DictConfig) -> None:
+        """Files the latents of all melodies, the first as MIDI with what comes back, and the summary of activations."""
+        arrays = {"mu": observation.mu, "sigma": observation.sigma, "classes": observation.classes}
+        tracked.log_findings("observation", Findings(arrays={"latents": arrays}))
+        for account in observation.accounts:
+            tracked.log_findings(f"intervention/{account.name}", Findings(account.metrics, tables=account.tables))
+        for k in range(min(SHOWN, len(observation.classes))):
+            tracked.log_bytes(to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
+            tracked.log_bytes(to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")
+        filing.file_summary(tracked, observation.summary(settings.sites))
+        if settings.keep:
+            for k, batch in enumerate(observation.each_kept(settings.keep)):
+                tracked.log_findings("traces", Findings(arrays={f"batch{k:04d}": batch}))
+
+    def check_training(self, config: DictConfig) -> None:
+        """Refuses a recipe or trainer that cannot train."""
+        from folkrnn.training.fit import TrainerSettings, check_precision
+
+        check_precision(build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config)))
+
+
+def check_length(corpus: MelodyCorpus, model: MusicVAE) -> None:
+    """Refuses a corpus whose melodies are not as long as the model's."""
+    if corpus.classes.shape[1] != model.sizes.max_seq_len:
+        raise Refusal(
+            f"dataset {corpus.name} has melodies of {corpus.classes.shape[1]} steps, the model reads "
+            f"{model.sizes.max_seq_len}; set dataset.bars={model.sizes.max_seq_len // 16}"
+        )
+
+
+FAMILY = MusicVAEFamily()
