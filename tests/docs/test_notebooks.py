@@ -28,7 +28,7 @@ def perform(notebook: Path) -> list[Any]:
         exec(compile(tree, f"{notebook.name}, cell {number}", "exec"), names)
         if last is not None:
             value = eval(compile(ast.Expression(last.value), f"{notebook.name}, cell {number}", "eval"), names)
-            shown.append(value._repr_html_() if hasattr(value, "_repr_html_") else repr(value))
+            shown.append((value._repr_html_() if hasattr(value, "_repr_html_") else None) or repr(value))
     return shown
 
 
