@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -18,6 +19,7 @@ from test_extensions import CONF, nothing_stays, write  # noqa: F401 - nothing_s
 
 from folkrnn.build import build
 from folkrnn.command_line import main
+from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.interventions.intervention import Setting
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
@@ -56,7 +58,7 @@ def followed(recipe: str, group: str, check: Any) -> Any:
 
 
 def test_there_are_five() -> None:
-    assert list(RECIPES) == ["An analysis", "An intervention", "A dataset", "A weights source"]
+    assert list(RECIPES) == ["An analysis", "An intervention", "A dataset", "A model family", "A weights source"]
 
 
 def test_an_analysis() -> None:
@@ -87,6 +89,26 @@ def test_a_dataset() -> None:
     corpus = followed("A dataset", "dataset", lambda corpus: corpus)
     assert (len(corpus.tunes), corpus.name) == (120, "scales")
     assert all(set(tune.tokens) <= set(V2.tokens) and tune.tokens.count("|") == 4 for tune in corpus.tunes)
+
+
+def test_a_model_family_is_trained_by_counting_and_observed_by_drawing() -> None:
+    model = followed("A model family", "model", lambda model: model)
+    family = family_of_extension("mylab.unigram")
+    weights = sources.scratch(model, 1)
+    tunes = [Tune(("M:4/4", "K:Cmaj", *"CCCD")) for _ in range(50)]
+    fitted = family.fit(None, weights, Corpus("notes", tunes), Path("checkpoints"), None)
+    chances = fitted.model.logits.softmax(-1)
+    c, d = (chances[V2.tokens.index(token)].item() for token in "CD")
+    assert (c, d) == (pytest.approx(151 / 437), pytest.approx(51 / 437))
+    asked = SimpleNamespace(seed=1, sampling=SimpleNamespace(tunes=50))
+    drawn = family.observe(asked, model, weights, None, [], {})
+    assert abs((drawn.ids == V2.tokens.index("C")).mean() - c) < 0.03
+
+
+def family_of_extension(module: str) -> Any:
+    """The family that a module offers, imported from the working directory."""
+    sys.path.append(str(Path.cwd()))
+    return importlib.import_module(module).FAMILY
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_containers_get_all_that_the_wheel_is_made_of_and_extras_that_there_are(
         assert set(extras.split(",")) <= set(PROJECT["project"]["optional-dependencies"])
 
 
-def test_no_word_is_misspelled() -> None:
+def test_no_word_is_misspelled_but_by_tests() -> None:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("this is no git checkout: which files are its own is not known")
     files = subprocess.run(
