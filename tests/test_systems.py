@@ -43,10 +43,10 @@ os.environ["USERNAME"] = "ann"  # as Windows sets it
 """Takes from Python what it has not on Windows."""
 
 LIGHTNING = """
-from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
-_SignalConnector._get_current_signal_handlers = staticmethod(dict)
+from pytorch_lightning.trainer.connectors import signal_connector
+signal_connector._IS_WINDOWS = True
 """
-"""Lightning goes by the name of the system, which stays, and would ask for SIGKILL."""
+"""Lightning goes by the name of the system, which stays as it is."""
 
 POSIX = ("folkrnn.sweep.slurm", "folkrnn.sweep.remote", "folkrnn.sweep.on_ray", "folkrnn.weights._pickle_child")
 """SLURM and Ray's signals are of Unix; the child asks for `resource` where there is one."""
