@@ -61,4 +61,5 @@ def parted(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         if name not in choice and name not in when:
             names = [*choice, *when]
             raise Refusal(f"{name}: no such parameter{did_you_mean(name, names)}; there are {', '.join(names)}")
-    return tuple({name: value for name, value in settings.items() if name in known} for known in (choice, when))
+    which, at = ({name: value for name, value in settings.items() if name in known} for known in (choice, when))
+    return which, at

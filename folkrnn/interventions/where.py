@@ -105,7 +105,8 @@ def window(**when: Unpack[When]) -> Window:
     """Returns the window that settings describe."""
     after = when.get("after")
     words = after.split() if isinstance(after, str) else after or ()
-    return Window(*(_range(name, when.get(name)) for name in ("steps", "bars", "parts")), tuple(words))
+    steps, bars, parts = (_range(name, when.get(name)) for name in ("steps", "bars", "parts"))
+    return Window(steps, bars, parts, tuple(words))
 
 
 def _range(name: str, value: RangeSetting) -> Range | None:
@@ -118,9 +119,14 @@ def _range(name: str, value: RangeSetting) -> Range | None:
     return pair[0], pair[1]
 
 
-def token_ids(words: str | Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]:
-    """Returns the ids of tokens and token types (`|`, `measure`), ascending; raises Refusal for what is neither."""
+def token_ids(words: str | Sequence[str], vocabulary: Vocabulary | None) -> tuple[int, ...]:
+    """Returns the ids of tokens and token types (`|`, `measure`), ascending.
+
+    Raises Refusal for what is neither, and where a model without a vocabulary is to know a token.
+    """
     found: set[int] = set()
     for word in words.split() if isinstance(words, str) else words:
+        if vocabulary is None:
+            raise Refusal(f"{word} is a token; the melodies of this model have none")
         found |= set(vocabulary.of_type(word) if word in vocabulary.types else vocabulary.encode([word]))
     return tuple(sorted(found))

@@ -28,6 +28,7 @@ class Edit(Hook, Protocol):
 
     def notes(self, site: str, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
         """Returns what to account for at this step beside the change itself, `[B]` per quantity."""
+        ...
 
 
 def with_hooks(model: Any, vocabulary: Vocabulary | None, hooks: Sequence[Hook]) -> Any:

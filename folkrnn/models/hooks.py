@@ -61,11 +61,14 @@ class Step:
 class Hook(Protocol):
     """What is called while a model runs."""
 
-    sites: Collection[str]
-    """Names, without units; the other sites then cost nothing."""
+    @property
+    def sites(self) -> Collection[str]:
+        """Names, without units; the other sites then cost nothing."""
+        ...
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         """Returns what takes the place of `value [B, units]`, never changed in place."""
+        ...
 
 
 class Reads(Hook, Protocol):

@@ -40,9 +40,11 @@ class Tracker(Protocol):
 
     def begin(self, batch: int) -> Position:
         """Returns the position before anything was read; tunes are numbered by their row."""
+        ...
 
     def after(self, position: Position, tokens: Tensor) -> Position:
         """Returns the position after reading `tokens [B]`."""
+        ...
 
 
 class TuneTracker:

@@ -21,7 +21,7 @@ Progress = Callable[[int], None]
 class Work(Protocol):
     """What is done with each block. It is sent to other processes with all that it holds."""
 
-    def __call__(self, block: Any, progress: Progress) -> Arrays: ...
+    def __call__(self, block: Any, progress: Progress, /) -> Arrays: ...
 
 
 @dataclass(frozen=True)

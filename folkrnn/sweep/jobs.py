@@ -83,12 +83,14 @@ class Launcher(Protocol):
     @property
     def at_once(self) -> int | None:
         """How many jobs it takes at a time; None: all."""
+        ...
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Raises Refusal for what it cannot run."""
 
     def start(self, launches: Sequence[Launch]) -> list[Running]:
         """Starts jobs and returns them, in order."""
+        ...
 
 
 @dataclass(frozen=True)
