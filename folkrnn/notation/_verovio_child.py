@@ -1,7 +1,7 @@
 """The process in which verovio runs, since it takes its process along when it dies.
 
-Reads one JSON object a line from standard input, {"data": MEI, "seed": n}, and answers each with one line: {"svg": ...}
-or {"refusal": ...}. The first line it writes, {"ready": true}, says that verovio is there.
+Reads one JSON object a line from standard input, {"data": MEI, "seed": n, "options": {…}}, and answers each with
+one line: {"svg": ...} or {"refusal": ...}. The first line it writes, {"ready": true}, says that verovio is there.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         toolkit = verovio.toolkit()
-        toolkit.setOptions({**_OPTIONS, "xmlIdSeed": request["seed"]})
+        toolkit.setOptions({**_OPTIONS, **request["options"], "xmlIdSeed": request["seed"]})
         if not toolkit.loadData(request["data"]):
             answer(refusal="verovio does not read it")
         elif toolkit.getPageCount() != 1:

@@ -8,11 +8,12 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from types import MappingProxyType
+from typing import IO, Any
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT = 60.0
@@ -26,10 +27,13 @@ class Answer:
     refusal: str = ""
 
 
-def engrave_encodings(pieces: Sequence[str], seconds: float = 20.0) -> list[Answer]:
+def engrave_encodings(
+    pieces: Sequence[str], seconds: float = 20.0, options: Mapping[str, Any] = MappingProxyType({})
+) -> list[Answer]:
     """Returns verovio's answer to each piece of MEI (or any format that it knows), in order.
 
-    A piece that kills verovio, or takes longer than `seconds`, is refused with that reason; the rest go to a new child.
+    `options` are verovio's. A piece that kills verovio, or takes longer than `seconds`, is refused with that reason;
+    the rest go to a new child.
     """
     answers: list[Answer] = []
     while len(answers) < len(pieces):
@@ -39,7 +43,7 @@ def engrave_encodings(pieces: Sequence[str], seconds: float = 20.0) -> list[Answ
                 reason = hello.get("refusal") or "verovio does not start"
                 return answers + [Answer(refusal=reason)] * (len(pieces) - len(answers))
             for number in range(len(answers), len(pieces)):
-                answer = _ask(process, lines, pieces[number], number + 1, seconds)
+                answer = _ask(process, lines, request(pieces[number], number + 1, options), seconds)
                 answers.append(answer or Answer(refusal=_cause(process, seconds)))
                 if answer is None:
                     break
@@ -96,13 +100,16 @@ def _next_line(lines: queue.Queue[str], seconds: float) -> dict[str, str]:
     return json.loads(line) if line else {}
 
 
-def _ask(
-    process: subprocess.Popen[str], lines: queue.Queue[str], piece: str, seed: int, seconds: float
-) -> Answer | None:
+def request(piece: str, seed: int, options: Mapping[str, Any]) -> str:
+    """Returns what a child is sent to draw a piece."""
+    return json.dumps({"data": piece, "seed": seed, "options": dict(options)})
+
+
+def _ask(process: subprocess.Popen[str], lines: queue.Queue[str], line: str, seconds: float) -> Answer | None:
     """verovio's answer, None when it died or was too slow."""
     assert process.stdin is not None
     try:
-        process.stdin.write(json.dumps({"data": piece, "seed": seed}) + "\n")
+        process.stdin.write(line + "\n")
         process.stdin.flush()
     except BrokenPipeError:
         return None

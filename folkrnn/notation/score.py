@@ -37,14 +37,20 @@ class Score:
         return self.svg or f"<p>{html.escape(self.refusal)}</p><pre>{html.escape(self.abc)}</pre>"
 
 
-def engrave(tunes: Sequence[Sequence[str]], seconds: float = 20.0) -> list[Score]:
+NARROW = {"pageWidth": 1050, "breaks": "auto"}
+"""Options of scores for a telephone: lines end where the page does."""
+
+
+def engrave(tunes: Sequence[Sequence[str]], seconds: float = 20.0, narrow: bool = False) -> list[Score]:
     """Returns a score of each tune, whatever its tokens are; never raises for the sake of a tune.
 
     verovio draws in one child process for the batch; a tune that kills it or takes it longer than `seconds` has no
-    picture. In the `n`-th tune (from 1) the note of token `i` has the id `n{n}-t{i}`.
-    Flaws are drawn as `events.read` mends them: a stray bracket is left out, a bar of a wrong length stays as it is.
+    picture. `narrow`: for a telephone, with fewer bars on a line. In the `n`-th tune (from 1) the note of token `i` has
+    the id `n{n}-t{i}`, in a narrow score `p{n}-t{i}`. Flaws are drawn as `events.read` mends them: a stray bracket is
+    left out, a bar of a wrong length stays as it is.
     """
-    answers = engrave_encodings([to_mei(tune, f"n{n}-") for n, tune in enumerate(tunes, 1)], seconds)
+    letter, options = ("p", NARROW) if narrow else ("n", {})
+    answers = engrave_encodings([to_mei(tune, f"{letter}{n}-") for n, tune in enumerate(tunes, 1)], seconds, options)
     scores = []
     for tune, answer in zip(tunes, answers, strict=True):
         refusal = "" if answer.svg else f"not engraved ({answer.refusal})"
