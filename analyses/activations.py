@@ -20,7 +20,7 @@ from analyses.drawings import population, stretch
 from analyses.measures.intervals import mean_interval, with_interval
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
@@ -63,6 +63,11 @@ class Activations(Analysis):
     """
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
+    main: ClassVar[Mapping[str, Main]] = {
+        "near_zero_share": Main("{:%} of the hidden state's values are near zero"),
+        "strong_share": Main("{:%} of the values are strong"),
+        "*.h/near_zero_share": Main("{:%} of the last layer's values are near zero"),
+    }
 
     site: str | None = None
     """The stream, or several by a pattern (`l*.h`, `l2.*`); None: the hidden states of the last layer."""

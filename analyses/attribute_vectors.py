@@ -13,6 +13,7 @@ shows whether noise neurons spoil it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,7 +26,7 @@ from analyses.measures.music_neurons import Thresholds, in_order, music_neurons
 from analyses.measures.phik import phik
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
 
@@ -49,6 +50,15 @@ class AttributeVectors(Analysis):
     """Compares attribute vectors with single neurons, least squares and chance, feature by feature."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "phik/vector": Main(
+            "Along the attribute vector features follow the latent with a mean φk of {}",
+            "phik/random",
+            "a random direction",
+        ),
+        "phik/neuron": Main("The strongest single neuron reaches a mean φk of {}"),
+        "phik/neuron_beats_vector": Main("The neuron beats the vector for {:%} of the features"),
+    }
 
     extreme: float = 0.1
     """Share of the melodies at either end of a feature that the vector is taken between."""

@@ -11,7 +11,7 @@ the rest of the data say how much of this real tunes do.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.ngram_index import WORD
 from analyses.measures.tune_index import Library, bar_stretches, bars_of, body, numbered_bars
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
@@ -49,6 +49,17 @@ class Copying(Analysis):
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     repeated_on: ClassVar[tuple[str, ...]] = ("shuffled",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "longest_run_share": Main(
+            "The longest run that stands in the data makes {:%} of a tune",
+            "data_longest_run_share",
+            "a data tune in the others",
+        ),
+        "ngrams_found": Main("{:%} of the n-grams stand in the data", "data_ngrams_found", "data tunes"),
+        "nearest_similarity": Main(
+            "The nearest tune of the data is alike to {}", "data_nearest_similarity", "data tunes"
+        ),
+    }
 
     ngram: int = 4
     shortest_run: int = 6

@@ -16,6 +16,7 @@ control's own tokens; it splits into when (which type of token comes) and which 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -36,7 +37,7 @@ from analyses.measures.effect_numbers import (
 from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear
 from analyses.measures.tune_quantities import QUANTITIES
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.interventions.intervention import Account
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -51,6 +52,15 @@ class Effect(Analysis):
     """Without one it is refused before anything slow starts."""
     repeated_on: ClassVar[tuple[str, ...]] = ()
     """It has controls of its own."""
+    main: ClassVar[Mapping[str, Main]] = {
+        "counting_kept": Main("{:%} of counting is kept", "matched_counting_kept", "random units"),
+        "melody_kept": Main("{:%} of melody is kept", "matched_melody_kept", "random units"),
+        "kl": Main("Distributions move by {} nats per step", "matched_kl", "random units"),
+        "full_bars": Main("{:%} of the bars are full", "control_full_bars", "the unchanged model"),
+        "watched_per_tune": Main(
+            "A tune has {} of the watched tokens", "control_watched_per_tune", "the unchanged model"
+        ),
+    }
 
     read_tunes: int = 64
     late_bar: int = 16

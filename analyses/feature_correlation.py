@@ -14,6 +14,7 @@ either (`analyses.measures.music_neurons.name_neurons`). The source paper names 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,7 +27,7 @@ from analyses.measures.association import SHUFFLES, beyond_chance, one_of_each, 
 from analyses.measures.music_neurons import KINDS, Named, Thresholds, kind_scores, music_neurons
 from analyses.measures.phik import BINS, phik
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
 
@@ -39,6 +40,14 @@ class FeatureCorrelation(Analysis):
     """Correlates jSymbolic's features with the neurons and with each other; names the pitch and the rhythm neuron."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "strongest_phik": Main("The strongest φk of a feature and a neuron is {}", "chance_phik", "chance"),
+        "significant_share_music": Main(
+            "{:%} of pairs of a feature and a music neuron are significant", "significant_share_noise", "noise neurons"
+        ),
+        "pitch_rank": Main("The pitch neuron has place {} by mean σ"),
+        "rhythm_rank": Main("The rhythm neuron has place {} by mean σ"),
+    }
 
     shown: int | None = 100
     bins: int = BINS

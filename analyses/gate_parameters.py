@@ -15,6 +15,7 @@ Where the initial parameters are known all of it is also said of the learned par
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -40,7 +41,7 @@ from analyses.measures.multiple import holm
 from analyses.measures.pitch_relations import RELATIONS, related_pairs, similarity
 from analyses.measures.subspaces import cosines, leading, overlap
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import GATES
 from folkrnn.observation.observation import Observation
@@ -58,6 +59,14 @@ class GateParameters(Analysis):
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     repeated_on: ClassVar[tuple[str, ...]] = ("untrained",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "deeper_input_recurrent_overlap": Main(
+            "In deeper layers input and recurrent matrices share at most {:%} of their directions"
+        ),
+        "column_cosine_spread": Main("Sizes of cosines between columns spread by {}"),
+        "type_subspace_overlap": Main("The subspaces of token types overlap by {}"),
+        "initial_share": Main("{:%} of the matrices is still what they began with"),
+    }
 
     least_count: int = 1
     """A token enters the similarities if the data hold it at least this often; 0: every token (part 4)."""

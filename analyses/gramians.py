@@ -12,7 +12,7 @@ every unit is taken off (`centred_read`), and what circular shifts in time leave
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +28,7 @@ from analyses.measures.places import is_measure, place_in_bar
 from analyses.measures.stream_pairs import cross_metrics, cross_table, layers_of, likeness, pairs_of
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Animation, Figure, Findings
+from folkrnn.findings import Animation, Figure, Findings, Main
 from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
@@ -44,6 +44,11 @@ class Gramians(Analysis):
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
     pairs_of_steps: ClassVar[bool] = True
+    main: ClassVar[Mapping[str, Main]] = {
+        "l*.h/place_structure": Main("States at the same place of a bar are more alike than others by {}"),
+        "probs/far_share": Main("{:%} of pairs of distributions are far apart"),
+        "l*.h/similarity_read": Main("The last layer's Gramian follows the token read with {}"),
+    }
 
     streams: Sequence[str] = ("l*.*",)
     far: float = 1.98

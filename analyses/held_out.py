@@ -7,6 +7,7 @@ means what it says only for weights that were trained on the other side of the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +17,7 @@ import pandas as pd
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.datasets.families import split
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.nats import by_repetition, token_nats
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
@@ -32,6 +33,10 @@ class HeldOut(Analysis):
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     repeated_on: ClassVar[tuple[str, ...]] = ("untrained",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "nats_per_token": Main("Held-out tunes cost {} nats per token"),
+        "copying_gain": Main("Bars that stood before in a tune cost {} nats per token less than new ones"),
+    }
 
     resamples: int = 1000
     """Bootstrap samples of tunes behind the interval."""

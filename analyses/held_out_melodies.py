@@ -8,6 +8,7 @@ they say only for weights that were trained on the other side of the same split;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,7 +19,7 @@ import torch
 from analyses.measures.intervals import cluster_weights, interval, with_interval
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.melodies.grid import FIRST_ON, HOLD
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
@@ -36,6 +37,11 @@ class HeldOutMelodies(Analysis):
     """Writes the held-out melodies of the data back: exact steps and onsets, by place in the melody and collection."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "free_onsets": Main("{:%} of held-out onsets come back exactly when the model reads its own output"),
+        "free_steps": Main("{:%} of held-out steps come back exactly", "always_hold_steps", "never beginning a note"),
+        "whole_melodies": Main("{:%} of melodies come back whole"),
+    }
 
     side: str = "held_out"
     """`held_out`, or to compare with it `trained`: the melodies of the other side of the split."""

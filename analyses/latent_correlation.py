@@ -9,6 +9,7 @@ in magnitude; melodies of one tune make it a little more.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,7 +21,7 @@ from analyses.measures.intervals import cluster_weights, interval, with_interval
 from analyses.measures.music_neurons import Thresholds, neuron_table
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ class LatentCorrelation(Analysis):
     """Correlates the μ of the first neurons, and draws of z, beside shuffled melodies."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "music/mean_abs_r": Main(
+            "Two music neurons correlate with a mean |r| of {}", "music/mean_abs_r_shuffled", "shuffled"
+        ),
+        "noise/mean_abs_r": Main(
+            "Two noise neurons correlate with a mean |r| of {}", "noise/mean_abs_r_shuffled", "shuffled"
+        ),
+    }
 
     shown: int = 100
     """Neurons correlated and drawn (the paper's 100)."""

@@ -10,6 +10,7 @@ step of what the control wrote, given the changed and the unchanged μ.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from analyses.measures import departure, paired, sides
 from analyses.measures.intervals import cluster_weights
 from analyses.measures.melody_quantities import WORDS, sums
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import BATCH, LatentObservation
 from folkrnn.refusal import Refusal
 
@@ -40,6 +41,11 @@ class LatentEffect(Analysis):
     """Without one it is refused before anything slow starts."""
     repeated_on: ClassVar[tuple[str, ...]] = ()
     """It has controls of its own."""
+    main: ClassVar[Mapping[str, Main]] = {
+        "kept_onsets": Main("{:%} of the onsets stay", "matched_kept_onsets", "random neurons"),
+        "moved": Main("{:%} of the melodies change"),
+        "kl": Main("Distributions move by {} nats per step", "matched_kl", "random neurons"),
+    }
 
     melodies: int = 500
     shown: int = 5

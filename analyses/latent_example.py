@@ -6,6 +6,7 @@ The melody, what the model writes back from one draw z ~ N(μ, σ²) and from μ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,7 +19,7 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.reconstruction import exact_onsets, exact_steps
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.melodies import twinkle
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
@@ -36,6 +37,10 @@ class LatentExample(Analysis):
     """Draws one melody's way through the model and counts the steps that come back as they were."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "steps_exact_from_mu": Main("{:%} of the example's steps come back exactly from μ"),
+        "steps_exact_from_z": Main("{:%} come back exactly from draws of z"),
+    }
 
     melody: int | str = 0
     """Which of the observed melodies; `twinkle`: that of the paper, whatever is observed."""

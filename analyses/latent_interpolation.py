@@ -8,6 +8,7 @@ probability: a path through the data instead of the latents. The path is smooth 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,7 +22,7 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.reconstruction import exact_steps
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
@@ -38,6 +39,16 @@ class LatentInterpolation(Analysis):
     """Decodes the arc between two melodies, and asks over many pairs how their likeness to the ends changes."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "arc/neighbours_alike": Main(
+            "Neighbours on the arc are alike in {:%} of their steps", "line/neighbours_alike", "the straight line"
+        ),
+        "arc/middle_to_nearer_end": Main(
+            "The middle of the arc is like its nearer end in {:%} of the steps",
+            "mixture/middle_to_nearer_end",
+            "a mixture of steps",
+        ),
+    }
 
     first: int = 0
     """Which of the observed melodies the drawn path begins with."""

@@ -7,6 +7,7 @@ A neuron is called after the kind of features (pitch, rhythm, melody) with which
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +20,7 @@ from analyses.measures import jsymbolic
 from analyses.measures.music_neurons import KINDS, Thresholds, kind_scores, neuron_table
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class LatentOverview(Analysis):
     """Puts all figures of the paper on one page, and says what kind of neuron each of the first is."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "music_neurons": Main("{} latents carry music"),
+        "melody_candidates": Main("{} latents follow both pitch and rhythm"),
+    }
 
     shown: int = 100
     """Neurons drawn (the paper's 100)."""

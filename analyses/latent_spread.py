@@ -8,6 +8,7 @@ side (`analyses.measures.music_neurons`), with intervals over bootstrap samples 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,7 +20,7 @@ from analyses.measures.intervals import cluster_weights, interval, with_interval
 from analyses.measures.music_neurons import RULES, Thresholds, agreement, kl_divergence, music, neuron_table
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ class LatentSpread(Analysis):
     """Draws σ and μ over the melodies as box plots and sorted, and counts music neurons by each rule."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "music_neurons_by_sigma": Main("{} latents carry music"),
+        "kl": Main("A melody takes {} nats in the latents"),
+        "kl_in_music_neurons": Main("{:%} of that lies in the latents that carry music"),
+        "between_share": Main("{:%} of the latents are neither music nor noise"),
+    }
 
     shown: int = 100
     """Neurons drawn (the paper's 100)."""

@@ -10,7 +10,7 @@ its mode for instance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -21,7 +21,7 @@ import pandas as pd
 from analyses.drawings import layer_maps as draw
 from analyses.measures.ridge import Products, cross_validated
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
@@ -50,6 +50,10 @@ class LayerMaps(Analysis):
     """Cross-validated R² of linear maps between the token read, the hidden states and the logits."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "l*.h_from_l*.h_and_past": Main("The layer below and the past explain {:%} of the last layer"),
+        "l*.h_from_token": Main("The token alone explains {:%} of the last layer"),
+    }
 
     folds: int = 5
     ridge: float | None = None

@@ -12,7 +12,7 @@ each kind the features with the highest φk with each of these neurons in turn a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ from analyses.drawings import feature_correlation as draw
 from analyses.measures import jsymbolic, loess
 from analyses.measures.music_neurons import KINDS
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal, did_you_mean
 
@@ -33,6 +33,14 @@ class NeuronRegression(Analysis):
     """Draws chosen neurons against rhythm and pitch features with their LOESS curves and bootstrap bands."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "rhythm/explained_rhythm": Main(
+            "Rhythm features explain {:%} of the rhythm neuron", "rhythm/explained_shuffled", "shuffled"
+        ),
+        "pitch/explained_pitch": Main(
+            "Pitch features explain {:%} of the pitch neuron", "pitch/explained_shuffled", "shuffled"
+        ),
+    }
 
     neurons: Sequence[int] | None = None
     features: Sequence[str] | None = None

@@ -8,7 +8,7 @@ mode, as they come: what style alone makes alike. Intervals resample tunes, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.places import placed_bars
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
@@ -31,6 +31,12 @@ class PartLikeness(Analysis):
     """How much more alike the parts of one tune are than those of different tunes, in tunes written and in the data."""
 
     repeated_on: ClassVar[tuple[str, ...]] = ("shuffled",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "beyond": Main(
+            "Parts of one tune are more alike than parts of different tunes by {}", "data_beyond", "the data"
+        ),
+        "within": Main("Parts of one tune are alike to {}", "data_within", "the data"),
+    }
 
     run: int = 4
     """Tokens of a run that is looked for in the other part."""

@@ -11,7 +11,7 @@ have each, and how many by chance).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +24,7 @@ from analyses.measures.places import bar_period
 from folkrnn import sites as grammar
 from folkrnn import spectra
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
@@ -57,6 +57,10 @@ class Periodicity(Analysis):
     """Spectra of all units of some streams: images, classes, periodic units, strong periods, traces."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
+    main: ClassVar[Mapping[str, Main]] = {
+        "l*.h/bar_periodic_units": Main("{:%} of the last layer's units keep the time of a bar"),
+        "l*.h/periodic_units": Main("{:%} of the last layer's units have the period asked for"),
+    }
 
     sites: Sequence[str] = ("l*.h",)
     period: float | str = 9.0

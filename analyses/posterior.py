@@ -24,7 +24,7 @@ from analyses.measures import laws
 from analyses.measures.intervals import mean_interval, ratio_interval, with_interval
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 from folkrnn.vocabulary import TYPES, Vocabulary
 
@@ -44,6 +44,11 @@ class Posterior(Analysis):
     """Draws log₁₀ p over tokens and steps, the probability of each token type over time, and the entropy."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "nats_per_token": Main("A token of these tunes costs {} nats"),
+        "entropy": Main("What comes next has an entropy of {} nats"),
+        "measure_spike_spacing": Main("A bar line is expected every {} tokens", "bar_spacing", "the bar lines written"),
+    }
 
     tune: int = 0
     """Which transcription the figures show."""

@@ -12,6 +12,7 @@ their own pitches, in order, on random rhythms.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,7 +27,7 @@ from analyses.measures.random_halves import with_random_pitches, with_random_rhy
 from analyses.measures.separability import auc, auc_interval, gaussian_scores
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.interventions.statistics import column_auc, either_way
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
@@ -46,6 +47,13 @@ class RealVsRandom(Analysis):
     """Histograms of the first neurons and of the number of excited ones, real against random; how well they tell."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "auc/excited_noise_neurons": Main(
+            "The number of excited noise neurons tells real from random with an AUC of {}"
+        ),
+        "auc/pitch_neuron": Main("The pitch neuron alone does with {}"),
+        "excited_music/real": Main("{} music neurons are excited by a melody", "excited_music/random", "random notes"),
+    }
 
     excited: float = 0.1
     """|μ| above which a neuron is excited."""

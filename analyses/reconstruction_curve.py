@@ -10,7 +10,7 @@ that the dataset holds out, where there are any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,7 +23,7 @@ from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.reconstruction import always_hold, exact_onsets, exact_steps
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.refusal import Refusal
 
@@ -46,6 +46,17 @@ class ReconstructionCurve(Analysis):
     """Decodes melodies from their first k neurons by each ranking and from random ones, for growing k."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "onsets_from_music_neurons": Main(
+            "{:%} of the onsets come back from the music neurons alone",
+            "onsets_from_random_neurons",
+            "as many random ones",
+        ),
+        "onsets_from_all": Main("{:%} come back from all"),
+        "steps_from_music_neurons": Main(
+            "{:%} of the steps come back from the music neurons", "steps_always_hold", "never beginning a note"
+        ),
+    }
 
     melodies: int = 200
     """Melodies that are decoded again and again."""

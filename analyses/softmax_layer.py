@@ -8,7 +8,7 @@ the tokens. Part 2 reports for v2: magnitude of correlation with the bias at mos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,7 +29,7 @@ from analyses.measures.displacement import displaced, factor
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.learned import learned_part, prefixed
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import START, Vocabulary
@@ -44,6 +44,16 @@ class SoftmaxLayer(Analysis):
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     repeated_on: ClassVar[tuple[str, ...]] = ("untrained",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "column_correlation_mean": Main(
+            "Columns of the softmax layer correlate with a mean |r| of {}", "shuffled_correlation_mean", "shuffled"
+        ),
+        "bias_correlation_mean": Main(
+            "Columns correlate with the bias with a mean |r| of {}", "shuffled_bias_correlation_mean", "shuffled"
+        ),
+        "bias_frequency_correlation": Main("Bias and frequency of a token correlate with {}"),
+        "near_duplicates": Main("{} pairs of columns are near duplicates", "shuffled_near_duplicates", "shuffled"),
+    }
 
     units: tuple[int, ...] | None = None
     """Columns to draw one by one; None: the two that are most alike up to sign, and the one that moves a token most.

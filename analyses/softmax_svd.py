@@ -12,6 +12,7 @@ fitted on every other tune and judged on the rest (of a single tune: first and s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,7 +26,7 @@ from analyses.measures.columns import softmax_parameters
 from analyses.measures.learned import learned_part, prefixed
 from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge, random_rotation
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
@@ -57,6 +58,12 @@ class SoftmaxSVD(Analysis):
     """The singular values and vectors of the softmax layer, and how the hidden states point along them."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "ratio": Main("The largest singular value is {} times the second"),
+        "above_threshold": Main("{} singular values lie above the threshold"),
+        "plane_auc": Main("Along two directions bar lines are told from other steps with an AUC of {}"),
+        "best_plane_auc": Main("The best two directions do with {}"),
+    }
 
     threshold: float = 15.0
     """Singular values above this are counted (paper, Fig. 6: 30 of v2's)."""

@@ -12,7 +12,7 @@ the tokens of each tune shifted round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -25,7 +25,7 @@ from analyses.measures.lags import lag_correlation
 from analyses.measures.places import is_type
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import TYPES
@@ -60,6 +60,11 @@ class Timing(Analysis):
     """Lag profiles of units against a type of token: who follows, who announces, by stream."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "l*.h/lead": Main("The last layer's units lead by {} steps more than they follow"),
+        "l*.h/responding": Main("{:%} of its units respond to bar lines", "l*.h/responding_control", "bar lines moved"),
+        "l*.h/announcing": Main("{:%} of these announce them"),
+    }
 
     sites: Sequence[str] = ("l*.h",)
     event: str = "measure"

@@ -21,7 +21,7 @@ import pandas as pd
 from analyses.drawings import training_curve as draw
 from folkrnn.analysis import Analysis
 from folkrnn.datasets.families import split
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.ngram import baselines
 from folkrnn.observation.observation import Observation
 from folkrnn.places import place
@@ -44,6 +44,11 @@ class TrainingCurve(Analysis):
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     repeated_on: ClassVar[tuple[str, ...]] = ()
+    main: ClassVar[Mapping[str, Main]] = {
+        "best_validation": Main("The best validation loss is {} nats per token", "baseline_5gram", "a 5-gram"),
+        "best_epoch": Main("It was reached in epoch {}"),
+        "rise_after_best": Main("After it the loss rose by {}"),
+    }
 
     beside: Sequence[str] = ()
     """Trainings to draw beside: weights folders, `curve.csv` files, or names of shipped curves."""

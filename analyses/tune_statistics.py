@@ -9,7 +9,7 @@ over tunes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
@@ -24,7 +24,7 @@ from analyses.measures.melody import QUANTITIES
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.datasets.repetition import copied_in_parts
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.notation.bars import Bar, bars, flaws
 from folkrnn.notation.notes import notes
 from folkrnn.observation.observation import Observation
@@ -67,6 +67,14 @@ class TuneStatistics(Analysis):
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     repeated_on: ClassVar[tuple[str, ...]] = ("shuffled",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "full_bars": Main("{:%} of the bars are full", "data_full_bars", "the data"),
+        "two_repeated_8_bar_parts": Main(
+            "{:%} of the tunes are two repeated parts of eight bars", "data_two_repeated_8_bar_parts", "the data"
+        ),
+        "parts_ending_on_tonic": Main("{:%} of the parts end on the tonic", "data_parts_ending_on_tonic", "the data"),
+        "length": Main("A tune has {} tokens", "data_length", "the data"),
+    }
 
     resamples: int = 1000
     """Bootstrap samples of tunes behind each interval."""

@@ -13,7 +13,7 @@ so the runner-up stands in the table too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -42,7 +42,7 @@ from analyses.measures.explained import (
 )
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 from folkrnn.refusal import Refusal
 
@@ -61,6 +61,9 @@ class UnitEvents(Analysis):
     """A table of units by the event that explains each best, with shuffled controls and corrected significance."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
+    main: ClassVar[Mapping[str, Main]] = {
+        "l*.h/explained_units": Main("{:%} of the last layer's units follow some property of the tune"),
+    }
 
     sites: Sequence[str] = ("l*.*",)
     shuffles: int = 100

@@ -8,6 +8,7 @@ description includes (5,602,953), and with the identity matrix that Lasagne's ow
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +18,7 @@ import pandas as pd
 from analyses.drawings.over_tokens import over_tokens, token_counts
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import GATES
 from folkrnn.observation.observation import Observation
@@ -34,6 +35,11 @@ class VocabularyTable(Analysis):
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     repeated_on: ClassVar[tuple[str, ...]] = ()
+    main: ClassVar[Mapping[str, Main]] = {
+        "parameters": Main("The model has {} parameters"),
+        "tokens": Main("It knows {} tokens"),
+        "unigram_entropy": Main("Without context a token costs {} nats"),
+    }
 
     columns: int = 18
     """Tokens side by side in the drawn list."""

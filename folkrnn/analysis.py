@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from folkrnn.findings import Findings
+    from folkrnn.findings import Findings, Main
 
 
 class Analysis:
@@ -26,6 +28,27 @@ class Analysis:
     repeated_on: ClassVar[tuple[str, ...]] = ("untrained", "shuffled")
     """The controls (`control=`) that change what it looks at; on others it is not repeated."""
 
+    main: ClassVar[Mapping[str, Main]] = {}
+    """The numbers that answer its question in brief, by their names in `Findings.metrics`, the foremost first.
+
+    `l*.h/share` is that of the last layer; what an observation does not have is left out. Empty: the first few metrics.
+    """
+
     def __call__(self, observation: Any) -> Findings:
         """Returns what it found in an Observation (of a MusicVAE: a LatentObservation)."""
         raise NotImplementedError
+
+
+def main_of(declared: Mapping[str, Main], metrics: Mapping[str, float]) -> dict[str, Main] | None:
+    """Returns those of the declared main numbers that were found, by their whole names; None where there are none."""
+    found: dict[str, Main] = {}
+    for pattern, main in declared.items():
+        for name in _last(pattern, metrics):
+            beside = next(iter(_last(main.beside, metrics)), "")
+            found[name] = replace(main, beside=beside, of=main.of if beside else "")
+    return found or None
+
+
+def _last(pattern: str, names: Iterable[str]) -> list[str]:
+    """The last name that matches, in a list, as names count layers upwards; none where none does."""
+    return [name for name in names if fnmatchcase(name, pattern)][-1:]

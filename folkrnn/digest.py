@@ -55,14 +55,19 @@ def digest(config: DictConfig, **also: str) -> str:
     `also` takes what the configuration only points at, such as the digest of the weights. The order of interventions
     counts, since they are applied in that order; that of all other keys does not.
     """
+    kept = determining(config)
+    interventions = list(kept.pop("intervention", {}).items())
+    text = json.dumps([kept, interventions, also], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def determining(config: DictConfig) -> dict[str, Any]:
+    """Returns the resolved configuration without WITHOUT_EFFECT, and where nothing is trained without OF_TRAINING."""
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     if plain["weights"]["name"] != "scratch":
         plain = {key: value for key, value in plain.items() if key not in OF_TRAINING}
-    kept = _kept(plain)
-    interventions = list(kept.pop("intervention", {}).items())
-    text = json.dumps([kept, interventions, also], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return _kept(plain)
 
 
 def config_digest(config: DictConfig) -> str:

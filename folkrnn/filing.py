@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import shlex
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,15 +19,18 @@ import pandas as pd
 from folkrnn import style
 from folkrnn import verdicts as verdicts_of
 from folkrnn.findings import Figure, Findings
+from folkrnn.naming import REPORT
+from folkrnn.notation.audio import record
+from folkrnn.notation.bars import flaws
+from folkrnn.notation.score import engrave, to_abc
 from folkrnn.observation.summary import GATES, Summary
 from folkrnn.places import COMMAND
-from folkrnn.refusal import Refusal
+from folkrnn.sentences import sentences
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.curve import Curve, to_csv
 from folkrnn.weights.folder import Weights
 from folkrnn.weights.initial import Initial
-from folkrnn.weights.losses import by_epoch
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -37,65 +42,27 @@ if TYPE_CHECKING:
     from folkrnn.training.fit import Fitted
     from folkrnn.vocabulary import Vocabulary
 
-NAME_LENGTH = 60
-"""Longest name of a run: MLflow's cards grow as wide, and as high, as it is, and push the image out of sight."""
 _CONTROL = (
     "The same analyses on controls: what an untrained model finds in the same tunes (untrained), and the model in "
     "tunes whose tokens come in random order (shuffled)."
 )
 _QUANTITIES = {"mean": "mean", "std": "standard deviation", "saturated share": "share of steps saturated"}
-REPORT = "report.html"
 _MOST_REMARKS = 12
+OF_HIDDEN = ("mean_abs", "sparsity", "saturation")
+"""What is a metric of a hidden state: mean |h|, the share near zero, the share beyond ±0.8."""
+
+APART = re.compile(
+    r"baseline/(?!5gram$|always_hold_onsets$).*|train/steps"
+    r"|validation/(nats_per_tune|forced_steps|active_by_(variance|kl|gap))"
+)
+"""Curves of a training that stand in a table alone: MLflow shows every metric."""
+
+MOST_HIDDEN = 3
+"""Of more layers, those nearest to the output; all are in `tables/summary_streams.csv`."""
+
 EXPLORER = "explore.html"
-_WHERE = ("tracking=", "tracking.", "hydra.", "hydra/", "launcher=", "launcher.")
-
-
-def run_name(overrides: Sequence[str]) -> str:
-    """Returns the name of a run: what was typed, but for where it is filed, or "default"."""
-    words = " ".join(word for word in overrides if not word.startswith(_WHERE))
-    name = " ".join(words.split()) or "default"
-    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
-
-
-def results_folder(runs: Path, digest: str, resume: bool) -> Path:
-    """Returns where a run keeps its results: `runs/<digest>`, or beside it if another run of this digest is there.
-
-    A new folder is made at once, so that no process that starts at the same time takes it too. With `resume` it is the
-    latest one, whose training was cut off. Raises Refusal where such a training is there and is not to be resumed, and
-    where there is none to resume.
-    """
-    latest, _ = _places(runs, digest)
-    unfinished = is_unfinished(runs, digest)
-    if resume and not unfinished:
-        raise Refusal(f"trainer.resume=true, but there is no unfinished training of this configuration ({latest})")
-    if unfinished and not resume:
-        raise Refusal(f"{latest} holds an unfinished training of this configuration; go on with trainer.resume=true")
-    return latest if resume else _taken(runs, digest)
-
-
-def _taken(runs: Path, digest: str) -> Path:
-    while True:
-        _, free = _places(runs, digest)
-        try:
-            free.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError:
-            pass  # no folder can be made there: whoever opens the run says so
-        return free
-
-
-def is_unfinished(runs: Path, digest: str) -> bool:
-    """Whether the latest run of this digest has a training that was cut off, or was cut off after its training."""
-    latest, _ = _places(runs, digest)
-    return (latest / "checkpoints" / "last.ckpt").is_file() and not (latest / REPORT).is_file()
-
-
-def _places(runs: Path, digest: str) -> tuple[Path, Path]:
-    """The folder of the latest run of a digest (or where the first would be), and that for another."""
-    places = [runs / digest, *(runs / f"{digest}-{n}" for n in range(2, 10_000))]
-    free = next(k for k, place in enumerate(places) if not place.exists())
-    return places[max(0, free - 1)], places[free]
+SAID = 3
+"""Sentences that head the page of a run in MLflow."""
 
 
 @contextmanager
@@ -109,11 +76,14 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
-def file_inputs(tracked: TrackedRun, config: DictConfig, corpus: Dataset, card: str, context: str) -> None:
+def file_inputs(
+    tracked: TrackedRun, config: DictConfig, parameters: Mapping[str, Any], corpus: Dataset, card: str, context: str
+) -> None:
     """Files the configuration, and the dataset with its card and what was left out, by reason and by place."""
     from omegaconf import OmegaConf
 
-    tracked.log_params(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
+    tracked.log_text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
+    tracked.log_params(parameters, file=None)
     tracked.log_dataset(corpus.name, corpus.digest, " | ".join(corpus.terms), corpus.profile(), context)
     tracked.log_text(card, "dataset/card.md")
     reasons = pd.DataFrame([row[:3] for row in corpus.reasons()], columns=["reason", "tunes", "because"])
@@ -125,10 +95,9 @@ def file_inputs(tracked: TrackedRun, config: DictConfig, corpus: Dataset, card: 
 
 def file_weights(tracked: TrackedRun, weights: Weights) -> None:
     """Files where the weights came from, their digest and their card."""
-    tracked.set_tags({"weights.source": weights.source, "weights.digest": weights.digest, "model": weights.model.shape})
-    tracked.log_params({"parameters": weights.model.parameter_counts()}, file=None)
-    if weights.terms:
-        tracked.set_tags({"weights.terms": weights.terms})
+    facts = {"weights.source": weights.source, "weights.digest": weights.digest, "model.shape": weights.model.shape}
+    tracked.log_provenance(facts | ({"weights.terms": weights.terms} if weights.terms else {}))
+    tracked.log_params({"parameters": weights.model.parameter_counts()["weights"]}, file=None)
     if weights.card:
         tracked.log_text(weights.card, "weights/card.md")
 
@@ -141,12 +110,9 @@ def offer(tracked: TrackedRun) -> None:
 
 
 def file_training(tracked: TrackedRun, weights: Weights) -> None:
-    """Files the losses that came with weights of an earlier training: metrics `training/…`, and all of them as CSV."""
-    if weights.curve is None:
-        return
-    tracked.log_series(f"training/nats_per_{weights.curve.unit}", by_epoch(weights.curve))
-    tracked.log_series(f"training/validation_nats_per_{weights.curve.unit}", weights.curve.validation)
-    tracked.log_text(to_csv(weights.curve), "weights/curve.csv")
+    """Files the losses that came with weights of an earlier training, as CSV."""
+    if weights.curve is not None:
+        tracked.log_text(to_csv(weights.curve), "weights/curve.csv")
 
 
 def keep_weights(
@@ -182,11 +148,10 @@ def curve_of(tracked: TrackedRun, unit: str) -> Curve:
 
 
 def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None) -> None:
-    """Files the summary: metrics `activations/<site>/<quantity>`; once per run also a table of units and a figure."""
-    tracked.log_metrics(
-        {f"activations/{site}/{name}": value for site in summary.units for name, value in summary.row(site).items()},
-        step,
-    )
+    """Files of hidden states the metrics `activations/<site>/<quantity>`; once per run tables of all and a figure."""
+    hidden = [site for site in summary.units if site.split(".")[-1] == "h"][-MOST_HIDDEN:]
+    rows = {site: summary.row(site) for site in hidden}
+    tracked.log_metrics({f"activations/{site}/{name}": rows[site][name] for site in hidden for name in OF_HIDDEN}, step)
     if step is not None:
         return
     units = pd.concat(
@@ -243,6 +208,36 @@ def draw_summary(summary: Summary) -> matplotlib.figure.Figure:
     return drawing
 
 
+@dataclass(frozen=True)
+class Played:
+    """A tune to be shown and heard."""
+
+    stem: str
+    """Of its files: "01"."""
+    title: str
+    tokens: Sequence[str]
+    midi: bytes
+
+
+def file_played(tracked: TrackedRun, tunes: Sequence[Played]) -> list[Tune]:
+    """Files score (`tunes/01.svg`), sound (`.mp3`) and MIDI of tunes, and returns them as the report shows them."""
+    from folkrnn.tracking.report import Tune
+
+    tokens = [tune.tokens for tune in tunes]
+    entries = []
+    scores = zip(engrave(tokens), engrave(tokens, narrow=True), strict=True)
+    for number, (tune, (score, narrow)) in enumerate(zip(tunes, scores, strict=True), 1):
+        recording = record(tune.tokens)
+        if score.svg:
+            tracked.log_text(score.svg, f"tunes/{tune.stem}.svg")
+        tracked.log_bytes(tune.midi, f"tunes/{tune.stem}.mid")
+        tracked.log_bytes(recording.mp3, f"tunes/{tune.stem}.mp3")
+        notes = [note for note in (*map(str, flaws(tune.tokens)), recording.note, score.refusal) if note]
+        abc = to_abc(tune.tokens, tune.title, number)
+        entries.append(Tune(tune.title, tune.tokens, abc, score.svg, narrow.svg, recording.mp3, tune.midi, notes))
+    return entries
+
+
 def file_explorer(tracked: TrackedRun, weights: Weights, observation: Any, findings: dict[str, Findings]) -> None:
     """Files `explore.html`, the page in which the observation is explored."""
     from folkrnn.explorer import explore
@@ -271,6 +266,7 @@ def file_report(
     seed: int,
     entries: Sequence[Tune],
     findings: dict[str, Findings],
+    controls: verdicts_of.Controls = MappingProxyType({}),
     beside: Findings | None = None,
     verdicts: Sequence[Verdict] = (),
     remarks: Sequence[str] = (),
@@ -287,16 +283,35 @@ def file_report(
         "run": tracked.run_id,
     }
     sections = [Section(name, found) for name, found in findings.items()]
+    said = sentences(findings, controls, verdicts)
     if beside is not None and beside.tables:
         sections.append(Section("control", beside, _CONTROL))
     claims = [verdicts_of.shown_claim(verdict) for verdict in verdicts]
     command = shlex.join([*COMMAND, *overrides])
     explorer = EXPLORER if (tracked.folder / EXPLORER).is_file() else ""
-    report = Report(tracked.name, facts, entries, sections, claims, {}, command, tracked.failures, explorer)
+    summary = pd.read_csv(tracked.folder / "tables" / "summary_streams.csv")
+    every = Findings(tables={"all numbers": tracked.numbers.table(), "activations of every stream": summary})
+    report = Report(
+        title=tracked.name,
+        said=said,
+        facts=facts,
+        tunes=entries,
+        sections=sections,
+        claims=claims,
+        command=command,
+        warnings=tracked.failures,
+        explorer=explorer,
+        numbers=every,
+    )
     write_report(tracked.folder / REPORT, report)
     tracked.log_file(tracked.folder / REPORT)
-    first = f"\n\n```\n{entries[0].abc}```" if entries and entries[0].abc else ""
-    tracked.describe(f"`{command}`{first}")
+    tracked.describe(note(said, entries[0].abc if entries else "", command))
+
+
+def note(said: Sequence[str], abc: str, command: str) -> str:
+    """Returns what heads the page of a run in Markdown: what was found, in three sentences, a tune, and the command."""
+    found = "\n\n".join(part for part in (" ".join(said[:SAID]), f"```\n{abc}```" if abc else "") if part)
+    return f"{found}\n\n`{command}`" if found else f"`{command}`"
 
 
 def say(remarks: Sequence[str]) -> None:
@@ -318,7 +333,7 @@ def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, 
         console.print(Panel(first.strip(), title="one of the tunes", highlight=False))
     table = Table(show_header=False, box=None)
     for name, found in findings.items():
-        for quantity, value in list(found.metrics.items())[:6]:
+        for quantity, value in ((key, found.metrics[key]) for key in found.foremost):
             table.add_row(f"{name}/{quantity}", f"{value:.4g}")
     console.print(table)
     for failure in tracked.failures:
@@ -330,6 +345,7 @@ def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, 
         f"report   {tracked.folder / REPORT}",
         *([f"explore  {tracked.folder / EXPLORER}"] if (tracked.folder / EXPLORER).is_file() else []),
         f"MLflow   {tracked.link}",
+        f"all runs {tracked.store.page()}",
         *([f"missing  the store lacks part of this run: {tracked.upload_command}"] if tracked.upload_command else []),
         f"time     {seconds:.0f} s",
     ]

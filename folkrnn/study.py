@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn import figures as figures_of
-from folkrnn import filing, style
+from folkrnn import filing, naming, style
 from folkrnn import verdicts as verdicts_of
+from folkrnn.analysis import main_of
 from folkrnn.build import build
 from folkrnn.claims import document, documents
 from folkrnn.digest import config_digest, digest
 from folkrnn.families import family_of
 from folkrnn.interventions import composition
 from folkrnn.parallel.shards import processes as processes_of
+from folkrnn.parameters import parameters
 from folkrnn.places import CONF
 from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
@@ -103,7 +105,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
     if processes.group().rank > 0:
         return follow(plan)
     if plan.to_train and (parent() is not None or processes.restarted()):
-        plan = plan.resuming(config.trainer.resume or filing.is_unfinished(home / "runs", plan.digest))
+        plan = plan.resuming(config.trainer.resume or naming.is_unfinished(home / "runs", plan.digest))
     with processes.leading(plan.to_train) as tell:
         return lead(plan, uri, home, began, tell)
 
@@ -121,25 +123,30 @@ def follow(plan: Plan) -> int:
 def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[str, Any]], None]) -> int:
     """Makes the run; `tell` is for the other processes of its training. Returns the exit status."""
     config, overrides = plan.config, plan.overrides
+    name = naming.run_name(overrides, config.transcription)
     store = open_store(uri, config.tracking.experiment, home)
     with (
         start_run(
             store,
-            filing.run_name(overrides),
-            filing.results_folder(home / "runs", plan.digest, config.trainer.resume),
+            name,
+            naming.results_folder(home / "runs", name, plan.digest, config.trainer.resume),
             overrides=overrides,
-            tags={"digest": plan.digest, DIGEST: plan.asked, **job_tags()},
+            tags={DIGEST: plan.asked, **job_tags()},
             parent=parent(),
             device=str(device(config)),
             resume=config.trainer.resume,
             figures=plan.figures,
+            wanted=[config.sweep.metric] if config.sweep.metric else [],
         ) as tracked,
         style.page(plan.figures.width),
     ):
+        tracked.apart = filing.APART
+        tracked.log_provenance({"digest": plan.digest})
         remarks = plan.family.remarks(config, plan.weights.vocabulary)
         filing.say(remarks)
         card = plan.family.dataset_card(plan.corpus)
-        filing.file_inputs(tracked, config, plan.corpus, card, "training" if plan.to_train else "reference")
+        settings = parameters(config, overrides, CONF)
+        filing.file_inputs(tracked, config, settings, plan.corpus, card, "training" if plan.to_train else "reference")
         weights = train(plan, tracked, tell) if plan.to_train else plan.weights
         filing.file_weights(tracked, weights)
         if plan.to_train and plan.family.playable:
@@ -158,7 +165,17 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
             show_inside(tracked, weights, observation, findings)
         entries = plan.family.report_entries(tracked, observation)
         filing.file_report(
-            tracked, overrides, weights, plan.corpus, config.seed, entries, findings, beside, verdicts, remarks
+            tracked,
+            overrides,
+            weights,
+            plan.corpus,
+            config.seed,
+            entries,
+            findings,
+            controls,
+            beside,
+            verdicts,
+            remarks,
         )
         failed = bool(tracked.failures)
     filing.show(tracked, weights, entries[0].abc if entries else "", findings, time.monotonic() - began)
@@ -317,7 +334,8 @@ def analyse(
             found = analysis(observation)
             kept = figures.kept(name, found.figures, -(-room // left))
             room -= len(set(kept).intersection(found.figures))
-            findings[name] = replace(found, figures=kept)
+            main = main_of(analysis.main, found.metrics) if found.main is None else found.main
+            findings[name] = replace(found, figures=kept, main=main)
             tracked.log_findings(name, findings[name])
         except Exception as error:  # whatever an analysis raises is its own; the run ends FAILED all the same
             tracked.log_failure(name, error)
@@ -336,15 +354,17 @@ def repeat(plan: Plan, observation: Observed, weights: Weights, tracked: Tracked
     """Returns by control the findings of the analyses on it, those left out that look at nothing which it changes.
 
     They have no figures of their own: their numbers stand beside the model's, in one table and one figure. Those of a
-    single control are also filed as metrics and tables under `control/`.
+    single control are also filed as tables under `control/`.
     """
     found: dict[str, dict[str, Findings]] = {}
     for name, control in plan.controls.items():
         analyses = {key: analysis for key, analysis in plan.analyses.items() if name in analysis.repeated_on}
         found[name] = answers(analyses, control(observation, weights.model), tracked, name)
-        if len(plan.controls) == 1:
-            for key, one in found[name].items():
-                tracked.log_findings(f"control/{key}", one)
+        for key, one in found[name].items():
+            if len(plan.controls) == 1:
+                tracked.log_control(name, key, one)
+            else:
+                tracked.numbers.beside(name, key, one.metrics)
     return found
 
 

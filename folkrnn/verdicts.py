@@ -12,7 +12,7 @@ from analyses.drawings import controls as draw
 from folkrnn.claims import Verdict, circumstances, document, judge, table
 from folkrnn.claims.judge import FAILS, HOLDS, INDEPENDENT, NULL, OPEN, STATED_FOR
 from folkrnn.claims.judge import published as printed
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.tracking import TrackedRun
 from folkrnn.tracking.names import allowed_name
 
@@ -63,7 +63,8 @@ def file_claims(
         tracked.log_text(table(verdicts).to_csv(index=False), "claims.csv")
         names = {HOLDS: "hold", FAILS: "do_not_hold", INDEPENDENT: "independent", OPEN: "not_judged"}
         statuses = [verdict.status for verdict in verdicts]
-        tracked.log_metrics({f"claims/{name}": statuses.count(status) for status, name in names.items()})
+        counts = {name: float(statuses.count(status)) for status, name in names.items()}
+        tracked.log_numbers("claims", Findings(counts, main=dict.fromkeys(("hold", "do_not_hold"), Main(""))))
     return verdicts
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -91,24 +94,57 @@ def test_the_main_job_files_everything_that_it_shows(default):
         "report.html", "explore.html", "config.yaml", "tunes/all.abc", "tunes/all.tokens.txt", "tunes/draws.csv",
         "tunes/01.svg", "tunes/01.mid", "dataset/card.md", "dataset/left_out.csv", "figures/posterior_log10.png",
         "figures/activations_image.png", "figures/tune_statistics_counting.png", "figures/summary_streams.png",
-        "tables/summary_units.csv", "tables/posterior_tunes.csv", "arrays/posterior_tune0.npz",
+        "tables/summary_units.csv", "tables/posterior_tunes.csv", "arrays/posterior_tune0.npz", "tables/metrics.csv",
+        "tables/summary_streams.csv", "provenance.json", "tunes/01.mp3",
     }  # fmt: skip
     assert expected <= uploaded
     assert expected <= local
     data = found[0].data
-    assert {
-        "posterior/entropy",
-        "tune_statistics/full_bars",
-        "activations/l3.h/sparsity",
-        "activations/l1.f/open",
-    } <= set(data.metrics)
     assert data.params["sampling.tunes"] == "20"
     assert data.params["seed"] == "3"
-    assert {"weights.digest", "git.commit", "command", "version.torch", "device"} <= set(data.tags)
     assert found[0].inputs.dataset_inputs[0].dataset.name == "irish"
     assert run_id in shown[0] or found[1].info.run_id in shown[0]
     assert "X:1" in shown[0]
     assert "mlflow ui" in shown[0]
+
+
+def test_a_run_files_few_numbers_and_the_right_ones(default):
+    home, _ = default
+    _, found = runs(home)
+    data, folder = found[0].data, next(home.glob("runs/*/report.html")).parent
+    assert len(data.metrics) <= 25
+    assert {
+        "posterior/nats_per_token",
+        "tune_statistics/full_bars",
+        "activations/l3.h/mean_abs",
+        "activations/l3.h/sparsity",
+        "activations/l3.h/saturation",
+        "claims/hold",
+    } <= set(data.metrics)
+    assert not [name for name in data.metrics if name.endswith(("_low", "_high"))]
+    assert not [name for name in data.metrics if len(f"{data.metrics[name]:g}") < len(f"{data.metrics[name]:.6g}")]
+    assert len(data.tags) <= 12
+    assert not [key for key in data.params if "_target_" in key or key.startswith(("tracking.", "launcher."))]
+    every = pd.read_csv(folder / "tables/metrics.csv")
+    assert list(every.columns[:5]) == ["name", "value", "low", "high", "control"]
+    assert len(every) > 80
+    assert set(data.metrics) - set(every["name"]) == {name for name in data.metrics if name.startswith("activations/l")}
+    told = json.loads((folder / "provenance.json").read_text())
+    assert {"weights.digest", "git.commit", "command", "version.torch", "device", "digest"} <= set(told)
+
+
+def test_typed_parameters_come_first_and_names_tell_the_run(default):
+    home, _ = default
+    client, found = runs(home)
+    with sqlite3.connect(home / "mlflow.db") as rows:
+        query = "SELECT key FROM params WHERE run_uuid = ? ORDER BY rowid"
+        keys = [key for (key,) in rows.execute(query, (found[0].info.run_id,))]
+    assert keys[:2] == ["sampling.tunes", "seed"]
+    assert found[0].info.run_name == "tunes=20 · seed=3"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_tunes=20-seed=3_[0-9a-f]{8}", sorted(home.glob("runs/20*"))[0].name)
+    note = client.get_run(found[0].info.run_id).data.tags["mlflow.note.content"]
+    assert "X:1" in note
+    assert note.index("of the bars are full (the data: ") < note.index("X:1") < note.index("`python run.py")
 
 
 def test_the_same_command_gives_the_same_numbers_in_a_run_beside_the_first(default):
@@ -150,7 +186,9 @@ def test_training_from_scratch_leaves_weights_checkpoints_and_curves(tmp_path, c
     assert only.data.metrics["validation/best_loss"] < 4.92
     curves = client.get_metric_history(only.info.run_id, "validation/loss")
     assert [point.step for point in curves] == sorted(point.step for point in curves)
-    assert client.get_metric_history(only.info.run_id, "activations/l3.h/sparsity")
+    assert len(client.get_metric_history(only.info.run_id, "activations/l3.h/sparsity")) > 1
+    assert len(only.data.metrics) <= 25
+    assert {"baseline/5gram", "posterior/nats_per_token", "tune_statistics/full_bars"} <= set(only.data.metrics)
     folder = next(tmp_path.glob("runs/*/report.html")).parent
     assert {p.name for p in (folder / "checkpoints").glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
     told = [row.split(",") for row in (folder / "weights/curve.csv").read_text().splitlines()[2:]]

@@ -19,7 +19,7 @@ STATUSES = (HOLDS, FAILS, INDEPENDENT, OPEN)
 UNTRAINED, SHUFFLED, NULL = CONTROLS = ("untrained", "shuffled", "null")
 """Where a criterion is evaluated besides: an untrained network, shuffled tokens, nothing changed (other seeds)."""
 
-_WORDS = {
+WORDS = {
     UNTRAINED: "an untrained network",
     SHUFFLED: "shuffled tokens",
     NULL: "the unchanged model with other random numbers",
@@ -93,7 +93,7 @@ def _judge(claim: Claim, found: Found, controls: Mapping[str, Found], here: Circ
     status = OPEN if why else HOLDS if claim.criterion.holds(known) else FAILS
     elsewhere = {} if why else {name: _elsewhere(claim, controls, name, here) for name in controls}
     expected = {name for name, says in ((SHUFFLED, claim.any_order), (NULL, claim.unaffected)) if says}
-    too = [_WORDS[name] for name, other in elsewhere.items() if other.holds and name not in expected]
+    too = [WORDS[name] for name, other in elsewhere.items() if other.holds and name not in expected]
     if status == HOLDS and (too or claim.about):
         status, why = INDEPENDENT, f"about {claim.about}" if claim.about else f"so it is of {' and of '.join(too)}"
     low, high = (_known(f"{quantity}_{end}", found) for end in ("low", "high"))

@@ -212,7 +212,7 @@ class Tracing:
 
 @dataclass(frozen=True)
 class Summing:
-    """The work of a summary: the sums of each site over a block of melodies, `[8, H]`."""
+    """The work of a summary: the sums of each site over a block of melodies, `[9, H]`."""
 
     tracing: Tracing
 

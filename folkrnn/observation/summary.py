@@ -31,8 +31,8 @@ BLOCK = 1024
 """Steps gathered before they are added up: larger reductions are faster, and this many take 2 MB a stream."""
 
 
-ADDED, LARGEST, SMALLEST = slice(0, 6), 6, 7
-"""Rows of the sums of a stream, `[8, H]`: what is added up over blocks, and what is not."""
+ADDED, LARGEST, SMALLEST = slice(0, 7), 7, 8
+"""Rows of the sums of a stream, `[9, H]`: what is added up over blocks, and what is not."""
 
 
 class UnitSums:
@@ -46,7 +46,7 @@ class UnitSums:
         self.low_bound, self.high_bound = (CLOSED, OPEN) if gate else (-STRONG, STRONG)
         self.block, self.filled = torch.empty(BLOCK, units), 0
         self._rows = self.block.numpy()
-        self.sums = np.zeros((8, units))
+        self.sums = np.zeros((9, units))
         self.sums[LARGEST], self.sums[SMALLEST] = -np.inf, np.inf
 
     def add(self, value: Tensor) -> None:
@@ -57,9 +57,8 @@ class UnitSums:
         self.filled += len(value)
 
     def finished(self) -> np.ndarray:
-        """Returns per unit the number of rows, Σ, Σ², how many are near zero, low and high, the largest, the smallest.
-
-        Together `[8, H]`.
+        """Returns the sums `[9, H]`: per unit the rows, Σ, Σ², Σ|·|, how many are near zero, low and high, the
+        largest and the smallest.
         """
         self._flush()
         return self.sums
@@ -68,11 +67,13 @@ class UnitSums:
         rows, self.filled = self._rows[: self.filled], 0
         if not len(rows):
             return
+        sizes = np.abs(rows)
         self.sums[ADDED] += (
             np.full(rows.shape[1], len(rows)),
             np.add.reduce(rows, axis=0, dtype=np.float64),
             np.add.reduce(np.square(rows), axis=0, dtype=np.float64),
-            _count(np.abs(rows) < SPARSE),
+            np.add.reduce(sizes, axis=0, dtype=np.float64),
+            _count(sizes < SPARSE),
             _count(rows < self.low_bound),
             _count(rows > self.high_bound),
         )
@@ -104,7 +105,7 @@ class Sums:
         return value
 
     def finished(self) -> dict[str, np.ndarray]:
-        """Returns the sums of each site, `[8, H]`."""
+        """Returns the sums of each site, `[9, H]`."""
         return {name: part.finished() for name, part in self.sites.items()}
 
 
@@ -129,6 +130,7 @@ class Summary:
         dead = (unit["largest"] < CLOSED) if gate else (unit["magnitude"] <= DEAD)
         numbers = {
             "mean": unit["mean"].mean(),
+            "mean_abs": unit["mean_abs"].mean(),
             "std": unit["std"].mean(),
             "saturation": shares["low"] + shares["high"],
             **named,
@@ -138,7 +140,7 @@ class Summary:
 
 
 def added(blocks: Iterable[Arrays]) -> dict[str, np.ndarray]:
-    """Returns the sums of each site over blocks of tunes, `[8, H]` each, added in the order of the blocks."""
+    """Returns the sums of each site over blocks of tunes, `[9, H]` each, added in the order of the blocks."""
     sums: dict[str, np.ndarray] = {}
     for block in blocks:
         for site, part in block.items():
@@ -153,17 +155,18 @@ def added(blocks: Iterable[Arrays]) -> dict[str, np.ndarray]:
 
 
 def summary_of(sums: Mapping[str, np.ndarray]) -> Summary:
-    """Returns the summary of finished sums, `[8, H]` per site."""
+    """Returns the summary of finished sums, `[9, H]` per site."""
     rows = max((int(part[0].max(initial=0)) for part in sums.values()), default=0)
     return Summary({site: per_unit(part) for site, part in sums.items()}, rows)
 
 
 def per_unit(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the finished quantities, `[H]` each, of the sums `[8, H]` of a stream."""
-    rows, total, squares, sparse, low, high, largest, smallest = sums
+    """Returns the finished quantities, `[H]` each, of the sums `[9, H]` of a stream."""
+    rows, total, squares, absolute, sparse, low, high, largest, smallest = sums
     mean = total / rows
     return {
         "mean": mean,
+        "mean_abs": absolute / rows,
         "std": np.sqrt(np.maximum(squares / rows - np.square(mean), 0)),
         "sparse": sparse / rows,
         "low": low / rows,
@@ -196,7 +199,7 @@ def summarise(
 
 @dataclass(frozen=True)
 class Reading:
-    """The work of a summary: the sums of each site over the tunes of a block, `[8, H]`."""
+    """The work of a summary: the sums of each site over the tunes of a block, `[9, H]`."""
 
     model: FolkRNN
     names: tuple[str, ...]
@@ -216,7 +219,7 @@ def summarise_streams(streams: Iterable[tuple[str, np.ndarray]]) -> Summary:
 
 
 def sums_of(streams: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Returns the sums of each site, `[8, H]`, of streams that come in parts."""
+    """Returns the sums of each site, `[9, H]`, of streams that come in parts."""
     sums: dict[str, UnitSums] = {}
     for name, value in streams:
         units = value.shape[-1]

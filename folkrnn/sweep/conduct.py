@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from folkrnn.build import build
 from folkrnn.digest import config_digest
-from folkrnn.filing import run_name
+from folkrnn.naming import REPORT, folder_name, run_name
 from folkrnn.refusal import Refusal
 from folkrnn.settings import check
 from folkrnn.sweep import comparison
@@ -38,6 +38,7 @@ from folkrnn.sweep.watch import watch
 from folkrnn.training.processes import group
 
 if TYPE_CHECKING:
+    from folkrnn.findings import Findings
     from folkrnn.tracking import Child, Store, TrackedRun
 
 Perform = Callable[[Job], int]
@@ -58,6 +59,8 @@ class Sweep:
     store: Store
     tracked: TrackedRun
     """Its MLflow run, the parent of those of its jobs."""
+    typed: Sequence[str] = ()
+    """What it was asked for with."""
 
     @property
     def logs(self) -> Path:
@@ -114,8 +117,10 @@ def opened(jobs: Sequence[Job], typed: Sequence[str]) -> Iterator[Sweep]:
     tracking = jobs[0].config.tracking
     uri, home = located(tracking.uri, tracking.folder)
     store = open_store(uri, tracking.experiment, home)
-    run_id = start_parent(store, run_name(typed) if typed else "sweep", overrides=["-m", *typed])
-    sweep = Sweep(jobs, store, parent_run(store, run_id, home / "runs" / "sweeps" / run_id[:12]))
+    name = run_name(typed) if typed else "sweep"
+    run_id = start_parent(store, name, overrides=["-m", *typed])
+    folder = home / "runs" / "sweeps" / folder_name(name, run_id)
+    sweep = Sweep(jobs, store, parent_run(store, run_id, folder), typed)
     try:
         yield sweep
     except BaseException as error:
@@ -236,8 +241,10 @@ def closed(sweep: Sweep, outcomes: Sequence[Outcome], stopped: int | None, best:
     comparison.file_outcomes(tracked, outcomes)
     failed = [outcome for outcome in outcomes if outcome.failed]
     _file_logs(sweep, failed)
-    line = "" if stopped is not None else _compared(sweep, outcomes)
-    said = [line, best, f"sweep    {tracked.folder}", f"MLflow   {tracked.link}"]
+    found, line = ({}, "") if stopped is not None else _compared(sweep, outcomes)
+    comparison.file_report(tracked, sweep.typed, outcomes, found, best)
+    report = f"report   {tracked.folder / REPORT}"
+    said = [line, best, f"sweep    {tracked.folder}", report, f"MLflow   {tracked.link}"]
     print("\n" + "\n".join(words for words in said if words), flush=True)
     if failed:
         told = f"\n{len(failed)} of {len(sweep.jobs)} jobs failed: {numbers(failed)}"
@@ -249,8 +256,8 @@ def closed(sweep: Sweep, outcomes: Sequence[Outcome], stopped: int | None, best:
     return min(MOST, len(failed))
 
 
-def _compared(sweep: Sweep, outcomes: Sequence[Outcome]) -> str:
-    """Files what sets apart the jobs that finished, now or before; returns one line on it.
+def _compared(sweep: Sweep, outcomes: Sequence[Outcome]) -> tuple[dict[str, Findings], str]:
+    """Files what sets apart the jobs that finished, now or before; returns what was found, and one line on it.
 
     A run is called by what its job asks for: of one that finished before, the command may have been another.
     """
@@ -262,11 +269,13 @@ def _compared(sweep: Sweep, outcomes: Sequence[Outcome]) -> str:
         children = [
             replace(child(sweep.store, run_id), overrides=by_key(job.overrides)) for run_id, job in jobs.items()
         ]
-        return comparison.file_comparison(sweep.tracked, children, int(sweep.jobs[0].config.seed))
+        found = comparison.file_comparison(sweep.tracked, children, int(sweep.jobs[0].config.seed))
+        return found, next(iter(comparison.captions(found)), "")
     except Exception as error:
         if not is_trouble(error):
             raise
-        return f"the jobs were not compared, the tracking store went away ({in_one_line(error)}): run the command again"
+        gone = f"the jobs were not compared, the tracking store went away ({in_one_line(error)}): run the command again"
+        return {}, gone
 
 
 def _file_logs(sweep: Sweep, failed: Sequence[Outcome]) -> None:

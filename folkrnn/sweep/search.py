@@ -111,11 +111,12 @@ def _composed(trial: optuna.Trial, fixed: Sequence[str], compose: Compose) -> Jo
 
 def _value(sweep: Sweep, outcome: Outcome) -> float | None:
     """The metric of a job, None where it has not come to its end. Raises Refusal where it has no such metric."""
-    from folkrnn.tracking import child
+    from folkrnn.tracking import child, child_numbers
 
     if outcome.failed or not outcome.run:
         return None
-    metrics, name = child(sweep.store, outcome.run).metrics, outcome.job.config.sweep.metric
+    run, name = child(sweep.store, outcome.run), outcome.job.config.sweep.metric
+    metrics = run.metrics if name in run.metrics else child_numbers(sweep.store, run) | run.metrics
     if name not in metrics:
         raise Refusal(f"sweep.metric={name}: no such metric in job {outcome.job.number}{did_you_mean(name, metrics)}")
     return metrics[name]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from folkrnn.tracking.views import show_side_by_side
+from folkrnn.tracking.views import show
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,6 +40,7 @@ _PARTS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "params": {"params": dict},
     "tags": {"tags": dict},
     "metrics": {"metrics": list},
+    "curves": {"metrics": list},
     "file": {"path": str},
     "image": {"path": str, "key": str, "step": int, "timestamp": int},
     "dataset": {"name": str, "digest": str, "source": str, "context": str, "profile": (dict, list)},
@@ -90,6 +91,8 @@ def perform(client: MlflowClient, run_id: str, folder: Path, entry: Entry) -> No
             _log_tags(client, run_id, entry["tags"])
         case "metrics":
             _log_metrics(client, run_id, entry["metrics"])
+        case "curves":
+            pass  # kept here alone
         case "file" | "image" if not (folder / entry["path"]).exists():
             log.warning("%s was removed before the tracking store had it: left out", folder / entry["path"])
         case "file":
@@ -99,7 +102,8 @@ def perform(client: MlflowClient, run_id: str, folder: Path, entry: Entry) -> No
         case "dataset":
             _log_dataset(client, run_id, entry)
         case "view":
-            show_side_by_side(client, client.get_run(run_id).info.experiment_id, entry["images"])
+            experiment_id = client.get_run(run_id).info.experiment_id
+            show(client, experiment_id, entry["images"], entry.get("columns", ()))
         case "status":
             _set_status(client, run_id, entry)
         case kind:

@@ -13,7 +13,7 @@ import os
 import shlex
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,10 +103,15 @@ class Journal:
         if entry["number"] > self.sent:
             self.pending.append(entry)
 
-    def metrics(self) -> Iterator[list[Any]]:
-        """Yields [name, value, time, step] of every metric logged so far, in order."""
+    def metrics(self, kinds: Collection[str] = ("metrics", "curves")) -> Iterator[list[Any]]:
+        """Yields [name, value, time, step] of every number logged so far, in order.
+
+        `curves` are those that the store does not get.
+        """
         for line in self._lines():
-            yield from json.loads(line).get("metrics", [])
+            entry = json.loads(line)
+            if entry["kind"] in kinds:
+                yield from entry["metrics"]
 
     def send(self, client: MlflowClient) -> None:
         """Sends what was not sent yet, in order; errors of the store end it, what was sent before them stays sent."""

@@ -15,7 +15,7 @@ from folkrnn.figures import AS_PNG, Figures
 from folkrnn.refusal import Refusal, Terminated
 from folkrnn.tracking.journal import Journal, in_one_line, now, writing
 from folkrnn.tracking.process import is_gone, process_tags
-from folkrnn.tracking.provenance import CHECKOUT, provenance_tags
+from folkrnn.tracking.provenance import CHECKOUT, provenance, provenance_tags
 from folkrnn.tracking.run import TrackedRun
 from folkrnn.tracking.store import Store
 from folkrnn.tracking.upload import enter
@@ -36,26 +36,28 @@ def start_run(
     device: str = "cpu",
     resume: bool = False,
     figures: Figures = AS_PNG,
+    wanted: Sequence[str] = (),
 ) -> Iterator[TrackedRun]:
     """Runs the block as the run `name`, with its results in `folder`; the final status is always written.
 
     FINISHED; FAILED after an exception (its traceback becomes `traceback.txt`) or if a part was reported with
     `log_failure`; KILLED after Ctrl-C or SIGTERM; SCHEDULED where the job went back into a queue. Exceptions go on to
-    the caller. `parent` is the run id of a sweep. `figures` says as what figures are
-    written beside PNG. With `resume`, the run begun in `folder` is continued under its id, or begun anew with all it
-    had where `store` has not got it. Raises Refusal where `folder` holds a run already and is not to be resumed, where
-    that run still runs, or where the store takes no run.
+    the caller. `parent` is the run id of a sweep. `figures` says as what figures are written beside PNG. `wanted` names
+    numbers that become metrics whatever else does. With `resume`, the run begun in `folder` is continued under its id,
+    or begun anew with all it had where `store` has not got it. Raises Refusal where `folder` holds a run already and is
+    not to be resumed, where that run still runs, or where the store takes no run.
     """
-    every = {**provenance_tags(CHECKOUT, overrides, device), **(tags or {}), **process_tags()}
+    every = {**provenance_tags(CHECKOUT, overrides), **(tags or {}), **process_tags()}
     folder = Path(folder).absolute()
     with writing(folder):
         run = _begin(store, name, folder, parent, every, resume)
-        run.figures = figures
-        yield from _to_its_end(run)
+        run.figures, run.wanted = figures, tuple(wanted)
+        yield from _to_its_end(run, provenance(CHECKOUT, overrides, device))
 
 
-def _to_its_end(run: TrackedRun) -> Iterator[TrackedRun]:
+def _to_its_end(run: TrackedRun, origin: Mapping[str, str]) -> Iterator[TrackedRun]:
     try:
+        run.log_provenance(origin)
         with _signals_as_exceptions():
             yield run
     except BaseException as error:

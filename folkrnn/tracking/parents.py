@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import shlex
 import tempfile
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from folkrnn.tracking.entries import ENDED, VANISHED
 from folkrnn.tracking.journal import Journal, in_one_line
+from folkrnn.tracking.numbers import TABLE
 from folkrnn.tracking.process import process_tags
-from folkrnn.tracking.provenance import CHECKOUT, provenance_tags
-from folkrnn.tracking.run import MAIN, TrackedRun
+from folkrnn.tracking.provenance import CHECKOUT, COMMIT, provenance_tags
+from folkrnn.tracking.run import TrackedRun
 from folkrnn.tracking.store import Store, create
 
 if TYPE_CHECKING:
@@ -53,8 +55,7 @@ class Child:
     overrides: Mapping[str, str]
     """What was typed for it: key to value."""
     metrics: Mapping[str, float]
-    main: tuple[str, ...]
-    """The metrics that its analyses name first."""
+    """Its main numbers; `child_numbers` reads all of them."""
     ended: str = ""
     """Why it ended, where it did not end well."""
     commit: str = ""
@@ -108,27 +109,60 @@ def _child(run: Run) -> Child:
         run.info.status,
         overrides_of(run.data.tags.get("command", "")),
         dict(run.data.metrics),
-        tuple(run.data.tags.get(MAIN, "").split()),
         run.data.tags.get(ENDED, ""),
-        run.data.tags.get("git.commit", ""),
+        run.data.tags.get(COMMIT, ""),
     )
+
+
+def child_numbers(store: Store, child: Child) -> dict[str, float]:
+    """Returns all numbers that a child found, the ends of intervals under `_low` and `_high`; none without a table."""
+    import pandas as pd
+
+    file = _artifact(store, child, TABLE)
+    if file is None:
+        return {}
+    table = pd.read_csv(io.BytesIO(file)).set_index("name")
+    ends = {"": table["value"], "_low": table["low"], "_high": table["high"]}
+    return {f"{name}{end}": float(value) for end, column in ends.items() for name, value in column.dropna().items()}
+
+
+def child_images(store: Store, child: Child) -> dict[str, np.ndarray]:
+    """Returns the main figures of a child by `<analysis>/<figure>`, as pictures `[H, W, 3]` of its last step."""
+    import numpy as np
+    import PIL.Image
+
+    found = {}
+    for entry in store.client.list_artifacts(child.run_id, "images"):
+        key, step, _ = entry.path.removeprefix("images/").partition("+step+")
+        file = _artifact(store, child, entry.path) if step and entry.path.endswith(".png") else None
+        if file is not None:
+            with PIL.Image.open(io.BytesIO(file)) as picture:
+                found[key.replace("~", "/")] = np.asarray(picture.convert("RGB"))
+    return found
 
 
 def child_arrays(store: Store, child: Child, path: str) -> dict[str, np.ndarray] | None:
     """Returns the arrays of the `.npz` artifact `path` of a child; None where it has none, or one that was damaged."""
     import numpy as np
 
+    file = _artifact(store, child, path)
+    if file is None:
+        return None
+    try:
+        with np.load(io.BytesIO(file), allow_pickle=False) as entry:
+            return dict(entry)
+    except Exception as error:  # of a dozen kinds, which all mean that it was damaged
+        log.warning("%s of the job %s is damaged (%s): the job is left out", path, child.name, in_one_line(error))
+        return None
+
+
+def _artifact(store: Store, child: Child, path: str) -> bytes | None:
+    """A file of a child; None where it has none of that name."""
     folder = path.rpartition("/")[0]
     if path not in [entry.path for entry in store.client.list_artifacts(child.run_id, folder or None)]:
         return None
     with tempfile.TemporaryDirectory() as place:
-        file = store.client.download_artifacts(child.run_id, path, place)
-        try:
-            with np.load(file, allow_pickle=False) as entry:
-                return dict(entry)
-        except Exception as error:  # of a dozen kinds, which all mean that it was damaged
-            log.warning("%s of the job %s is damaged (%s): the job is left out", path, child.name, in_one_line(error))
-            return None
+        return Path(store.client.download_artifacts(child.run_id, path, place)).read_bytes()
 
 
 def parent_run(store: Store, run_id: str, folder: Path) -> TrackedRun:
@@ -147,9 +181,9 @@ def _journal(store: Store, run_id: str, folder: Path, name: str) -> Journal:
 def overrides_of(command: str) -> dict[str, str]:
     """Returns the values of what was typed, by their keys, of the tag `command` of a run."""
     try:
-        typed = shlex.split(command)[2:]
+        typed = shlex.split(command)
     except ValueError:  # tags have an end, here within quotes
-        typed = command.split()[2:]
+        typed = command.split()
     return by_key(typed)
 
 

@@ -16,26 +16,33 @@ from folkrnn.places import COMMAND
 _PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "numpy", "matplotlib")
 
 
-def provenance_tags(folder: Path, overrides: Sequence[str] = (), device: str = "cpu") -> dict[str, str]:
-    """Returns tags: `command`, `git.commit`, `git.dirty`, `version.*`, `device`, and those that the MLflow UI shows.
+def provenance_tags(folder: Path, overrides: Sequence[str] = ()) -> dict[str, str]:
+    """Returns the tags `command`, and those that MLflow itself shows: the user and the commit.
 
     `folder` is the checkout. `overrides` are the words of the command line after `run.py`.
     """
+    commit, _ = git_state(folder)
+    tags = {"command": shlex.join([*COMMAND, *overrides]), "mlflow.user": _user()}
+    return tags if commit == NO_CHECKOUT else tags | {COMMIT: commit}
+
+
+def provenance(folder: Path, overrides: Sequence[str] = (), device: str = "cpu") -> dict[str, str]:
+    """Returns what stands in PROVENANCE of every run: `command`, `git.commit`, `git.dirty`, `device`, `version.*`."""
     commit, dirty = git_state(folder)
-    tags = {
+    return {
         "command": shlex.join([*COMMAND, *overrides]),
         "git.commit": commit,
         "git.dirty": dirty,
         "device": device_name(device),
-        "mlflow.source.name": COMMAND[-1],
-        "mlflow.source.type": "LOCAL",
-        "mlflow.user": _user(),
         "version.python": platform.python_version(),
-    }
-    if commit != NO_CHECKOUT:
-        tags["mlflow.source.git.commit"] = commit
-    return tags | {f"version.{package}": _version(package) for package in _PACKAGES}
+    } | {f"version.{package}": _version(package) for package in _PACKAGES}
 
+
+PROVENANCE = "provenance.json"
+"""File of a run: what it came from besides its configuration."""
+
+COMMIT = "mlflow.source.git.commit"
+"""Tag that MLflow shows as the version of the code."""
 
 NO_CHECKOUT = "not a git checkout"
 

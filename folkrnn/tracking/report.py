@@ -22,13 +22,14 @@ from folkrnn.findings import Figure, Findings
 from folkrnn.places import readable
 from folkrnn.tracking.figures import gif
 from folkrnn.tracking.journal import write_whole
+from folkrnn.tracking.names import file_name
 
 if TYPE_CHECKING:
     import jinja2
     import pandas as pd
 
 _MOST_ROWS = 25
-_KEY_FIGURES_EACH = 4
+_TUNES_OPEN = 2
 _VERDICTS = ("holds", "does not hold", "does not depend on the model", "n/a")
 _LARGEST_SVG = 120_000
 """Bytes of a figure up to which it stays a drawing; a scatter of many thousand points is smaller as a picture."""
@@ -47,8 +48,12 @@ for (const block of document.querySelectorAll(".copied")) {
   });
   block.append(button);
 }
+for (const play of document.querySelectorAll(".play")) {
+  const sound = play.querySelector("audio"), link = play.querySelector("[data-sound]");
+  if (sound && link) { link.href = sound.src; link.hidden = false; }
+}
 """
-"""Adds the buttons that copy; without it the text can still be selected."""
+"""Adds the buttons that copy, and the links that save the sound, which is in the page once."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Tune:
     abc: str = ""
     svg: str = ""
     """The engraved score, one SVG element; where there is none, the ABC stands open."""
+    narrow: str = ""
+    """The same for a telephone, with fewer bars on a line."""
     mp3: bytes = b""
     midi: bytes = b""
     notes: Sequence[str] = ()
@@ -97,17 +104,33 @@ class JudgedClaim:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A job of a sweep, with the page of its run."""
+
+    name: str
+    """What sets it apart."""
+    status: str
+    reason: str = ""
+    link: str = ""
+    """The page, beside this one; "" where there is none."""
+
+
+@dataclass(frozen=True)
 class Report:
-    """All that goes into `report.html`, in the order in which it is shown."""
+    """All that goes into `report.html`: what was found, tunes, figures, claims, and numbers last."""
 
     title: str
     facts: Mapping[str, str] = field(default_factory=dict)
     """Model, weights, dataset, seed, commit and the like."""
+    said: Sequence[str] = ()
+    """What was found, in sentences."""
+    jobs: Sequence[Job] = ()
+    """Those of a sweep."""
     tunes: Sequence[Tune] = ()
     sections: Sequence[Section] = ()
     claims: Sequence[JudgedClaim] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """The key figures; where none are given, the first of each section."""
+    numbers: Findings = field(default_factory=Findings)
+    """Tables of the whole run, last of all."""
     command: str = ""
     """The command line that makes this run again."""
     warnings: Sequence[str] = ()
@@ -125,13 +148,15 @@ def render(report: Report) -> str:
     """Returns the HTML. The same report gives the same text."""
     numbering = {"figure": 0, "table": 0}
     sections = [_section(section, numbering) for section in report.sections]
+    tunes = [_tune(number, tune) for number, tune in enumerate(report.tunes, 1)]
     return _template().render(
         report=report,
-        tunes=[_tune(number, tune) for number, tune in enumerate(report.tunes, 1)],
+        tunes=tunes,
+        opened=_TUNES_OPEN,
         sections=sections,
+        whole=_tables(report.numbers, numbering),
         claims=_by_source(report.claims),
         verdicts={verdict: sum(c.verdict == verdict for c in report.claims) for verdict in _VERDICTS},
-        key_figures=report.metrics or _key_figures(report.sections),
         script=_raw(_SCRIPT),
         script_digest=f"sha256-{base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()}",
     )
@@ -189,6 +214,7 @@ def _tune(place: int, tune: Tune) -> dict[str, Any]:
         "abc": tune.abc,
         "abc_data": _base64(tune.abc.encode()),
         "svg": _raw(tune.svg),
+        "narrow": _raw(tune.narrow),
         "mp3": _base64(tune.mp3),
         "midi": _base64(tune.midi),
         "notes": list(tune.notes),
@@ -201,14 +227,6 @@ def _by_source(claims: Sequence[JudgedClaim]) -> dict[str, list[JudgedClaim]]:
     for claim in claims:
         found.setdefault(claim.source, []).append(claim)
     return found
-
-
-def _key_figures(sections: Sequence[Section]) -> dict[str, float]:
-    return {
-        f"{section.name}/{name}": value
-        for section in sections
-        for name, value in list(section.findings.metrics.items())[:_KEY_FIGURES_EACH]
-    }
 
 
 _MOST_LISTED = 60
@@ -231,20 +249,39 @@ def _section(section: Section, numbering: dict[str, int]) -> dict[str, Any]:
         width = round(animation.frames[0].get_size_inches()[0] * _SCREEN_DPI)
         moving = {"width": width, "data": f"data:image/gif;base64,{_base64(gif(animation))}"}
         figures.append({"name": name, "number": numbering["figure"], "caption": animation.caption, **moving})
-    tables = []
-    for name, table in found.tables.items():
-        numbering["table"] += 1
-        tables.append({"name": name.replace("_", " "), "number": numbering["table"], **_table(table)})
     return {
         "anchor": "section-" + re.sub(r"[^A-Za-z0-9]+", "-", section.name),
         "title": section.name.replace("_", " ").capitalize(),
         "text": section.text,
-        "metrics": found.metrics,
+        "main": [_number_of(found, name) for name in found.foremost],
+        "metrics": [_number_of(found, name) for name in found.metrics if not _is_end(found, name)],
         "figures": figures,
-        "tables": tables,
+        "tables": _tables(found, numbering),
+        "pages": {name.replace("_", " "): f"pages/{file_name(f'{section.name}_{name}')}.html" for name in found.pages},
         "lists": {name.replace("_", " "): _listed(items) for name, items in found.lists.items()},
-        "arrays": [f"arrays/{section.name}/{name}.npz" for name in found.arrays],
+        "arrays": [f"arrays/{file_name(f'{section.name}_{name}')}.npz" for name in found.arrays],
     }
+
+
+def _tables(found: Findings, numbering: dict[str, int]) -> list[dict[str, Any]]:
+    tables = []
+    for name, table in found.tables.items():
+        numbering["table"] += 1
+        tables.append({"name": name.replace("_", " "), "number": numbering["table"], **_table(table)})
+    return tables
+
+
+def _is_end(found: Findings, name: str) -> bool:
+    """Whether a number is the end of the interval of another."""
+    stem, _, end = name.rpartition("_")
+    return end in ("low", "high") and stem in found.metrics
+
+
+def _number_of(found: Findings, name: str) -> tuple[str, float, str]:
+    """A number by name, with its interval in words."""
+    low, high = (found.metrics.get(f"{name}_{end}", math.nan) for end in ("low", "high"))
+    known = math.isfinite(low) and math.isfinite(high)
+    return name, found.metrics[name], f"{number(low)} to {number(high)}" if known else ""
 
 
 def _picture(figure: Figure) -> dict[str, Any]:

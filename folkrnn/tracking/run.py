@@ -6,10 +6,11 @@ import io
 import logging
 import math
 import os
+import re
 import time
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from folkrnn.tracking.entries import ENDED, Entry, insist, perform
 from folkrnn.tracking.figures import drawn_data, gif, png, written
 from folkrnn.tracking.journal import Journal, in_one_line, now, upload_command, write_whole
 from folkrnn.tracking.names import TAG_LENGTH, allowed_name, file_name, flatten
+from folkrnn.tracking.numbers import MOST, TABLE, Numbers, named
+from folkrnn.tracking.provenance import PROVENANCE
 from folkrnn.tracking.remote import answers
 from folkrnn.tracking.store import Store
 
@@ -28,10 +31,12 @@ if TYPE_CHECKING:
     from folkrnn.findings import Findings
 
 _SECONDS_BETWEEN_TRIES = 60.0
-_MAIN_EACH = 6
 
-MAIN = "metrics.main"
-"""Tag: the metrics that analyses name first, with spaces between them; what a sweep shows of its jobs."""
+CURVES = "tables/curves.csv"
+"""Curves of a training that are no metrics: name, step, value."""
+
+LISTS = "tables/lists.csv"
+"""Answers that are no number: name, place, item."""
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +53,26 @@ class TrackedRun:
     figures: Figures = AS_PNG
     """As what figures are written beside `.png`, and whether with the numbers drawn in them as `.csv`."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """The last finite value of each metric, under its name in MLflow."""
+    """The last finite value of each number, whether a metric in MLflow or only in the table of all numbers."""
+    numbers: Numbers = field(default_factory=Numbers)
+    """What analyses found; the main ones become metrics when the run ends."""
+    apart: re.Pattern[str] | None = None
+    """Which curves are kept in CURVES alone, as MLflow shows every metric."""
+    wanted: tuple[str, ...] = ()
+    """Numbers that become metrics in any case."""
     failures: list[str] = field(default_factory=list)
     """What went wrong without ending the run; the run ends as FAILED if there is any."""
     _undefined: dict[str, str] = field(default_factory=dict)
     _captions: dict[str, str] = field(default_factory=dict)
     _images: set[str] = field(default_factory=set)
-    _main: list[str] = field(default_factory=list)
+    _provenance: dict[str, str] = field(default_factory=dict)
+    _steps: dict[str, int] = field(default_factory=dict)
+    """The metrics filed so far, and the last step of each."""
+    _lists: dict[str, list[str]] = field(default_factory=dict)
     _last_try: float | None = None  # None while the store answers
+
+    def __post_init__(self) -> None:
+        self._steps |= {name: int(step) for name, _, _, step in self.journal.metrics(["metrics"])}
 
     @property
     def link(self) -> str:
@@ -90,13 +107,21 @@ class TrackedRun:
         """Sets tags; values are cut at 5000 characters."""
         self._record({"kind": "tags", "tags": {allowed_name(key): str(tags[key])[:TAG_LENGTH] for key in tags}})
 
+    def log_provenance(self, facts: Mapping[str, str]) -> None:
+        """Adds to what PROVENANCE says of where the run came from: code, versions, device, digests."""
+        self._provenance |= {key: readable(str(value)) for key, value in facts.items()}
+        self.log_bytes(_json(self._provenance), PROVENANCE)
+
     def describe(self, markdown: str) -> None:
         """Sets the description that heads the page of the run."""
         self.set_tags({"mlflow.note.content": markdown})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Logs numbers, in one batch. NaN and ±inf, which spoil the charts, are not logged but listed in the tag
-        `metrics.undefined`, each with the step at which it first came."""
+        """Logs numbers, in one batch; one without a step takes the place of the last under its name.
+
+        NaN and ±inf, which spoil the charts, are not logged but listed in the tag `metrics.undefined`, each with the
+        step at which it first came.
+        """
         values = {allowed_name(name): float(value) for name, value in metrics.items()}
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         new = {
@@ -110,7 +135,16 @@ class TrackedRun:
         if finite:
             self.metrics |= finite
             when = now()
-            self._record({"kind": "metrics", "metrics": [[name, finite[name], when, step or 0] for name in finite]})
+            rows = [
+                [name, value, when, self._steps.get(name, 0) if step is None else step]
+                for name, value in finite.items()
+            ]
+            own = [row for row in rows if self.apart is not None and self.apart.fullmatch(row[0])]
+            told = [row for row in rows if row not in own]
+            self._steps |= {name: at for name, _, _, at in told}
+            for kind, some in (("metrics", told), ("curves", own)):
+                if some:
+                    self._record({"kind": kind, "metrics": some})
 
     def history(self, *names: str) -> dict[str, list[tuple[int, float]]]:
         """Returns (step, value) of every number logged under these names so far, also before a resumption, by step."""
@@ -126,21 +160,23 @@ class TrackedRun:
         rows = [[name, float(value), when, int(step)] for step, value in points if math.isfinite(value)]
         if rows:
             self.metrics[name] = rows[-1][1]
+            self._steps[name] = rows[-1][3]
             self._record({"kind": "metrics", "metrics": rows})
 
     def log_findings(self, name: str, findings: Findings, step: int | None = None) -> None:
         """Files what the analysis `name` found.
 
-        Metrics become `<name>/<quantity>`; figures `figures/<name>_<figure>.png` (as `figures` says also `.svg` or
-        `.pdf`, and `.csv` with the numbers drawn), animations `.gif` beside them; tables `tables/<name>_<table>.csv`;
-        arrays `arrays/<name>_<array>.npz`; pages `pages/<name>_<page>.html`. The first figure is also the image
-        `<name>/<figure>`, which the charts of several runs show side by side and, with steps, as a series. With a
-        `step`, files carry it in their names.
+        Numbers are `<name>/<quantity>` in the table of all numbers, the main ones metrics when the run ends; figures
+        `figures/<name>_<figure>.png` (as `figures` says also `.svg` or `.pdf`, and `.csv` with the numbers drawn),
+        animations `.gif` beside them; tables `tables/<name>_<table>.csv`; arrays `arrays/<name>_<array>.npz`; pages
+        `pages/<name>_<page>.html`. The first figure is also the image `<name>/<figure>`, which the charts of several
+        runs show side by side and, with steps, as a series. With a `step`, all numbers are metrics at that step, and
+        files carry it in their names.
         """
-        self.log_metrics({f"{name}/{quantity}": value for quantity, value in findings.metrics.items()}, step)
         if step is None:
-            main = [quantity for quantity in findings.metrics if not quantity.endswith(("_low", "_high"))][:_MAIN_EACH]
-            self._main += [allowed_name(f"{name}/{quantity}") for quantity in main]
+            self.log_numbers(name, findings)
+        else:
+            self.log_metrics({f"{name}/{quantity}": value for quantity, value in findings.metrics.items()}, step)
         suffix = "" if step is None else f"_step{step:06d}"
         for i, (label, figure) in enumerate(findings.figures.items()):
             stem = f"figures/{file_name(f'{name}_{label}')}{suffix}"
@@ -157,12 +193,24 @@ class TrackedRun:
         for label, table in findings.tables.items():
             keep_index = table.index.name is not None or table.index.nlevels > 1
             self.log_text(table.to_csv(index=keep_index), f"tables/{file_name(f'{name}_{label}')}{suffix}.csv")
-        if findings.lists:
-            self.set_tags({f"{name}/{label}": " ".join(items) for label, items in findings.lists.items()})
+        self._lists |= {f"{name}/{label}": list(items) for label, items in findings.lists.items()}
         for label, arrays in findings.arrays.items():
             self.log_bytes(_npz(arrays), f"arrays/{file_name(f'{name}_{label}')}{suffix}.npz")
         for label, page in findings.pages.items():
             self.log_text(page, f"pages/{file_name(f'{name}_{label}')}{suffix}.html")
+
+    def log_numbers(self, name: str, findings: Findings) -> None:
+        """Takes the numbers of the analysis `name` into the table of all; the main ones are metrics at the end."""
+        self.numbers.add(name, findings)
+        self.metrics |= {key: value for key, value in named(name, findings.metrics).items() if math.isfinite(value)}
+
+    def log_control(self, control: str, name: str, findings: Findings) -> None:
+        """Files what the analysis `name` found on a control: under `control/`, its numbers beside its own."""
+        self.numbers.beside(control, name, findings.metrics)
+        self.metrics |= {
+            key: one for key, one in named(f"control/{name}", findings.metrics).items() if math.isfinite(one)
+        }
+        self.log_findings(f"control/{name}", replace(findings, metrics={}, null={}))
 
     def _log_figure(self, stem: str, drawing: Any, caption: str) -> None:
         self.log_bytes(png(drawing, caption), f"{stem}.png")
@@ -223,13 +271,31 @@ class TrackedRun:
         try:
             if reason:
                 self.set_tags({ENDED: reason})
-            if self._main:
-                self.set_tags({MAIN: " ".join(name for name in self._main if " " not in name)})
+            self._log_all_numbers()
             if self._images:
-                self._record({"kind": "view", "images": sorted(self._images)})
+                telling = [name for name in self._steps if name in self.numbers.values]
+                self._record({"kind": "view", "images": sorted(self._images), "columns": telling})
             write_whole(self.folder / "metrics.json", _json(self.metrics))
         finally:
             self._end(status)
+
+    def _log_all_numbers(self) -> None:
+        """Files the tables of all numbers and lists, and the main numbers as metrics, as far as there is room."""
+        if self._lists:
+            import pandas as pd
+
+            rows = [(name, place, item) for name, items in self._lists.items() for place, item in enumerate(items, 1)]
+            self.log_text(pd.DataFrame(rows, columns=["name", "place", "item"]).to_csv(index=False), LISTS)
+        own = [(name, step, value) for name, value, _, step in self.journal.metrics(["curves"])]
+        if own:
+            import pandas as pd
+
+            self.log_text(pd.DataFrame(own, columns=["name", "step", "value"]).to_csv(index=False), CURVES)
+        if self.numbers.values:
+            self.log_text(self.numbers.table().to_csv(index=False), TABLE)
+            whole = dict(self.metrics)
+            self.log_metrics(self.numbers.chosen(MOST - len(self._steps), self.wanted))
+            self.metrics = whole  # in full precision
 
     def _end(self, status: str) -> None:
         entry = {"kind": "status", "status": status, "time": now()}

@@ -60,14 +60,18 @@ class Store:
         return is_server(self.uri)
 
     def link(self, run_id: str | None = None) -> str:
-        """The command and the address that show a run, or without one, the figures of all runs side by side."""
-        page = f"runs/{run_id}?" if run_id else f"runs?compareRunsMode=CHART&viewStateShareKey={VIEW}&"
-        place = f"#/experiments/{self.experiment_id}/{page}workflowType=machine_learning"
+        """The command and the address that show a run, or without one, all of them with their main numbers."""
         if self.is_server:
-            return f"{self.uri}/{place}"
+            return self.page(run_id)
         # by name: a plain `mlflow ui` shows what its variables name, or ./mlruns where somebody has such a folder
-        command = f"mlflow ui --backend-store-uri {shlex.quote(for_mlflow(self.uri))}"
-        return f"{command}   then open http://127.0.0.1:{os.environ.get('MLFLOW_PORT', '5000')}/{place}"
+        return f"mlflow ui --backend-store-uri {shlex.quote(for_mlflow(self.uri))}   then open {self.page(run_id)}"
+
+    def page(self, run_id: str | None = None) -> str:
+        """The address that shows a run, or without one, all of them with their main numbers."""
+        page = f"runs/{run_id}?" if run_id else f"runs?viewStateShareKey={VIEW}&"
+        place = f"#/experiments/{self.experiment_id}/{page}workflowType=machine_learning"
+        here = f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT', '5000')}"
+        return f"{self.uri if self.is_server else here}/{place}"
 
 
 def open_store(

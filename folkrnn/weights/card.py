@@ -17,6 +17,7 @@ from folkrnn.weights import folder
 from folkrnn.weights.curve import Curve
 from folkrnn.weights.folder import Weights
 
+PROVENANCE = "provenance.json"
 METRICS, CONFIG, DATASET = "metrics.json", "config.yaml", "dataset/card.md"
 """Files of a run's folder."""
 
@@ -100,8 +101,8 @@ class FiledRun:
                 f"{place} is not the folder of a finished run: it lacks {missing[0]}; every run prints its folder as "
                 "'results'"
             )
-        tags = _first_tags(place)
-        words = [word for word in shlex.split(tags.get("command", ""))[2:] if not word.startswith(ELSEWHERE)]
+        told = _provenance(place)
+        words = [word for word in shlex.split(told.get("command", ""))[2:] if not word.startswith(ELSEWHERE)]
         dataset = (place / DATASET).read_text(encoding="utf-8") if (place / DATASET).is_file() else ""
         return cls(
             place,
@@ -109,12 +110,14 @@ class FiledRun:
             json.loads((place / METRICS).read_text(encoding="utf-8")),
             words,
             dataset,
-            tags.get("git.commit", ""),
+            told.get("git.commit", ""),
         )
 
 
-def _first_tags(place: Path) -> dict[str, str]:
-    """Returns the tags that a run filed first; empty where its journal is gone."""
+def _provenance(place: Path) -> dict[str, str]:
+    """Returns what a run says of where it came from; older ones said it in the tags that they filed first."""
+    if (place / PROVENANCE).is_file():
+        return json.loads((place / PROVENANCE).read_text(encoding="utf-8"))
     journal = place / ".tracking" / "entries.jsonl"
     if not journal.is_file():
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,15 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from folkrnn import style
 from folkrnn.command_line import main
 from folkrnn.digest import config_digest
-from folkrnn.findings import Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.sweep.comparison import file_comparison, varied_settings
+from folkrnn.sweep.comparison import file_comparison, label, varied_settings
 from folkrnn.sweep.membership import DIGEST, job_tags, parent
 from folkrnn.tracking import finished_children, open_store, parent_run, start_parent, start_run
+from folkrnn.tracking.report import Report, write_report
 from folkrnn.vocabulary import V2
 from folkrnn.weights.folder import save
 
@@ -81,25 +84,71 @@ def test_jobs_that_did_not_finish_are_left_out(compared):
     assert [child.name for child in finished_children(store, parent)] == ["0.1", "0.2", "0.4"]
 
 
-def test_a_job_that_another_command_finished_before_is_called_by_what_its_sweep_asks_for(tmp_path):
+def pretended(home):
+    """A study that files what it was asked for: temperature as a number, a figure, and a report."""
+
     def study(config, overrides):
-        store = open_store(None, "folkrnn", tmp_path)
+        store = open_store(None, "folkrnn", home)
         tags, heat = {DIGEST: config_digest(config), **job_tags()}, config.sampling.temperature
-        with start_run(store, f"{heat}", tmp_path / str(heat), overrides=overrides, tags=tags, parent=parent()) as run:
-            run.log_findings("any", Findings(metrics={"heat": heat}))
+        folder = home / "runs" / f"{config.model.name}-{heat}"
+        with start_run(store, f"{heat}", folder, overrides=overrides, tags=tags, parent=parent()) as run:
+            drawing = style.figure(width=2.0)
+            drawing.subplots().plot([heat, 1])
+            metrics = {"heat": heat, "heat_low": heat - 0.1, "heat_high": heat + 0.1, "other": 1.0}
+            found = Findings(metrics, {"main": Figure(drawing, "")}, main={"heat": Main("{}")})
+            run.log_findings("any", found)
+            write_report(folder / "report.html", Report("a job"))
         return 0
 
-    there = [f"hydra.sweep.dir={tmp_path}", f"tracking.folder={tmp_path}"]
-    earlier = ["seed=1", "sampling.tunes=64", *there]  # as the defaults have it
-    assert main(earlier, ROOT / "conf", study) == 0
-    heats = "sampling.temperature=0.5,1.0"
-    assert main(["-m", "launcher=here", heats, *there], ROOT / "conf", study) == 0
-    (folder,) = (tmp_path / "runs/sweeps").glob("*/tables")
-    table = pd.read_csv(folder / "sweep_comparison.csv")
+    return study
+
+
+def swept(home, *words):
+    """Runs a sweep of pretended jobs; returns the folder of its parent."""
+    there = [f"hydra.sweep.dir={home}", f"tracking.folder={home}"]
+    assert main(["-m", "launcher=here", *words, *there], ROOT / "conf", pretended(home)) == 0
+    return max((home / "runs/sweeps").iterdir(), key=lambda folder: folder.stat().st_mtime)
+
+
+def test_a_job_that_another_command_finished_before_is_called_by_what_its_sweep_asks_for(tmp_path):
+    earlier = ["seed=1", "sampling.tunes=64", f"hydra.sweep.dir={tmp_path}", f"tracking.folder={tmp_path}"]
+    assert main(earlier, ROOT / "conf", pretended(tmp_path)) == 0  # as the defaults have it
+    folder = swept(tmp_path, "sampling.temperature=0.5,1.0")
+    table = pd.read_csv(folder / "tables/sweep_comparison.csv")
     assert table["sampling.temperature"].tolist() == [0.5, 1.0]
     assert table["any/heat"].tolist() == [0.5, 1.0]
-    assert not {"seed", "sampling.tunes"} & set(table.columns)
-    assert len(pd.read_csv(folder / "sweep_jobs.csv").query("status == 'SKIPPED'")) == 1
+    assert table["any/heat_low"].tolist() == [0.4, 0.9]
+    assert not {"seed", "sampling.tunes", "any/other"} & set(table.columns)
+    jobs = pd.read_csv(folder / "tables/sweep_jobs.csv")
+    assert jobs["status"].tolist() == ["FINISHED", "SKIPPED"]
+    assert jobs["overrides"].str.contains("sampling.temperature").all()
+
+
+def test_the_parent_has_a_report_with_the_comparison_and_links_to_its_jobs(tmp_path):
+    folder = swept(tmp_path, "sampling.temperature=0.5,0.7", "seed=3")
+    page = (folder / "report.html").read_text()
+    assert "2 of 2 jobs have come to their end" in page
+    links = re.findall(r'href="(\.\./[^"]+)">([^<]+)<', page)
+    assert [name for _, name in links] == ["sampling.temperature=0.5", "sampling.temperature=0.7"]
+    assert all((folder / link).read_text().startswith("<!doctype html>") for link, _ in links)
+    assert page.count("<img") == 1
+    assert "any/heat" in page
+    (run,) = open_store(None, "folkrnn", tmp_path).client.search_runs(["1"], "tags.sweep = 'parent'")
+    assert "2 runs that differ in sampling.temperature" in run.data.tags["mlflow.note.content"]
+
+
+def test_two_models_in_one_sweep_give_one_figure_of_both(tmp_path):
+    folder = swept(tmp_path, "model=folkrnn,folkrnn_small", "weights=scratch")
+    table = pd.read_csv(folder / "tables/sweep_comparison.csv")
+    assert table["model"].tolist() == ["folkrnn", "folkrnn_small"]
+    figures = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert figures == {"sweep_comparison", "sweep_any_main"}
+    assert "Any of folkrnn and folkrnn_small." in (folder / "figures/captions.md").read_text()
+
+
+def test_jobs_are_labelled_by_what_they_differ_in():
+    assert label({"intervention": "cut_random", "cut.fraction": "0.1", "seed": "2"}) == "cut_random fraction=0.1 seed=2"
+    assert label({"model": "", "seed": ""}) == "default model seed=default"
 
 
 def test_a_sweep_with_one_finished_job_has_nothing_to_compare(tmp_path):
@@ -108,7 +157,7 @@ def test_a_sweep_with_one_finished_job_has_nothing_to_compare(tmp_path):
     with start_run(store, "only", tmp_path / "only", parent=parent) as run:
         run.log_metrics({"a/b": 1.0})
     tracked = parent_run(store, parent, tmp_path / "parent")
-    assert file_comparison(tracked, finished_children(store, parent), seed=0) == ""
+    assert file_comparison(tracked, finished_children(store, parent), seed=0) == {}
     assert not (tmp_path / "parent" / "tables").exists()
 
 

@@ -108,10 +108,10 @@ def test_the_same_sweep_again_goes_on_with_a_training_that_was_stopped(tmp_path,
 
 
 def test_two_runs_of_the_same_configuration_at_once_have_folders_of_their_own(tmp_path):
-    from folkrnn.filing import results_folder
+    from folkrnn.naming import results_folder
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: results_folder(tmp_path / "runs", "abc", resume=False), range(40)))
+        found = list(pool.map(lambda _: results_folder(tmp_path / "runs", "a", "abc", resume=False), range(40)))
     assert len(set(found)) == 40
     assert all(folder.is_dir() for folder in found)
 

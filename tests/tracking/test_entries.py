@@ -45,7 +45,7 @@ def filed(store, run_id: str) -> dict[str, object]:
         "artifacts": Counter(re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", path) for path in paths),
         "datasets": [entry.dataset.name for entry in run.inputs.dataset_inputs],
         "ended": (run.info.status, run.info.end_time),
-        "view": store.client.get_experiment(store.experiment_id).tags["mlflow.sharedViewState.folkrnn-figures"],
+        "view": store.client.get_experiment(store.experiment_id).tags["mlflow.sharedViewState.folkrnn"],
     }
 
 

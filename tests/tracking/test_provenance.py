@@ -1,7 +1,7 @@
 import os
 import subprocess
 
-from folkrnn.tracking.provenance import NO_CHECKOUT, git_state, provenance_tags
+from folkrnn.tracking.provenance import NO_CHECKOUT, git_state, provenance, provenance_tags
 
 
 def git(folder, *arguments):
@@ -80,9 +80,9 @@ def test_the_command_can_be_pasted_into_a_shell(tmp_path):
 
 
 def test_versions_and_device_are_told(tmp_path):
-    tags = provenance_tags(tmp_path, device="cpu")
-    assert tags["device"] == "cpu"
-    assert {tag for tag in tags if tag.startswith("version.")} >= {
+    told = provenance(tmp_path, device="cpu")
+    assert told["device"] == "cpu"
+    assert {name for name in told if name.startswith("version.")} >= {
         "version.python", "version.torch", "version.pytorch-lightning", "version.hydra-core", "version.mlflow",
     }  # fmt: skip
-    assert all(tags.values())
+    assert all(told.values())

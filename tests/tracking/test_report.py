@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 from folkrnn import style
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.report import JudgedClaim, Report, Section, Tune, number, render, write_report
+from folkrnn.tracking.report import Job, JudgedClaim, Report, Section, Tune, number, render, write_report
 
 TOKENS = "M:6/8 K:Cdor |: C E G c B G | ^F 3 ] C 3 :|".split()
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -37,7 +37,7 @@ def drawing(points: int) -> Figure:
 def report() -> Report:
     sound = record(TOKENS).mp3
     tunes = [
-        Tune(title, TOKENS, to_abc(TOKENS, title), score.svg, sound, to_midi(TOKENS), [str(flaws(TOKENS)[0])])
+        Tune(title, TOKENS, to_abc(TOKENS, title), score.svg, "", sound, to_midi(TOKENS), [str(flaws(TOKENS)[0])])
         for title, score in zip(("First & <b>last</b>", ""), engrave([TOKENS, TOKENS]), strict=True)
     ]
     units = pd.DataFrame({"unit": range(512), "share": np.linspace(0, 1, 512), "token": ["</s>"] * 512})
@@ -55,7 +55,9 @@ def report() -> Report:
         JudgedClaim("9a-1", "Part 9", "Pairs.", 5671, None, "", None, "value > 0", "n/a", "run with analysis=gramians"),
     ]
     command = "python run.py seed=42"
-    return Report("A run", facts, tunes, sections, claims, command=command, warnings=["one thing failed"])
+    said = ["It counts (0.9; shuffled tokens: 0.1)."]
+    told = {"command": command, "warnings": ["one thing failed"]}
+    return Report("A run", facts, said, (), tunes, sections, claims, **told)
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +137,9 @@ def test_sound_and_midi_are_inside(html: str, report: Report):
     page = Page(html)
     sounds = [audio["src"] for audio in page.all("audio")]
     assert sounds == [f"data:audio/mpeg;base64,{base64.b64encode(tune.mp3).decode()}" for tune in report.tunes]
-    downloads = {a["download"]: a["href"] for a in page.all("a") if "download" in a}
-    assert set(downloads) == {"01 First b last b.mid", "01 First b last b.abc", "02 tune.mid", "02 tune.abc"}
+    downloads = {a["download"]: a.get("href") for a in page.all("a") if "download" in a}
+    assert {name.rpartition(".")[2] for name in downloads} == {"mp3", "mid", "abc"}
+    assert {name.rpartition(".")[0] for name in downloads} == {"01 First b last b", "02 tune"}
     midi = downloads["01 First b last b.mid"]
     assert midi is not None
     assert base64.b64decode(midi.partition(",")[2]) == report.tunes[0].midi
@@ -188,13 +191,31 @@ def test_long_tables_are_cut_and_indices_that_say_something_are_kept(html: str):
     assert '<td>4/4</td><td class="number">102,064</td>' in html
 
 
-def test_key_figures_are_the_first_of_each_section_where_none_are_given(html: str, report: Report):
+def test_what_was_found_comes_before_the_tunes_and_numbers_come_last_and_folded(html: str):
+    places = [
+        html.index(text) for text in ("It counts (0.9;", 'id="tunes"', 'id="figure-1"', 'id="claims"', 'id="numbers"')
+    ]
+    assert places == sorted(places)
+    assert html.index('id="table-1"') > html.index('id="numbers"')
+    assert "<details open" not in html[html.index('id="numbers"') :]
+
+
+def test_a_section_begins_with_its_main_numbers_and_their_intervals():
+    metrics = {"kept": 0.5, "kept_low": 0.4, "kept_high": 0.6, "other": 1.0}
+    found = Findings(metrics, main={"kept": Main("{:%} is kept")})
+    html = render(Report("A run", sections=[Section("effect", found)]))
     text = Page(html).text
-    assert "posterior/entropy 1.235" in text
-    assert "tune_statistics/bars 12,345" in text
-    given = Report("A run", sections=report.sections[1:], metrics={"answer": 42.0})
-    assert "answer 42" in Page(render(given)).text
-    assert "tune_statistics/bars" not in Page(render(given)).text
+    assert text.index("kept 0.5000 0.4000 to 0.6000") < text.index("Effect: 2 numbers") < text.index("other 1")
+    assert "kept_low" not in html
+
+
+def test_pages_and_jobs_are_linked():
+    section = Section("effect", Findings(pages={"before_after": "<p>"}))
+    jobs = [Job("cut_random fraction=0.1", "FINISHED", link="../a/report.html"), Job("seed=2", "KILLED", "by SIGKILL")]
+    page = Page(render(Report("A sweep", sections=[section], jobs=jobs)))
+    links = {a["href"] for a in page.all("a")}
+    assert {"pages/effect_before_after.html", "../a/report.html"} <= links
+    assert "seed=2 killed: by SIGKILL" in page.text
 
 
 def test_claims_stand_under_their_document_with_both_numbers_and_a_verdict(html: str):
@@ -203,7 +224,6 @@ def test_claims_stand_under_their_document_with_both_numbers_and_a_verdict(html:
     assert page.index("Part 5") < page.index("5d-1") < page.index("Part 9") < page.index("9a-1")
     for text in ("0.8000", "0.3400", "0.3 to 0.4", "does not hold", "&lt;s&gt; is low.", "run with analysis=gramians"):
         assert text in page
-    assert "1 of 2" in html
 
 
 def test_a_report_without_claims_does_not_speak_of_them():

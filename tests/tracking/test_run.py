@@ -15,10 +15,11 @@ import yaml
 from matplotlib.figure import Figure as Drawing
 
 from folkrnn.figures import Figures
-from folkrnn.findings import Figure, Findings
+from folkrnn.findings import Figure, Findings, Main
 from folkrnn.refusal import Refusal
 from folkrnn.tracking import children, open_store, parent_run, start_parent, start_run, upload
 from folkrnn.tracking.journal import Journal
+from folkrnn.tracking.numbers import meaningful
 
 
 def drawing(lines=1):
@@ -66,7 +67,9 @@ def test_a_run_tells_where_it_came_from(store, tmp_path):
     tags = store.client.get_run(run.run_id).data.tags
     assert tags["command"] == "python run.py seed=1"
     assert tags["weights.digest"] == "abc"
-    assert {"git.commit", "git.dirty", "version.torch", "version.mlflow", "device"} <= set(tags)
+    told = json.loads(content(store, run.run_id, "provenance.json", tmp_path))
+    assert {"command", "git.commit", "git.dirty", "version.torch", "version.mlflow", "device"} <= set(told)
+    assert not [tag for tag in tags if tag.startswith(("version.", "git."))]
     assert os.uname().nodename not in " ".join(value for key, value in tags.items() if key != "mlflow.user")
 
 
@@ -98,7 +101,7 @@ def test_findings_are_filed_under_the_name_of_their_analysis(store, tmp_path, fi
         "posterior/entropy": 1.25,
         "posterior/p._x7C_:": 0.5,
     }
-    assert artifacts(store, run.run_id) == ["arrays", "figures", "images", "tables"]
+    assert artifacts(store, run.run_id) == ["arrays", "figures", "images", "provenance.json", "tables"]
     assert artifacts(store, run.run_id, "figures") == [
         "figures/captions.md", "figures/posterior_heat.png", "figures/posterior_mean.png",
     ]  # fmt: skip
@@ -170,7 +173,7 @@ def test_texts_bytes_and_files_are_kept_in_both_places(store, tmp_path):
         for outside in ("../escape.txt", "/etc/escape.txt", "."):
             with pytest.raises(ValueError, match="not a place inside"):
                 run.log_text("no", outside)
-    assert artifacts(store, run.run_id) == ["checkpoints", "outside.mid", "tunes"]
+    assert artifacts(store, run.run_id) == ["checkpoints", "outside.mid", "provenance.json", "tunes"]
     assert artifacts(store, run.run_id, "tunes") == ["tunes/1.abc", "tunes/1.mid"]
     assert content(store, run.run_id, "tunes/1.mid", tmp_path) == b"MThd"
     assert (tmp_path / "r" / "outside.mid").read_bytes() == b"MThd"
@@ -368,13 +371,63 @@ def test_a_page_is_filed_whole(store, tmp_path):
     assert content(store, run.run_id, "pages/effect_before_after.html", tmp_path) == b"<!doctype html><p>tunes"
 
 
-def test_a_run_names_what_its_analyses_name_first(store, tmp_path):
-    metrics = {"kept": 0.5, "kept_low": 0.4, "kept_high": 0.6} | {f"more{k}": float(k) for k in range(9)}
+def test_the_main_numbers_become_metrics_and_all_of_them_a_table(store, tmp_path):
+    metrics = {"kept": 0.51234, "kept_low": 0.4, "kept_high": 0.6} | {f"more{k}": k + 0.123456 for k in range(9)}
+    main = {"kept": Main("{:%} is kept"), "more3": Main("{} more")}
     with start_run(store, "a", tmp_path / "r") as run:
-        run.log_findings("effect", Findings(metrics=metrics))
+        run.log_findings("effect", Findings(metrics, main=main, null={"kept": 0.9}))
         run.log_findings("curve", Findings(metrics={"loss": 1.0}), step=3)
-    named = store.client.get_run(run.run_id).data.tags["metrics.main"].split()
-    assert named == ["effect/kept", *[f"effect/more{k}" for k in range(5)]]
+    found = store.client.get_run(run.run_id).data.metrics
+    assert found == {"effect/kept": 0.51, "effect/more3": 3.123, "curve/loss": 1.0}
+    assert run.metrics["effect/more8"] == 8.123456
+    table = pd.read_csv(tmp_path / "r/tables/metrics.csv").set_index("name")
+    assert len(table) == 10
+    assert table.loc["effect/kept", ["value", "low", "high", "control"]].tolist() == [0.51234, 0.4, 0.6, 0.9]
+    assert table.loc["effect/kept", "control_is"] == "unchanged"
+
+
+def test_a_run_has_at_most_25_metrics_and_each_analysis_its_first(store, tmp_path):
+    metrics = {f"m{k}": float(k) for k in range(30)}
+    with start_run(store, "a", tmp_path / "r", wanted=["c/m29"]) as run:
+        run.log_metrics({f"activations/l{k}": 0.5 for k in range(9)})
+        for name in "abcdefghij":
+            run.log_findings(name, Findings(metrics))
+    found = set(store.client.get_run(run.run_id).data.metrics)
+    assert len(found) == 25
+    assert {f"{name}/m0" for name in "abcdefghij"} | {"c/m29"} <= found
+
+
+def test_a_number_without_a_step_takes_the_place_of_the_last(store, tmp_path):
+    with start_run(store, "a", tmp_path / "r") as run:
+        run.log_metrics({"activations/l1.h/sparsity": 0.1}, 20)
+        run.log_metrics({"activations/l1.h/sparsity": 0.2})
+    assert store.client.get_run(run.run_id).data.metrics == {"activations/l1.h/sparsity": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "shown"),
+    [
+        (0.83192, 0.793, 0.8669, 0.832),
+        (159.6123, 135.2, 191.3, 160.0),
+        (1.0321987, math.nan, math.nan, 1.032),
+        (5599881.0, math.nan, math.nan, 5599881.0),
+        (0.5, 0.5, 0.5, 0.5),
+    ],
+)
+def test_a_metric_has_as_many_digits_as_mean_something(value, low, high, shown):
+    assert meaningful(value, low, high) == shown
+
+
+def test_numbers_on_controls_stand_beside_the_nearest_of_them(store, tmp_path):
+    with start_run(store, "a", tmp_path / "r") as run:
+        run.log_findings("posterior", Findings({"entropy": 1.0}, lists={"tokens": ["|", "A"]}))
+        run.numbers.beside("untrained", "posterior", {"entropy": 4.9})
+        run.log_control("shuffled", "posterior", Findings({"entropy": 3.0}))
+    row = pd.read_csv(tmp_path / "r/tables/metrics.csv").iloc[0]
+    assert (row["control"], row["control_is"], row["untrained"], row["shuffled"]) == (3.0, "shuffled", 4.9, 3.0)
+    assert set(store.client.get_run(run.run_id).data.metrics) == {"posterior/entropy"}
+    lists = pd.read_csv(tmp_path / "r/tables/lists.csv")
+    assert lists.to_numpy().tolist() == [["posterior/tokens", 1, "|"], ["posterior/tokens", 2, "A"]]
 
 
 def test_a_store_that_has_lost_a_run_gets_all_of_it_again(tmp_path):

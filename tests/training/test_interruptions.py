@@ -155,7 +155,7 @@ def digest(home):
     assert run.info.status == "FINISHED"
     (folder,) = [path for path in (home / "runs").iterdir() if path.is_dir() and path.name != "sweeps"]
     assert json.loads((folder / "metrics.json").read_text())["validation/loss"] == run.data.metrics["validation/loss"]
-    return run.data.tags["weights.digest"]
+    return json.loads((folder / "provenance.json").read_text())["weights.digest"]
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,9 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         if observation.control is not None:
             tracked.log_text(filed.as_abc(observation.control), "tunes/control.abc")
         for account in observation.accounts:
-            tracked.log_findings(f"intervention/{account.name}", Findings(account.metrics, tables=account.tables))
+            tracked.log_findings(
+                f"intervention/{account.name}", Findings(account.metrics, tables=account.tables, main={})
+            )
         tracked.log_text(
             "\n\n".join("\n".join([*tokens[:2], " ".join(tokens[2:])]) for tokens in tunes) + "\n",
             "tunes/all.tokens.txt",
@@ -242,22 +244,13 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         return filed.dataset_card(corpus)
 
     def report_entries(self, tracked: TrackedRun, observation: Observation) -> list[Tune]:
-        """Returns the first tunes with score, sound and MIDI, as the report shows them; files score and MIDI."""
-        from folkrnn.tracking.report import Tune
-
+        """Returns the first tunes with score, sound and MIDI, as the report shows them; files all three."""
         tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions[:SHOWN]]
-        entries = []
-        for k, (title, tokens, score) in enumerate(
-            zip(filed.titles_of(observation), tunes, engrave(tunes), strict=False), 1
-        ):
-            midi, recording = to_midi(tokens), record(tokens)
-            if score.svg:
-                tracked.log_text(score.svg, f"tunes/{k:02d}.svg")
-            tracked.log_bytes(midi, f"tunes/{k:02d}.mid")
-            notes = [*map(str, flaws(tokens)), recording.note, score.refusal]
-            abc = to_abc(tokens, title, k)
-            entries.append(Tune(title, tokens, abc, score.svg, recording.mp3, midi, [note for note in notes if note]))
-        return entries
+        titles = filed.titles_of(observation)
+        return filing.file_played(
+            tracked,
+            [filing.Played(f"{k + 1:02d}", titles[k], tokens, to_midi(tokens)) for k, tokens in enumerate(tunes)],
+        )
 
 
 FAMILY = FolkRNNFamily()

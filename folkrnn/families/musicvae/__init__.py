@@ -13,6 +13,7 @@ import numpy as np
 from folkrnn import filing
 from folkrnn.build import build
 from folkrnn.datasets.melodies import MelodyCorpus
+from folkrnn.explorer.melodies import as_tokens
 from folkrnn.families.family import Family, trainer_settings
 from folkrnn.findings import Findings
 from folkrnn.interventions import composition
@@ -29,7 +30,11 @@ from folkrnn.weights.folder import Weights
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from folkrnn.tracking.report import Tune
     from folkrnn.training.fit import Fitted
+
+PAIRS = 4
+"""Melodies in the report, each with what comes back of it."""
 
 SHOWN = 8
 """Melodies that are filed as MIDI, each beside what the model writes back from its μ."""
@@ -124,7 +129,9 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
         arrays = {"mu": observation.mu, "sigma": observation.sigma, "classes": observation.classes}
         tracked.log_findings("observation", Findings(arrays={"latents": arrays}))
         for account in observation.accounts:
-            tracked.log_findings(f"intervention/{account.name}", Findings(account.metrics, tables=account.tables))
+            tracked.log_findings(
+                f"intervention/{account.name}", Findings(account.metrics, tables=account.tables, main={})
+            )
         for k in range(min(SHOWN, len(observation.classes))):
             tracked.log_bytes(to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
             tracked.log_bytes(to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")
@@ -132,6 +139,16 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
         if settings.keep:
             for k, batch in enumerate(observation.each_kept(settings.keep)):
                 tracked.log_findings("traces", Findings(arrays={f"batch{k:04d}": batch}))
+
+    def report_entries(self, tracked: TrackedRun, observation: LatentObservation) -> list[Tune]:
+        """Returns the first melodies, each with what comes back of it, as the report shows them; files all it shows."""
+        played = []
+        for k in range(min(PAIRS, len(observation.classes))):
+            both = {"": observation.classes[k], "_from_mu": observation.reconstruction(k)}
+            for ending, classes in both.items():
+                title = f"Melody {k + 1}{' as it comes back' if ending else ''}"
+                played.append(filing.Played(f"{k + 1:02d}{ending}", title, as_tokens(classes), to_midi(classes)))
+        return filing.file_played(tracked, played)
 
     def check_training(self, config: DictConfig) -> None:
         """Refuses a recipe or trainer that cannot train."""
