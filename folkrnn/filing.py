@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from folkrnn.notation.bars import flaws
 from folkrnn.notation.score import engrave, to_abc
 from folkrnn.observation.summary import GATES, Summary
 from folkrnn.places import COMMAND
-from folkrnn.sentences import sentences
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.curve import Curve, to_csv
@@ -266,7 +264,7 @@ def file_report(
     seed: int,
     entries: Sequence[Tune],
     findings: dict[str, Findings],
-    controls: verdicts_of.Controls = MappingProxyType({}),
+    said: Sequence[str] = (),
     beside: Findings | None = None,
     verdicts: Sequence[Verdict] = (),
     remarks: Sequence[str] = (),
@@ -279,11 +277,9 @@ def file_report(
         "weights": f"{weights.source} ({weights.digest})",
         "data": f"{corpus.name} ({corpus.digest})",
         "seed": str(seed),
-        **({"changed in what was given": " · ".join(remarks[:_MOST_REMARKS])} if remarks else {}),
         "run": tracked.run_id,
     }
     sections = [Section(name, found) for name, found in findings.items()]
-    said = sentences(findings, controls, verdicts)
     if beside is not None and beside.tables:
         sections.append(Section("control", beside, _CONTROL))
     claims = [verdicts_of.shown_claim(verdict) for verdict in verdicts]
@@ -294,6 +290,7 @@ def file_report(
     report = Report(
         title=tracked.name,
         said=said,
+        remarks=remarks[:_MOST_REMARKS],
         facts=facts,
         tunes=entries,
         sections=sections,

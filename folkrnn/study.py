@@ -28,6 +28,7 @@ from folkrnn.parallel.shards import processes as processes_of
 from folkrnn.parameters import parameters
 from folkrnn.places import CONF
 from folkrnn.refusal import Refusal
+from folkrnn.sentences import sentences
 from folkrnn.sites import parse
 from folkrnn.sweep.membership import DIGEST, job_tags, parent
 from folkrnn.tracking import TrackedRun, check_store, located, open_store, start_run
@@ -164,18 +165,9 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         if config.explorer and plan.family.explorable:
             show_inside(tracked, weights, observation, findings)
         entries = plan.family.report_entries(tracked, observation)
+        said = sentences(findings, controls, verdicts)
         filing.file_report(
-            tracked,
-            overrides,
-            weights,
-            plan.corpus,
-            config.seed,
-            entries,
-            findings,
-            controls,
-            beside,
-            verdicts,
-            remarks,
+            tracked, overrides, weights, plan.corpus, config.seed, entries, findings, said, beside, verdicts, remarks
         )
         failed = bool(tracked.failures)
     filing.show(tracked, weights, entries[0].abc if entries else "", findings, time.monotonic() - began)

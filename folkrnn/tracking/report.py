@@ -126,6 +126,8 @@ class Report:
     """What was found, in sentences."""
     jobs: Sequence[Job] = ()
     """Those of a sweep."""
+    remarks: Sequence[str] = ()
+    """What was changed in what the user gave."""
     tunes: Sequence[Tune] = ()
     sections: Sequence[Section] = ()
     claims: Sequence[JudgedClaim] = ()

@@ -57,7 +57,7 @@ def report() -> Report:
     command = "python run.py seed=42"
     said = ["It counts (0.9; shuffled tokens: 0.1)."]
     told = {"command": command, "warnings": ["one thing failed"]}
-    return Report("A run", facts, said, (), tunes, sections, claims, **told)
+    return Report("A run", facts, said, (), (), tunes, sections, claims, **told)
 
 
 @pytest.fixture(scope="module")
