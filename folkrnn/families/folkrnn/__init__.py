@@ -27,11 +27,8 @@ from folkrnn.findings import Findings
 from folkrnn.interventions import composition
 from folkrnn.interventions.composition import Interventions
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.notation.audio import record
-from folkrnn.notation.bars import flaws
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.musicxml import to_musicxml
-from folkrnn.notation.score import engrave, to_abc
 from folkrnn.notation.tokenise import prime_changes
 from folkrnn.observation import replayed
 from folkrnn.observation.given import changes_of, read_transcriptions
