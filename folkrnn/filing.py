@@ -325,13 +325,15 @@ def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, 
     from rich.panel import Panel
     from rich.table import Table
 
+    from folkrnn.tracking.report import number
+
     console = Console(width=max(80, min(110, shutil.get_terminal_size().columns)))
     if first:
         console.print(Panel(first.strip(), title="one of the tunes", highlight=False))
     table = Table(show_header=False, box=None)
     for name, found in findings.items():
         for quantity, value in ((key, found.metrics[key]) for key in found.foremost):
-            table.add_row(f"{name}/{quantity}", f"{value:.4g}")
+            table.add_row(f"{name}/{quantity}", number(value))
     console.print(table)
     for failure in tracked.failures:
         console.print(f"[red]failed:[/red] {failure}", highlight=False)
