@@ -20,6 +20,7 @@ from test_extensions import CONF, nothing_stays, write  # noqa: F401 - nothing_s
 from folkrnn.build import build
 from folkrnn.command_line import main
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.datasets.module import sides
 from folkrnn.interventions.intervention import Setting
 from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
@@ -88,6 +89,8 @@ def test_an_intervention_adds_to_one_bias_of_a_copy() -> None:
 def test_a_dataset() -> None:
     corpus = followed("A dataset", "dataset", lambda corpus: corpus)
     assert (len(corpus.tunes), corpus.name) == (120, "scales")
+    training, validation = sides(corpus)
+    assert len(training) > len(validation) > 0
     assert all(set(tune.tokens) <= set(V2.tokens) and tune.tokens.count("|") == 4 for tune in corpus.tunes)
 
 

@@ -22,13 +22,14 @@ from folkrnn.training.preemption import signal_number
 ROOT = Path(__file__).parents[1]
 
 WINDOWS = """
-import os, signal, sys
+import os, signal, subprocess, sys
 import torch, mlflow, pytorch_lightning, matplotlib.pyplot, music21, sklearn  # the libraries are as they are here
 
 for name in ("fork", "killpg", "setsid", "getpgid", "getuid", "sched_getaffinity"):
     delattr(os, name)
 for name in ("SIGKILL", "SIGUSR1", "SIGUSR2", "SIGHUP", "SIGQUIT", "SIGALRM", "pthread_sigmask"):
     delattr(signal, name)
+subprocess.Popen.kill = subprocess.Popen.terminate  # which this is on Windows
 signal.valid_signals = lambda: {signal.SIGINT, signal.SIGTERM, signal.SIGABRT, signal.SIGSEGV}
 
 class NotThere:
