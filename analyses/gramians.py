@@ -326,10 +326,10 @@ _SPREAD_TITLES = {
     "layers": "How alike states and cells are, tune by tune",
 }
 _POSTERIORS = (
-    "Tune {tune}: L1 distance between the laws of all pairs of steps. Sanguine: at most {near:g}; powder blue: beyond "
-    "{far:g} ({count:,} of {pairs:,} pairs); grey between, darker where closer. Lines are measure tokens; axes name "
-    "the token that was drawn. After part 9, which reports 2,642 of 5,671 pairs for v2 on the same tune as the paper's "
-    "Fig. 1."
+    "Tune {tune}: L1 distance between the distributions of all pairs of steps. Sanguine: at most {near:g}; powder "
+    "blue: beyond {far:g} ({count:,} of {pairs:,} pairs); grey between, darker where closer. Lines are measure "
+    "tokens; axes name the token that was drawn. After part 9, which reports 2,642 of 5,671 pairs for v2 on "
+    "the same tune as the paper's Fig. 1."
 )
 _ONE_HOT = (
     "Tune {tune}: which tokens are equal. Runs along the main diagonal are repeats, runs across it reversals; lines "
@@ -338,7 +338,8 @@ _ONE_HOT = (
 _STREAM = (
     "Tune {tune}: |cosine| between the values of {stream} at all pairs of steps, layer by layer, beside the one-hot "
     "Gramian of the tokens just read. Sanguine: same direction but for the sign (from 0.99); powder blue: orthogonal "
-    "(up to 0.01); darker grey: smaller angle. Numbers at bar lines count bars. After part 9."
+    "(up to 0.01); darker grey: smaller angle (of gates, all above 0, the lightest is the widest angle "
+    "there is); the axes name the token just read. After part 9."
 )
 _FLIP = (
     "Tune {tune}: the layers of {stream} in turn, each after the one-hot Gramian of the tokens just read, so that the "
@@ -353,8 +354,8 @@ _CROSS = (
     "output gate on the vertical axis), in the colours of the other Gramians. Part 9 finds no structure here for v2."
 )
 _BARS = (
-    "Tune {tune}: mean L1 distance of the laws that drew a bar's tokens to those of all other steps. Part 9: the first "
-    "and penultimate bars of a part overlap most with the others, the bar after the middle least."
+    "Tune {tune}: mean L1 distance of the distributions that drew a bar's tokens to those of all other steps. Part "
+    "9: the first and penultimate bars of a part overlap most with the others, the bar after the middle least."
 )
 _LIKENESS = (
     "How much the Gramians of each layer resemble the one-hot Gramian of the tokens at a lag (Pearson's r over pairs "

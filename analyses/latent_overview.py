@@ -168,8 +168,10 @@ def draw_strengths(axes: matplotlib.axes.Axes, strength: pd.DataFrame, music: in
         places = [k for k, own in enumerate(letters) if own == letter]
         if places[0]:
             axes.axhline(places[0] - 0.5, color="white", linewidth=1.2)
-    axes.set_yticks(range(len(rows)), rows, fontsize=4.6)
-    axes.tick_params(axis="y", length=0, pad=1)
+    axes.set_yticks(range(len(rows)), rows, fontsize=style.SMALLEST)
+    axes.tick_params(axis="y", length=0)
+    height = 72 * axes.get_figure().get_figheight() * axes.get_position().height
+    style.stagger(axes, "y", height / max(1, len(rows)), style.SMALLEST)
     draw.after_music(axes, music)
     draw.neuron_axis(axes, values.shape[1])
     axes.set_xlim(0.5, values.shape[1] + 0.5)

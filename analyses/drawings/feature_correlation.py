@@ -109,7 +109,7 @@ def best(tops: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> matplotl
 
 
 def regression(rows: Sequence[Sequence[Panel]], ylabel: str) -> matplotlib.figure.Figure:
-    """Returns rows of panels: melodies as dots, the LOESS curve in red and its band."""
+    """Returns rows of panels: melodies as dots, the LOESS curve in orange and its band."""
     columns = max(len(row) for row in rows)
     figure = style.figure(height=0.27 + 1.95 * len(rows))
     grid = figure.subplots(len(rows), columns, sharey=True, squeeze=False)

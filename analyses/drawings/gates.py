@@ -214,12 +214,11 @@ def overlaps(found: list[tuple[list[str], np.ndarray]]) -> matplotlib.figure.Fig
     for k, (axes, (names, value)) in enumerate(zip(panels, found, strict=True), 1):
         with np.errstate(divide="ignore"):
             shown = axes.imshow(np.log2(_without_diagonal(value)), cmap="PuOr_r", vmin=-1, vmax=1)
-        labels = [f"$W_{{{name}}}$" for name in names]
-        axes.set_xticks(range(len(names)), labels)
-        axes.set_yticks(range(len(names)), labels)
+        axes.set_xticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names)
         for (row, column), number in np.ndenumerate(value):
             if row != column:
-                axes.text(column, row, f"{number:.2f}", ha="center", va="center", fontsize=5.5)
+                axes.text(column, row, f"{number:.2f}", ha="center", va="center", fontsize=6)
         axes.set_title(f"layer {k}")
     bar = figure.colorbar(shown, ax=list(panels), fraction=0.02, pad=0.01, ticks=[-1, 0, 1], shrink=0.8)
     bar.set_ticklabels(["½", "1", "2"])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
+_GATES = frozenset("iforu")
 SANGUINE, POWDER_BLUE = "#BC3F4A", "#B0E0E6"
 """The part's own colours; they differ in lightness too, so that colour-blind readers can tell them apart."""
 
@@ -33,6 +34,18 @@ def coloured(closeness: np.ndarray, near: np.ndarray, far: np.ndarray) -> np.nda
     return picture
 
 
+def of_angles(cosine: np.ndarray, name: str) -> np.ndarray:
+    """Returns the picture of |cosine| `[T, T]` between the values of streams, which `name` names.
+
+    Gates are all above 0, so that none are at wide angles: where only gates are compared the lightest grey is the
+    widest angle that there is.
+    """
+    gates = all(site.rpartition(".")[2] in _GATES for site in name.replace("·", " ").split() if "." in site)
+    least = float(cosine.min()) if gates else 0.0
+    closeness = (cosine - least) / max(1e-9, 1 - least)
+    return coloured(closeness, cosine >= 0.99, cosine <= 0.01)
+
+
 def distances(tokens: Sequence[str], distance: np.ndarray, near: float, far: float) -> matplotlib.figure.Figure:
     """Returns the picture of L1 distances between laws, both axes named by the token that was drawn."""
     drawn = tokens[1:]
@@ -41,8 +54,8 @@ def distances(tokens: Sequence[str], distance: np.ndarray, near: float, far: flo
     axes = figure.subplots()
     _show(axes, picture, drawn)
     _token_axes(axes, drawn)
-    axes.set_xlabel("token drawn from the law")
-    axes.set_ylabel("token drawn from the law")
+    axes.set_xlabel("token drawn at the step")
+    axes.set_ylabel("token drawn at the step")
     _legend(figure, (f"L1 ≤ {near:g}", f"L1 > {far:g}", "between, darker: closer"))
     return figure
 
@@ -62,7 +75,7 @@ def layers(tokens: Sequence[str], one_hot: np.ndarray, panels: dict[str, np.ndar
     """Returns the one-hot Gramian and the magnitude Gramian of each layer, side by side."""
     nothing = np.zeros(one_hot.shape, bool)
     pictures = {"equal tokens": coloured(one_hot, nothing, nothing)}
-    pictures |= {name: coloured(gram, gram >= 0.99, gram <= 0.01) for name, gram in panels.items()}
+    pictures |= {name: of_angles(gram, name) for name, gram in panels.items()}
     columns = 2 if len(pictures) in (2, 4) else min(3, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = style.figure(height=0.37 + rows * 7.45 / columns)
@@ -80,7 +93,7 @@ def frames(
         if one_hot is not None:
             nothing = np.zeros(one_hot.shape, bool)
             pictures.append(("equal tokens", coloured(one_hot, nothing, nothing)))
-        pictures.append((name, coloured(gram, gram >= 0.99, gram <= 0.01)))
+        pictures.append((name, of_angles(gram, name)))
     return [_frame(tokens, name, picture) for name, picture in pictures]
 
 
@@ -103,7 +116,7 @@ def crosses(tokens: Sequence[str], layer: str, products: dict[tuple[str, str], n
     pictures = {}
     for (a, b), product in products.items():
         magnitude = np.abs(product)
-        pictures[f"{layer}.{a} · {layer}.{b}"] = coloured(magnitude, magnitude >= 0.99, magnitude <= 0.01)
+        pictures[f"{a} (up) · {b} (across)"] = of_angles(magnitude, f"{layer}.{a} {layer}.{b}")
     columns = min(4, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = style.figure(height=0.37 + rows * (7.45 / columns + 0.12))

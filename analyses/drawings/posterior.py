@@ -29,7 +29,7 @@ def events(tokens: Sequence[str], mass: Mapping[str, np.ndarray], mean: float) -
         axes.plot(drawn, values[drawn], "o", color=style.ACCENT, markersize=2.6)
         axes.set_yscale("log")
         axes.set_ylim(1e-8, 2)
-        axes.set_yticks([1e-8, 1e-6, 1e-4, 1e-2, 1])
+        axes.set_yticks([1e-8, 1e-6, 1e-4, 1e-2, 1], ["1e−8", "1e−6", "1e−4", "0.01", "1"])
         axes.set_ylabel(f"p({name})" if len(name) < 8 else name)
     panels[-1].set_xlim(-0.5, len(tokens) - 0.5)
     style.token_axis(panels[-1], tokens, axis="x")

@@ -109,7 +109,7 @@ def left_vectors(vocabulary: Vocabulary, left: np.ndarray, values: np.ndarray, n
         axes.axhline(0, color=style.SOFT, linewidth=0.6)
         axes.bar(range(len(u)), u, 0.8, color=colours)
         axes.margins(y=0.25)
-        axes.set_ylabel(f"$u_{{{j + 1}}}$\nσ = {values[j]:.3g}", fontsize=8)
+        axes.set_ylabel(f"u{j + 1}\nσ = {values[j]:.3g}", fontsize=8)
         name_peaks(axes, u, vocabulary.decode(order), named)
     over_tokens(panels, vocabulary)
     return figure
@@ -123,7 +123,7 @@ def right_vectors(right: np.ndarray) -> matplotlib.figure.Figure:
     for j, axes in enumerate(panels):
         axes.axhline(0, color=style.SOFT, linewidth=0.6)
         axes.vlines(range(len(right)), 0, right[:, j], color=style.INK, linewidth=0.7)
-        axes.set_ylabel(f"$w_{{{j + 1}}}$")
+        axes.set_ylabel(f"w{j + 1}")
         axes.set_xlim(-1, len(right))
     panels[-1].set_xlabel("unit")
     return figure
@@ -160,7 +160,7 @@ def planes(
             axes.plot(
                 *xy[mask].T, marker, color=colour, markersize=3, alpha=0.7, markeredgewidth=0, label=label, zorder=2
             )
-        axes.set_xlabel(f"projection onto $w_{{{first}}}$")
-        axes.set_ylabel(f"projection onto $w_{{{second}}}$")
+        axes.set_xlabel(f"projection onto w{first}")
+        axes.set_ylabel(f"projection onto w{second}")
         axes.legend(loc="best", markerscale=1.6)
     return figure

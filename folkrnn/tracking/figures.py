@@ -17,8 +17,8 @@ PAPER_DPI = 300
 """Dots per inch of `.png` figures: 7 inches wide are 2100 dots."""
 MOST_PIXELS, LONGEST_SIDE = 40_000_000, 30_000
 """A larger drawing has fewer dots per inch: programs refuse pictures of more than some 90 million, as a trap."""
-SCREEN_DPI = 110
-"""Dots per inch of animations: 9.6 inches wide are 1,056 dots."""
+SCREEN_DPI = 150
+"""Dots per inch of animations: 7 inches wide are 1,050 dots."""
 GIF_COLOURS = 128
 
 
