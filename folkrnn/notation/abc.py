@@ -23,10 +23,21 @@ _INLINE = re.compile(r"[ \t]*((?:\[[A-Za-z]:[^\[\]\n]*\][ \t]*)+)(.*)")
 _INLINE_FIELD = re.compile(r"\[([A-Za-z]):([^\[\]\n]*)\]")
 _KEY = re.compile(r"^[ \t]*K:|\[K:", re.MULTILINE)
 
-# Lines that are no music: headings, links, templates, tables, rules, bold type and items of a wiki, or words.
-_MARK = r"^[ \t]*(?:={2,}[^=\n]+={2,}|\[\[|\{\{|\{\||\|\}|\|-+[ \t]*$|-{4,}[ \t]*$|'{2,}|(?:[*+-]|\d+[.)])[ \t])"
+# Lines that are no music: headings, links, templates, tables, rules, bold type, quotations and items of a wiki or of
+# Markdown, or words.
+_MARK = (
+    r"^[ \t]*(?:={2,}[^=\n]+={2,}|\[\[|\{\{|\{\||\|\}|\|-+[ \t]*$|(?:-{3,}|_{3,}|\*{3,}|={3,})[ \t]*$|'{2,}"
+    r"|(?:[*+>-]|#{1,6}|\d+[.)])[ \t])"
+)
 _TEXT = re.compile(rf"{_MARK}|{WORD}", re.MULTILINE)
-_MAY_BE_TEXT = re.compile(r"[IKNQU-WYh-tw]|^[ \t]*(?:[={\['*+\d-]|\|[-}])|\.[ \t]*$", re.MULTILINE)  # the same, faster
+_MAY_BE_TEXT = re.compile(r"[IKNQU-WYh-tw]|^[ \t]*(?:[={\['*+>#_\d-]|\|[-}])|\.[ \t]*$", re.MULTILINE)
+"""The same, faster."""
+
+_LETTERS = re.compile(
+    r"^[ \t]*(?P<bracket>\()?(?:[A-Ga-g]++(?:[ \t]*+[,;:])?[ \t]++)+[A-Ga-g]++[.!?]?(?(bracket)\)\.?)[ \t]*$",
+    re.MULTILINE,
+)
+"""Words that happen to have no other letters than notes have, as `(bad cafe)`; or notes."""
 _ASIDE = re.compile(r'"[^"\n]*"|![^!|\n]{1,30}!|\+[^+|\s]{1,30}\+|\[[A-Za-z]:[^\[\]\n]*\]|%.*')
 
 _SAMPLED_KEYS = ("Cmaj", "Cmin", "Cdor", "Cmix")
@@ -226,14 +237,16 @@ def _split_remarks(body: str, fields: dict[str, list[str]]) -> tuple[str, list[s
     """The music, and the lines that are remarks on the tune.
 
     These are paragraphs after a blank line that have no bar in them, and what follows the last bar from the first line
-    on that has words or is a mark of a wiki.
+    on that has words or is a mark of a wiki. Words of the letters A to G alone are taken for words where they stand in
+    brackets, or behind the sign that ends a tune.
     """
     first, *others = _PARAGRAPH.split(body.strip("\n"))
     music = [first, *(paragraph for paragraph in others if "|" in paragraph)]
     remarks = [line.strip() for paragraph in others if "|" not in paragraph for line in paragraph.split("\n")]
     text = "\n".join(music)
     last_bar = text.rfind("\n", 0, text.rfind("|") + 1) + 1
-    if _MAY_BE_TEXT.search(text, last_bar) and _TEXT.search(text, last_bar) and "U" not in fields:
+    may_be = (_MAY_BE_TEXT.search(text, last_bar) and _TEXT.search(text, last_bar)) or _LETTERS.search(text, last_bar)
+    if may_be and "U" not in fields:
         text, after = _split_text(text.split("\n"))
         remarks = [*after, *remarks]
     return text, [line for line in remarks if line]
@@ -242,7 +255,9 @@ def _split_remarks(body: str, fields: dict[str, list[str]]) -> tuple[str, list[s
 def _split_text(lines: list[str]) -> tuple[str, list[str]]:
     is_text = [_is_text(line) for line in lines]
     bars = [i for i, line in enumerate(lines) if "|" in line and not is_text[i] and not _is_field(line)]
-    end = next((i for i in range(bars[-1] + 1 if bars else 0, len(lines)) if is_text[i]), len(lines))
+    ended = bool(bars) and lines[bars[-1]].rstrip().endswith("|]")
+    after = range(bars[-1] + 1 if bars else 0, len(lines))
+    end = next((i for i in after if is_text[i] or _is_letters(lines[i], ended)), len(lines))
     return "\n".join(lines[:end]), [line.strip() for line in lines[end:]]
 
 
@@ -253,6 +268,12 @@ def _is_field(line: str) -> bool:
 def _is_text(line: str) -> bool:
     """Whether a line among the music is words or a mark of a wiki."""
     return not _is_field(line) and _TEXT.search(_ASIDE.sub(" ", line)) is not None
+
+
+def _is_letters(line: str, ended: bool) -> bool:
+    """Whether a line behind the last bar is words of the letters of notes; `ended` where that bar ends a tune."""
+    match = _LETTERS.match(line)
+    return match is not None and (ended or bool(match["bracket"]))
 
 
 def _add_fields(fields: dict[str, list[str]], lines: list[str], prose: str = "") -> None:

@@ -14,7 +14,7 @@ from folkrnn.notation.keys import Key, in_c, only_clef, read_key
 from folkrnn.notation.lexer import LEXEMES
 from folkrnn.notation.meters import length_token, read_length, read_meter, read_unit
 from folkrnn.notation.rejection import Unfit
-from folkrnn.notation.tuplets import Tuplet, read_tuplet
+from folkrnn.notation.tuplets import Tuplet, joined, read_tuplet
 from folkrnn.vocabulary import Vocabulary
 
 _EIGHTH = Fraction(1, 8)
@@ -60,7 +60,7 @@ def transcribe(body: str, state: Transcription) -> Transcription:
     """
     match = None
     try:
-        for match in LEXEMES.finditer(body):
+        for match in LEXEMES.finditer(joined(body)):
             write = _WRITERS.get(match.lastgroup or "")
             if write is not None:
                 write(match, state)
@@ -189,8 +189,11 @@ def _open(match: re.Match[str], state: Transcription) -> None:
 
 
 def _close(match: re.Match[str], state: Transcription) -> None:
-    if not state.chord:
-        raise Unfit("chord", "] without [" if state.chord is None else "[]")
+    if state.chord is None:
+        raise Unfit("chord", "] without [")
+    if not state.chord:  # it sounds nothing
+        state.chord = None
+        return
     write_chord(state, read_length(match["chord_length"].strip()), match["chord_broken"])
 
 

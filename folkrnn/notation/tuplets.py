@@ -17,6 +17,11 @@ from folkrnn.vocabulary import Vocabulary
 _WRITTEN = re.compile(r"\((\d{1,2})(?::(\d{0,2}))?(?::(\d{0,3}))?", re.ASCII)
 _ONE = Fraction(1)
 
+_ITEM = r"[ \t]*(?:\[[^\[\]|:\n]*\]|[_^=]{0,3}[A-Ga-gxz][,']*+)[\d/]*+(?![ \t]*[<>])"
+_PART = re.compile(rf"\((?P<p>[2-9]):(?P<q>\d?):(?P<r>[1-8])(?!\d)(?P<notes>(?:{_ITEM})++)[ \t]*")
+"""A tuplet and the notes, rests and chords behind it, however many."""
+_COUNTED = re.compile(_ITEM)
+
 
 @dataclass
 class Tuplet:
@@ -36,6 +41,32 @@ class Tuplet:
         begins = bool(self.token) and self.left % self.size == 0
         self.left -= 1
         return self.token if begins else ""
+
+
+def joined(body: str) -> str:
+    """Returns music code in which a tuplet that is written note by note, as `(3:2:1A(3:2:1B(3:2:1c`, is one.
+
+    No character moves: blanks stand where the other signs stood.
+    """
+    if _PART.search(body) is None:
+        return body
+    pieces: list[str] = []
+    parts: list[re.Match[str]] = []
+    at = 0
+    for part in _PART.finditer(body):
+        if parts and (part.group("p", "q") != parts[0].group("p", "q") or part.start() != parts[-1].end()):
+            parts = []
+        parts.append(part)
+        p, found = int(part["p"]), sum(int(each["r"]) for each in parts)
+        more = len(_COUNTED.findall(part["notes"])) - int(part["r"])
+        if found == p and len(parts) > 1 and more >= 0:
+            for k, each in enumerate(parts):
+                sign = body[each.start() : each.start("notes")]
+                pieces += [body[at : each.start()], f"({p}:{each['q']}:{p}" if k == 0 else " " * len(sign)]
+                at = each.start("notes")
+        if found >= p or more:
+            parts = []
+    return "".join([*pieces, body[at:]])
 
 
 def read_tuplet(written: str, meter: str, vocabulary: Vocabulary) -> str | Tuplet:

@@ -45,6 +45,10 @@ _FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})[ \t]*[\w{}.#+=\"' -]*$", re.MULTIL
 _FENCE_OF_OTHERS = re.compile(
     r"^[ \t]*(?:\\(?:begin|end)\{\w+\}|#\+(?:begin|end)_\w+)[^\n]*$", re.MULTILINE | re.IGNORECASE
 )
+# Of a forum: "[abc]" alone may be a chord, but none is closed by "[/abc]".
+_FORUM_TAG = r"(?:abc|code|music|pre|quote|score)\]"
+_FORUM_CLOSES = re.compile(rf"\[/{_FORUM_TAG}", re.IGNORECASE)
+_FORUM = re.compile(rf"^[ \t]*\[{_FORUM_TAG}|\[/{_FORUM_TAG}", re.IGNORECASE | re.MULTILINE)
 
 _TYPESET = re.compile(r"[ \t]*%%[ \t]*(begin|end)(text|ps|svg|js|ml)\b", re.IGNORECASE)
 
@@ -69,8 +73,10 @@ def sections(text: str) -> list[str]:
         text = _typeset_as_comments(text)
     if "```" in text or "~~~" in text:
         text = _FENCE.sub(_BREAK, text)
-    if "\\begin" in text or "#+" in text:
+    if "\\begin" in text or "\\end" in text or "#+" in text:
         text = _FENCE_OF_OTHERS.sub(_BREAK, text)
+    if "[/" in text and _FORUM_CLOSES.search(text):
+        text = _FORUM.sub(_BREAK, text)
     return text.split(_BREAK)
 
 

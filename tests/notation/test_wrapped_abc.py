@@ -61,6 +61,16 @@ def read(text: str) -> list[str]:
         TUNE.replace("G4 A4", "G4\u2003\u200bA4"),
         f"{TUNE}* a bad cafe\n- a bad cafe\n",
         f"{TUNE}1. a bad cafe\n2. deaf\n",
+        f"{TUNE}a bad cafe\n",
+        f"{TUNE}A bad egg, a dead bee!\n",
+        f"{TUNE}---\na bad cafe\n",
+        f"{TUNE}***\na bad cafe\n",
+        f"{TUNE}> a bad cafe\n",
+        f"{TUNE}## A bad cafe\n",
+        f"[abc]\n{TUNE}[/abc]\na bad cafe\n",
+        f"{TUNE}\\end{{abc}}\na bad cafe\n",
+        HEAD + "G4 A4|c8|\n(bad cafe)\n",
+        HEAD + "G4 A4|c8|\n  (a bad egg, a dead bee).\n",
     ],
 )
 def test_what_is_around_a_tune_or_typeset_in_it_is_no_music(text: str):
