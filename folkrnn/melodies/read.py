@@ -108,6 +108,7 @@ def read_midi(data: bytes) -> Performance:
 
 def _tracks(data: bytes) -> tuple[int, list[_Track]]:
     """Ticks per quarter, and the tracks."""
+    data = _unwrapped(data)
     if len(data) < 14 or data[:4] != b"MThd":
         raise Unreadable(_other_form(data))
     place = 8 + int.from_bytes(data[4:8], "big")
@@ -132,10 +133,22 @@ def _tracks(data: bytes) -> tuple[int, list[_Track]]:
     return ticks, found
 
 
+def _unwrapped(data: bytes) -> bytes:
+    """The standard MIDI file in a RIFF file of the kind RMID: its chunk `data`, which others may precede."""
+    if data[:4] != b"RIFF" or data[8:12] != b"RMID":
+        return data
+    place = 12
+    while place + 8 <= len(data):
+        length = int.from_bytes(data[place + 4 : place + 8], "little")
+        if data[place : place + 4] == b"data":
+            # the length is the writer's word, and often 0 or short: the tracks inside know their own
+            return data[place + 8 :]
+        place += 8 + length + length % 2
+    raise Unreadable("it is RIFF of the kind RMID, without the MIDI file that belongs in it")
+
+
 def _other_form(data: bytes) -> str:
     """What a file is that is no standard MIDI file."""
-    if data[:4] == b"RIFF" and data[8:12] == b"RMID":
-        return "it is MIDI wrapped in RIFF (RMID): save what begins with MThd as a file of its own"
     if data[:4] == b"RIFF" and len(data) >= 12:
         return f"it is a RIFF file of the kind {data[8:12].decode('latin-1').strip()}, not MIDI"
     if data[:2] == b"\x1f\x8b" or data[:4] == b"PK\3\4":

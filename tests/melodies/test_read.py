@@ -160,12 +160,21 @@ def test_chunks_of_other_kinds_are_passed_over():
 SOUND = midi([tempo(0, 500_000), meter(0, 4, 2), program(0, 3), *note(0, 4, 60), *note(4, 8, 62)])
 
 
+@pytest.mark.parametrize("before", [b"", b"DISP\3\0\0\0abc\0", b"LIST\4\0\0\0INFO"])
+@pytest.mark.parametrize("behind", [b"", b"DLS \2\0\0\0ab"])
+@pytest.mark.parametrize("stated", [len(SOUND), 0])
+def test_a_file_wrapped_in_riff_is_unwrapped(before, behind, stated):
+    inside = b"RMID" + before + b"data" + stated.to_bytes(4, "little") + SOUND + behind
+    assert heard(b"RIFF" + len(inside).to_bytes(4, "little") + inside) == heard(SOUND)
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
         (b"", "empty"),
         (bytes(40), "does not begin"),
-        (b"RIFF" + bytes(4) + b"RMIDdata" + bytes(4) + SOUND, r"wrapped in RIFF \(RMID\)"),
+        (b"RIFF" + bytes(4) + b"RMIDLIST" + bytes(4), "RMID, without the MIDI file"),
+        (b"RIFF" + bytes(4) + b"RMIDdata" + bytes(4), "does not begin|empty"),
         (b"RIFF" + bytes(4) + b"WAVEfmt " + bytes(20), "RIFF file of the kind WAVE"),
         (b"\x1f\x8b" + bytes(20), "compressed"),
         (b"MThd\0\0\0\6\0\1\0\0\0\4", "no tracks"),
