@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -271,11 +272,14 @@ def _check_allowed(folder: Path, key: str) -> None:
 
 def _check_name(folder: Path) -> None:
     """Raises Refusal for a name that is no text: databases keep nothing else."""
-    if readable(str(folder)) != str(folder):
-        raise Refusal(
-            f"{readable(str(folder))} is not UTF-8: MLflow cannot keep runs in a folder of that name; choose another "
-            "with tracking.folder="
-        )
+    if readable(str(folder)) == str(folder):
+        return
+    why, instead = "is not UTF-8", "choose another with tracking.folder="
+    with suppress(UnicodeDecodeError):  # the name is in order, and this process reads names as ASCII
+        os.fsencode(folder).decode()
+        why = f"has a name that Python reads as {sys.getfilesystemencoding()} here (LC_ALL, PYTHONUTF8)"
+        instead = f"set PYTHONUTF8=1, or {instead}"
+    raise Refusal(f"{readable(str(folder))} {why}: MLflow cannot keep runs in a folder of that name; {instead}")
 
 
 def _check_writable(folder: Path) -> None:

@@ -185,6 +185,17 @@ def test_a_store_may_lie_in_a_folder_of_any_name(tmp_path):
     assert MlflowClient(tracking_uri=listed).get_run(run.run_id).info.status == "FINISHED"
 
 
+def test_where_names_are_read_as_ascii_that_is_the_reason_and_not_the_name(tmp_path):
+    script = "import sys; from pathlib import Path; from folkrnn.tracking import check_store as check\n"
+    script += "check(None, Path(sys.argv[1]))"
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    asked = [sys.executable, "-c", script, str(tmp_path / "å")]
+    said = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False).stderr
+    assert "has a name that Python reads as ascii here (LC_ALL, PYTHONUTF8)" in said
+    assert "set PYTHONUTF8=1" in said
+    assert "is not UTF-8" not in said
+
+
 def test_a_folder_whose_name_is_not_utf_8_is_refused_before_anything_is_made(tmp_path):
     folder = tmp_path / os.fsdecode(b"l\xe5tar")
     for refused in (lambda: check_store(None, folder), lambda: open_store(None, "a", folder)):
