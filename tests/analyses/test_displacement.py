@@ -66,6 +66,12 @@ def test_displacing_all_tokens_alike_changes_nothing() -> None:
     np.testing.assert_allclose(displaced(law, np.full(5, 3.0)), law)
 
 
+def test_a_displacement_of_any_size_gives_a_law() -> None:
+    law = np.array([0.5, 0.25, 0.25])
+    np.testing.assert_allclose(displaced(law, np.array([0.0, 800.0, 800.0])), [0, 0.5, 0.5], atol=1e-300)
+    np.testing.assert_allclose(displaced(law, np.array([0.0, -np.inf, -800.0])), [1, 0, 0], atol=1e-300)
+
+
 def test_the_limits_of_alpha_are_infinite_displacements() -> None:
     assert displacement(0.0, 0.2) == -np.inf
     assert displacement(5.0, 0.2) == np.inf

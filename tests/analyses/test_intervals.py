@@ -48,6 +48,13 @@ def test_one_tune_has_a_value_and_no_interval():
     assert np.isnan(mean_interval(one, 50, rng())[1:]).all()
 
 
+def test_a_mean_leaves_out_what_is_no_number_and_is_none_where_nothing_is_left():
+    assert np.isnan(mean_interval(np.array([]), 50, rng())).all()
+    assert np.isnan(mean_interval(np.array([np.nan, np.inf]), 50, rng())).all()
+    values = np.array([1.0, 2.0, 4.0])
+    assert mean_interval(np.array([1.0, np.nan, 2.0, 4.0]), 50, rng()) == mean_interval(values, 50, rng())
+
+
 def test_melodies_of_one_tune_are_drawn_together():
     groups = np.array([7, 3, 7, 7, 3, 1])
     weights = cluster_weights(groups, 200, rng())

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from reference import legacy_sampler, softmax
 
 from folkrnn.models.draws import draw, probabilities
@@ -169,6 +172,27 @@ def test_a_draw_is_numpys_choice_with_the_same_uniform(law_seed, seed):
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
     with pytest.raises(Refusal, match=next(iter(wrong))):
         Sampling(**wrong)
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        {"tunes": 1, "live": 1, "max_tokens": 1},
+        {"temperature": 1e-3},
+        {"max_tokens": 2, "prime": ("M:4/4", "K:Cmaj")},
+        {"precision": "bf16", "captured": True},
+        {"rng": "legacy"},
+        {"rng": "legacy_webapp"},
+    ],
+)
+def test_settings_at_the_ends_of_their_ranges_are_taken(fine):
+    assert {name: getattr(Sampling(**fine), name) for name in fine} == fine
+
+
+def test_by_default_what_is_sampled_is_what_the_configuration_says():
+    stated = OmegaConf.load(Path(__file__).parents[2] / "conf" / "config.yaml").sampling
+    for name in ("tunes", "temperature", "max_tokens", "rng", "live", "precision"):
+        assert stated[name] == getattr(Sampling(), name), name
 
 
 def test_an_unknown_replay_is_refused_with_the_known_ones():
