@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -29,17 +31,16 @@ class Case:
     name: str
     question: str
     words: tuple[str, ...]
+    write: Callable[[], None] = lambda: None
+    """Writes what the command reads."""
 
 
 def cases(folder: Path) -> Iterator[Case]:
-    """Yields the commands, having written what they read to `folder`."""
+    """Yields the commands, which read files in `folder`."""
     for tokens in (3_700, 5_000, 20_000):
         file = folder / f"long_{tokens}.abc"
-        file.write_text("X:1\nT:long\nM:4/4\nL:1/8\nK:Cmaj\n" + _lines(tokens // 9), encoding="utf-8")
         question = f"a transcription of {tokens:,} tokens, default analyses"
-        yield Case(f"long_{tokens}", question, (f"transcription={file}",))
-    small = ("sampling.tunes=4", "sampling.max_tokens=60", "analysis=tune_statistics", "model=folkrnn_small")
-    seeds = "seed=" + ",".join(map(str, range(60)))
+        yield Case(f"long_{tokens}", question, (f"transcription={file}",), partial(_write_long, file, tokens))
     yield Case("tunes_10000", "10,000 tunes, default analyses", ("sampling.tunes=10000",))
     analyses = sorted(file.stem for file in (REPOSITORY / "conf" / "analysis").glob("*.yaml") if _fits(file))
     yield Case(
@@ -47,11 +48,37 @@ def cases(folder: Path) -> Iterator[Case]:
         f"all {len(analyses)} analyses of a FolkRNN on 200 tunes",
         ("sampling.tunes=200", f"analysis=[{','.join(analyses)}]"),
     )
-    yield Case("sweep_60", "a sweep of 60 jobs of 4 short tunes", ("-m", *small, seeds))
+    small = ("model=folkrnn_small", "sampling.tunes=4", "sampling.max_tokens=60")
+    seeds = "seed=" + ",".join(map(str, range(60)))
+    yield Case("sweep_60", "a sweep of 60 jobs of 4 short tunes", ("-m", *small, "analysis=tune_statistics", seeds))
+    for count in (20_000, 3_000):
+        name, form = ("folder_abc", "abc") if count == 20_000 else ("folder_midi", "midi")
+        model = small if form == "abc" else ("model=musicvae_2bar", "dataset.programs=null")
+        words = (*model, f"dataset={form}", f"dataset.path={folder / name}", "analysis=none")
+        question = f"a folder of {count:,} {form.upper()} files, one tune each, read for the first time"
+        yield Case(name, question, words, partial(_write_folder, folder / name, count, form))
 
 
-def _lines(bars: int, a_line: int = 8) -> str:
-    return "".join(BAR * min(a_line, bars - first) + "\n" for first in range(0, bars, a_line))
+def _write_long(file: Path, tokens: int, a_line: int = 8) -> None:
+    bars = tokens // 9
+    lines = "".join(BAR * min(a_line, bars - first) + "\n" for first in range(0, bars, a_line))
+    file.write_text(f"X:1\nT:long\nM:4/4\nL:1/8\nK:Cmaj\n{lines}", encoding="utf-8")
+
+
+def _write_folder(folder: Path, count: int, form: str) -> None:
+    """Files of random tunes of 32 bars, a hundred in each folder."""
+    from folkrnn.notation.midi import to_midi
+
+    draw, now = random.Random(0), time.time_ns()  # in every text, so that no cache has it
+    for number in range(count):
+        place = folder / f"{number // 100}"
+        place.mkdir(parents=True, exist_ok=True)
+        bars = [" ".join(draw.choices("CDEFGABcdefg", k=8)) for _ in range(32)]
+        if form == "abc":
+            body = "|\n".join("|".join(bars[first : first + 8]) for first in range(0, 32, 8))
+            (place / f"{number}.abc").write_text(f"X:{number}\nT:{number} {now}\nM:4/4\nL:1/8\nK:D\n{body}|]\n")
+        else:
+            (place / f"{number}.mid").write_bytes(to_midi(["M:4/4", "K:Cmaj", *" | ".join(bars).split()]))
 
 
 def _fits(file: Path) -> bool:
@@ -66,7 +93,8 @@ def _fits(file: Path) -> bool:
 
 def measured(case: Case, folder: Path) -> tuple[int, float, float, float]:
     """Returns exit status, wall and processor seconds, and GiB of the largest process of a run."""
-    home = folder / case.name
+    case.write()
+    home = folder / f"{case.name}_results"
     words = [*case.words, f"tracking.folder={home}"]
     with (folder / f"{case.name}.txt").open("wb") as log:
         began = time.perf_counter()

@@ -45,6 +45,7 @@ _HOST = "127.0.0.1"
 _WORKERS = 2
 _SECONDS_TO_START = 180.0
 _SECONDS_TO_STOP = 60.0
+_SECONDS_BETWEEN_LOOKS = 1.0
 _INSTALL = "apt-get install postgresql (.ci/install_postgresql does it), dnf install postgresql-server, or brew install"
 _DRIVER = 'the driver psycopg2 is not installed: pip install -c requirements.lock -e ".[server]"'
 _PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
@@ -94,10 +95,25 @@ def serve(
                     _upgrade(uri)
                 with _mlflow(folder, uri, port, options, Path(scratch), auth) as server:
                     say(_banner(f"http://{_HOST}:{port}", folder, auth))
-                    server.wait()
-                    raise Refusal(_ended(server, folder / "mlflow.log"))
+                    raise Refusal(_end(server, folder))
         except KeyboardInterrupt:
             say(f"stopped; everything is kept in {folder}")
+
+
+def _end(server: subprocess.Popen[Any], folder: Path) -> str:
+    """Waits until MLflow or PostgreSQL has ended, and returns which did and why."""
+    import psutil
+
+    postmaster = folder / "postgresql" / "postmaster.pid"  # removed where it ends in order
+    while server.poll() is None:
+        with suppress(FileNotFoundError):
+            if psutil.pid_exists(int(postmaster.read_text().split()[0])):
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                continue
+        log = folder / "postgresql.log"
+        last = (log.read_text(errors="replace").strip().splitlines() or ["it says nothing"])[-1]
+        return f"PostgreSQL ended: {last[:300]} (all of it in {log}); what it kept is safe: start this again"
+    return _ended(server, folder / "mlflow.log")
 
 
 def free_port(port: int | None) -> int:

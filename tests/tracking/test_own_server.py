@@ -245,6 +245,21 @@ def test_after_kill_9_the_next_server_ends_what_was_left_and_takes_over(own_serv
 
 
 @pytest.mark.slow
+def test_where_postgresql_dies_the_server_says_so_and_ends_and_the_next_one_takes_over(own_server, tmp_path):
+    store = open_store(own_server.uri, "kept", tmp_path)
+    with start_run(store, "a", tmp_path / "r") as run:
+        run.log_text("X:1", "tunes/1.abc")
+    postmaster = int((own_server.folder / "postgresql" / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    _, said = own_server.process.communicate(timeout=120)
+    assert own_server.process.returncode == 1
+    assert re.match(r"PostgreSQL ended: .* start this again$", said)
+    own_server.start()
+    assert_all_there(store.client, tmp_path / "r", tmp_path / "down")
+    assert own_server.interrupt()[0] == 0
+
+
+@pytest.mark.slow
 def test_with_auth_only_who_has_the_password_reads_and_logs(own_servers, open_folder, monkeypatch):
     pytest.importorskip("flask_wtf", reason='MLflow\'s accounts are not installed: pip install "mlflow[auth]"')
     monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", SECRETS["MLFLOW_TRACKING_PASSWORD"])
