@@ -1,4 +1,4 @@
-"""What libraries would cost where we wrote something ourselves (`docs/architecture.md`).
+"""What libraries would cost where we wrote something ourselves; what those cost that we took (`docs/architecture.md`).
 
     python benchmarks/libraries.py
 
@@ -8,14 +8,19 @@ Ratios and sizes; a library that is not installed is named and left out (`pip in
 from __future__ import annotations
 
 import io
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import distribution, distributions
 from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
 
 TUNE = "M:6/8 K:Cmaj C D E G 2 A | c 3 B A G | E F G A B c | d 2 B G 3 | e d c B A G | C 3 C 3 |".split()  # noqa: SIM905
+TAKEN = ("pooch", "google-crc32c", "defusedxml", "filelock", "optuna", "submitit")
 SLEEP = "import time; time.sleep(1)"
 
 
@@ -89,8 +94,31 @@ def processes() -> None:
     print(f"submitit's local executor: {len(below)} processes a job, {used:.0f} MiB beside ours, {more:.1f} s more")
 
 
+def taken() -> None:
+    """What the libraries that took the place of our code weigh, and what it takes to load what a study needs."""
+    sizes = {name: mebibytes_of(name) for name in TAKEN}
+    everything = sum(mebibytes_of(found.metadata["Name"]) for found in distributions())
+    named = ", ".join(f"{name} {size:.1f}" for name, size in sizes.items())
+    print(f"taken: {named} MiB; everything that is installed here: {everything:,.0f} MiB")
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", "import folkrnn.study"], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    least, most = min(seconds), max(seconds)
+    print(f"import folkrnn.study: {median(seconds):.1f} s of processor time (from {least:.1f} to {most:.1f})")
+
+
+def mebibytes_of(name: str) -> float:
+    """Returns the size of an installed package's files."""
+    places = (Path(str(file.locate())) for file in distribution(name).files or ())
+    return sum(place.stat().st_size for place in places if place.is_file() and place.suffix != ".pyc") / 2**20
+
+
 def main() -> None:
     """Prints what each costs."""
+    taken()
     for module, measure in (("mido", midi), ("music21", musicxml), ("submitit", processes)):
         if find_spec(module) is None:
             print(f"{module} is not installed")

@@ -1,10 +1,11 @@
 """How much memory a training holds after each epoch, and whether that grows.
 
     python benchmarks/training_memory.py [--model folkrnn|folkrnn_small] [--recipe modern|published] [--epochs 10]
-                                         [--updates 60] [--unbounded]
+                                         [--updates 60]
 
 Trains on the fiddle tunes, `--updates` updates an epoch, and prints resident memory after every epoch, the largest that
-the process ever had, and the time an update took. `--unbounded` keeps freed memory without bound, as a comparison.
+the process ever had, and the time an update took. The bars: after ten epochs at most 1.1 times what was resident after
+the first, and 1.5 GB (folkrnn_small) or 4 GB (folkrnn) in all.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from folkrnn.datasets.irish import irish
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.training import fit as training
 from folkrnn.training.language_model import Recipe
-from folkrnn.training.memory import BoundedMemory, resident_bytes
+from folkrnn.training.memory import resident_bytes
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import scratch
 
@@ -60,12 +61,9 @@ def main() -> None:
     parser.add_argument("--recipe", choices=("modern", "published"), default="published")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--unbounded", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     recipe = Recipe() if asked.recipe == "modern" else PublishedRecipe(split="families")
-    if asked.unbounded:
-        BoundedMemory.on_train_batch_end = Callback.on_train_batch_end  # type: ignore[method-assign]
     settings = training.TrainerSettings(max_epochs=asked.epochs, accelerator="cpu", progress=False, save_every=None)
     model = scratch(FolkRNN(units=SIZES[asked.model]), seed=1).model
     with tempfile.TemporaryDirectory() as folder:
