@@ -48,6 +48,7 @@ def test_one_tune_has_a_value_and_no_interval():
     assert np.isnan(mean_interval(one, 50, rng())[1:]).all()
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_mean_leaves_out_what_is_no_number_and_is_none_where_nothing_is_left():
     assert np.isnan(mean_interval(np.array([]), 50, rng())).all()
     assert np.isnan(mean_interval(np.array([np.nan, np.inf]), 50, rng())).all()
