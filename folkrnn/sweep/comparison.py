@@ -27,6 +27,9 @@ EFFECT = "arrays/effect_tunes.npz"
 OPTIONS = frozenset({"experiment", "transcription", "intervention", "analysis", "model", "weights", "dataset"})
 """Settings whose values say enough by themselves."""
 
+SAID = 4
+"""Sentences on what jobs differ in."""
+
 BESIDE = 4
 """Most jobs whose figures are put into one."""
 
@@ -101,7 +104,8 @@ def file_report(
     places = results_of(tracked.folder.parents[1])
     rows = [Row(str(o.job), o.status, readable(o.reason), _page(tracked.folder, places.get(o.run))) for o in outcomes]
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in (FINISHED, SKIPPED)}
-    said = [f"{sum(counts.values())} of {len(outcomes)} jobs have come to their end.", best, *captions(found)]
+    ended = f"{sum(counts.values())} of {len(outcomes)} jobs have come to their end."
+    said = [ended, best, *captions(found)[:1], *ranges(found["comparison"].tables["comparison"] if found else None)]
     command = shlex.join([*COMMAND, "-m", *typed])
     report = Report(
         tracked.name,
@@ -115,6 +119,27 @@ def file_report(
     write_report(tracked.folder / REPORT, report)
     tracked.log_file(tracked.folder / REPORT)
     tracked.describe("\n\n".join([*(words for words in said if words), f"`{command}`"]))
+
+
+def ranges(table: pd.DataFrame | None) -> list[str]:
+    """Returns a sentence for each of the first main numbers that jobs differ in: least and most, and whose."""
+    if table is None:
+        return []
+    from folkrnn.tracking.report import number
+
+    numbers = [c for c in table.columns if "/" in c and not c.endswith(("_low", "_high")) and c[:7] != "claims/"]
+    settings = [c for c in table.columns if c != "run" and "/" not in c]
+    labels = [label({key: str(row[key]) for key in settings}) for row in table.to_dict("records")]
+    found = []
+    for name in numbers:
+        values = table[name].to_numpy(float)
+        known = [place for place, value in enumerate(values) if value == value]
+        if len({values[place] for place in known}) < 2:
+            continue
+        least, most = (of(known, key=lambda place: values[place]) for of in (min, max))
+        ends = " to ".join(f"{number(float(values[place]))} ({labels[place]})" for place in (least, most))
+        found.append(f"{name.replace('/', ': ').replace('_', ' ').capitalize()} goes from {ends}.")
+    return found[:SAID]
 
 
 def results_of(runs: Path) -> dict[str, Path]:

@@ -134,6 +134,7 @@ def test_the_parent_has_a_report_with_the_comparison_and_links_to_its_jobs(tmp_p
     assert page.count("<img") == 1
     assert "any/heat" in page
     (run,) = open_store(None, "folkrnn", tmp_path).client.search_runs(["1"], "tags.sweep = 'parent'")
+    assert "Any: heat goes from 0.5000 (temperature=0.5) to 0.7000 (temperature=0.7)." in page
     assert "2 runs that differ in sampling.temperature" in run.data.tags["mlflow.note.content"]
 
 
