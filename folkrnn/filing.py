@@ -285,8 +285,10 @@ def file_report(
     claims = [verdicts_of.shown_claim(verdict) for verdict in verdicts]
     command = shlex.join([*COMMAND, *overrides])
     explorer = EXPLORER if (tracked.folder / EXPLORER).is_file() else ""
-    summary = pd.read_csv(tracked.folder / "tables" / "summary_streams.csv")
-    every = Findings(tables={"all numbers": tracked.numbers.table(), "activations of every stream": summary})
+    every = Findings(tables={"all numbers": tracked.numbers.table()})
+    summary = tracked.folder / "tables" / "summary_streams.csv"
+    if summary.is_file():  # of a family that files one
+        every.tables["activations of every stream"] = pd.read_csv(summary)
     report = Report(
         title=tracked.name,
         said=said,
