@@ -151,7 +151,7 @@ def planes(
     points: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], positive: np.ndarray, name: str
 ) -> matplotlib.figure.Figure:
     """Returns one scatter per pair of components: `points [N, 2]`, those marked in `positive [N]` standing out."""
-    figure = style.figure(width=4.2 * len(points), height=3.9)
+    figure = style.figure(width=min(style.PAGE, 3.6 * len(points)), height=3.4)
     for axes, xy, (first, second) in zip(figure.subplots(1, len(points), squeeze=False)[0], points, pairs, strict=True):
         for mask, colour, marker, label in (
             (~positive, style.SOFT, "o", "other steps"),
