@@ -22,6 +22,7 @@ from folkrnn import files
 from folkrnn.places import readable
 from folkrnn.refusal import Refusal
 from folkrnn.tracking.entries import Entry, insist, perform, read_entry
+from folkrnn.tracking.remote import is_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,7 +134,7 @@ class Journal:
             f"{len(self.pending)} of {self.written} entries of this run are not in the tracking store "
             f"{self.about['uri']} yet.\nReason: {reason}\n"
             "Nothing is lost: the files are here. Send the rest with\n\n"
-            f"    {upload_command(self.folder)}\n"
+            f"    {upload_command(self.folder, self.about['uri'])}\n"
         )
         write_whole(self.folder / MARKER, text.encode())
 
@@ -182,9 +183,10 @@ def _about(text: str) -> dict[str, str]:
     return about
 
 
-def upload_command(folder: Path) -> str:
-    """What to type for the store to get what it lacks of the run in `folder`."""
-    return f"python -m folkrnn.tracking upload {shlex.quote(str(folder))}"
+def upload_command(folder: Path, uri: str) -> str:
+    """What to type for the store at `uri` to get what it lacks of its run in `folder`."""
+    to = f" --to {shlex.quote(uri)}" if is_server(uri) else ""
+    return f"python -m folkrnn.tracking upload {shlex.quote(str(folder))}{to}"
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -82,7 +82,7 @@ class TrackedRun:
     @property
     def upload_command(self) -> str | None:
         """What to type for the store to get what it lacks; None while it lacks nothing."""
-        return upload_command(self.folder) if self.journal.pending else None
+        return upload_command(self.folder, self.store.uri) if self.journal.pending else None
 
     def log_params(self, params: Mapping[str, Any], file: str | None = "config.yaml") -> None:
         """Logs a nested configuration: flat parameters (`model.layers`), and the whole as YAML in `file`.
@@ -310,7 +310,7 @@ class TrackedRun:
         if self._last_try is not None:
             log.warning(
                 "the tracking store lacks %d of %d entries of this run, which are kept; when it is back, type\n    %s",
-                len(self.journal.pending), self.journal.written, upload_command(self.folder),
+                len(self.journal.pending), self.journal.written, upload_command(self.folder, self.store.uri),
             )  # fmt: skip
 
     def _inside(self, path: str) -> Path:

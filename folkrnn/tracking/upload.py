@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from folkrnn.refusal import Refusal
-from folkrnn.tracking.journal import MARKER, Journal, in_one_line, is_rejection, is_trouble, now, writing
+from folkrnn.tracking.journal import (
+    MARKER,
+    Journal,
+    in_one_line,
+    is_rejection,
+    is_trouble,
+    now,
+    upload_command,
+    writing,
+)
 from folkrnn.tracking.process import process_tags
 from folkrnn.tracking.remote import is_server
 from folkrnn.tracking.store import Store, absolute_uri, create, database_of, open_store
@@ -23,8 +33,10 @@ def upload(folder: Path | str, uri: str | None = None) -> int:
     """Sends what the store lacks of the run in `folder` and returns how many entries that were.
 
     With the `uri` of another store, or of one that has lost the run, it is begun anew there, with everything it has.
-    Raises Refusal where `folder` holds no run, where that run is still being written, or where the store does not take
-    all of it; what was sent stays sent, so it can be called again.
+    A server must be named, by `uri` or MLFLOW_TRACKING_URI: the address in a folder may be anybody's, and MLflow sends
+    the user's name and password along. Raises Refusal where it is not, where `folder` holds no run, where that run is
+    still being written, or where the store does not take all of it; what was sent stays sent, so that it can be
+    called again.
     """
     folder = Path(folder).absolute()
     _check(folder)
@@ -39,6 +51,8 @@ def _upload(folder: Path, uri: str | None) -> int:
         journal.clear_pending()
         return 0
     own, root = _store_of(journal)
+    if uri is None and is_server(own) and own != os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"):
+        raise Refusal(f"{folder} names the server {own}; if that is yours, say so: {upload_command(folder, own)}")
     store = open_store(uri or own, about["experiment"], root, about["run_id"])
     if store.uri != own or not _has(store, about["run_id"]):
         enter(store, journal, about["name"], process_tags())

@@ -76,3 +76,16 @@ def test_a_journal_names_no_file_outside_its_folder(cut_off, tmp_path):
             file.write(json.dumps({"number": number, "kind": "file", "path": path}) + "\n")
         with pytest.raises(Refusal, match="outside the run"):
             upload(tmp_path / "r", f"sqlite:///{tmp_path / 'other.db'}")
+
+
+def test_a_server_that_only_a_results_folder_names_is_not_sent_to(cut_off, tmp_path, monkeypatch):
+    copy = Path(shutil.copytree(cut_off, tmp_path / "r"))
+    file = copy / ".tracking" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"uri": "http://127.0.0.1:9"}))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(Refusal, match=r"say so: python -m folkrnn\.tracking upload \S+ --to http://127\.0\.0\.1:9$"):
+        upload(copy)
+    for known in (lambda: upload(copy, "http://127.0.0.1:9"), lambda: upload(copy)):
+        with pytest.raises(Refusal, match="no MLflow server answers"):
+            known()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9/")

@@ -146,7 +146,7 @@ def test_a_power_cut_at_the_server_costs_nothing_however_often_uploading_is_cut_
     (folder,) = folders_of(tmp_path / "storm")
     assert (folder / "report.html").is_file()
     (command,) = {line.partition(": ")[2] for line in said.splitlines() if line.startswith("missing")}
-    assert command == f"python -m folkrnn.tracking upload {shlex.quote(str(folder))}"
+    assert command == f"python -m folkrnn.tracking upload {shlex.quote(str(folder))} --to {own_server.uri}"
     waiting = pending(folder)
     assert waiting > 5
     command = [sys.executable, *shlex.split(command)[1:]]

@@ -87,18 +87,18 @@ def test_a_server_that_dies_in_mid_run_costs_nothing(mortal_server, tmp_path, ca
     waiting = pending(folder)
     assert waiting >= 8
     with pytest.raises(Refusal, match="no MLflow server answers"):
-        upload(folder)
+        upload(folder, mortal_server.uri)
 
     mortal_server.start()
     assert store.client.get_run(run.run_id).info.status == "RUNNING"
-    command = [sys.executable, "-m", "folkrnn.tracking", "upload", str(folder)]
+    command = [sys.executable, "-m", "folkrnn.tracking", "upload", str(folder), "--to", mortal_server.uri]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"sent {waiting} entries" in answer.stdout
     found = store.client.get_run(run.run_id)
     assert found.data.metrics.pop("before") == 1.0
     assert found.info.status == "FINISHED"
     assert not (folder / "UPLOAD_PENDING.txt").exists()
-    assert upload(folder) == 0
+    assert upload(folder, mortal_server.uri) == 0
 
 
 def test_a_server_that_comes_back_gets_the_rest_at_the_end(mortal_server, tmp_path):
@@ -121,5 +121,5 @@ def test_how_a_sweep_ended_is_kept_for_a_server_that_went_away(mortal_server, tm
     tracked.finish("FAILED", "2 of 3 jobs failed: 1, 2")
     assert str(tmp_path / "sweep") in tracked.upload_command
     mortal_server.start()
-    assert upload(tmp_path / "sweep") == 2
+    assert upload(tmp_path / "sweep", mortal_server.uri) == 2
     assert store.client.get_run(parent).info.status == "FAILED"
