@@ -96,12 +96,12 @@ class _Pickler(cloudpickle.Pickler):
             return super().reducer_override(value)
         held = value._untyped_storage
         content = torch.empty(0, dtype=torch.uint8, device=held.device).set_(held).cpu().numpy()
-        return _storage, (content, value.dtype, str(held.device))
+        return _storage, (content, value.dtype)
 
 
-def _storage(content: np.ndarray, dtype: torch.dtype, device: str) -> TypedStorage:
-    held = torch.from_numpy(content).to(device).untyped_storage()
-    return TypedStorage(wrap_storage=held, dtype=dtype, _internal=True)
+def _storage(content: np.ndarray, dtype: torch.dtype) -> TypedStorage:
+    """In main memory: on the GPU that it came from, every process would take room."""
+    return TypedStorage(wrap_storage=torch.from_numpy(content).untyped_storage(), dtype=dtype, _internal=True)
 
 
 class Watching(pl.LightningModule):
@@ -116,7 +116,7 @@ class Watching(pl.LightningModule):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning's handler would go on to the end
         end_with_parent()
         torch.set_num_threads(self.threads)
-        if self.device.type == "cuda":  # it arrives on the GPU that it was on
+        if self.device.type == "cuda":  # it arrives in main memory
             self.work.model.to(self.device)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:

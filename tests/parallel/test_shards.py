@@ -3,12 +3,15 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -178,6 +181,37 @@ def test_ctrl_c_ends_every_process():
     finally:
         signal.signal(signal.SIGINT, handler)
     assert time.monotonic() - began < 50
+
+
+OBSERVING = """
+import time
+from folkrnn.observation.shards import Processes, each_block
+
+def sleeping(block, progress):
+    open(f"began{block}", "w").close()
+    time.sleep(300)
+
+if __name__ == "__main__":
+    list(each_block(sleeping, range(2), Processes(2)))
+"""
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    (tmp_path / "observing.py").write_text(OBSERVING)
+    parent = subprocess.Popen([sys.executable, "observing.py"], cwd=tmp_path)
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and len(list(tmp_path.glob("began*"))) < 2:
+        assert parent.poll() is None
+        time.sleep(0.1)
+    children = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.wait()
+    gone, alive = psutil.wait_procs(children, timeout=30)
+    for child in alive:
+        child.kill()
+    assert not alive
+    assert len(gone) >= 2
 
 
 @pytest.mark.slow
