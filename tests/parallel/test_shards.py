@@ -185,7 +185,8 @@ def test_ctrl_c_ends_every_process():
 
 OBSERVING = """
 import time
-from folkrnn.observation.shards import Processes, each_block
+from folkrnn.parallel.blocks import each_block
+from folkrnn.parallel.shards import Processes
 
 def sleeping(block, progress):
     open(f"began{block}", "w").close()
