@@ -69,7 +69,7 @@ def corpus(tmp_path_factory):
 def default(tmp_path_factory):
     """Two runs of the main job, small, in one store: (home, what the terminal showed)."""
     home = tmp_path_factory.mktemp("default")
-    shown = [run(home, "sampling.tunes=20", "seed=3").stdout for _ in range(2)]
+    shown = [run(home, "sampling.tunes=20", "seed=3", *more).stdout for more in ((), ("explorer=false",))]
     return home, shown
 
 
@@ -286,22 +286,22 @@ def test_ctrl_c_in_mid_training_keeps_a_checkpoint_that_can_be_resumed_and_marks
     ("words", "says"),
     [
         (["sampling.prime=M:4/4 K:Cmaj G H"], "H"),
-        (["sampling.prime=M:5/4 K:C CDE"], "5/4"),
-        (["sampling.prime=M:4/4 K:Dphr CDE"], "phr"),
+        pytest.param(["sampling.prime=M:5/4 K:C CDE"], "5/4", marks=pytest.mark.slow),
+        pytest.param(["sampling.prime=M:4/4 K:Dphr CDE"], "phr", marks=pytest.mark.slow),
         (["transcription=/nowhere.abc"], "nowhere"),
-        (["dataset=abc", "dataset.path=/nowhere"], "no such file"),
+        pytest.param(["dataset=abc", "dataset.path=/nowhere"], "no such file", marks=pytest.mark.slow),
         (["dataset=tokens"], "dataset.path"),
-        (["weights=checkpoint", "weights.path=/nowhere"], "no such file"),
-        (["weights=pretrained", "model=folkrnn_gru"], "weights=scratch"),
+        pytest.param(["weights=checkpoint", "weights.path=/nowhere"], "no such file", marks=pytest.mark.slow),
+        pytest.param(["weights=pretrained", "model=folkrnn_gru"], "weights=scratch", marks=pytest.mark.slow),
         (["model=folkrnn", "model.units=256"], "leave model= out"),
-        (["tracking.uri=http://127.0.0.1:9"], "127.0.0.1:9"),
+        pytest.param(["tracking.uri=http://127.0.0.1:9"], "127.0.0.1:9", marks=pytest.mark.slow),
         (["analysis.activations.site=l7.h"], "l7.h"),
-        (["observation.sites=[l1.q]"], "l1.q"),
-        (["sampling.replay=fig2"], "did you mean fig1"),
-        (["model=musicvae_16bar"], "weights=magenta"),
+        pytest.param(["observation.sites=[l1.q]"], "l1.q", marks=pytest.mark.slow),
+        pytest.param(["sampling.replay=fig2"], "did you mean fig1", marks=pytest.mark.slow),
+        pytest.param(["model=musicvae_16bar"], "weights=magenta", marks=pytest.mark.slow),
         (["analysis=latent_spread"], "looks into musicvae"),
         (["analisys=none"], "analysis"),
-        (["sampling.tunes=many"], "sampling.tunes"),
+        pytest.param(["sampling.tunes=many"], "sampling.tunes", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_clear_line_and_no_run(tmp_path, words, says):
@@ -326,6 +326,8 @@ def test_an_analysis_that_fails_is_reported_and_the_others_still_run(tmp_path):
         "sampling.tunes=2",
         "analysis.activations.near_zero=x",
         "analysis=[activations,tune_statistics]",
+        "observation=hidden",
+        "explorer=false",
         expect=1,
     )
     _, (only,) = runs(tmp_path)

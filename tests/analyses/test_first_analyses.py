@@ -127,7 +127,7 @@ def test_one_tune_has_statistics_without_intervals(seen):
     assert "stepwise_low" not in found
 
 
-@pytest.mark.parametrize(("analysis", "height"), [(Posterior(resamples=10), 22.0), (Activations(resamples=10), 14.0)])
+@pytest.mark.parametrize(("analysis", "height"), [(Posterior(resamples=10), 16.0), (Activations(resamples=10), 12.0)])
 def test_figures_of_a_long_tune_show_400_of_its_steps_and_say_so(analysis, height):
     ids = [V2.index["M:4/4"], V2.index["K:Cmaj"], *([V2.index["C"], V2.index["|"]] * 250)]
     figures = analysis(Observation(FolkRNN(units=8, layers=1).eval(), V2, [given(ids, V2)])).figures

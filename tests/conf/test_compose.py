@@ -168,6 +168,7 @@ def test_a_sweep_crosses_the_families(second_family: list[str], tmp_path: Path) 
     ]
 
 
+@pytest.mark.slow
 def test_a_sweep_crosses_both_model_families(tmp_path: Path) -> None:
     seen: list[tuple[str, str, list[str], int]] = []
 
