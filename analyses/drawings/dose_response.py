@@ -79,7 +79,7 @@ def metrics(table: pd.DataFrame, names: Sequence[str], labels: Sequence[str]) ->
     """Returns one small panel per metric: its value in each job, and its interval where `_low` and `_high` stand."""
     across = min(3, len(names))
     rows = -(-len(names) // across)
-    figure = style.figure(height=0.48 + rows * (0.44 + 0.16 * len(labels)))
+    figure = style.figure(height=0.48 + rows * (0.56 + 0.16 * len(labels)))
     panels = figure.subplots(rows, across, squeeze=False, sharey=True)
     for axes, name in zip(panels.flat, names, strict=False):
         value = table[name].to_numpy(float)
@@ -88,7 +88,7 @@ def metrics(table: pd.DataFrame, names: Sequence[str], labels: Sequence[str]) ->
             low, high = (table[f"{name}_{end}"].to_numpy(float) for end in ("low", "high"))
             error = np.nan_to_num(np.array([value - low, high - value])).clip(min=0)
         axes.errorbar(value, -np.arange(len(value)), xerr=error, fmt="o", markersize=4, capsize=2, color=style.ACCENT)
-        axes.set_title(name, fontsize=8, pad=3)
+        axes.set_title(name.replace("/", "/\n", 1), fontsize=7, pad=3, loc="left")
         axes.set_yticks(-np.arange(len(labels)), labels, fontsize=7)
         axes.set_ylim(-len(labels) + 0.5, 0.5)
         axes.margins(x=0.12)
