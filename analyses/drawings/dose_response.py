@@ -44,7 +44,7 @@ def curves(table: pd.DataFrame, halves: pd.DataFrame, key: str) -> matplotlib.fi
             axes.set_ylim(0, None)
             continue
         axes.axhline(0.5, color=style.SOFT, linewidth=0.8, linestyle=":")
-        axes.set_ylim(-0.03, 1.05)
+        axes.set_ylim(-0.03, max(1.05, 1.03 * axes.get_ylim()[1]))
         _mark_halves(axes, halves[halves["ability"] == column], looks)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def differences(
     names = [name for name in words if name in table.index]
     across = 3 if len(names) <= 9 else 4
     rows = -(-len(names) // across)
-    figure = style.figure(height=0.56 + rows * (0.44 + 0.16 * len(sides)))
+    figure = style.figure(height=0.56 + rows * (0.56 + 0.16 * len(sides)))
     panels = figure.subplots(rows, across, squeeze=False, sharey=True)
     for axes, name in zip(panels.flat, names, strict=False):
         row = table.loc[name]
@@ -56,7 +57,7 @@ def differences(
             value, low, high = row[side], row[f"{side}_low"], row[f"{side}_high"]
             error = np.nan_to_num([[max(0.0, value - low)], [max(0.0, high - value)]])
             axes.errorbar(value, -place, xerr=error, fmt="o", markersize=4, capsize=2.5, color=SIDES[side][1])
-        axes.set_title(words[name], fontsize=7.5, pad=3)
+        axes.set_title(textwrap.fill(words[name], 26), fontsize=7, pad=3)
         axes.set_yticks([-place for place in range(len(sides))], labels, fontsize=7.5)
         axes.set_ylim(-len(sides) + 0.5, 0.5)
         axes.margins(x=0.15)
