@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from folkrnn.refusal import Refusal
 
@@ -60,7 +60,7 @@ def read(settings: Mapping[str, object]) -> Figures:
         inches(str(settings["width"])),
         bool(settings["data"]),
         bool(settings["all"]),
-        names_of(list(settings["names"])),  # type: ignore[call-overload]
+        names_of(list(cast("Iterable[str]", settings["names"]))),
     )
 
 

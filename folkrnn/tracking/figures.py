@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import matplotlib.artist
     import matplotlib.axes
     import matplotlib.figure
     import pandas as pd
@@ -121,6 +122,6 @@ def _drawn_in(axes: matplotlib.axes.Axes) -> list[pd.DataFrame]:
     return frames
 
 
-def _label(artist: object) -> str:
-    label = str(artist.get_label())  # type: ignore[attr-defined]
+def _label(artist: matplotlib.artist.Artist) -> str:
+    label = str(artist.get_label())
     return "" if label.startswith("_") else label
