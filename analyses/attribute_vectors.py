@@ -26,9 +26,9 @@ from analyses.measures.music_neurons import Thresholds, in_order, music_neurons
 from analyses.measures.phik import phik
 from folkrnn import style
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -67,14 +67,14 @@ class AttributeVectors(Analysis):
 
     def __post_init__(self) -> None:
         if not 0 < self.extreme <= 0.5:
-            raise Refusal(f"attribute_vectors.extreme is {self.extreme:g}; it is a share above 0 and up to 0.5")
+            raise UserError(f"attribute_vectors.extreme is {self.extreme:g}; it is a share above 0 and up to 0.5")
 
     def __call__(self, observation: LatentObservation) -> Findings:
         values = jsymbolic.telling(jsymbolic.feature_values(observation))
         music = music_neurons(observation.mu, observation.sigma, "sigma", Thresholds(self.sigma_below))
         table, vectors = self.judged(observation, values, music)
         if table.empty:
-            raise Refusal(
+            raise UserError(
                 f"attribute_vectors: no feature is defined for {FEWEST} melodies of either half; raise sampling.tunes"
             )
         summary = self.summary(table, np.random.default_rng(observation.seed))

@@ -25,9 +25,9 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.ngram_index import WORD
 from analyses.measures.tune_index import Library, bar_stretches, bars_of, body, numbered_bars
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 
 SHORTEST_BAR = 3
 """Tokens that a bar needs to count among those found: a pickup of one note stands in every other tune."""
@@ -71,15 +71,15 @@ class Copying(Analysis):
 
     def __post_init__(self) -> None:
         if not 2 <= self.ngram <= WORD:
-            raise Refusal(f"copying.ngram is {self.ngram}; it must be 2 to {WORD} tokens")
+            raise UserError(f"copying.ngram is {self.ngram}; it must be 2 to {WORD} tokens")
         if self.shortest_run < 2:
-            raise Refusal(f"copying.shortest_run is {self.shortest_run}; it must be at least 2 tokens")
+            raise UserError(f"copying.shortest_run is {self.shortest_run}; it must be at least 2 tokens")
         if self.controls < 0:
-            raise Refusal(f"copying.controls is {self.controls}; it must be at least 0 data tunes")
+            raise UserError(f"copying.controls is {self.controls}; it must be at least 0 data tunes")
 
     def __call__(self, observation: Observation) -> Findings:
         if observation.data is None:
-            raise Refusal("analysis=copying compares with a dataset, and there is none; choose one with dataset=")
+            raise UserError("analysis=copying compares with a dataset, and there is none; choose one with dataset=")
         k = min(self.tune, len(observation.transcriptions) - 1)
         library = Library(observation.data, self.ngram)
         tunes = [body(t.tokens(observation.vocabulary)) for t in observation.transcriptions]

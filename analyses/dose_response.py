@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import dose_response as draw
-from analyses.measures import departure, paired
-from analyses.measures.heard import ABILITIES, ability_kept, floors_of
+from analyses.measures import divergence, paired
+from analyses.measures.tune_sums import ABILITIES, ability_kept, floors_of
 from folkrnn.findings import Figure, Findings
 
 HALF = 0.5
@@ -36,7 +36,7 @@ class Condition:
     """One job of a sweep: what was varied in it, and the arrays `tunes` of its analysis `effect`."""
 
     varied: Mapping[str, str]
-    """Setting to value as typed, those that differ between the jobs."""
+    """RunContext to value as typed, those that differ between the jobs."""
     tunes: Mapping[str, np.ndarray]
 
 
@@ -160,10 +160,10 @@ def _fill(
         if null is not None:
             curve.kept[ability][place] += 1 - ability_kept(null[0], control_values, floor_values, names)
             curve.samples[ability][:, place] += 1 - ability_kept(null[1], control_samples, floor_samples, names)
-    laws = "matched_divergence" if matched else "divergence"
-    read = [c.tunes[laws] for c in here]
+    distributions = "matched_divergence" if matched else "divergence"
+    read = [c.tunes[distributions] for c in here]
     whole = np.concatenate([part.mean(0) if matched else part for part in read])
-    column = departure.PARTS.index("all")
+    column = divergence.PARTS.index("all")
     curve.divergence[place] = paired.ratios(whole)[column]
     own = paired.tune_weights(len(whole), RESAMPLES, rng)
     curve.divergence_samples[:, place] = paired.resampled(whole, own)[:, column]
@@ -236,7 +236,8 @@ def _caption(halves: pd.DataFrame, key: str, curves: Mapping[str, Curve]) -> str
     text = "; ".join(told)
     tunes = max(max(curve.tunes) for curve in curves.values())
     return (
-        f"What is kept of counting and of melody against {key}, and how far laws move; {tunes} tunes per dose, 95 % "
+        f"What is kept of counting and of melody against {key}, and how far distributions move; {tunes} tunes per "
+        f"dose, 95 % "
         f"bootstrap intervals over tunes{' and draws of random units' if MATCHED in ' '.join(curves) else ''}. "
         f"{text[:1].upper()}{text[1:]}."
     )

@@ -10,7 +10,7 @@ numbers, of replays the control resumed. Chance alone moves the tunes away from 
 which is four quantities, than in counting, so what is kept is also given less what the null keeps. What is kept of a
 quantity is 1 for the control and 0 for the floor: the control's tunes with their tokens in random order (for notes of
 the scale, 7 of 12 pitch classes). Counting is kept as full bars are; melody as stepwise motion, notes of the scale,
-cadences and repeated figures are, on average. The divergence of laws compares what both models say next on the
+cadences and repeated figures are, on average. The divergence of distributions compares what both models say next on the
 control's own tokens; it splits into when (which type of token comes) and which token of the type.
 """
 
@@ -25,7 +25,7 @@ import pandas as pd
 
 from analyses.drawings import effect as draw
 from analyses.drawings import side_by_side
-from analyses.measures import departure, paired, removed, sides, watching
+from analyses.measures import ablated_directions, comparison, divergence, paired, watching
 from analyses.measures.counting import by_bar
 from analyses.measures.effect_numbers import (
     ability_metrics,
@@ -34,13 +34,13 @@ from analyses.measures.effect_numbers import (
     late_metrics,
     tune_table,
 )
-from analyses.measures.heard import ABILITIES, NAMES, Heard, ability_kept, floors_of, hear
 from analyses.measures.tune_quantities import QUANTITIES
+from analyses.measures.tune_sums import ABILITIES, NAMES, TuneSums, ability_kept, floors_of, hear
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
-from folkrnn.interventions.intervention import Account
+from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class Effect(Analysis):
     def __post_init__(self) -> None:
         for name, least in (("read_tunes", 1), ("late_bar", 1), ("shown", 0), ("directions", 1), ("resamples", 2)):
             if getattr(self, name) < least:
-                raise Refusal(f"effect.{name} is {getattr(self, name)}; it must be at least {least}")
+                raise UserError(f"effect.{name} is {getattr(self, name)}; it must be at least {least}")
 
     def __call__(self, observation: Observation) -> Findings:
         control = observation.control
         if control is None:
-            raise Refusal(
+            raise UserError(
                 "analysis=effect compares an intervention with the model as it is, and there is none; choose one with "
                 "intervention="
             )
@@ -88,25 +88,25 @@ class Effect(Analysis):
         table, abilities = self.compare(heard, rng)
         nothing = heard.unchanged()
         draws = self.draws(heard)
-        laws = departure.compare_laws(observation, control, self.read_tunes)
-        parts = self.parts(laws, rng)
-        lost = removed.subspace(control.model, observation.model, observation.vocabulary)
+        distributions = divergence.compare_distributions(observation, control, self.read_tunes)
+        parts = self.parts(distributions, rng)
+        lost = ablated_directions.subspace(control.model, observation.model, observation.vocabulary)
         watched = watching.watch(observation, control, self.words(observation))
         found = Findings(
             metrics={
                 **ability_metrics(abilities),
                 **spread_of(draws),
                 **departure_metrics(parts, heard),
-                **sides.metrics(table),
+                **comparison.metrics(table),
                 **late_metrics(observation, control, self.late_bar, self.since, self.resamples, rng),
             },
             null={} if nothing is None else self.nothing(observation, control, nothing, rng),
             tables={"quantities": table, "abilities": abilities, "divergence": parts, "tunes": tune_table(heard)},
-            arrays={"tunes": arrays_of(heard, laws)},
+            arrays={"tunes": arrays_of(heard, distributions)},
         )
         if len(draws):
             found.tables["draws"] = draws
-        self.draw(found, observation, control, heard, laws)
+        self.draw(found, observation, control, heard, distributions)
         if lost is not None:
             self.add_subspace(found, lost, observation)
         if watched is not None:
@@ -117,10 +117,10 @@ class Effect(Analysis):
 
     def words(self, observation: Observation) -> str:
         """Returns the tokens to watch: those of the settings, or those that the interventions name."""
-        watched = (word for account in observation.accounts for word in account.watched)
+        watched = (word for account in observation.effects for word in account.watched)
         return self.tokens or " ".join(dict.fromkeys(watched))
 
-    def compare(self, heard: Heard, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def compare(self, heard: TuneSums, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Returns one row per quantity, and one per ability (counting, melody), each value with its interval."""
         weights = paired.tune_weights(len(heard.control), self.resamples, rng)
         sums = {"control": heard.control, "changed": heard.changed, "matched": heard.matched}
@@ -128,12 +128,12 @@ class Effect(Analysis):
             sums["resumed"] = heard.resumed
         if heard.null is not None:
             sums["null"] = heard.null
-        values, samples = sides.resampled(sums, weights, rng)
+        values, samples = comparison.resampled(sums, weights, rng)
         floor, floors = floors_of(heard.floor, weights)
         columns: dict[str, Any] = {"quantity": NAMES, "group": [QUANTITIES[name].group for name in NAMES]}
         columns |= {"tunes": len(heard.control), "draws": len(heard.matched)}
-        columns |= sides.columns(values, samples) | {"floor": floor}
-        columns |= sides.falls_and_rises(heard.control, heard.changed)
+        columns |= comparison.columns(values, samples) | {"floor": floor}
+        columns |= comparison.falls_and_rises(heard.control, heard.changed)
         rows = []
         kept = {
             ability: {
@@ -155,7 +155,7 @@ class Effect(Analysis):
         counted = {"tunes": len(heard.control), "draws": len(heard.matched)}
         return pd.DataFrame(columns), pd.DataFrame(rows).assign(**counted)
 
-    def draws(self, heard: Heard) -> pd.DataFrame:
+    def draws(self, heard: TuneSums) -> pd.DataFrame:
         """Returns what is kept of each ability after every draw of random units, one row per draw."""
         control, floor = paired.ratios(heard.control), floors_of(heard.floor, np.ones((1, len(heard.floor))))[0]
         rows = [
@@ -169,31 +169,38 @@ class Effect(Analysis):
         return pd.DataFrame(rows)
 
     def nothing(
-        self, observation: Observation, control: Observation, heard: Heard, rng: np.random.Generator
+        self, observation: Observation, control: Observation, heard: TuneSums, rng: np.random.Generator
     ) -> dict[str, float]:
         """Returns the metrics of the comparison where the unchanged model stands in the place of the changed one."""
         table, abilities = self.compare(heard, rng)
-        again = replace(observation, transcriptions=observation.null_again.transcriptions, accounts=[])
+        again = replace(observation, transcriptions=observation.null_again.transcriptions, effects=[])
         watched = watching.watch(again, control, self.words(observation))
         return {
             **ability_metrics(abilities),
-            **sides.metrics(table),
+            **comparison.metrics(table),
             **late_metrics(again, control, self.late_bar, self.since, self.resamples, rng),
             **({} if watched is None else watched.metrics()),
         }
 
-    def parts(self, laws: departure.Laws, rng: np.random.Generator) -> pd.DataFrame:
-        """Returns the divergence of laws per step and each of its parts, with intervals."""
-        weights = paired.tune_weights(len(laws.changed), self.resamples, rng)
-        values, samples = sides.resampled({"changed": laws.changed, "matched": laws.matched}, weights, rng)
-        columns: dict[str, Any] = {"part": list(departure.PARTS)}
+    def parts(self, distributions: divergence.Distributions, rng: np.random.Generator) -> pd.DataFrame:
+        """Returns the divergence of distributions per step and each of its parts, with intervals."""
+        weights = paired.tune_weights(len(distributions.changed), self.resamples, rng)
+        values, samples = comparison.resampled(
+            {"changed": distributions.changed, "matched": distributions.matched}, weights, rng
+        )
+        columns: dict[str, Any] = {"part": list(divergence.PARTS)}
         for side in ("changed", "matched"):
-            nothing = np.full(len(departure.PARTS), np.nan)
-            columns |= sides.with_ends(side, values.get(side, nothing), samples.get(side))
+            nothing = np.full(len(divergence.PARTS), np.nan)
+            columns |= comparison.with_ends(side, values.get(side, nothing), samples.get(side))
         return pd.DataFrame(columns)
 
     def draw(
-        self, found: Findings, observation: Observation, control: Observation, heard: Heard, laws: departure.Laws
+        self,
+        found: Findings,
+        observation: Observation,
+        control: Observation,
+        heard: TuneSums,
+        distributions: divergence.Distributions,
     ) -> None:
         """Adds the figures that every comparison has."""
         table, abilities, parts = (found.tables[name] for name in ("quantities", "abilities", "divergence"))
@@ -205,15 +212,17 @@ class Effect(Analysis):
         )
         longest = max(len(t.ids) for t in control.transcriptions)
         survival = {
-            "changed": [departure.survival(heard.apart, longest)],
-            "matched": [departure.survival(apart, longest) for apart in heard.matched_apart],
+            "changed": [divergence.survival(heard.apart, longest)],
+            "matched": [divergence.survival(apart, longest) for apart in heard.matched_apart],
         }
-        by_step = {"changed": [laws.by_step[0]], "matched": laws.by_step[1:]}
+        by_step = {"changed": [distributions.by_step[0]], "matched": distributions.by_step[1:]}
         shown = parts[parts["part"].isin(["type", "measure", "pitch", "grouping", "duration"])]
         found.figures["departure"] = Figure(
             draw.departure(survival, by_step, shown.reset_index(drop=True)),
-            f"Share of {tunes} tunes that are still token for token those of the control; divergence of the laws, read "
-            f"on the tokens of {len(laws.changed)} of the control's tunes; the same by whether the type of the next "
+            f"Share of {tunes} tunes that are still token for token those of the control; divergence of the "
+            f"distributions, read "
+            f"on the tokens of {len(distributions.changed)} of the control's tunes; the same by whether the type of "
+            f"the next "
             "token or the choice within the type is at stake (these add up, but for the rare types left out).",
             title="How soon tunes depart from the control, and by which decisions",
         )
@@ -232,7 +241,7 @@ class Effect(Analysis):
             )
         found.tables["bars"] = pd.concat([frame.assign(side=side) for side, frame in curves.items()])
 
-    def add_subspace(self, found: Findings, lost: removed.Lost, observation: Observation) -> None:
+    def add_subspace(self, found: Findings, lost: ablated_directions.Lost, observation: Observation) -> None:
         """Adds what the softmax layer lost, where the intervention took something from it."""
         n = min(self.directions, lost.rank)
         found.metrics |= {
@@ -282,7 +291,7 @@ class Effect(Analysis):
 
     def add_push(self, found: Findings, observation: Observation) -> None:
         """Adds what was added to the last hidden state, where an intervention pushes it (the paper's Fig. 14)."""
-        for account in observation.accounts:
+        for account in observation.effects:
             units = account.tables.get("units")
             if units is None or "push" not in units.columns:
                 continue
@@ -299,7 +308,7 @@ class Effect(Analysis):
                 title=f"What is added to each unit of the last layer: {len(units)} of {size} are pushed",
             )
 
-    def add_tunes(self, found: Findings, observation: Observation, control: Observation, heard: Heard) -> None:
+    def add_tunes(self, found: Findings, observation: Observation, control: Observation, heard: TuneSums) -> None:
         """Adds the first tunes before and after, as text and as scores."""
         pairs = pairs_of(observation, control, heard.apart, self.shown)
         if not pairs:
@@ -324,7 +333,7 @@ def spread_of(draws: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def reached_alpha(account: Account) -> dict[str, float]:
+def reached_alpha(account: EffectRecord) -> dict[str, float]:
     """Returns by what the push multiplied the token's probability (geometric mean over steps), and what was asked for.
 
     `push_others_moved` is the mean total variation between the distributions of all other tokens before and after,

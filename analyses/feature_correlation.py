@@ -27,9 +27,9 @@ from analyses.measures.association import SHUFFLES, beyond_chance, one_of_each, 
 from analyses.measures.music_neurons import KINDS, Named, Thresholds, kind_scores, music_neurons
 from analyses.measures.phik import BINS, phik
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 TOP = 10
 """Features drawn for a named neuron."""
@@ -55,17 +55,19 @@ class FeatureCorrelation(Analysis):
 
     def __post_init__(self) -> None:
         if self.bins < 2:
-            raise Refusal(f"feature_correlation.bins is {self.bins}; a variable is cut into at least 2 bins")
+            raise UserError(f"feature_correlation.bins is {self.bins}; a variable is cut into at least 2 bins")
         if self.shuffles < 1:
-            raise Refusal(f"feature_correlation.shuffles is {self.shuffles}; chance is measured on at least 1")
+            raise UserError(f"feature_correlation.shuffles is {self.shuffles}; chance is measured on at least 1")
         if self.shown is not None and self.shown < 1:
-            raise Refusal(f"feature_correlation.shown is {self.shown}; it must be a number of neurons, or null for all")
+            raise UserError(
+                f"feature_correlation.shown is {self.shown}; it must be a number of neurons, or null for all"
+            )
 
     def __call__(self, observation: LatentObservation) -> Findings:
         values = jsymbolic.feature_values(observation)
         strength = jsymbolic.strengths(observation, self.shown, self.bins)
         if strength.empty:
-            raise Refusal(
+            raise UserError(
                 f"feature_correlation: no feature takes two values in the {len(observation)} melodies observed; "
                 "raise sampling.tunes or choose another dataset"
             )

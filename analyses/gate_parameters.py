@@ -41,11 +41,11 @@ from analyses.measures.multiple import holm
 from analyses.measures.pitch_relations import RELATIONS, related_pairs, similarity
 from analyses.measures.subspaces import cosines, leading, overlap
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import GATES
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import TYPES, Vocabulary
 
 LEARNED_TITLE = "{title}: the learned part"
@@ -77,7 +77,7 @@ class GateParameters(Analysis):
 
     def __post_init__(self) -> None:
         if not 0 < self.energy <= 1:
-            raise Refusal(f"energy is {self.energy}; a share of the squared singular values lies in (0, 1]")
+            raise UserError(f"energy is {self.energy}; a share of the squared singular values lies in (0, 1]")
 
     def __call__(self, observation: Observation) -> Findings:
         found, part = self.look(observation), learned_part(observation)

@@ -28,11 +28,11 @@ from analyses.measures.places import is_measure, place_in_bar
 from analyses.measures.stream_pairs import cross_metrics, cross_table, layers_of, likeness, pairs_of
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Animation, Figure, Findings, Main
 from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 
 ONLY_IN_TABLES = ("same_place", "other_place", "centred_shifted")
 """What is no metric of the run: with seven streams in three layers there would be too many to compare."""
@@ -65,13 +65,14 @@ class Gramians(Analysis):
 
     def __post_init__(self) -> None:
         if not 0 <= self.near < self.far <= 2:
-            raise Refusal(
-                f"gramians.near={self.near:g} and gramians.far={self.far:g} are L1 distances between laws; they must "
+            raise UserError(
+                f"gramians.near={self.near:g} and gramians.far={self.far:g} are L1 distances between distributions; "
+                f"they must "
                 "satisfy 0 ≤ near < far ≤ 2"
             )
         for name in ("window", "shortest_repeat", "shortest_reversal"):
             if getattr(self, name) < 2:
-                raise Refusal(f"gramians.{name} is {getattr(self, name)}; it must be at least 2 steps")
+                raise UserError(f"gramians.{name} is {getattr(self, name)}; it must be at least 2 steps")
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -81,9 +82,9 @@ class Gramians(Analysis):
         observation = reading(observation)
         k = min(self.tune, len(observation.transcriptions) - 1)
         names = [str(site) for site in grammar.parse(self.streams, observation.model.sites)]
-        laws, layers = self.gather(observation, names)
+        distributions, layers = self.gather(observation, names)
         rng = np.random.default_rng(observation.seed)
-        population = self.population(laws, layers, names, rng)
+        population = self.population(distributions, layers, names, rng)
         tokens = observation.tokens(k)
         cross = cross_table(tokens, observation.traces(k, names))
         distance = similarity.l1(observation.posterior(k))
@@ -94,10 +95,10 @@ class Gramians(Analysis):
         return Findings(
             metrics=metrics | cross_metrics(cross),
             figures=self.figures(tokens, k, distance, streams, gram, per_bar, layers)
-            | self.spread(laws, layers, metrics),
+            | self.spread(distributions, layers, metrics),
             animations=self.animations(tokens, k, streams, gram),
             tables={
-                "posteriors": laws,
+                "posteriors": distributions,
                 "streams": layers,
                 "population": population,
                 f"bars_tune{k}": per_bar,
@@ -142,12 +143,15 @@ class Gramians(Analysis):
             )
         return found
 
-    def spread(self, laws: pd.DataFrame, layers: pd.DataFrame, metrics: dict[str, float]) -> dict[str, Figure]:
+    def spread(self, distributions: pd.DataFrame, layers: pd.DataFrame, metrics: dict[str, float]) -> dict[str, Figure]:
         """Returns how the numbers are distributed over tunes; nothing of one tune."""
-        if len(laws) < 2:
+        if len(distributions) < 2:
             return {}
-        drawn = {"laws": draw.spread_of_laws(laws, metrics), "layers": draw.spread_of_layers(layers, metrics)}
-        caption = _SPREAD.format(tunes=len(laws))
+        drawn = {
+            "distributions": draw.spread_of_distributions(distributions, metrics),
+            "layers": draw.spread_of_layers(layers, metrics),
+        }
+        caption = _SPREAD.format(tunes=len(distributions))
         return {
             f"population_{name}": Figure(drawing, caption, title=_SPREAD_TITLES[name])
             for name, drawing in drawn.items()
@@ -163,10 +167,10 @@ class Gramians(Analysis):
 
     def gather(self, observation: Observation, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Returns (one row per tune about its posteriors, one row per tune and stream), traced in batches."""
-        laws, layers = [], []
+        distributions, layers = [], []
         for k, streams in observation.each([*names, "probs"]):
             tokens = observation.tokens(k)
-            laws.append({"tune": k} | self.measure_law(tokens, streams["probs"]))
+            distributions.append({"tune": k} | self.measure_distribution(tokens, streams["probs"]))
             gram = {name: np.abs(similarity.gramian(streams[name])) for name in names}
             layers += [
                 {"tune": k, "site": name}
@@ -177,11 +181,11 @@ class Gramians(Analysis):
             ]
         order = {name: place for place, name in enumerate(names)}
         layers.sort(key=lambda row: (row["tune"], order[row["site"]]))
-        return pd.DataFrame(laws).sort_values("tune", ignore_index=True), pd.DataFrame(layers)
+        return pd.DataFrame(distributions).sort_values("tune", ignore_index=True), pd.DataFrame(layers)
 
-    def measure_law(self, tokens: Sequence[str], law: np.ndarray) -> dict[str, float]:
+    def measure_distribution(self, tokens: Sequence[str], distribution: np.ndarray) -> dict[str, float]:
         """Returns counts and shares of far and near pairs; among steps that draw measure tokens and by bar role."""
-        distance = similarity.l1(law)
+        distance = similarity.l1(distribution)
         pairs = similarity.pairs(distance)
         draws_measure = is_measure(tokens)[1:]
         among = similarity.pairs(distance[np.ix_(draws_measure, draws_measure)])
@@ -191,7 +195,7 @@ class Gramians(Analysis):
             for role in ("first", "penultimate", "after the middle")
         }
         return {
-            "steps": len(law),
+            "steps": len(distribution),
             "pairs": len(pairs),
             "far_pairs": int((pairs > self.far).sum()),
             "far_share": similarity.mean(pairs > self.far),
@@ -241,10 +245,10 @@ class Gramians(Analysis):
         }
 
     def population(
-        self, laws: pd.DataFrame, layers: pd.DataFrame, names: Sequence[str], rng: np.random.Generator
+        self, distributions: pd.DataFrame, layers: pd.DataFrame, names: Sequence[str], rng: np.random.Generator
     ) -> pd.DataFrame:
         """Returns the mean over tunes of every number, with its 95 % bootstrap interval."""
-        groups = [("probs", laws)] + [(name, layers[layers["site"] == name]) for name in names]
+        groups = [("probs", distributions)] + [(name, layers[layers["site"] == name]) for name in names]
         rows = []
         for name, part in groups:
             for quantity in part.columns.drop(["tune", "site", "steps"], errors="ignore"):
@@ -322,7 +326,7 @@ class Gramians(Analysis):
 
 
 _SPREAD_TITLES = {
-    "laws": "How far apart distributions are, tune by tune",
+    "distributions": "How far apart distributions are, tune by tune",
     "layers": "How alike states and cells are, tune by tune",
 }
 _POSTERIORS = (

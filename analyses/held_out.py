@@ -17,10 +17,10 @@ import pandas as pd
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.datasets.families import split
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.nats import by_repetition, token_nats
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import TYPES
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class HeldOut(Analysis):
 
     def __call__(self, observation: Observation) -> Findings:
         if observation.data is None:
-            raise Refusal("analysis=held_out needs a dataset to hold tunes out of")
+            raise UserError("analysis=held_out needs a dataset to hold tunes out of")
         _, held = split(observation.data.tunes)
         if not held:
-            raise Refusal(f"dataset {observation.data.name} is too small to hold any tune out")
+            raise UserError(f"dataset {observation.data.name} is too small to hold any tune out")
         tunes = [observation.data.ids[i] for i in held]
         costs = token_nats(observation.model, tunes, observation.vocabulary.end)
         bars = by_repetition(costs, tunes, observation.vocabulary)

@@ -19,10 +19,10 @@ import torch
 from analyses.measures.intervals import cluster_weights, interval, with_interval
 from folkrnn import style
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.melodies.grid import FIRST_ON, HOLD
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -52,9 +52,9 @@ class HeldOutMelodies(Analysis):
 
     def __post_init__(self) -> None:
         if self.side not in SIDES:
-            raise Refusal(f"side={self.side}: must be one of {', '.join(SIDES)}")
+            raise UserError(f"side={self.side}: must be one of {', '.join(SIDES)}")
         if self.most is not None and self.most < 1:
-            raise Refusal(f"most={self.most}: must be a whole number from 1, or null for all")
+            raise UserError(f"most={self.most}: must be a whole number from 1, or null for all")
 
     def __call__(self, observation: LatentObservation) -> Findings:
         data = observation.data
@@ -98,7 +98,7 @@ class HeldOutMelodies(Analysis):
         data = observation.data
         side = data.split[1 if self.side == "held_out" else 0]
         if not len(side):
-            raise Refusal(f"dataset {data.name} is too small to hold any melody out")
+            raise UserError(f"dataset {data.name} is too small to hold any melody out")
         if self.most is None or self.most >= len(side):
             return side
         return np.sort(np.random.default_rng(observation.seed).choice(side, self.most, replace=False))

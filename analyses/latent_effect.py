@@ -20,13 +20,13 @@ import torch
 
 from analyses.drawings import latent_effect as draw
 from analyses.drawings.effect import differences
-from analyses.measures import departure, paired, sides
+from analyses.measures import comparison, divergence, paired
 from analyses.measures.intervals import cluster_weights
 from analyses.measures.melody_quantities import WORDS, sums
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import BATCH, LatentObservation
-from folkrnn.refusal import Refusal
 
 BACK = ("exact_onsets", "kept_onsets")
 """Quantities that have a floor."""
@@ -54,12 +54,12 @@ class LatentEffect(Analysis):
     def __post_init__(self) -> None:
         for name, least in (("melodies", 2), ("shown", 1), ("resamples", 2)):
             if getattr(self, name) < least:
-                raise Refusal(f"latent_effect.{name} is {getattr(self, name)}; it must be at least {least}")
+                raise UserError(f"latent_effect.{name} is {getattr(self, name)}; it must be at least {least}")
 
     def __call__(self, observation: LatentObservation) -> Findings:
         control = observation.control
         if control is None:
-            raise Refusal(
+            raise UserError(
                 "analysis=latent_effect compares an intervention with the model as it is, and there is none; choose "
                 "one with intervention="
             )
@@ -69,11 +69,11 @@ class LatentEffect(Analysis):
         written = {"control": self.written(control), "changed": self.written(observation)}
         matched = [self.written(other) for other in observation.matched]
         table = self.compare(control.classes[:N], written, matched, weights, rng)
-        laws = self.divergence(observation, control, written["control"], weights, rng)
+        distributions = self.divergence(observation, control, written["control"], weights, rng)
         moved = np.linalg.norm(observation.mu[:N] - control.mu[:N], axis=1)
         rows = [(control.classes[k], written["control"][k], written["changed"][k]) for k in range(min(self.shown, N))]
         return Findings(
-            metrics=main_metrics(table) | laws | {"moved": float(moved.mean())} | sides.metrics(table),
+            metrics=main_metrics(table) | distributions | {"moved": float(moved.mean())} | comparison.metrics(table),
             figures={
                 "differences": Figure(
                     differences(table, WORDS, random="random neurons"),
@@ -107,9 +107,11 @@ class LatentEffect(Analysis):
         each: dict[str, Any] = {side: sums(part, melodies, written["control"]) for side, part in written.items()}
         each["matched"] = [sums(part, melodies, written["control"]) for part in matched]
         floor = paired.ratios(sums(np.roll(written["control"], 1, axis=0), melodies, written["control"]))
-        columns: dict[str, Any] = {"quantity": list(WORDS)} | sides.columns(*sides.resampled(each, weights, rng))
+        columns: dict[str, Any] = {"quantity": list(WORDS)} | comparison.columns(
+            *comparison.resampled(each, weights, rng)
+        )
         columns["floor"] = np.where(np.isin(list(WORDS), BACK), floor, np.nan)
-        return pd.DataFrame(columns | sides.falls_and_rises(each["control"], each["changed"]))
+        return pd.DataFrame(columns | comparison.falls_and_rises(each["control"], each["changed"]))
 
     def divergence(
         self,
@@ -119,15 +121,17 @@ class LatentEffect(Analysis):
         weights: np.ndarray,
         rng: np.random.Generator,
     ) -> dict[str, float]:
-        """Returns the divergence of the decoder's laws per step, in nats, of the changed latents and of random ones."""
+        """Returns the divergence of the decoder's distributions per step, in nats, of the changed latents and of
+        random ones.
+        """
         total: dict[str, Any] = {"changed": _divergence(control, observation, classes)}
         total["matched"] = [_divergence(control, other, classes) for other in observation.matched]
-        values, samples = sides.resampled(total, weights, rng)
+        values, samples = comparison.resampled(total, weights, rng)
         found = {}
         for side, value in values.items():
             low, high = paired.ends(samples[side])
             named = {"": value, "_low": low, "_high": high}
-            found |= {f"{sides.SIDES[side]}kl{end}": float(part[0]) for end, part in named.items()}
+            found |= {f"{comparison.SIDES[side]}kl{end}": float(part[0]) for end, part in named.items()}
         return found
 
     def caption(self, table: pd.DataFrame, melodies: int, draws: int) -> str:
@@ -142,22 +146,24 @@ class LatentEffect(Analysis):
 
 def main_metrics(table: pd.DataFrame) -> dict[str, float]:
     """Returns what is told first: the share of the control's onsets that are written."""
-    return sides.metrics(table[table["quantity"] == "kept_onsets"])
+    return comparison.metrics(table[table["quantity"] == "kept_onsets"])
 
 
 @torch.no_grad()
 def _divergence(control: LatentObservation, changed: LatentObservation, classes: np.ndarray) -> np.ndarray:
-    """Per melody the sum over steps of the divergence of laws and the number of steps, `[N, 1, 2]`."""
+    """Per melody the sum over steps of the divergence of distributions and the number of steps, `[N, 1, 2]`."""
     found = []
     for start in range(0, len(classes), BATCH):
         some = slice(start, min(start + BATCH, len(classes)))
         melodies, numbers = torch.from_numpy(classes[some].astype(np.int64)), range(some.start, some.stop)
-        laws = []
+        distributions = []
         for side in (control, changed):
             z = torch.from_numpy(side.mu[some]).to(side.model.device)
             read = side.model.trace(melodies.to(z.device), ["probs"], z=z, numbers=numbers)
-            laws.append(read["probs"].cpu().numpy())
-        each = departure.divergence(*(law.reshape(-1, law.shape[-1]) for law in laws))
+            distributions.append(read["probs"].cpu().numpy())
+        each = divergence.divergence(
+            *(distribution.reshape(-1, distribution.shape[-1]) for distribution in distributions)
+        )
         found.append(each.reshape(len(melodies), -1).sum(1))
     total = np.concatenate(found)
     return np.stack([total, np.full(len(total), float(classes.shape[1]))], axis=-1)[:, None]

@@ -19,10 +19,10 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.reconstruction import exact_onsets, exact_steps
 from folkrnn import style
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.melodies import twinkle
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -53,9 +53,9 @@ class LatentExample(Analysis):
 
     def __post_init__(self) -> None:
         if isinstance(self.melody, str) and self.melody != TWINKLE:
-            raise Refusal(f"latent_example.melody is {self.melody!r}; it must be a number from 0 on, or {TWINKLE}")
+            raise UserError(f"latent_example.melody is {self.melody!r}; it must be a number from 0 on, or {TWINKLE}")
         if self.draws < 1:
-            raise Refusal(f"latent_example.draws is {self.draws}; at least one draw is made")
+            raise UserError(f"latent_example.draws is {self.draws}; at least one draw is made")
 
     def __call__(self, observation: LatentObservation) -> Findings:
         one = self.one(observation)

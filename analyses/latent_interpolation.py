@@ -22,10 +22,10 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.reconstruction import exact_steps
 from folkrnn import style
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -62,14 +62,14 @@ class LatentInterpolation(Analysis):
 
     def __post_init__(self) -> None:
         if self.points < 3 or self.pairs < 1:
-            raise Refusal(
+            raise UserError(
                 f"latent_interpolation.points={self.points} and latent_interpolation.pairs={self.pairs}; a path has at "
                 "least 3 points, and there is at least one pair"
             )
 
     def __call__(self, observation: LatentObservation) -> Findings:
         if len(observation) < 2:
-            raise Refusal("latent_interpolation needs two melodies; observe more (dataset=…, sampling.tunes=…)")
+            raise UserError("latent_interpolation needs two melodies; observe more (dataset=…, sampling.tunes=…)")
         first, last = self.ends(observation)
         rng = np.random.default_rng([observation.seed, 5])
         path = observation.decoded(self.latents(observation.mu[[first]], observation.mu[[last]], "arc")[0])

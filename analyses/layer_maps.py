@@ -21,9 +21,9 @@ import pandas as pd
 from analyses.drawings import layer_maps as draw
 from analyses.measures.ridge import Products, cross_validated
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 
 RIDGES = (1e-4, 1e-2, 1e-1, 1.0)
 """Strengths of the penalty that are tried, in units of the mean variance of the inputs."""
@@ -61,14 +61,14 @@ class LayerMaps(Analysis):
 
     def __post_init__(self) -> None:
         if self.folds < 2:
-            raise Refusal(f"layer_maps.folds is {self.folds}; at least 2 are needed to hold one out")
+            raise UserError(f"layer_maps.folds is {self.folds}; at least 2 are needed to hold one out")
         if self.ridge is not None and self.ridge < 0:
-            raise Refusal(f"layer_maps.ridge is {self.ridge:g}; a penalty is not negative")
+            raise UserError(f"layer_maps.ridge is {self.ridge:g}; a penalty is not negative")
 
     def __call__(self, observation: Observation) -> Findings:
         n = len(observation.transcriptions)
         if n < self.folds and max(len(t.ids) - 1 for t in observation.transcriptions) < 2 * self.folds:
-            raise Refusal(
+            raise UserError(
                 f"layer_maps holds out one of {self.folds} folds: it needs as many tunes, or a tune of at least "
                 f"{2 * self.folds} tokens to cut into so many stretches"
             )

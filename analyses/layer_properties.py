@@ -20,9 +20,9 @@ from analyses.drawings import layer_properties as draw
 from analyses.measures.events import VARIABLES, Variable, first_row, identity, identity_labels, labels
 from analyses.measures.ridge import Products
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 
 NEXT = "next token"
 
@@ -40,13 +40,15 @@ class LayerProperties(Analysis):
 
     def __post_init__(self) -> None:
         if self.folds not in T_OF_FOLDS:
-            raise Refusal(f"layer_properties.folds is {self.folds}; it may be {' or '.join(map(str, T_OF_FOLDS))}")
+            raise UserError(f"layer_properties.folds is {self.folds}; it may be {' or '.join(map(str, T_OF_FOLDS))}")
 
     def __call__(self, observation: Observation) -> Findings:
         tokens = [observation.tokens(k) for k in range(len(observation.transcriptions))]
         kept = [k for k, tune in enumerate(tokens) if len(tune) - 1 - first_row(tune) > 1]
         if len(kept) < self.folds:
-            raise Refusal(f"layer_properties holds out one of {self.folds} folds of tunes; there are {len(kept)} tunes")
+            raise UserError(
+                f"layer_properties holds out one of {self.folds} folds of tunes; there are {len(kept)} tunes"
+            )
         variables = (identity(tokens), Variable(NEXT, "which token follows", following(tokens)), *VARIABLES)
         shares = self.shares(observation, tokens, kept, variables)
         table = self.table(shares, variables, len(kept))

@@ -2,7 +2,7 @@
 
 Definitions: a neuron's excitation is its μ. The curve is LOESS, locally linear over the nearest two thirds of the
 melodies (`analyses.measures.loess`); its band is the pointwise 95 % bootstrap interval, tunes resampled.
-`explained` is the share of the variance of μ that the curve accounts for, beside that of a straight line (r²) and of
+`explained` is the share of the variance of μ that the curve effects for, beside that of a straight line (r²) and of
 the curve after the melodies were put in random order. Melodies for which the feature is undefined are left out.
 
 The paper draws its second neuron against "several" rhythm and pitch features. Here the neurons are the rhythm and the
@@ -23,9 +23,9 @@ from analyses.drawings import feature_correlation as draw
 from analyses.measures import jsymbolic, loess
 from analyses.measures.music_neurons import KINDS
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,21 @@ class NeuronRegression(Analysis):
 
     def __post_init__(self) -> None:
         if not 0 < self.span <= 1:
-            raise Refusal(f"neuron_regression.span is {self.span:g}; it is a share of the melodies, above 0, at most 1")
+            raise UserError(
+                f"neuron_regression.span is {self.span:g}; it is a share of the melodies, above 0, at most 1"
+            )
         if self.per_kind < 1 or self.resamples < 1 or self.rounds < 0:
-            raise Refusal("neuron_regression: per_kind and resamples must be at least 1, and rounds at least 0")
+            raise UserError("neuron_regression: per_kind and resamples must be at least 1, and rounds at least 0")
         for kind in self.kinds:
             if kind not in KINDS.values():
                 known = ", ".join(KINDS.values())
-                raise Refusal(f"neuron_regression.kinds: no kind {kind!r}{did_you_mean(kind, KINDS.values())}; {known}")
+                raise UserError(
+                    f"neuron_regression.kinds: no kind {kind!r}{did_you_mean(kind, KINDS.values())}; {known}"
+                )
         for number in self.features or ():
             if number not in jsymbolic.names():
                 hint = did_you_mean(number, jsymbolic.names())
-                raise Refusal(
+                raise UserError(
                     f"neuron_regression.features: no scalar feature {number!r}{hint}; jSymbolic's numbers are meant, "
                     "such as R15 or P12"
                 )
@@ -70,7 +74,7 @@ class NeuronRegression(Analysis):
     def __call__(self, observation: LatentObservation) -> Findings:
         strength = jsymbolic.strengths(observation)
         if strength.empty:
-            raise Refusal(
+            raise UserError(
                 f"neuron_regression: no feature takes two values in the {len(observation)} melodies observed; raise "
                 "sampling.tunes or choose another dataset"
             )
@@ -103,7 +107,7 @@ class NeuronRegression(Analysis):
         width = observation.mu.shape[1]
         beyond = [neuron for neuron in self.neurons or () if not 0 <= neuron < width]
         if beyond:
-            raise Refusal(f"neuron_regression.neurons asks for neuron {beyond[0]}; the model has 0 to {width - 1}")
+            raise UserError(f"neuron_regression.neurons asks for neuron {beyond[0]}; the model has 0 to {width - 1}")
         if self.neurons:
             return {f"neuron_{neuron}": neuron for neuron in self.neurons}
         named = jsymbolic.named(observation, strength)
@@ -117,7 +121,7 @@ class NeuronRegression(Analysis):
             unfit = [number for number in self.features if number not in strength.index]
             if unfit:
                 table = jsymbolic.describe(jsymbolic.feature_values(observation)).set_index("feature")
-                raise Refusal(
+                raise UserError(
                     f"neuron_regression.features: {unfit[0]} tells nothing here: "
                     f"{table.loc[unfit[0], 'left_out_because']}"
                 )
@@ -128,7 +132,7 @@ class NeuronRegression(Analysis):
             for kind in self.kinds
         ]
         if not any(rows):
-            raise Refusal(f"neuron_regression: no feature of {', '.join(self.kinds)} takes two values here")
+            raise UserError(f"neuron_regression: no feature of {', '.join(self.kinds)} takes two values here")
         return [row for row in rows if row]
 
     def panel(

@@ -19,9 +19,9 @@ from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.places import placed_bars
 from folkrnn import style
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 
 Part = frozenset[tuple[str, ...]]
 
@@ -46,7 +46,7 @@ class PartLikeness(Analysis):
 
     def __post_init__(self) -> None:
         if self.run < 1:
-            raise Refusal(f"part_likeness.run is {self.run}; it must be at least 1 token")
+            raise UserError(f"part_likeness.run is {self.run}; it must be at least 1 token")
 
     def __call__(self, observation: Observation) -> Findings:
         rng = np.random.default_rng(observation.seed)

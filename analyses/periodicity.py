@@ -24,11 +24,11 @@ from analyses.measures.places import bar_period
 from folkrnn import sites as grammar
 from folkrnn import spectra
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,14 +76,14 @@ class Periodicity(Analysis):
 
     def __post_init__(self) -> None:
         if self.length < 8 or self.length % 2:
-            raise Refusal(f"periodicity.length is {self.length}; it must be an even number of at least 8 steps")
+            raise UserError(f"periodicity.length is {self.length}; it must be an even number of at least 8 steps")
         if not 0 < self.threshold < 1:
-            raise Refusal(f"periodicity.threshold is {self.threshold}; it is a share, between 0 and 1")
+            raise UserError(f"periodicity.threshold is {self.threshold}; it is a share, between 0 and 1")
         if isinstance(self.period, str):
             if self.period != BAR:
-                raise Refusal(f"periodicity.period is {self.period!r}; it must be a number of steps or {BAR!r}")
+                raise UserError(f"periodicity.period is {self.period!r}; it must be a number of steps or {BAR!r}")
         elif not 2 + self.half_width <= self.period <= self.length:
-            raise Refusal(
+            raise UserError(
                 f"periodicity.period is {self.period:g}; the band of ± {self.half_width:g} steps must lie between 2 "
                 f"steps, the shortest period there is, and periodicity.length={self.length}"
             )
@@ -134,11 +134,11 @@ class Periodicity(Analysis):
         return [f"{period:.3g}" for period in sorted(part["period"], reverse=True)]
 
     def check_units(self, observation: Observation, site: str) -> None:
-        """Raises Refusal for a unit that the last of the sites, which is the one traced, does not have."""
+        """Raises UserError for a unit that the last of the sites, which is the one traced, does not have."""
         beyond = [unit for unit in self.units or () if not 0 <= unit < observation.model.sites[site]]
         if beyond:
             last = observation.model.sites[site] - 1
-            raise Refusal(f"periodicity.units asks for unit {beyond[0]}; {site} has units 0 to {last}")
+            raise UserError(f"periodicity.units asks for unit {beyond[0]}; {site} has units 0 to {last}")
 
     def period_of(self, tokens: Sequence[str]) -> float:
         """Returns the period looked for in one tune, in steps; NaN where it is the tune's own and there is none."""

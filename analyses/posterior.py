@@ -1,10 +1,11 @@
 """What does the softmax say at each step? (Part 5 of the blog.)
 
-Definitions: row t is the law of token t + 1 given all before it, at temperature 1. Entropy is in nats (a uniform law
+Definitions: row t is the distribution of token t + 1 given all before it, at temperature 1. Entropy is in nats (a
+uniform distribution
 over 137 tokens has 4.92). The spacing of the measure spikes is the most frequent distance between successive steps at
 which the measure tokens together hold more than half of the probability. A token is likely from a probability of 0.05.
 Accidentals shadow the melody as far as the mean pitch of their probability, over the steps that draw a note, correlates
-with the pitch drawn. The spread of a law is the perplexity of its pitches. Trends are Spearman's correlations.
+with the pitch drawn. The spread of a distribution is the perplexity of its pitches. Trends are Spearman's correlations.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pandas as pd
 from analyses.drawings import population, stretch
 from analyses.drawings import posterior as draw
 from analyses.drawings.over_tokens import over_tokens
-from analyses.measures import laws
+from analyses.measures import distributions
 from analyses.measures.intervals import mean_interval, ratio_interval, with_interval
 from folkrnn import style
 from folkrnn.analysis import Analysis
@@ -63,23 +64,29 @@ class Posterior(Analysis):
 
     def __call__(self, observation: Observation) -> Findings:
         k = min(self.tune, len(observation.transcriptions) - 1)
-        law, tokens, ids = observation.posterior(k), observation.tokens(k), observation.transcriptions[k].ids
+        distribution, tokens, ids = observation.posterior(k), observation.tokens(k), observation.transcriptions[k].ids
         numbers = {n: self.measure(observation, n, streams["probs"]) for n, streams in observation.each(["probs"])}
         spacing = {
             name: _most_frequent(step for row in numbers.values() for step in row.pop(name)) for name in SPACINGS
         }
         table = pd.DataFrame([{"tune": n} | numbers[n] for n in sorted(numbers)])
-        vocabulary, shadow = observation.vocabulary, laws.shadow(law, ids, observation.vocabulary)
-        waiting = [vocabulary.tokens[i] for i in laws.likely_undrawn(law, ids, self.likely, vocabulary)]
-        marked = laws.often_likely(law, laws.accidentals(vocabulary), self.likely, 2)
+        vocabulary, shadow = observation.vocabulary, distributions.shadow(distribution, ids, observation.vocabulary)
+        waiting = [
+            vocabulary.tokens[i] for i in distributions.likely_undrawn(distribution, ids, self.likely, vocabulary)
+        ]
+        marked = distributions.often_likely(distribution, distributions.accidentals(vocabulary), self.likely, 2)
         metrics = self.metrics(table, np.random.default_rng(observation.seed))
-        part, said = stretch.shown(len(law)), stretch.said(len(law))
-        seen, followed, starts = law[part], tokens[1:][part], laws.part_starts(tokens, ids, vocabulary)
+        part, said = stretch.shown(len(distribution)), stretch.said(len(distribution))
+        seen, followed, starts = (
+            distribution[part],
+            tokens[1:][part],
+            distributions.part_starts(tokens, ids, vocabulary),
+        )
         return Findings(
             metrics=metrics | spacing,
             figures={
                 "log10": Figure(
-                    self.draw_law(observation, k, seen),
+                    self.draw_distribution(observation, k, seen),
                     _CAPTION_LAW.format(tune=k, floor=self.floor) + said,
                     title=f"Probability of every token at every step of tune {k}",
                 ),
@@ -97,7 +104,7 @@ class Posterior(Analysis):
                     draw.shadow(
                         followed,
                         *(values[shadow[0] < len(seen)] for values in shadow),
-                        laws.pitch_spread(seen, vocabulary),
+                        distributions.pitch_spread(seen, vocabulary),
                         starts[starts < len(seen)],
                     ),
                     self.caption_shadow(k, table) + said,
@@ -105,8 +112,8 @@ class Posterior(Analysis):
                 ),
             }
             | self.population(table, metrics),
-            tables={"tunes": table, "types": self.type_shares(observation, law)},
-            arrays={f"tune{k}": {"probs": law.astype(np.float32), "ids": ids}},
+            tables={"tunes": table, "types": self.type_shares(observation, distribution)},
+            arrays={f"tune{k}": {"probs": distribution.astype(np.float32), "ids": ids}},
             lists={"likely_undrawn": waiting, "likely_accidentals": vocabulary.decode(marked)},
         )
 
@@ -121,37 +128,39 @@ class Posterior(Analysis):
                 found |= with_interval(name, mean_interval(values, self.resamples, rng))
         return found
 
-    def measure(self, observation: Observation, k: int, law: np.ndarray) -> dict[str, Any]:
+    def measure(self, observation: Observation, k: int, distribution: np.ndarray) -> dict[str, Any]:
         """Returns the numbers of one tune, and the spacings of its measure spikes and of its measure tokens."""
         vocabulary, ids, tokens = observation.vocabulary, observation.transcriptions[k].ids, observation.tokens(k)
         of_measure = list(vocabulary.of_type("measure"))
-        spread = laws.pitch_spread(law, vocabulary)
-        starts = laws.part_starts(tokens, ids, vocabulary)
+        spread = distributions.pitch_spread(distribution, vocabulary)
+        starts = distributions.part_starts(tokens, ids, vocabulary)
         later = np.setdiff1d(np.flatnonzero(np.isin(ids[1:], vocabulary.of_type("pitch"))), starts)
-        broken = laws.broken_rhythms(vocabulary)
+        broken = distributions.broken_rhythms(vocabulary)
         with np.errstate(divide="ignore"):  # infinite where the model held what followed for impossible
-            cost = -np.log(law[np.arange(len(law)), ids[1:]])
+            cost = -np.log(distribution[np.arange(len(distribution)), ids[1:]])
         return {
-            "steps": len(law),
+            "steps": len(distribution),
             "nats_per_token": float(cost.mean()),
-            "entropy": float(laws.entropy(law).mean()),
-            "triplet_probability": _mass(law, vocabulary, "(3"),
-            "semiquaver_probability": _mass(law, vocabulary, "/2"),
-            "broken_rhythm_probability": float(law[:, broken].sum(1).mean()),
-            "broken_rhythm_trend": laws.trend(law, ids, broken, vocabulary),
-            "likely_undrawn_tokens": float(len(laws.likely_undrawn(law, ids, self.likely, vocabulary))),
-            "accidental_shadow": laws.shadow_correlation(law, ids, vocabulary),
+            "entropy": float(distributions.entropy(distribution).mean()),
+            "triplet_probability": _mass(distribution, vocabulary, "(3"),
+            "semiquaver_probability": _mass(distribution, vocabulary, "/2"),
+            "broken_rhythm_probability": float(distribution[:, broken].sum(1).mean()),
+            "broken_rhythm_trend": distributions.trend(distribution, ids, broken, vocabulary),
+            "likely_undrawn_tokens": float(
+                len(distributions.likely_undrawn(distribution, ids, self.likely, vocabulary))
+            ),
+            "accidental_shadow": distributions.shadow_correlation(distribution, ids, vocabulary),
             "pitch_spread_at_starts": _mean(spread[starts]),
             "pitch_spread_elsewhere": _mean(spread[later]),
-            "measure_spike_spacing": spike_spacings(law[:, of_measure].sum(1), self.spike),
+            "measure_spike_spacing": spike_spacings(distribution[:, of_measure].sum(1), self.spike),
             "bar_spacing": [gap for gap in spike_spacings(np.isin(ids, of_measure), 0.5) if gap > 1],
         }
 
-    def events(self, vocabulary: Vocabulary, law: np.ndarray) -> dict[str, np.ndarray]:
+    def events(self, vocabulary: Vocabulary, distribution: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the probability of bar lines, triplets, semiquavers and broken rhythms over the steps, `[T]` each."""
-        found = {token: law[:, vocabulary.index[token]] for token in EVENTS if token in vocabulary.index}
-        broken = laws.broken_rhythms(vocabulary)
-        return found | ({"> <": law[:, broken].sum(1)} if broken else {})
+        found = {token: distribution[:, vocabulary.index[token]] for token in EVENTS if token in vocabulary.index}
+        broken = distributions.broken_rhythms(vocabulary)
+        return found | ({"> <": distribution[:, broken].sum(1)} if broken else {})
 
     def caption_events(self, k: int, tokens: Sequence[str], waiting: Sequence[str]) -> str:
         drawn = [name for name in ("(3", "/2") if name in tokens]
@@ -168,7 +177,8 @@ class Posterior(Analysis):
         return (
             f"Tune {k}: the melody and the mean pitch of the probability on accidentals (top: part 5 sees it shadow "
             f"the contour; mean correlation over {len(table)} tunes {mean['accidental_shadow']:.2f}), and over how "
-            f"many pitches the law spreads (bottom): {mean['pitch_spread_at_starts']:.1f} at the first note of a part, "
+            f"many pitches the distribution spreads (bottom): {mean['pitch_spread_at_starts']:.1f} at the first "
+            f"note of a part, "
             f"{mean['pitch_spread_elsewhere']:.1f} elsewhere."
         )
 
@@ -187,35 +197,35 @@ class Posterior(Analysis):
             )
         }
 
-    def type_shares(self, observation: Observation, law: np.ndarray) -> pd.DataFrame:
+    def type_shares(self, observation: Observation, distribution: np.ndarray) -> pd.DataFrame:
         """Returns the probability of each token type at each step, one row per step."""
-        shares = {name: law[:, observation.vocabulary.of_type(name)].sum(1) for name in TYPES}
+        shares = {name: distribution[:, observation.vocabulary.of_type(name)].sum(1) for name in TYPES}
         return pd.DataFrame(shares).rename_axis("step")
 
-    def draw_law(self, observation: Observation, k: int, law: np.ndarray) -> matplotlib.figure.Figure:
+    def draw_distribution(self, observation: Observation, k: int, distribution: np.ndarray) -> matplotlib.figure.Figure:
         vocabulary, tokens = observation.vocabulary, observation.tokens(k)
         order = list(vocabulary.plot_order)
-        figure = style.figure(height=max(3.2, 0.04 * len(law)))
+        figure = style.figure(height=max(3.2, 0.04 * len(distribution)))
         axes = figure.subplots()
         with np.errstate(divide="ignore"):
-            image = np.ma.masked_less(np.log10(law[:, order]), self.floor)
+            image = np.ma.masked_less(np.log10(distribution[:, order]), self.floor)
         shown = axes.imshow(image, aspect="auto", origin="lower", cmap="viridis", vmin=self.floor, vmax=0)
         over_tokens([axes], vocabulary)
-        style.token_axis(axes, tokens[1 : len(law) + 1], axis="y")
-        drawn = [order.index(i) for i in observation.transcriptions[k].ids[1 : len(law) + 1]]
+        style.token_axis(axes, tokens[1 : len(distribution) + 1], axis="y")
+        drawn = [order.index(i) for i in observation.transcriptions[k].ids[1 : len(distribution) + 1]]
         axes.plot(drawn, range(len(drawn)), ".", markersize=2.5, color=style.ACCENT, label="token that followed")
         axes.set_ylabel("step (the token that followed)")
         axes.set_xlabel("token, by type")
         figure.colorbar(shown, ax=axes, label="log₁₀ p", fraction=0.03, pad=0.01)
         return figure
 
-    def draw_types(self, observation: Observation, k: int, law: np.ndarray) -> matplotlib.figure.Figure:
-        tokens = observation.tokens(k)[1 : len(law) + 1]
+    def draw_types(self, observation: Observation, k: int, distribution: np.ndarray) -> matplotlib.figure.Figure:
+        tokens = observation.tokens(k)[1 : len(distribution) + 1]
         figure = style.figure(height=3.7)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
-        shares = self.type_shares(observation, law)
+        shares = self.type_shares(observation, distribution)
         upper.stackplot(
-            range(len(law)),
+            range(len(distribution)),
             *(shares[name] for name in TYPES),
             labels=TYPES,
             colors=[style.TYPE_COLOURS[name] for name in TYPES],
@@ -224,10 +234,10 @@ class Posterior(Analysis):
         upper.set_ylim(0, 1)
         upper.set_ylabel("probability")
         upper.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
-        lower.plot(laws.entropy(law), drawstyle="steps-mid", color=style.INK, linewidth=0.9)
+        lower.plot(distributions.entropy(distribution), drawstyle="steps-mid", color=style.INK, linewidth=0.9)
         lower.set_ylabel("entropy (nats)")
         lower.set_ylim(bottom=0)
-        lower.set_xlim(-0.5, len(law) - 0.5)
+        lower.set_xlim(-0.5, len(distribution) - 0.5)
         for axes in (upper, lower):
             style.bar_lines(axes, tokens)
         style.token_axis(lower, tokens, axis="x")
@@ -245,8 +255,8 @@ def _most_frequent(steps: Iterable[int]) -> float:
     return float(most[0][0]) if most else float("nan")
 
 
-def _mass(law: np.ndarray, vocabulary: Vocabulary, token: str) -> float:
-    return float(law[:, vocabulary.index[token]].mean()) if token in vocabulary.index else float("nan")
+def _mass(distribution: np.ndarray, vocabulary: Vocabulary, token: str) -> float:
+    return float(distribution[:, vocabulary.index[token]].mean()) if token in vocabulary.index else float("nan")
 
 
 def _mean(values: np.ndarray) -> float:
@@ -255,7 +265,7 @@ def _mean(values: np.ndarray) -> float:
 
 _SHOWN: tuple[tuple[str | dict[str, str], str], ...] = (
     ("nats_per_token", "nats per token"),
-    ("entropy", "entropy of a law (nats)"),
+    ("entropy", "entropy of a distribution (nats)"),
     ("triplet_probability", "probability of (3"),
     ("semiquaver_probability", "probability of /2"),
     ("broken_rhythm_trend", "trend of broken rhythms over a tune (Spearman)"),
@@ -272,6 +282,7 @@ _CAPTION_LAW = (
     "below {floor:g}. Dots mark the token that followed. After part 5 of “Making sense of the folk-rnn v2 model”."
 )
 _CAPTION_TYPES = (
-    "Tune {tune}: the probability of each token type over time, and the entropy of the law; vertical lines are measure "
+    "Tune {tune}: the probability of each token type over time, and the entropy of the distribution; vertical lines "
+    "are measure "
     "tokens. Spikes of “measure” come once a bar where the model counts."
 )

@@ -27,10 +27,10 @@ from analyses.measures.random_halves import with_random_pitches, with_random_rhy
 from analyses.measures.separability import auc, auc_interval, gaussian_scores
 from folkrnn import style
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.interventions.statistics import column_auc, either_way
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -64,7 +64,7 @@ class RealVsRandom(Analysis):
 
     def __post_init__(self) -> None:
         if self.first < 1 or not self.excited >= 0:
-            raise Refusal(
+            raise UserError(
                 f"real_vs_random.first={self.first} and real_vs_random.excited={self.excited:g}; at least one neuron "
                 "is drawn, and |μ| is not below 0"
             )

@@ -23,9 +23,9 @@ from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.reconstruction import always_hold, exact_onsets, exact_steps
 from folkrnn import style
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -69,12 +69,14 @@ class ReconstructionCurve(Analysis):
 
     def __post_init__(self) -> None:
         if self.melodies < 2 or self.orders < 1:
-            raise Refusal(
+            raise UserError(
                 f"reconstruction_curve.melodies={self.melodies} and reconstruction_curve.orders={self.orders}; at "
                 "least two melodies and one random order are needed"
             )
         if self.kept is not None and (not self.kept or min(self.kept) < 0):
-            raise Refusal(f"reconstruction_curve.kept={list(self.kept)}; it is a list of numbers of neurons from 0 on")
+            raise UserError(
+                f"reconstruction_curve.kept={list(self.kept)}; it is a list of numbers of neurons from 0 on"
+            )
 
     def __call__(self, observation: LatentObservation) -> Findings:
         table = neuron_table(observation.mu, observation.sigma, Thresholds(self.sigma_below))

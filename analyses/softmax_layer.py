@@ -29,9 +29,9 @@ from analyses.measures.displacement import displaced, factor
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.learned import learned_part, prefixed
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import START, Vocabulary
 
 PLACES = ("first", "second", "third")
@@ -73,7 +73,7 @@ class SoftmaxLayer(Analysis):
 
     def __post_init__(self) -> None:
         if self.units is not None and min(self.units, default=self.units_base) < self.units_base:
-            raise Refusal(f"units={list(self.units)} names a unit before the first, which is {self.units_base}")
+            raise UserError(f"units={list(self.units)} names a unit before the first, which is {self.units_base}")
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -160,17 +160,18 @@ class SoftmaxLayer(Analysis):
         return found
 
     def displacement_metrics(self, observation: Observation) -> dict[str, float]:
-        """Returns by how much ±`delta` multiplies `probability`, and the law's largest error on the first tune.
+        """Returns by how much ±`delta` multiplies `probability`, and the distribution's largest error on the first
+        tune.
 
         The error is that of the displaced probabilities (equation 13) against softmaxes of displaced values.
         """
-        law = observation.posterior(0).astype(np.float64)
-        law /= law.sum(1, keepdims=True)
+        distribution = observation.posterior(0).astype(np.float64)
+        distribution /= distribution.sum(1, keepdims=True)
         token = int(observation.transcriptions[0].ids[-1])
-        shift = np.zeros(law.shape[1])
+        shift = np.zeros(distribution.shape[1])
         shift[token] = self.delta
-        p = np.clip(law[:, token], 1e-12, 1 - 1e-12)
-        error = np.abs(displaced(law, shift)[:, token] - factor(self.delta, p) * law[:, token])
+        p = np.clip(distribution[:, token], 1e-12, 1 - 1e-12)
+        error = np.abs(displaced(distribution, shift)[:, token] - factor(self.delta, p) * distribution[:, token])
         up, down = (float(factor(sign * self.delta, self.probability)) for sign in (1, -1))
         return {"displaced_up": up, "displaced_down": down, "displacement_error": float(error.max())}
 

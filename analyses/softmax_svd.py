@@ -26,9 +26,9 @@ from analyses.measures.columns import softmax_parameters
 from analyses.measures.learned import learned_part, prefixed
 from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge, random_rotation
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
 from folkrnn.vocabulary import TYPES, Vocabulary
 
@@ -96,9 +96,9 @@ class SoftmaxSVD(Analysis):
 
     def __post_init__(self) -> None:
         if self.type not in TYPES:
-            raise Refusal(f"type={self.type!r} is no token type; there are {', '.join(TYPES)}")
+            raise UserError(f"type={self.type!r} is no token type; there are {', '.join(TYPES)}")
         if len(self.plane) != 2 or min(self.plane) < 1 or self.plane[0] == self.plane[1]:
-            raise Refusal(f"plane={list(self.plane)} must name two different right vectors, from 1")
+            raise UserError(f"plane={list(self.plane)} must name two different right vectors, from 1")
 
     def __call__(self, observation: Observation) -> Findings:
         vocabulary = observation.vocabulary

@@ -25,9 +25,9 @@ from analyses.measures.lags import lag_correlation
 from analyses.measures.places import is_type
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import TYPES
 
 CLEAR = 0.5
@@ -76,11 +76,11 @@ class Timing(Analysis):
     def __post_init__(self) -> None:
         if self.event not in TYPES:
             hint = did_you_mean(self.event, TYPES)
-            raise Refusal(f"timing.event: no token type {self.event!r}{hint}; there are {', '.join(TYPES)}")
+            raise UserError(f"timing.event: no token type {self.event!r}{hint}; there are {', '.join(TYPES)}")
         if self.reach < 1:
-            raise Refusal(f"timing.reach is {self.reach}; it must be at least 1 step to either side")
+            raise UserError(f"timing.reach is {self.reach}; it must be at least 1 step to either side")
         if not 0 < self.threshold < 1:
-            raise Refusal(f"timing.threshold is {self.threshold:g}; it is a correlation, between 0 and 1")
+            raise UserError(f"timing.threshold is {self.threshold:g}; it is a correlation, between 0 and 1")
 
     def __call__(self, observation: Observation) -> Findings:
         names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
@@ -202,7 +202,8 @@ class Timing(Analysis):
         return (
             f"Correlation of the units' values with “the token at this lag is a {self.event} token”: mean |r| over "
             f"the units of a stream, then over {tunes:,} tune{'s' * (tunes != 1)} (95 % intervals). Lag 0 is the token "
-            "just read, lag 1 the one that the row's law draws: a peak on the left follows the input, on the right it "
+            "just read, lag 1 the one that the row's distribution draws: a peak on the left follows the input, on "
+            "the right it "
             "announces the output (part 7: layer 1 follows, layer 3 causes)."
         )
 

@@ -21,11 +21,11 @@ import pandas as pd
 from analyses.drawings import training_curve as draw
 from folkrnn.analysis import Analysis
 from folkrnn.datasets.families import split
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.ngram import baselines
 from folkrnn.observation.observation import Observation
 from folkrnn.places import place
-from folkrnn.refusal import Refusal
 from folkrnn.weights import curve as curves
 from folkrnn.weights.curve import Curve
 
@@ -63,13 +63,13 @@ class TrainingCurve(Analysis):
 
     def __post_init__(self) -> None:
         if self.smoothing < 1:
-            raise Refusal(f"training_curve.smoothing is {self.smoothing}; it must be at least 1 loss")
+            raise UserError(f"training_curve.smoothing is {self.smoothing}; it must be at least 1 loss")
         for name in self.beside:
             curve_at(name)
 
     def __call__(self, observation: Observation) -> Findings:
         if observation.curve is None and not self.beside:
-            raise Refusal(
+            raise UserError(
                 "no curve came with these weights; train with weights=scratch, or name others with "
                 f"analysis.training_curve.beside=[FOLDER] (shipped: {', '.join(shipped())})"
             )
@@ -110,7 +110,7 @@ class TrainingCurve(Analysis):
         tokens = self.tokens_per_tune
         if tokens is None:
             if observation.data is None:
-                raise Refusal("this curve is in nats per tune; set analysis.training_curve.tokens_per_tune")
+                raise UserError("this curve is in nats per tune; set analysis.training_curve.tokens_per_tune")
             tokens = float(np.mean([len(ids) - 1 for ids in observation.data.ids]))
         scaled = (part / [1, tokens] for part in (curve.training, curve.validation))
         return replace(Curve.of(*scaled), updates_per_epoch=curve.updates_per_epoch, baselines=curve.baselines)
@@ -183,10 +183,12 @@ def shipped() -> list[str]:
 
 
 def curve_at(name: str) -> Curve:
-    """Returns a shipped curve, or that of a weights folder or file. Raises Refusal where there is none."""
+    """Returns a shipped curve, or that of a weights folder or file. Raises UserError where there is none."""
     if name in shipped():
         return curves.from_csv((SHIPPED / f"{name}.csv").read_text(encoding="utf-8"), name)
     found = curves.read(place(name, "analysis.training_curve.beside"))
     if found is None:
-        raise Refusal(f"analysis.training_curve.beside: {name} has no {curves.FILE} (shipped: {', '.join(shipped())})")
+        raise UserError(
+            f"analysis.training_curve.beside: {name} has no {curves.FILE} (shipped: {', '.join(shipped())})"
+        )
     return found

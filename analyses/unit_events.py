@@ -42,9 +42,9 @@ from analyses.measures.explained import (
 )
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 
 SITES_AT_ONCE = 4
 """Streams whose sums are held in memory together."""
@@ -75,9 +75,9 @@ class UnitEvents(Analysis):
 
     def __post_init__(self) -> None:
         if self.shuffles < 19:
-            raise Refusal(f"unit_events.shuffles is {self.shuffles}; fewer than 19 cannot show significance at 0.05")
+            raise UserError(f"unit_events.shuffles is {self.shuffles}; fewer than 19 cannot show significance at 0.05")
         if not 1 / (1 + self.shuffles) <= self.significance < 1:
-            raise Refusal(
+            raise UserError(
                 f"unit_events.significance is {self.significance:g}; with {self.shuffles} shuffles the smallest that "
                 f"can be reached is {1 / (1 + self.shuffles):.3g}"
             )
@@ -131,7 +131,9 @@ class UnitEvents(Analysis):
         """Returns what is found of every site; each few sites are traced in one pass over the tunes."""
         kept = [k for k, tune in enumerate(tokens) if len(tune) - 1 - first_row(tune) >= MINIMUM]
         if not kept:
-            raise Refusal(f"unit_events needs a tune of at least {MINIMUM} tokens after meter and mode; there is none")
+            raise UserError(
+                f"unit_events needs a tune of at least {MINIMUM} tokens after meter and mode; there is none"
+            )
         places = {k: place for place, k in enumerate(kept)}
         tunes = [labels(tokens[k]) | {IDENTITY: identity_labels(tokens[k], variables[0])} for k in kept]
         drawn = labellings(tunes, variables, self.shuffles, np.random.default_rng(observation.seed))

@@ -20,10 +20,10 @@ import torch
 from measuring import BareProducts, options, time_interleaved
 from threadpoolctl import threadpool_limits
 
-from folkrnn.models.draws import SMALLEST_BATCH, draw, probabilities
 from folkrnn.models.engine import Engine
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import At
+from folkrnn.models.rng import SMALLEST_BATCH, draw, probabilities
 from folkrnn.sampling import Sampling, Transcription, generate
 from folkrnn.vocabulary import V2
 from folkrnn.weights.sources import pretrained

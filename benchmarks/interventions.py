@@ -2,7 +2,8 @@
 
     python benchmarks/interventions.py [--tunes 256] [--max-tokens 64] [--threads 2]
 
-Edits of parameters must cost nothing, edits of streams, laws and inputs at most 30 %. Tunes are cut before most of them
+Edits of parameters must cost nothing, edits of streams, distributions and inputs at most 30 %. Tunes are cut before
+most of them
 end, so that every model steps through the same number of rows.
 """
 
@@ -14,9 +15,9 @@ import torch
 from measuring import options, time_interleaved
 from threadpoolctl import threadpool_limits
 
-from folkrnn.interventions import composition, inputs, laws, push, softmax, streams
+from folkrnn.interventions import composition, distributions, inputs, push, softmax, streams
 from folkrnn.interventions.cuts import cut
-from folkrnn.interventions.intervention import Intervention, Setting
+from folkrnn.interventions.intervention import Intervention, RunContext
 from folkrnn.sampling import Sampling, generate
 from folkrnn.weights.sources import pretrained
 
@@ -33,9 +34,9 @@ INTERVENTIONS: dict[str, Callable[[], Intervention]] = {
     "noise on all layers": lambda: streams.noise("l*.h", 0.01),
     "patch of l2.h": lambda: streams.patch("l2.h", "fig1"),
     "push of a token": lambda: push.push_hidden("A,", 0.1, "minimum_norm"),
-    "suppression by re-sampling": lambda: laws.suppress("measure"),
-    "suppression by masking": lambda: laws.suppress("measure", "mask"),
-    "displacement by a factor": lambda: laws.displace("A,", alpha=0.01),
+    "suppression by re-sampling": lambda: distributions.suppress("measure"),
+    "suppression by masking": lambda: distributions.suppress("measure", "mask"),
+    "displacement by a factor": lambda: distributions.displace("A,", alpha=0.01),
     "two-hot inputs": inputs.blend_input,
 }
 
@@ -50,10 +51,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     weights = pretrained()
     sampling = Sampling(tunes=arguments.tunes, max_tokens=arguments.max_tokens)
-    setting = Setting(weights.vocabulary, 1)
+    setting = RunContext(weights.vocabulary, 1)
     models = {PLAIN: weights.model}
     for name in chosen_names:
-        chosen = composition.settle({name: INTERVENTIONS[name]()}, weights.model, setting)
+        chosen = composition.resolve({name: INTERVENTIONS[name]()}, weights.model, setting)
         models[name], _ = composition.apply(chosen, weights.model, setting)
     tokens: dict[str, float] = {}
 

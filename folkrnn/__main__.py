@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import folkrnn
 from folkrnn.command_line import main
+from folkrnn.errors import UserError
 from folkrnn.places import CONF
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -24,7 +24,7 @@ def start() -> int:
 def study(config: DictConfig, overrides: list[str]) -> int:
     """Returns the exit status of the study that `config` describes.
 
-    Raises Refusal where Python finds an `analyses` of someone else's in the place of the one that comes with folkrnn.
+    Raises UserError where Python finds an `analyses` of someone else's in the place of the one that comes with folkrnn.
     """
     check_analyses()
     from folkrnn.study import run  # torch, Lightning and MLflow, only once there is something to do
@@ -33,13 +33,13 @@ def study(config: DictConfig, overrides: list[str]) -> int:
 
 
 def check_analyses() -> None:
-    """Raises Refusal where `import analyses` gives a package that does not lie beside `folkrnn`."""
+    """Raises UserError where `import analyses` gives a package that does not lie beside `folkrnn`."""
     spec = importlib.util.find_spec("analyses")
     found = Path(spec.origin).resolve() if spec and spec.origin else None
     ours = Path(folkrnn.__file__).resolve().parents[1] / "analyses" / "__init__.py"
     if found != ours:
         where = f"{found} is in its place" if found else "there is none"
-        raise Refusal(
+        raise UserError(
             f"the package analyses that comes with folkrnn-lab is not what Python finds: {where}; take that off "
             "PYTHONPATH, or install folkrnn-lab in an environment of its own"
         )

@@ -18,7 +18,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from folkrnn import extensions
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -68,26 +68,29 @@ def build(node: Mapping[str, Any], group: str) -> Any:
     """Returns what the node's `_target_` makes of its other keys, as an option of a group in GROUPS.
 
     Containers arrive as plain dicts and lists. The key `name`, by which an option calls itself, is dropped where the
-    target has no such parameter. Raises Refusal for a target that the group does not take or that does not exist, for a
+    target has no such parameter. Raises UserError for a target that the group does not take or that does not exist,
+    for a
     target inside another one, for a parameter that it does not have, and for one that is lacking.
     """
     where = str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""
     container = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
     plain = cast("dict[str, Any]", container)
     if "_target_" not in plain:
-        raise Refusal(f"{where or 'this node'} names no _target_ to build; its keys are {', '.join(plain)}")
+        raise UserError(f"{where or 'this node'} names no _target_ to build; its keys are {', '.join(plain)}")
     target = locate(plain.pop("_target_"), group, where)
     keys = _parameters(target, plain, where)
     built = target(**keys)
     if not GROUPS[group].fits(type(built)) and group != "dataset":  # a family looks at the dataset itself
-        raise Refusal(f"{where}: {group}= takes {GROUPS[group].takes}; {_name(target)} gives a {type(built).__name__}")
+        raise UserError(
+            f"{where}: {group}= takes {GROUPS[group].takes}; {_name(target)} gives a {type(built).__name__}"
+        )
     return built
 
 
 def locate(target: object, group: str, where: str = "") -> Callable[..., Any]:
     """Returns the class or function that `target` names (`folkrnn.models.folkrnn.FolkRNN`), as `build` calls it.
 
-    Raises Refusal for one that the group does not take, and for a name that does not exist.
+    Raises UserError for one that the group does not take, and for a name that does not exist.
     """
     at = f"{where}._target_: " if where else "_target_: "
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
@@ -95,15 +98,15 @@ def locate(target: object, group: str, where: str = "") -> Callable[..., Any]:
     parts = [*module.split("."), name]
     public = all(part.isidentifier() for part in parts) and not name.startswith("_")
     if not (ours or extensions.defines(module)) or not public:
-        raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
+        raise UserError(f"{at}{target!r} is not allowed; {_allowed(group)}")
     found = _attribute(module, name, f"{at}{target!r}")
     # a module also shows what it imports: `folkrnn.datasets.files.Path` is not ours
     if not (inspect.isclass(found) or inspect.isfunction(found)):
-        raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
+        raise UserError(f"{at}{target!r} is not allowed; {_allowed(group)}")
     if ours and (found.__module__ != module or not GROUPS[group].fits(_kind(found))):
-        raise Refusal(f"{at}{target!r} is not allowed; {_allowed(group)}")
+        raise UserError(f"{at}{target!r} is not allowed; {_allowed(group)}")
     if not ours and not extensions.defines(found.__module__):
-        raise Refusal(f"{at}{target!r} is not allowed: it is defined in {found.__module__}, which is no extension")
+        raise UserError(f"{at}{target!r} is not allowed: it is defined in {found.__module__}, which is no extension")
     return found
 
 
@@ -122,11 +125,11 @@ def _attribute(module: str, name: str, at: str) -> Any:
         content = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise Refusal(f"{at} does not exist: there is no module {error.name}") from None
+            raise UserError(f"{at} does not exist: there is no module {error.name}") from None
         raise
     if not hasattr(content, name):
         names = [name for name in vars(content) if not name.startswith("_")]
-        raise Refusal(f"{at} does not exist{did_you_mean(name, names)}")
+        raise UserError(f"{at} does not exist{did_you_mean(name, names)}")
     return getattr(content, name)
 
 
@@ -139,7 +142,7 @@ def _kind(found: Any) -> object:
 
 
 def _parameters(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What the target is called with; raises Refusal as `build` says."""
+    """What the target is called with; raises UserError as `build` says."""
     parameters = inspect.signature(target).parameters
     plain = [p for p in parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     rest = next((p for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
@@ -148,16 +151,16 @@ def _parameters(target: Callable[..., Any], given: Mapping[str, Any], where: str
     takes_any = rest is not None and further is None
     for key, value in given.items():
         if str(key).startswith("_"):
-            raise Refusal(f"{where}.{key}: of Hydra's own keys only _target_ may be used here")
+            raise UserError(f"{where}.{key}: of Hydra's own keys only _target_ may be used here")
         if not takes_any and key not in names and key != "name":
-            raise Refusal(
+            raise UserError(
                 f"{where}.{key}: no such parameter{did_you_mean(key, names)}; "
                 f"{target.__name__} takes {', '.join(names) or 'none'}"
             )
         _refuse_targets(value, f"{where}.{key}")
     keys = {key: value for key, value in given.items() if takes_any or key in names}
     if lacking := [p.name for p in plain if p.default is p.empty and p.name not in keys]:
-        raise Refusal(f"{where}.{lacking[0]} is not given; {target.__name__} needs it")
+        raise UserError(f"{where}.{lacking[0]} is not given; {target.__name__} needs it")
     return keys
 
 
@@ -173,7 +176,9 @@ def _refuse_targets(value: Any, where: str) -> None:
             _refuse_targets(item, f"{where}[{index}]")
     elif isinstance(value, dict):
         if "_target_" in value:
-            raise Refusal(f"{where}._target_: {value['_target_']!r} stands inside another one; only an option has one")
+            raise UserError(
+                f"{where}._target_: {value['_target_']!r} stands inside another one; only an option has one"
+            )
         for key, item in value.items():
             _refuse_targets(item, f"{where}.{key}")
 

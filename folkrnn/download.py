@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from folkrnn.cache import cache_folder
+from folkrnn.errors import UserError
 from folkrnn.files import locked
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     import requests
@@ -57,7 +57,7 @@ class _Hopeless(Exception):
 def fetch(source: Source, address: str | None = None) -> Path:
     """Returns the verified file in the cache, downloaded first if it is not there; shows its terms.
 
-    `address` is asked instead of the published ones, e.g. a mirror. Raises Refusal where no address answers, where
+    `address` is asked instead of the published ones, e.g. a mirror. Raises UserError where no address answers, where
     what comes is not the published file, or where the cache cannot be written; the message names the address and where
     to put the file by hand.
     """
@@ -73,7 +73,7 @@ def fetch(source: Source, address: str | None = None) -> Path:
                     _download(place, source, (address,) if address else source.addresses)
     except OSError as error:
         by_hand = f"; or fetch {source.addresses[0]} by hand and use {source.by_hand}" if source.by_hand else ""
-        raise Refusal(
+        raise UserError(
             f"cannot write {place} ({error.strerror or error}): make room there, or choose another cache with "
             f"XDG_CACHE_HOME{by_hand}"
         ) from error
@@ -168,7 +168,7 @@ def _download(place: Path, source: Source, addresses: tuple[str, ...]) -> None:
             _write_record(place)
         return
     elsewhere = f", or read it from anywhere with {source.by_hand}" if source.by_hand else ""
-    raise Refusal(
+    raise UserError(
         f"cannot download {source.file} ({'; '.join(failures)}). Fetch {addresses[0]} by hand and put it at {place}"
         + elsewhere
     )
@@ -178,7 +178,7 @@ def _check_address(address: str) -> None:
     parts = urlsplit(address)
     here = parts.hostname in ("localhost", "127.0.0.1", "::1")
     if parts.scheme != "https" and not (parts.scheme == "http" and here):
-        raise Refusal(f"{address} is no https:// address; nothing is downloaded from elsewhere")
+        raise UserError(f"{address} is no https:// address; nothing is downloaded from elsewhere")
 
 
 class _Answer:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 VARIABLE = "FOLKRNN_EXTENSIONS"
 """Environment variable with their names, separated by commas; processes that this one starts read it too."""
@@ -33,23 +33,23 @@ def use(packages: Sequence[str], folders: Iterable[Path]) -> None:
     """Lets options name what `packages` define, besides those of the environment.
 
     A package that Python does not find by itself is looked for in `folders`; the one that has it goes to the end of
-    `sys.path`. Raises Refusal for a package that is nowhere.
+    `sys.path`. Raises UserError for a package that is nowhere.
     """
     places = list(dict.fromkeys(folder.absolute() for folder in folders))
     for package in packages:
         top = package.split(".")[0]
         if not all(part.isidentifier() for part in package.split(".")):
-            raise Refusal(f"extensions: {package!r} is not the name of a package; give names such as [mylab]")
+            raise UserError(f"extensions: {package!r} is not the name of a package; give names such as [mylab]")
         if not _is_found(top):
             home = next((place for place in places if _holds(place, top)), None)
             if home is None:
                 looked = ", ".join(map(str, places))
-                raise Refusal(f"extensions: there is no package {package}: it is not installed, nor in {looked}")
+                raise UserError(f"extensions: there is no package {package}: it is not installed, nor in {looked}")
             sys.path.append(str(home))
             importlib.invalidate_caches()
     for name in dict.fromkeys([*named(), *packages]):
         if not _is_found(name.split(".")[0]):
-            raise Refusal(f"{VARIABLE}: there is no package {name}; install it, or add its folder to PYTHONPATH")
+            raise UserError(f"{VARIABLE}: there is no package {name}; install it, or add its folder to PYTHONPATH")
     os.environ[VARIABLE] = ",".join(dict.fromkeys([*named(), *packages]))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 MOST = 15
 """So many figures a run files unless all are asked for: the named ones, and the first of each analysis."""
@@ -54,7 +54,7 @@ AS_PNG = Figures()
 
 
 def read(settings: Mapping[str, object]) -> Figures:
-    """Returns the section `figures` of a configuration, checked. Raises Refusal for a value that it does not take."""
+    """Returns the section `figures` of a configuration, checked. Raises UserError for a value that it does not take."""
     return Figures(
         str(settings["format"]),
         inches(str(settings["width"])),
@@ -65,13 +65,13 @@ def read(settings: Mapping[str, object]) -> Figures:
 
 
 def inches(width: str) -> float:
-    """Returns a width such as 17.8cm or 7in in inches. Raises Refusal for anything else, and where none would fit."""
+    """Returns a width such as 17.8cm or 7in in inches. Raises UserError for anything else, and where none would fit."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(cm|in)\s*", width)
     if not match:
-        raise Refusal(f"figures.width={width}: must be a number with its unit, such as 17.8cm or 7in")
+        raise UserError(f"figures.width={width}: must be a number with its unit, such as 17.8cm or 7in")
     found = float(match[1]) * INCHES[match[2]]
     if not NARROWEST <= found <= WIDEST:
-        raise Refusal(
+        raise UserError(
             f"figures.width={width}: must be from {NARROWEST:g}in ({NARROWEST * 2.54:.1f}cm) to {WIDEST:g}in "
             f"({WIDEST * 2.54:.1f}cm)"
         )
@@ -82,12 +82,12 @@ def names_of(entries: Sequence[str]) -> dict[str, str]:
     """Returns the name of each figure that has one of its own: {"softmax_svd/plane": "fig7"} of its entry in
     `figures.names`.
 
-    Raises Refusal for an entry that is not `<analysis>/<figure>=<name>`.
+    Raises UserError for an entry that is not `<analysis>/<figure>=<name>`.
     """
     for entry in entries:
         figure, _, name = entry.partition("=")
         if "/" not in figure or not name:
-            raise Refusal(
+            raise UserError(
                 f"figures.names: {entry!r} must be <analysis>/<figure>=<name>, such as softmax_svd/plane=fig7"
             )
     return dict(entry.split("=", 1) for entry in entries)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 
 def write_whole(path: Path, data: bytes | memoryview | str, durable: bool = False) -> None:
@@ -47,7 +47,7 @@ def _sync(path: Path) -> None:
 def locked(path: Path, busy: str, seconds: float = -1) -> Iterator[None]:
     """Holds the lock `path` for the block.
 
-    Raises Refusal, saying `busy`, where another process still has it after so many seconds (−1: waits as long as it
+    Raises UserError, saying `busy`, where another process still has it after so many seconds (−1: waits as long as it
     takes), and OSError where there can be no such file.
     """
     from filelock import FileLock, Timeout
@@ -57,7 +57,7 @@ def locked(path: Path, busy: str, seconds: float = -1) -> Iterator[None]:
     try:
         lock.acquire(timeout=seconds)
     except Timeout:
-        raise Refusal(busy) from None
+        raise UserError(busy) from None
     try:
         yield
     finally:

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from folkrnn import sites as grammar
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.interventions import composition
-from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.labels import labels
 from folkrnn.melodies import grid
@@ -35,7 +36,6 @@ from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.sampling import Sampling, Transcription, generate, given
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights import downloads, sources
@@ -58,7 +58,7 @@ def load(source: str | Path | None = None) -> Lab:
 
     A model that ships (`folkrnn_small`, `musicvae_2bar`), published weights (`folkrnn_v2`), a path (a weights folder,
     a checkpoint, a pickle of folk-rnn, a Magenta tar), an MLflow run (its id) or a registered model (`name@alias`).
-    Raises Refusal for what is none of these.
+    Raises UserError for what is none of these.
     """
     return Lab(_weights("folkrnn" if source is None else str(source)))
 
@@ -79,7 +79,7 @@ def _weights(source: str) -> Weights:
 
         return weights(run=run[1]) if run else weights(name=source.removeprefix("models:/"))
     names = [*shipped, *downloads.SOURCES]
-    raise Refusal(
+    raise UserError(
         f"load({source!r}): no such file, run or model{did_you_mean(source, names)}; there are {', '.join(names)}, "
         "paths, ids of MLflow runs, and registered models as name@alias"
     )
@@ -92,7 +92,7 @@ class Lab:
     weights: Weights
     edits: tuple[str, ...] = ()
     """What was edited, in words."""
-    accounts: list[Account] = field(default_factory=list)
+    effects: list[EffectRecord] = field(default_factory=list)
     """What is known of the interventions."""
     edited: Model | None = None
 
@@ -103,9 +103,9 @@ class Lab:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The tokens of a folk-rnn; raises Refusal for a MusicVAE."""
+        """The tokens of a folk-rnn; raises UserError for a MusicVAE."""
         if self.weights.vocabulary is None:
-            raise Refusal("a MusicVAE has no tokens; this is for a folk-rnn")
+            raise UserError("a MusicVAE has no tokens; this is for a folk-rnn")
         return self.weights.vocabulary
 
     @property
@@ -147,7 +147,8 @@ class Lab:
     def trace(self, tune: Tune | Melody | str, sites: str | Sequence[str] = "l*.h") -> dict[str, np.ndarray]:
         """Returns the activations while the model reads a tune, `[T, units]` by site; latents of a melody are `[Z]`.
 
-        Row t is the state after reading token t (0 is `<s>`), which decides token t + 1. Raises Refusal for a site that
+        Row t is the state after reading token t (0 is `<s>`), which decides token t + 1. Raises UserError for a site
+        that
         the model lacks.
         """
         tune = self.read(tune) if isinstance(tune, str) else tune
@@ -196,11 +197,11 @@ class Lab:
     def _after(self, intervention: Intervention) -> Lab:
         name = type(intervention).__name__
         plain = Lab(self.weights)
-        setting = Setting(self.weights.vocabulary, control=plain.control, latents=plain.latents)
+        setting = RunContext(self.weights.vocabulary, control=plain.control, latents=plain.latents)
         composition.check({name: intervention}, self.weights.model, setting)
-        settled = composition.settle({name: intervention}, self.weights.model, setting)
-        edited, accounts = composition.apply(settled, self.model, setting)
-        return replace(self, edits=(*self.edits, name), accounts=[*self.accounts, *accounts], edited=edited)
+        resolved = composition.resolve({name: intervention}, self.weights.model, setting)
+        edited, effects = composition.apply(resolved, self.model, setting)
+        return replace(self, edits=(*self.edits, name), effects=[*self.effects, *effects], edited=edited)
 
     def control(self) -> list[np.ndarray]:
         """Token ids of the tunes that interventions measure units on: written by the model without edits."""

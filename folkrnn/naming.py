@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 NAME_LENGTH = 40
 """Longest name of a run: MLflow's list shows about as much, and its cards grow as wide as it is."""
@@ -56,16 +56,17 @@ def results_folder(runs: Path, name: str, digest: str, resume: bool) -> Path:
 
     Where another run of this digest is there, whatever it is called, `-2` and so on stands behind it. A new folder is
     made at once, so that no process that starts at the same time takes it too. With `resume` it is the latest one,
-    whose training was cut off. Raises Refusal where such a training is there and is not to be resumed, and where there
+    whose training was cut off. Raises UserError where such a training is there and is not to be resumed, and where
+    there
     is none to resume.
     """
     found = _of_digest(runs, digest)
     unfinished = is_unfinished(runs, digest)
     latest = found[-1][1] if found else runs / f"…_{digest[:DIGITS]}"
     if resume and not unfinished:
-        raise Refusal(f"trainer.resume=true, but there is no unfinished training of this configuration ({latest})")
+        raise UserError(f"trainer.resume=true, but there is no unfinished training of this configuration ({latest})")
     if unfinished and not resume:
-        raise Refusal(f"{latest} holds an unfinished training of this configuration; go on with trainer.resume=true")
+        raise UserError(f"{latest} holds an unfinished training of this configuration; go on with trainer.resume=true")
     return latest if resume else _taken(runs, name, digest)
 
 

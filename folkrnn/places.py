@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 _HERE = Path(__file__).resolve().parent
 
@@ -31,16 +31,18 @@ def results() -> Path:
 def place(text: str | os.PathLike[str], key: str = "") -> Path:
     """Returns the absolute path that `text` means.
 
-    Raises Refusal, naming `key`, for `~` where there is no home folder, and for text that no system takes as a path.
+    Raises UserError, naming `key`, for `~` where there is no home folder, and for text that no system takes as a path.
     """
     text = os.fspath(text)
     named = f"{key}={text}" if key else text
     if not text or "\0" in text:
-        raise Refusal(f"{named!r}: no file can have such a name")
+        raise UserError(f"{named!r}: no file can have such a name")
     if text == "~" or text.startswith("~/"):
         own = home()
         if own is None:
-            raise Refusal(f"{named}: ~ means nothing here, as this user has no home folder (set HOME, or write it out)")
+            raise UserError(
+                f"{named}: ~ means nothing here, as this user has no home folder (set HOME, or write it out)"
+            )
         return own / text[2:].lstrip("/")
     return Path(os.path.expanduser(text)).absolute()  # noqa: PTH111 - a file may be called ~x, which Path refuses
 
@@ -54,7 +56,7 @@ def home() -> Path | None:
 def existing(key: str, text: str | os.PathLike[str], kinds: str = "") -> Path:
     """Returns the path of the file or folder that the value of `key` names.
 
-    Raises Refusal where it is not there or cannot be reached; `kinds` says what it should be.
+    Raises UserError where it is not there or cannot be reached; `kinds` says what it should be.
     """
     found = place(text, key)
     try:
@@ -62,9 +64,9 @@ def existing(key: str, text: str | os.PathLike[str], kinds: str = "") -> Path:
     except (FileNotFoundError, NotADirectoryError):
         where = "" if Path(text).is_absolute() else f" in {Path.cwd()}"
         wanted = f"; it should be {kinds}" if kinds else ""
-        raise Refusal(f"{key}={text}: no such file or folder{where}{wanted}") from None
+        raise UserError(f"{key}={text}: no such file or folder{where}{wanted}") from None
     except OSError as error:
-        raise Refusal(f"{key}={text}: {(error.strerror or str(error)).lower()}") from None
+        raise UserError(f"{key}={text}: {(error.strerror or str(error)).lower()}") from None
     return found
 
 
@@ -73,16 +75,16 @@ def file_named(text: str) -> Path | None:
     try:
         found = place(text)
         return found if found.is_file() else None
-    except (OSError, Refusal):
+    except (OSError, UserError):
         return None
 
 
 def content(key: str, file: Path, name: str = "") -> bytes:
-    """Returns what is in a file. Raises Refusal, naming `key` and the file as typed, where it cannot be read."""
+    """Returns what is in a file. Raises UserError, naming `key` and the file as typed, where it cannot be read."""
     try:
         return file.read_bytes()
     except OSError as error:
-        raise Refusal(f"{key}: cannot read {name or file}: {error.strerror or error}") from None
+        raise UserError(f"{key}: cannot read {name or file}: {error.strerror or error}") from None
 
 
 def readable(text: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.places import content, file_named
-from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import V2, Vocabulary, remap
 
 TUNES: dict[str, str] = {
@@ -45,14 +45,15 @@ def is_data_v2(transcriptions: int) -> bool:
 def ids_of(name: str, vocabulary: Vocabulary) -> list[int]:
     """Returns the token ids (without markers) of a published tune, or of the tokens in a file of that path.
 
-    A published tune is put into the words of the vocabulary. Raises Refusal for a name that is neither, and for a tune
+    A published tune is put into the words of the vocabulary. Raises UserError for a name that is neither, and for a
+    tune
     with tokens that have no counterpart there, naming them.
     """
     if name in TUNES:
         return vocabulary.encode(remap(TUNES[name].split(), V2, vocabulary))
     file = file_named(name)
     if file is None:
-        raise Refusal(
+        raise UserError(
             f"{name!r} is no published tune{did_you_mean(name, TUNES)} and no file; there are {', '.join(TUNES)}"
         )
     words = content("sampling.replay", file).decode(errors="replace").split()

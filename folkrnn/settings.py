@@ -12,8 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from folkrnn import figures
+from folkrnn.errors import UserError, did_you_mean, shown
 from folkrnn.options import Part, parts
-from folkrnn.refusal import Refusal, did_you_mean, shown
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ RENAMED = {"tracking.vector": "figures.format=svg (or pdf) and figures.data=true
 
 
 def check(config: DictConfig, known: Collection[str] | None = None) -> None:
-    """Raises Refusal for the first setting that is missing, has a value that its rule does not allow, or is unknown.
+    """Raises UserError for the first setting that is missing, has a value that its rule does not allow, or is unknown.
 
     Unknown is what is not in `known` (see `known_keys`; None: everything is known). The parameters of a node with a
     `_target_` are left to `build`, which asks the target.
@@ -148,22 +148,22 @@ def check(config: DictConfig, known: Collection[str] | None = None) -> None:
         missing = sorted(OmegaConf.missing_keys(config))
         plain = OmegaConf.to_container(config, resolve=not missing)
     except OmegaConfBaseException as error:
-        raise Refusal(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     if missing:
-        raise Refusal(_missing(missing[0], config))
+        raise UserError(_missing(missing[0], config))
     for key, value in _settings(plain):
         if known is not None:
             _check_name(key, value, known)
         if key in RULES and not RULES[key].holds(value):
             text = shown(_shown(value)) if key.endswith(".address") else _shown(value)
-            raise Refusal(f"{key}={text}: must be {RULES[key].words}")
+            raise UserError(f"{key}={text}: must be {RULES[key].words}")
 
 
 def _check_name(key: str, value: Any, known: Collection[str]) -> None:
     if key not in known:
-        raise Refusal(no_such_key(key, known))
+        raise UserError(no_such_key(key, known))
     if not isinstance(value, dict) and (names := _inside(key, known)):
-        raise Refusal(f"{key}={_shown(value)}: {key} is a section; set {key}.{f', {key}.'.join(names)}")
+        raise UserError(f"{key}={_shown(value)}: {key} is a section; set {key}.{f', {key}.'.join(names)}")
 
 
 def no_such_key(key: str, known: Collection[str]) -> str:
@@ -212,7 +212,7 @@ def _parts(folder: Path, path: Path) -> list[Part]:
     try:
         return list(parts(folder, path))
     except (OSError, ValueError) as error:
-        raise Refusal(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
 
 
 def _content(path: Path) -> DictConfig:
@@ -220,7 +220,7 @@ def _content(path: Path) -> DictConfig:
     try:
         content = OmegaConf.create(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise Refusal(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
     return content if isinstance(content, DictConfig) else OmegaConf.create()
 
 

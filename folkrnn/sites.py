@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 
 _PATTERN = re.compile(r"(?P<name>[a-z0-9.*]+)(?:\[(?P<units>[\d,:\s]*)\])?", re.IGNORECASE)
 
@@ -34,7 +34,7 @@ class Site:
 def parse(patterns: str | Iterable[str], available: Mapping[str, int]) -> list[Site]:
     """Returns the sites that `patterns` name among `available` (site name to number of units), each once, in order.
 
-    Raises Refusal for a pattern that is no site, matches none, or asks for a unit beyond the stream's width; the line
+    Raises UserError for a pattern that is no site, matches none, or asks for a unit beyond the stream's width; the line
     names what there is.
     """
     words = [patterns] if isinstance(patterns, str) else list(patterns)
@@ -48,11 +48,11 @@ def parse(patterns: str | Iterable[str], available: Mapping[str, int]) -> list[S
 def _match(word: str, available: Mapping[str, int]) -> list[Site]:
     match = _PATTERN.fullmatch(word)
     if match is None:
-        raise Refusal(f"{word!r} is not a site; write for example l3.h, l*.c, l1.i.pre or l3.h[60,97,156]")
+        raise UserError(f"{word!r} is not a site; write for example l3.h, l*.c, l1.i.pre or l3.h[60,97,156]")
     pattern = re.compile("[^.]*".join(map(re.escape, match["name"].split("*"))))
     names = [name for name in available if pattern.fullmatch(name)] or _of_the_decoder(match["name"], available)
     if not names:
-        raise Refusal(
+        raise UserError(
             f"no site {match['name']!r}{did_you_mean(match['name'], available)}; this model has {_summary(available)}"
         )
     return [Site(name, _units(match["units"], word, name, available[name])) for name in names]
@@ -75,12 +75,12 @@ def _units(text: str | None, word: str, name: str, width: int) -> tuple[int, ...
     for piece in text.replace(" ", "").split(","):
         first, colon, last = piece.partition(":")
         if not (first or colon):
-            raise Refusal(f"{word!r} names no unit between its brackets; {name} has units 0 to {width - 1}")
+            raise UserError(f"{word!r} names no unit between its brackets; {name} has units 0 to {width - 1}")
         low = int(first or 0)
         units += range(low, int(last or width)) if colon else [low]
     beyond = [unit for unit in units if unit >= width]
     if beyond:
-        raise Refusal(f"{word!r} asks for unit {beyond[0]}; {name} has units 0 to {width - 1}")
+        raise UserError(f"{word!r} asks for unit {beyond[0]}; {name} has units 0 to {width - 1}")
     return tuple(dict.fromkeys(units))
 
 

@@ -15,22 +15,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn import artifacts, naming, style
 from folkrnn import figures as figures_of
-from folkrnn import filing, naming, style
 from folkrnn import verdicts as verdicts_of
 from folkrnn.analysis import main_of
 from folkrnn.build import build
 from folkrnn.claims import document, documents
 from folkrnn.digest import config_digest, digest
+from folkrnn.errors import UserError
 from folkrnn.families import family_of
 from folkrnn.interventions import composition
 from folkrnn.parallel.shards import processes as processes_of
 from folkrnn.parameters import parameters
 from folkrnn.places import CONF
-from folkrnn.refusal import Refusal
 from folkrnn.sentences import sentences
 from folkrnn.sites import parse
-from folkrnn.sweep.membership import DIGEST, job_tags, parent
+from folkrnn.sweep.environment import DIGEST, job_tags, parent
 from folkrnn.tracking import TrackedRun, check_store, located, open_store, start_run
 from folkrnn.training import processes
 from folkrnn.weights.folder import Weights
@@ -141,19 +141,21 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         ) as tracked,
         style.page(plan.figures.width),
     ):
-        tracked.apart = filing.APART
+        tracked.apart = artifacts.APART
         tracked.log_provenance({"digest": plan.digest})
         remarks = plan.family.remarks(config, plan.weights.vocabulary)
-        filing.say(remarks)
+        artifacts.say(remarks)
         card = plan.family.dataset_card(plan.corpus)
         settings = parameters(config, overrides, CONF)
-        filing.file_inputs(tracked, config, settings, plan.corpus, card, "training" if plan.to_train else "reference")
+        artifacts.file_inputs(
+            tracked, config, settings, plan.corpus, card, "training" if plan.to_train else "reference"
+        )
         weights = train(plan, tracked, tell) if plan.to_train else plan.weights
-        filing.file_weights(tracked, weights)
+        artifacts.file_weights(tracked, weights)
         if plan.to_train and plan.family.playable:
-            filing.offer(tracked)
+            artifacts.offer(tracked)
         if not plan.to_train:
-            filing.file_training(tracked, weights)
+            artifacts.file_training(tracked, weights)
         observation = observe(plan, weights)
         plan.family.file_observation(tracked, observation, config.observation)
         plan.family.file_tunes(tracked, observation, config.files)
@@ -166,16 +168,16 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
             show_inside(tracked, weights, observation, findings)
         entries = plan.family.report_entries(tracked, observation)
         said = sentences(findings, controls, verdicts)
-        filing.file_report(
+        artifacts.file_report(
             tracked, overrides, weights, plan.corpus, config.seed, entries, findings, said, beside, verdicts, remarks
         )
         failed = bool(tracked.failures)
-    filing.show(tracked, weights, entries[0].abc if entries else "", findings, time.monotonic() - began)
+    artifacts.show(tracked, weights, entries[0].abc if entries else "", findings, time.monotonic() - began)
     return int(failed)
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> Plan:
-    """Returns the plan of a run. Raises Refusal for whatever does not exist, does not fit or cannot be expressed.
+    """Returns the plan of a run. Raises UserError for whatever does not exist, does not fit or cannot be expressed.
 
     Where interventions are chosen and no analyses, what they do is compared with the control beside the default ones.
     """
@@ -198,14 +200,14 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     controls = build_controls(config, analyses)
     for pattern in [*config.observation.sites, *config.observation.keep]:
         parse(pattern, weights.model.sites)
-    composition.check(interventions, weights.model, family.setting_of(config, weights.vocabulary))
+    composition.check(interventions, weights.model, family.run_context_of(config, weights.vocabulary))
     if to_train:
         family.check_training(config)
     given = family.given(config, weights.vocabulary)
     family.check_room(config, weights.model, given, analyses)
     corpus = build(config.dataset, "dataset")
     if not isinstance(corpus, family.data):
-        raise Refusal(
+        raise UserError(
             f"dataset={config.dataset.name} does not hold what a {weights.model.family} reads; choose a model first "
             "(model=… brings a dataset and analyses that fit), or another dataset"
         )
@@ -257,7 +259,7 @@ def check_model(config: DictConfig, weights: Weights) -> None:
     """Refuses a model that was asked for by name but is not the one whose weights were loaded."""
     asked = build(config.model, "model").shape
     if asked != weights.model.shape:
-        raise Refusal(
+        raise UserError(
             f"model={config.model.name} asks for {asked}, but weights={config.weights.name} are {weights.model.shape}; "
             "leave model= out, or train with weights=scratch"
         )
@@ -266,11 +268,11 @@ def check_model(config: DictConfig, weights: Weights) -> None:
 def check_analysis(name: str, analysis: Analysis, weights: Weights, intervened: bool) -> None:
     """Refuses an analysis of another model family, of sites that the model lacks, or of an intervention without one."""
     if weights.model.family not in analysis.families:
-        raise Refusal(
+        raise UserError(
             f"analysis={name} looks into {', '.join(analysis.families)}; these weights are of a {weights.model.family}"
         )
     if analysis.of_interventions and not intervened:
-        raise Refusal(
+        raise UserError(
             f"analysis={name} compares an intervention with the model as it is, and there is none; choose one with "
             "intervention= (--help lists them)"
         )
@@ -285,7 +287,7 @@ def build_controls(config: DictConfig, analyses: dict[str, Analysis]) -> dict[st
         nodes = {config.control.name: config.control}
     fits = {name for analysis in analyses.values() for name in analysis.repeated_on}
     if nodes and analyses and not fits.intersection(nodes):
-        raise Refusal(
+        raise UserError(
             f"control={config.control.name} would change nothing that {', '.join(analyses)} look at"
             + (f"; control={' or '.join(sorted(fits))} would" if fits else "")
         )
@@ -303,7 +305,7 @@ def train(plan: Plan, tracked: TrackedRun, tell: Callable[[dict[str, Any]], None
         del os.environ[CHECKPOINTS]
     tracked.log_metrics({"validation/best_loss": fitted.validation_loss})
     initial = Initial(plan.config.seed, str(plan.config.recipe.get("init") or OWN))
-    return filing.keep_weights(tracked, fitted, plan.weights.vocabulary, plan.config.model.name, initial)
+    return artifacts.keep_weights(tracked, fitted, plan.weights.vocabulary, plan.config.model.name, initial)
 
 
 def observe(plan: Plan, weights: Weights) -> Observed:
@@ -337,7 +339,7 @@ def analyse(
 def show_inside(tracked: TrackedRun, weights: Weights, observation: Observed, findings: dict[str, Findings]) -> None:
     """Files the page in which the observation is explored; if that fails, the run ends FAILED with all else filed."""
     try:
-        filing.file_explorer(tracked, weights, observation, findings)
+        artifacts.file_explorer(tracked, weights, observation, findings)
     except Exception as error:  # as with an analysis: what was found without it is worth keeping
         tracked.log_failure("explorer", error)
 
@@ -380,7 +382,7 @@ def device(config: DictConfig) -> torch.device:
 
     wants_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda")
     if config.trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise Refusal(
+        raise UserError(
             f"trainer.accelerator={config.trainer.accelerator}, but this machine has no GPU; use trainer=auto"
         )
     if not (wants_gpu and torch.cuda.is_available()):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 
 START, END = "<s>", "</s>"
 
@@ -35,21 +35,21 @@ _PATTERNS = {
 def token_type(token: str) -> str:
     """Returns which of the seven TYPES a token is (facts sheet section 4.5: 2, 7, 4, 5, 85, 9 and 25 of v2's 137).
 
-    Raises Refusal for a token of none of them.
+    Raises UserError for a token of none of them.
     """
     if token.isdigit():
         return "duration"
     for name, pattern in _PATTERNS.items():
         if token and pattern.fullmatch(token):
             return name
-    raise Refusal(f"{token!r} is not a folk-rnn token of any type ({', '.join(TYPES)})")
+    raise UserError(f"{token!r} is not a folk-rnn token of any type ({', '.join(TYPES)})")
 
 
 def pitch_parts(token: str) -> tuple[str, str, str]:
     """Returns (accidental, letter, octave marks) of a pitch token: "^c'" -> ("^", "c", "'")."""
     match = _PITCH.fullmatch(token)
     if match is None:
-        raise Refusal(f"{token!r} is not a pitch token")
+        raise UserError(f"{token!r} is not a pitch token")
     return match["accidental"] or "", match["letter"], match["octave"] or ""
 
 
@@ -61,10 +61,10 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if len(set(self.tokens)) != len(self.tokens):
-            raise Refusal("a vocabulary names each token once; this one repeats some")
+            raise UserError("a vocabulary names each token once; this one repeats some")
         missing = [token for token in (START, END) if token not in self.tokens]
         if missing:
-            raise Refusal(f"a vocabulary needs the tokens {START} and {END}; missing: {' '.join(missing)}")
+            raise UserError(f"a vocabulary needs the tokens {START} and {END}; missing: {' '.join(missing)}")
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -101,7 +101,7 @@ class Vocabulary:
         """Ids of all tokens of the given types, ascending."""
         unknown = [name for name in types if name not in TYPES]
         if unknown:
-            raise Refusal(
+            raise UserError(
                 f"no token type {unknown[0]!r}{did_you_mean(unknown[0], TYPES)}; there are {', '.join(TYPES)}"
             )
         return tuple(i for i, name in enumerate(self.types) if name in types)
@@ -109,13 +109,13 @@ class Vocabulary:
     def encode(self, tokens: str | Iterable[str]) -> list[int]:
         """Ids of `tokens`, given as a list or as one string with spaces between them.
 
-        Raises Refusal naming the first token that is not in the vocabulary and its place.
+        Raises UserError naming the first token that is not in the vocabulary and its place.
         """
         words = tokens.split() if isinstance(tokens, str) else list(tokens)
         for place, word in enumerate(words):
             if word not in self.index:
                 hint = did_you_mean(word, self.tokens)
-                raise Refusal(f"token {word!r} (number {place}) is not in the vocabulary of {len(self)}{hint}")
+                raise UserError(f"token {word!r} (number {place}) is not in the vocabulary of {len(self)}{hint}")
         return [self.index[word] for word in words]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
@@ -133,12 +133,12 @@ def counterparts(source: Vocabulary, target: Vocabulary) -> dict[str, str | None
 
 
 def remap(tokens: Iterable[str], source: Vocabulary, target: Vocabulary) -> list[str]:
-    """Returns tokens of `source` in the words of `target`. Raises Refusal, naming every token without counterpart."""
+    """Returns tokens of `source` in the words of `target`. Raises UserError, naming every token without counterpart."""
     words = counterparts(source, target)
     found = [(token, words.get(token)) for token in tokens]
     lost = dict.fromkeys(token for token, word in found if word is None)
     if lost:
-        raise Refusal(f"the vocabulary of {len(target)} tokens has no counterpart of {' '.join(lost)}")
+        raise UserError(f"the vocabulary of {len(target)} tokens has no counterpart of {' '.join(lost)}")
     return [word for _, word in found if word is not None]
 
 

@@ -80,7 +80,7 @@ def legacy_sampler(model: FolkRNN, start: int, end: int, seed: int, tunes: int, 
                 c[k] = sigmoid(f) * c[k] + sigmoid(i) * np.tanh(g)
                 h[k] = sigmoid(o) * np.tanh(c[k])
                 x = h[k]
-            law = softmax((p["softmax_weight"] @ x + p["softmax_bias"]) / temperature)
+            distribution = softmax((p["softmax_weight"] @ x + p["softmax_bias"]) / temperature)
             place = len(ids) - 1
-            ids.append(prime[place] if place < len(prime) else int(rng.choice(np.arange(V), p=law)))
+            ids.append(prime[place] if place < len(prime) else int(rng.choice(np.arange(V), p=distribution)))
         yield ids

@@ -1,4 +1,4 @@
-"""A small untrained network with sharp laws, and what an intervention makes of it."""
+"""A small untrained network with sharp distributions, and what an intervention makes of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import torch
 
 from folkrnn.interventions import composition
-from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.sampling import Sampling, Transcription, generate
 from folkrnn.vocabulary import V2
@@ -18,7 +18,7 @@ SEED = 3
 
 
 def network(cell: str = "lstm", seed: int = 0, units: int = 32, start: float = 0.3) -> FolkRNN:
-    """Three layers that do not forget what they read, and laws with a few likely tokens.
+    """Three layers that do not forget what they read, and distributions with a few likely tokens.
 
     `start` is the size of the initial state.
     """
@@ -39,14 +39,14 @@ def ids(tunes: Sequence[Transcription]) -> list[list[int]]:
     return [tune.ids.tolist() for tune in tunes]
 
 
-def setting(model: FolkRNN, temperature: float = 1.0) -> Setting:
-    return Setting(V2, SEED, temperature, SAMPLING.max_tokens, lambda: [tune.ids for tune in play(model)])
+def setting(model: FolkRNN, temperature: float = 1.0) -> RunContext:
+    return RunContext(V2, SEED, temperature, SAMPLING.max_tokens, lambda: [tune.ids for tune in play(model)])
 
 
 def applied(model: FolkRNN, *interventions: object, temperature: float = 1.0) -> SimpleNamespace:
-    """The model after the interventions, checked and settled as a study does, and the accounts without steps."""
+    """The model after the interventions, checked and resolved as a study does, and the accounts without steps."""
     named = {f"i{k}": intervention for k, intervention in enumerate(interventions)}
     here = setting(model, temperature)
     composition.check(named, model, here)
-    changed, accounts = composition.apply(composition.settle(named, model, here), model, here)
+    changed, accounts = composition.apply(composition.resolve(named, model, here), model, here)
     return SimpleNamespace(model=changed, accounts=accounts)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from folkrnn.command_line import main
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -123,7 +123,7 @@ def test_one_failed_job_does_not_stop_the_sweep(
 
     def fail_once() -> int:
         if next(outcomes):
-            raise Refusal("no tune is in K:Hmaj")
+            raise UserError("no tune is in K:Hmaj")
         return 0
 
     status, seen = sweep("seed=1,2,3", study=fail_once)
@@ -190,7 +190,7 @@ def test_a_mistake_gets_one_clear_line(lab: Run, capsys: pytest.CaptureFixture[s
 
 def test_a_refusal_of_the_study_gets_one_line(lab: Run, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse() -> int:
-        raise Refusal("site l4.h: the model has 3 layers")
+        raise UserError("site l4.h: the model has 3 layers")
 
     assert lab(study=refuse)[0] == 2
     assert capsys.readouterr().err == "error: site l4.h: the model has 3 layers\n"

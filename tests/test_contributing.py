@@ -21,8 +21,8 @@ from folkrnn.build import build
 from folkrnn.command_line import main
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.module import sides
-from folkrnn.interventions.intervention import Setting
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.vocabulary import V2
 from folkrnn.weights import folder, sources
 
@@ -73,10 +73,10 @@ def test_an_intervention_adds_to_one_bias_of_a_copy() -> None:
     before = model.softmax_bias.clone()
 
     def check(favour: Any) -> tuple[torch.Tensor, dict[str, float]]:
-        favour.check(model, Setting(V2))
-        with pytest.raises(Refusal, match="no token"):
-            type(favour)("X").check(model, Setting(V2))
-        changed, account = favour.edit(model, Setting(V2))
+        favour.check(model, RunContext(V2))
+        with pytest.raises(UserError, match="no token"):
+            type(favour)("X").check(model, RunContext(V2))
+        changed, account = favour.edit(model, RunContext(V2))
         return changed.softmax_bias - before, account.metrics
 
     difference, metrics = followed("An intervention", "intervention", check)

@@ -17,7 +17,7 @@ from small_network import network as small_network
 
 import folkrnn.models.recurrent as recurrent
 from folkrnn.datasets.corpus import Corpus, Tune
-from folkrnn.interventions import inputs, laws, push, softmax, streams
+from folkrnn.interventions import distributions, inputs, push, softmax, streams
 from folkrnn.interventions.cuts import cut
 from folkrnn.models.captured import Captured
 from folkrnn.models.folkrnn import FolkRNN
@@ -99,8 +99,8 @@ EDITS = {
     "units cut inside for a while": lambda: cut(select="random", fraction=0.3, where="recurrence", steps=[3, 9]),
     "rank for a while": lambda: softmax.truncate_softmax(rank=4, bars=[1, 2]),
     "scale": lambda: softmax.scale_softmax(0.3),
-    "displaced": lambda: laws.displace("A A, C", delta=3.0),
-    "suppressed": lambda: laws.suppress("pitch", steps=[0, 20]),
+    "displaced": lambda: distributions.displace("A A, C", delta=3.0),
+    "suppressed": lambda: distributions.suppress("pitch", steps=[0, 20]),
     "mean": lambda: streams.clamp("l2.h", "mean"),
     "noise": lambda: streams.noise("l*.h", 0.3),
     "patch": lambda: streams.patch("l2.h", "fig1"),

@@ -11,7 +11,7 @@ from file_server import Behaviour, serving
 
 from folkrnn import download
 from folkrnn.download import Source, fetch, git_blob
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 CONTENT = bytes(range(256)) * 3000
 BLOB = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
@@ -66,7 +66,7 @@ def test_a_download_that_breaks_off_is_begun_again(server, tmp_path):
 def test_a_connection_that_always_breaks_off_is_given_up(server, tmp_path):
     behaviour, source = server
     behaviour.cut = [100_000] * download.TRIES
-    with pytest.raises(Refusal, match="the connection broke off"):
+    with pytest.raises(UserError, match="the connection broke off"):
         fetch(source)
     assert len(behaviour.asked) == download.TRIES
     assert files(tmp_path) == []
@@ -76,7 +76,7 @@ def test_a_connection_that_always_breaks_off_is_given_up(server, tmp_path):
 def test_what_is_not_the_published_file_is_never_used(server, tmp_path, wrong):
     behaviour, source = server
     behaviour.content = wrong
-    with pytest.raises(Refusal, match="not the published file") as refusal:
+    with pytest.raises(UserError, match="not the published file") as refusal:
         fetch(source)
     assert BLOB in str(refusal.value)
     assert files(tmp_path) == []
@@ -85,7 +85,7 @@ def test_what_is_not_the_published_file_is_never_used(server, tmp_path, wrong):
 def test_a_truncated_download_without_a_stated_length_is_never_used(server, tmp_path):
     behaviour, source = server
     behaviour.length, behaviour.cut = False, [1000] * 20
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         fetch(source)
     assert "model.pkl" not in files(tmp_path)
 
@@ -93,7 +93,7 @@ def test_a_truncated_download_without_a_stated_length_is_never_used(server, tmp_
 def test_more_than_it_can_be_is_not_written(server, tmp_path):
     behaviour, source = server
     for behaviour.length in (True, False):
-        with pytest.raises(Refusal, match=r"can have|cannot have"):
+        with pytest.raises(UserError, match=r"can have|cannot have"):
             fetch(replace(source, largest=100_000))
         assert files(tmp_path) == []
 
@@ -110,14 +110,14 @@ def test_a_server_that_is_busy_is_asked_again(server):
     assert fetch(source).read_bytes() == CONTENT
     behaviour.status = [503] * download.TRIES
     (fetch(source)).unlink()
-    with pytest.raises(Refusal, match="the server says 503"):
+    with pytest.raises(UserError, match="the server says 503"):
         fetch(source)
 
 
 def test_offline_it_says_the_address_and_where_to_put_the_file(server, tmp_path):
     _, source = server
     away = replace(source, addresses=("http://127.0.0.1:9/model.pkl",))
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         fetch(away)
     text = str(refusal.value)
     assert "http://127.0.0.1:9/model.pkl" in text
@@ -153,7 +153,7 @@ def test_a_damaged_file_stays_where_no_other_can_be_had(server):
     place = fetch(source)
     place.write_bytes(b"damaged")
     behaviour.content = b"another"
-    with pytest.raises(Refusal, match="not the published file"):
+    with pytest.raises(UserError, match="not the published file"):
         fetch(source)
     assert place.read_bytes() == b"damaged"
 
@@ -166,7 +166,7 @@ def test_without_a_published_digest_the_first_download_is_recorded_and_holds(ser
     fetch(source)
     place.unlink()
     behaviour.content = b"another"
-    with pytest.raises(Refusal, match="recorded"):
+    with pytest.raises(UserError, match="recorded"):
         fetch(source)
     assert not place.exists()
 
@@ -180,7 +180,7 @@ def test_without_a_published_digest_what_the_server_states_is_checked(server):
 def test_what_differs_from_what_the_server_states_is_never_used(server, tmp_path):
     behaviour, source = server
     behaviour.md5, behaviour.flipped = True, True
-    with pytest.raises(Refusal, match="its MD5 is"):
+    with pytest.raises(UserError, match="its MD5 is"):
         fetch(replace(source, blob=""))
     assert files(tmp_path) == []
 
@@ -188,7 +188,7 @@ def test_what_differs_from_what_the_server_states_is_never_used(server, tmp_path
 def test_without_any_digest_a_length_is_needed(server):
     behaviour, source = server
     behaviour.length = False
-    with pytest.raises(Refusal, match="how long"):
+    with pytest.raises(UserError, match="how long"):
         fetch(replace(source, blob=""))
 
 
@@ -202,16 +202,16 @@ def test_a_mirror_can_be_named_and_is_verified_all_the_same(server):
 @pytest.mark.parametrize("address", ["http://example.invalid/x", "file:///etc/passwd", "ftp://example.invalid/x"])
 def test_only_secure_addresses_are_asked_also_by_redirection(server, address):
     behaviour, source = server
-    with pytest.raises(Refusal, match="https"):
+    with pytest.raises(UserError, match="https"):
         fetch(replace(source, addresses=(address,)))
     behaviour.redirect = address
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         fetch(source)
 
 
 def test_a_cache_that_is_no_folder_is_said(server, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(Refusal, match="XDG_CACHE_HOME") as refusal:
+    with pytest.raises(UserError, match="XDG_CACHE_HOME") as refusal:
         fetch(server[1])
     assert server[1].addresses[0] in str(refusal.value)
 

@@ -38,8 +38,8 @@ OURS = {
         from folkrnn.analysis import Analysis
         from folkrnn.datasets.corpus import Corpus, Tune
         from folkrnn.findings import Findings
-        from folkrnn.interventions.intervention import Account, Intervention
-        from folkrnn.interventions.where import ALWAYS
+        from folkrnn.interventions.intervention import EffectRecord, Intervention
+        from folkrnn.interventions.windows import ALWAYS
         from folkrnn.models.folkrnn import FolkRNN
 
 
@@ -61,7 +61,7 @@ OURS = {
             def edit(self, model, setting):
                 changed = copy.deepcopy(model)
                 changed.softmax_bias += self.by
-                return changed, Account("lift", {"by": self.by})
+                return changed, EffectRecord("lift", {"by": self.by})
 
 
         def scales(tunes=120):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from folkrnn.errors import UserError
 from folkrnn.figures import MOST, OF_THE_RUN, Figures, inches, names_of, read
-from folkrnn.refusal import Refusal
 
 
 def test_an_entry_names_one_figure_of_one_analysis():
@@ -14,7 +14,7 @@ def test_an_entry_names_one_figure_of_one_analysis():
 
 @pytest.mark.parametrize("entry", ["fig7", "softmax_svd/plane", "plane=fig7", "softmax_svd/plane="])
 def test_anything_else_is_refused_with_an_example(entry):
-    with pytest.raises(Refusal, match="softmax_svd/plane=fig7"):
+    with pytest.raises(UserError, match="softmax_svd/plane=fig7"):
         names_of([entry])
 
 
@@ -25,7 +25,7 @@ def test_a_width_is_in_centimetres_or_inches():
 
 @pytest.mark.parametrize("width", ["17", "7 px", "-7in", "wide", "1cm", "90in"])
 def test_any_other_width_is_refused_with_an_example(width):
-    with pytest.raises(Refusal, match=r"figures.width=.*(7in|3in)"):
+    with pytest.raises(UserError, match=r"figures.width=.*(7in|3in)"):
         inches(width)
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ORDER = (
-    "refusal",
+    "errors",
     "files",
     "places",
     "console",
@@ -48,8 +48,8 @@ ORDER = (
     "digest",
     "parameters",
     "sentences",
-    "verdicts",
-    "filing",
+    "claims_report",
+    "artifacts",
     "families",
     "settings",
     "sweep",

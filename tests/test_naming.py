@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from folkrnn.errors import UserError
 from folkrnn.naming import NAME_LENGTH, folder_name, is_unfinished, results_folder, run_name
-from folkrnn.refusal import Refusal
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_runs_of_one_digest_are_numbered_whatever_they_are_called(tmp_path):
 
 def test_the_latest_run_of_a_digest_is_the_one_that_is_resumed(tmp_path):
     digest = "02d5d78f1110"
-    with pytest.raises(Refusal, match="no unfinished training"):
+    with pytest.raises(UserError, match="no unfinished training"):
         results_folder(tmp_path, "a", digest, resume=True)
     for _ in range(11):
         latest = results_folder(tmp_path, "a", digest, resume=False)
@@ -60,7 +60,7 @@ def test_the_latest_run_of_a_digest_is_the_one_that_is_resumed(tmp_path):
     assert latest.name.endswith("-11")
     assert is_unfinished(tmp_path, digest)
     assert results_folder(tmp_path, "another", digest, resume=True) == latest
-    with pytest.raises(Refusal, match=r"trainer\.resume=true"):
+    with pytest.raises(UserError, match=r"trainer\.resume=true"):
         results_folder(tmp_path, "a", digest, resume=False)
     (latest / "report.html").touch()
     assert not is_unfinished(tmp_path, digest)

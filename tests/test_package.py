@@ -17,7 +17,7 @@ import pytest
 import folkrnn
 from folkrnn import __main__ as program
 from folkrnn import places
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 TINY = ["sampling.tunes=2", "sampling.max_tokens=40", "explorer=false", "model=folkrnn_small"]
@@ -50,10 +50,10 @@ def test_an_analyses_of_someone_else_is_refused_by_its_place(tmp_path: Path, mon
     program.check_analyses()
     theirs = tmp_path / "analyses/__init__.py"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: ModuleSpec(name, None, origin=str(theirs)))
-    with pytest.raises(Refusal, match=r"analyses that comes with folkrnn-lab .*__init__\.py is in its place"):
+    with pytest.raises(UserError, match=r"analyses that comes with folkrnn-lab .*__init__\.py is in its place"):
         program.check_analyses()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(Refusal, match="there is none"):
+    with pytest.raises(UserError, match="there is none"):
         program.check_analyses()
 
 

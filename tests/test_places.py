@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from folkrnn.cache import cache_folder
+from folkrnn.errors import UserError
 from folkrnn.places import content, existing, file_named, home, place, readable, results
-from folkrnn.refusal import Refusal
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_a_tilde_elsewhere_is_a_tilde(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_user_without_a_home_is_told_so_and_other_paths_still_lead_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     nameless(monkeypatch)
     assert home() is None
-    with pytest.raises(Refusal, match=r"tracking\.folder=~/res: ~ means nothing here"):
+    with pytest.raises(UserError, match=r"tracking\.folder=~/res: ~ means nothing here"):
         place("~/res", "tracking.folder")
     assert place("/srv/res") == Path("/srv/res")
 
@@ -67,7 +67,7 @@ def test_the_cache_of_a_user_without_a_home_is_in_the_repository(ann: Path, monk
 def test_what_cannot_be_reached_is_refused_in_one_line(name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("loop").symlink_to("loop")
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         existing("dataset.path", name)
     assert "\n" not in str(refusal.value)
     assert file_named(name) is None
@@ -78,15 +78,15 @@ def test_a_path_that_is_not_there_is_refused_with_what_it_should_be_and_where_wa
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        Refusal, match=rf"^weights\.path=x: no such file or folder in {tmp_path}; it should be a model$"
+        UserError, match=rf"^weights\.path=x: no such file or folder in {tmp_path}; it should be a model$"
     ):
         existing("weights.path", "x", "a model")
-    with pytest.raises(Refusal, match=r"^weights\.path=/x/y: no such file or folder$"):
+    with pytest.raises(UserError, match=r"^weights\.path=/x/y: no such file or folder$"):
         existing("weights.path", "/x/y")
 
 
 def test_a_folder_is_no_text(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"transcription: cannot read .*: Is a directory"):
+    with pytest.raises(UserError, match=r"transcription: cannot read .*: Is a directory"):
         content("transcription", tmp_path)
 
 

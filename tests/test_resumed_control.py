@@ -10,10 +10,10 @@ from hydra import compose, initialize_config_dir
 
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.families import split
+from folkrnn.errors import UserError
 from folkrnn.families.folkrnn.playing import beginning
 from folkrnn.observation.replayed import tunes_of
 from folkrnn.published import ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.study import observe, prepare
 from folkrnn.vocabulary import V2
 
@@ -62,5 +62,5 @@ def test_replays_go_through_the_published_tune_and_different_tunes_held_out_of_t
     assert found[0] == ids_of("fig1", V2)
     assert {(V2.start, *ids, V2.end) for ids in found[1:]} == held
     assert tunes_of("fig1", 4, 400, V2, data, seed=1) == [ids_of("fig1", V2)]
-    with pytest.raises(Refusal, match=f"holds out {len(held)} of at most 400"):
+    with pytest.raises(UserError, match=f"holds out {len(held)} of at most 400"):
         tunes_of("held_out", count, 400, V2, data, seed=1)

@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.settings import RULES, check, known_keys
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -25,7 +25,7 @@ def test_an_address_that_would_file_a_password_is_refused_without_showing_it() -
     for key in ("launcher.address", "weights.address", "dataset.address"):
         section, _, name = key.partition(".")
         for value in ("https://ann:hunter2@mirror.example/data", "https://mirror.example/data?signature=hunter2"):
-            with pytest.raises(Refusal, match=rf"^{key}=https://.*: must be an address without user") as refusal:
+            with pytest.raises(UserError, match=rf"^{key}=https://.*: must be an address without user") as refusal:
                 check(OmegaConf.create({section: {"_target_": "any", name: value}}))
             assert "hunter2" not in str(refusal.value)
         check(OmegaConf.create({section: {name: "https://mirror.example/data"}}))
@@ -60,7 +60,7 @@ def test_a_value_out_of_range_is_refused_with_its_key_and_what_is_allowed(
     config: DictConfig, key: str, value: Any
 ) -> None:
     OmegaConf.update(config, key, value)
-    with pytest.raises(Refusal, match=f"^{key}=.*: must be ") as refusal:
+    with pytest.raises(UserError, match=f"^{key}=.*: must be ") as refusal:
         check(config)
     assert RULES[key].words in str(refusal.value)
 
@@ -89,7 +89,9 @@ def test_every_rule_belongs_to_a_setting_that_exists() -> None:
 
 def test_a_missing_value_is_asked_for(config: DictConfig) -> None:
     OmegaConf.update(config, "weights", {"name": "checkpoint", "path": "???"}, force_add=True)
-    with pytest.raises(Refusal, match=r"weights.path is not given: weights=checkpoint needs it; add weights.path=PATH"):
+    with pytest.raises(
+        UserError, match=r"weights.path is not given: weights=checkpoint needs it; add weights.path=PATH"
+    ):
         check(config)
 
 
@@ -100,5 +102,5 @@ def test_the_parameters_of_a_target_are_left_to_it(config: DictConfig) -> None:
 
 def test_an_unknown_section_is_refused(config: DictConfig) -> None:
     OmegaConf.update(config, "samplings", {"tunes": 3}, force_add=True)
-    with pytest.raises(Refusal, match=r"samplings: no such key \(did you mean sampling\?\)"):
+    with pytest.raises(UserError, match=r"samplings: no such key \(did you mean sampling\?\)"):
         check(config, known_keys([CONF]))

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.sites import Site, parse
 
 SITES = FolkRNN(units=8, layers=3).sites
@@ -38,5 +38,5 @@ def test_every_site_names_itself_once(names):
     ],
 )
 def test_a_site_that_is_not_there_is_refused_with_what_there_is(pattern, says):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         parse(pattern, SITES)

@@ -9,10 +9,10 @@ from hydra import compose, initialize_config_dir
 
 from analyses.periodicity import Periodicity
 from analyses.vocabulary import VocabularyTable
+from folkrnn.claims_report import beside, in_a_line
+from folkrnn.errors import UserError
 from folkrnn.findings import Findings
-from folkrnn.refusal import Refusal
 from folkrnn.study import build_controls
-from folkrnn.verdicts import beside, in_a_line
 
 CONF = str(Path(__file__).parents[1] / "conf")
 
@@ -31,7 +31,7 @@ def test_a_run_has_the_controls_that_are_asked_for(control, names):
 
 
 def test_controls_that_change_nothing_of_what_is_looked_at_are_refused():
-    with pytest.raises(Refusal, match="control=both would change nothing"):
+    with pytest.raises(UserError, match="control=both would change nothing"):
         build_controls(config("control=both"), {"vocabulary": VocabularyTable()})
 
 

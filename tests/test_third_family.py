@@ -11,9 +11,9 @@ import pytest
 
 from folkrnn import extensions
 from folkrnn.command_line import main
+from folkrnn.errors import UserError
 from folkrnn.families import family_of
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.study import run
 
 ROOT = Path(__file__).parents[1]
@@ -146,7 +146,7 @@ def test_analyses_of_other_families_are_refused(tmp_path: Path, capsys: pytest.C
 def test_a_family_that_is_nowhere_is_refused_with_where_it_was_looked_for() -> None:
     model = FolkRNN(units=4, layers=1)
     model.family = "dice"
-    with pytest.raises(Refusal, match=r"FolkRNN is of the family dice, and there is no folkrnn\.families\.dice"):
+    with pytest.raises(UserError, match=r"FolkRNN is of the family dice, and there is no folkrnn\.families\.dice"):
         family_of(model)
 
 

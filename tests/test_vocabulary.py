@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.vocabulary import TYPES, V2, Vocabulary, counterparts, pitch_parts, remap, token_type
 
 
@@ -37,20 +37,20 @@ def test_decoding_then_encoding_is_the_identity(ids):
 
 
 def test_an_unknown_token_is_named_with_its_place():
-    with pytest.raises(Refusal, match=r"'c,,' \(number 2\)"):
+    with pytest.raises(UserError, match=r"'c,,' \(number 2\)"):
         V2.encode("M:4/4 K:Cmaj c,, d")
 
 
 def test_a_vocabulary_without_transcription_tokens_or_with_repeats_is_refused():
-    with pytest.raises(Refusal, match="missing"):
+    with pytest.raises(UserError, match="missing"):
         Vocabulary(("a", "b"))
-    with pytest.raises(Refusal, match="once"):
+    with pytest.raises(UserError, match="once"):
         Vocabulary(("<s>", "</s>", "a", "a"))
 
 
 @pytest.mark.parametrize("nonsense", ["", "H", "hello", "^", "K", "(", "<x>"])
 def test_what_is_no_token_has_no_type(nonsense):
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         token_type(nonsense)
 
 
@@ -67,7 +67,7 @@ def test_headers_of_other_models_have_counterparts_and_what_has_none_is_named():
     assert remap(["M:4/4", "K:Cmaj", "c", "|"], V2, SWEDISH) == ["[M:4/4]", "[K:CMaj]", "c", "|"]
     assert remap(["[M:4/4]", "[K:CMaj]", "c"], SWEDISH, V2) == ["M:4/4", "K:Cmaj", "c"]
     assert counterparts(V2, Vocabulary(("<s>", "</s>", "K:maj")))["K:Cmaj"] == "K:maj"
-    with pytest.raises(Refusal, match=r"no counterpart of \[L:1/8\] \[K:GMaj\]$"):
+    with pytest.raises(UserError, match=r"no counterpart of \[L:1/8\] \[K:GMaj\]$"):
         remap(["[L:1/8]", "[K:GMaj]", "c", "[K:GMaj]"], SWEDISH, V2)
 
 

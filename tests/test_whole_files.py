@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from folkrnn.errors import UserError
 from folkrnn.files import locked, replacing, write_whole
-from folkrnn.refusal import Refusal
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -42,7 +42,7 @@ def test_a_lock_is_held_by_one_process_and_lifted_when_that_is_killed(tmp_path):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as other:  # fmt: skip
         assert other.stdout.readline() == b"has it\n"
-        with pytest.raises(Refusal, match="somebody has it"), locked(tmp_path / "lock", "somebody has it", seconds=0):
+        with pytest.raises(UserError, match="somebody has it"), locked(tmp_path / "lock", "somebody has it", seconds=0):
             pass
         other.kill()
         other.wait()

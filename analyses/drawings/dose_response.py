@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PANELS = {
     "counting": "counting that is kept",
     "melody": "melody that is kept",
-    "divergence": "divergence of laws (nats per step)",
+    "divergence": "divergence of distributions (nats per step)",
 }
 
 

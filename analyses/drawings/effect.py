@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings.over_tokens import name_peaks, over_tokens
-from analyses.measures.removed import Lost
+from analyses.measures.ablated_directions import Lost
 from analyses.measures.tune_quantities import QUANTITIES
 from folkrnn import style
 from folkrnn.vocabulary import TYPES, Vocabulary
@@ -71,7 +71,7 @@ def differences(
 def departure(
     survival: Mapping[str, Sequence[np.ndarray]], by_step: Mapping[str, Sequence[np.ndarray]], parts: pd.DataFrame
 ) -> matplotlib.figure.Figure:
-    """Returns three panels: share of tunes still as the control, divergence of laws per step, and its parts.
+    """Returns three panels: share of tunes still as the control, divergence of distributions per step, and its parts.
 
     `survival` and `by_step` hold one curve for "changed" and one per draw for "matched"; `parts` one row per part of
     the divergence with value and interval of either side.
@@ -89,7 +89,7 @@ def departure(
     left.set_ylim(0, 1.02)
     left.set_xlim(0, _last_change(survival))
     middle.set_xlabel("step of the control's tune")
-    middle.set_ylabel("divergence of laws (nats)")
+    middle.set_ylabel("divergence of distributions (nats)")
     middle.set_ylim(0, None)
     _draw_parts(right, parts)
     handles = [_key(SIDES[side][1]) for side in survival if len(survival[side])]

@@ -47,7 +47,7 @@ def of_angles(cosine: np.ndarray, name: str) -> np.ndarray:
 
 
 def distances(tokens: Sequence[str], distance: np.ndarray, near: float, far: float) -> matplotlib.figure.Figure:
-    """Returns the picture of L1 distances between laws, both axes named by the token that was drawn."""
+    """Returns the picture of L1 distances between distributions, both axes named by the token that was drawn."""
     drawn = tokens[1:]
     picture = coloured(1 - distance / 2, distance <= near, distance > far)
     figure = style.figure(height=7.45)
@@ -171,8 +171,10 @@ def likeness(table: pd.DataFrame, reach: int) -> matplotlib.figure.Figure:
     return figure
 
 
-def spread_of_laws(laws: pd.DataFrame, metrics: Mapping[str, float]) -> matplotlib.figure.Figure:
-    """Returns how far apart laws are in many tunes: shares of far and near pairs, distances by bar and at passages."""
+def spread_of_distributions(distributions: pd.DataFrame, metrics: Mapping[str, float]) -> matplotlib.figure.Figure:
+    """Returns how far apart distributions are in many tunes: shares of far and near pairs, distances by bar and at
+    passages.
+    """
     shown = {
         "share of far pairs": {"": "far_share"},
         "share of near pairs": {"all": "near_share", "measure steps": "near_share_measure"},
@@ -184,7 +186,9 @@ def spread_of_laws(laws: pd.DataFrame, metrics: Mapping[str, float]) -> matplotl
         "mean L1 of pairs": {"all": "mean_l1", "at repeats": "l1_at_repeats", "at reversals": "l1_at_reversals"},
     }
     probs = {name.removeprefix("probs/"): value for name, value in metrics.items() if name.startswith("probs/")}
-    return population.distributions([population.of(label, laws, probs, columns) for label, columns in shown.items()])
+    return population.distributions(
+        [population.of(label, distributions, probs, columns) for label, columns in shown.items()]
+    )
 
 
 def spread_of_layers(layers: pd.DataFrame, metrics: Mapping[str, float]) -> matplotlib.figure.Figure | None:

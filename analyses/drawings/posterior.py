@@ -1,4 +1,4 @@
-"""How the laws of a tune are drawn."""
+"""How the distributions of a tune are drawn."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def shadow(
     spread: np.ndarray,
     starts: np.ndarray,
 ) -> matplotlib.figure.Figure:
-    """Draws the melody and the mean height of the accidentals' probability, and over how many pitches laws spread."""
+    """Draws the melody and the mean height of the accidentals' probability, and over how many pitches distributions
+    spread.
+    """
     figure = style.figure(height=3.7)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 1])
     for axes in (upper, lower):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
@@ -22,5 +22,5 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
 def interpolate(start: Tensor, end: Tensor, count: int) -> Tensor:
     """Returns `count` points `[count, Z]` on the arc from `start [Z]` to `end [Z]`, both included."""
     if count < 2:
-        raise Refusal(f"an interpolation has at least its 2 ends; {count} asked for")
+        raise UserError(f"an interpolation has at least its 2 ends; {count} asked for")
     return torch.stack([slerp(start, end, k / (count - 1)) for k in range(count)])

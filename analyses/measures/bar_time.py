@@ -47,12 +47,14 @@ def by_time(
     if not lengths:
         return pd.DataFrame()
     bar = max(set(lengths), key=lengths.count)
-    mine = [(time, law) for (time, length), law in zip(times, probability, strict=True) if length == bar]
+    mine = [
+        (time, distribution) for (time, length), distribution in zip(times, probability, strict=True) if length == bar
+    ]
     sums = np.zeros((len(mine), MOST_BARS * bar + 1, 2))
-    for tune, (time, law) in enumerate(mine):
-        rows = np.flatnonzero(time[: len(law)] <= MOST_BARS * bar)
+    for tune, (time, distribution) in enumerate(mine):
+        rows = np.flatnonzero(time[: len(distribution)] <= MOST_BARS * bar)
         places = time[rows].astype(int)
-        np.add.at(sums[tune], places, np.stack([law[rows], np.ones(len(rows))], axis=-1))
+        np.add.at(sums[tune], places, np.stack([distribution[rows], np.ones(len(rows))], axis=-1))
     weights = paired.tune_weights(len(mine), RESAMPLES, rng)
     low, high = paired.ends(paired.resampled(sums, weights))
     eighths = np.arange(sums.shape[1])

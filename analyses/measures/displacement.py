@@ -14,13 +14,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 
 def factor(delta: ArrayLike, probability: ArrayLike) -> np.ndarray:
     """Returns α, by which a token of this probability gets likelier when its value before the softmax rises by δ.
 
-    Equation 13. Arrays are broadcast; δ = −∞ gives 0 and δ = ∞ gives 1/p. Raises Refusal for p outside (0, 1).
+    Equation 13. Arrays are broadcast; δ = −∞ gives 0 and δ = ∞ gives 1/p. Raises UserError for p outside (0, 1).
     """
     p, delta = _probability(probability), np.asarray(delta, float)
     with np.errstate(over="ignore"):
@@ -30,23 +30,25 @@ def factor(delta: ArrayLike, probability: ArrayLike) -> np.ndarray:
 def displacement(alpha: ArrayLike, probability: ArrayLike) -> np.ndarray:
     """Returns δ, which multiplies the probability of a token by α (equation 14); α = 0 gives −∞ and α = 1/p gives ∞.
 
-    Arrays are broadcast. Raises Refusal for p outside (0, 1) and for α outside [0, 1/p]: no probability exceeds 1.
+    Arrays are broadcast. Raises UserError for p outside (0, 1) and for α outside [0, 1/p]: no probability exceeds 1.
     """
     p, alpha = _probability(probability), np.asarray(alpha, float)
     if np.any(alpha < 0) or np.any(alpha * p > 1 + 1e-12):
-        raise Refusal(f"alpha is {alpha}; for a probability of {p} it must lie between 0 and {1 / p}")
+        raise UserError(f"alpha is {alpha}; for a probability of {p} it must lie between 0 and {1 / p}")
     with np.errstate(divide="ignore"):
         return np.log(alpha) + np.log1p(-p) - np.log(np.maximum(0.0, 1 - alpha * p))
 
 
-def displaced(law: np.ndarray, delta: np.ndarray) -> np.ndarray:
-    """Returns the law `[…, V]` after adding δ `[V]` before the softmax: p′_n = p_n e^{δ_n} / Σ_m p_m e^{δ_m}."""
-    raised = law * np.exp(delta - np.max(delta))
+def displaced(distribution: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """Returns the distribution `[…, V]` after adding δ `[V]` before the softmax: p′_n = p_n e^{δ_n} / Σ_m p_m
+    e^{δ_m}.
+    """
+    raised = distribution * np.exp(delta - np.max(delta))
     return raised / raised.sum(-1, keepdims=True)
 
 
 def _probability(value: ArrayLike) -> np.ndarray:
     p = np.asarray(value, float)
     if np.any(p <= 0) or np.any(p >= 1):
-        raise Refusal(f"the probability is {p}; it must lie strictly between 0 and 1")
+        raise UserError(f"the probability is {p}; it must lie strictly between 0 and 1")
     return p

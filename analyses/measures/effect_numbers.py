@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.measures import departure, paired
+from analyses.measures import divergence, paired
 from analyses.measures.counting import late_counts, since_counts
-from analyses.measures.heard import NAMES, Heard, tokens_of
+from analyses.measures.tune_sums import NAMES, TuneSums, tokens_of
 from folkrnn.observation.observation import Observation
 
 
@@ -41,8 +41,8 @@ KEPT = {
 """Column of the table of abilities, and the metric that it becomes."""
 
 
-def departure_metrics(parts: pd.DataFrame, heard: Heard) -> dict[str, float]:
-    """Returns the divergence of laws and its parts, and when the tunes leave the control."""
+def departure_metrics(parts: pd.DataFrame, heard: TuneSums) -> dict[str, float]:
+    """Returns the divergence of distributions and its parts, and when the tunes leave the control."""
     found = {}
     for row in parts.to_dict("records"):
         name = "kl" if row["part"] == "all" else f"kl_{row['part']}"
@@ -98,7 +98,7 @@ def with_interval(
     return {name: value - sum(minus), f"{name}_low": float(low[0]), f"{name}_high": float(high[0])}
 
 
-def tune_table(heard: Heard) -> pd.DataFrame:
+def tune_table(heard: TuneSums) -> pd.DataFrame:
     """Returns one row per tune: where it leaves the control, and each quantity before and after."""
     columns: dict[str, Any] = {"tune": np.arange(len(heard.apart)), "departs_at": heard.apart}
     for place, name in enumerate(NAMES):
@@ -110,7 +110,7 @@ def tune_table(heard: Heard) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def arrays_of(heard: Heard, laws: departure.Laws) -> dict[str, np.ndarray]:
+def arrays_of(heard: TuneSums, distributions: divergence.Distributions) -> dict[str, np.ndarray]:
     """Returns what a comparison of several runs needs: the sums of every tune under every condition."""
     found = {
         "quantities": np.array(NAMES),
@@ -118,7 +118,7 @@ def arrays_of(heard: Heard, laws: departure.Laws) -> dict[str, np.ndarray]:
         "changed": heard.changed,
         "floor": heard.floor,
         "departs_at": heard.apart,
-        "divergence": laws.changed,
+        "divergence": distributions.changed,
     }
     if heard.resumed is not None:
         found["resumed"] = heard.resumed
@@ -126,5 +126,5 @@ def arrays_of(heard: Heard, laws: departure.Laws) -> dict[str, np.ndarray]:
         found["null"] = heard.null
     if heard.matched:
         found["matched"] = np.stack(heard.matched)
-        found["matched_divergence"] = np.stack(laws.matched)
+        found["matched_divergence"] = np.stack(distributions.matched)
     return found

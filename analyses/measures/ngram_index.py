@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 WORD = 8
 """Tokens packed into one 64-bit word, one byte each."""
@@ -34,7 +34,7 @@ class NgramIndex:
 
     @classmethod
     def of(cls, tunes: Sequence[Sequence[int]]) -> NgramIndex:
-        """Returns the index of tunes given as token ids. Raises Refusal for more than 254 distinct tokens."""
+        """Returns the index of tunes given as token ids. Raises UserError for more than 254 distinct tokens."""
         text, starts = _text(tunes)
         words = _pack(text)
         return cls(starts, words, _suffix_array(words))
@@ -147,7 +147,7 @@ def _text(tunes: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     for start, tune in zip(starts, tunes, strict=True):
         ids = np.asarray(tune, dtype=int)
         if len(ids) and ids.max() >= LARGEST_VOCABULARY:
-            raise Refusal(
+            raise UserError(
                 f"the index holds vocabularies of up to {LARGEST_VOCABULARY} tokens; a tune has id {ids.max()}"
             )
         text[start : start + len(ids)] = ids + 1

@@ -24,7 +24,9 @@ def pairs_at(tokens: Sequence[str], kind: str, shortest: int) -> np.ndarray:
 
 
 def mean_at(distance: np.ndarray, pairs: np.ndarray) -> float:
-    """Returns the mean of `distance [T, T]` over the laws that drew the tokens of `pairs` (row t drew token t + 1)."""
+    """Returns the mean of `distance [T, T]` over the distributions that drew the tokens of `pairs` (row t drew token
+    t + 1).
+    """
     rows = pairs - 1
     rows = rows[(rows >= 0).all(1) & (rows < len(distance)).all(1)]
     return float(distance[rows[:, 0], rows[:, 1]].mean()) if len(rows) else float("nan")

@@ -34,12 +34,14 @@ def one_hot(tokens: Sequence[str] | np.ndarray) -> np.ndarray:
     return (numbers[:, None] == numbers[None, :]).astype(float)
 
 
-def l1(law: np.ndarray) -> np.ndarray:
-    """Returns the L1 distance between all rows of `law [T, V]`: `[T, T]`, in [0, 2], twice the total variation."""
+def l1(distribution: np.ndarray) -> np.ndarray:
+    """Returns the L1 distance between all rows of `distribution [T, V]`: `[T, T]`, in [0, 2], twice the total
+    variation.
+    """
     from scipy.spatial.distance import cdist
 
-    law = np.asarray(law, dtype=np.float64)
-    return np.clip(cdist(law, law, "cityblock"), 0.0, 2.0)
+    distribution = np.asarray(distribution, dtype=np.float64)
+    return np.clip(cdist(distribution, distribution, "cityblock"), 0.0, 2.0)
 
 
 def pairs(matrix: np.ndarray) -> np.ndarray:
@@ -94,9 +96,10 @@ def running(gram: np.ndarray, window: int) -> np.ndarray:
 
 
 def bar_table(tokens: Sequence[str], distance: np.ndarray) -> pd.DataFrame:
-    """Returns one row per bar: its part and role, and the mean L1 distance of its laws to those of all other steps.
+    """Returns one row per bar: its part and role, and the mean L1 distance of its distributions to those of all other
+    steps.
 
-    The laws of a bar are those that drew its tokens (row t drew token t + 1).
+    The distributions of a bar are those that drew its tokens (row t drew token t + 1).
     """
     rows = []
     for bar in placed_bars(tokens):

@@ -17,8 +17,8 @@ import torch
 
 from analyses.measures.bar_time import at_and_between, by_time
 from analyses.measures.intervals import mean_interval
-from folkrnn.interventions.where import token_ids
-from folkrnn.models.draws import draw
+from folkrnn.interventions.windows import token_ids
+from folkrnn.models.rng import draw
 from folkrnn.observation.observation import Observation
 from folkrnn.vocabulary import Vocabulary
 
@@ -108,7 +108,7 @@ class Watched:
 def watch(observation: Observation, control: Observation, words: str | None) -> Watched | None:
     """Returns the tokens and token types that `words` names along all tunes before and after; None for no words.
 
-    Raises Refusal for a word that is neither a token nor a type.
+    Raises UserError for a word that is neither a token nor a type.
     """
     if not words:
         return None
@@ -122,11 +122,11 @@ def watch(observation: Observation, control: Observation, words: str | None) -> 
         reader = Observation(control.model, vocabulary, seen.transcriptions, seed=control.seed)
         found: dict[int, np.ndarray] = {}
         for k, streams in reader.each(["probs"]):
-            law = streams["probs"]
-            found[k] = law[:, ids].astype(float).sum(1)
+            distribution = streams["probs"]
+            found[k] = distribution[:, ids].astype(float).sum(1)
             if side == "changed" and not told:
                 transcription = seen.transcriptions[k]
-                substitutes[k] = replaced(law, transcription.ids, transcription.uniform, ids, vocabulary)
+                substitutes[k] = replaced(distribution, transcription.ids, transcription.uniform, ids, vocabulary)
         probability[side] = [found[k] for k in range(len(seen.transcriptions))]
     counts = {
         side: [int(np.isin(t.ids, ids).sum()) for t in seen.transcriptions]
@@ -152,7 +152,7 @@ def accounted(
     observation: Observation, vocabulary: Vocabulary, watched: Sequence[int]
 ) -> list[list[tuple[int, str]]] | None:
     """Returns per tune (step, token that came in the place of a suppressed one); None where nothing was suppressed."""
-    tables = [account.tables["steps"] for account in observation.accounts if "steps" in account.tables]
+    tables = [account.tables["steps"] for account in observation.effects if "steps" in account.tables]
     tables = [table for table in tables if "substitute_token" in table.columns]
     if not tables:
         return None
@@ -165,13 +165,15 @@ def accounted(
 
 
 def replaced(
-    law: np.ndarray, ids: np.ndarray, uniform: np.ndarray, watched: Sequence[int], vocabulary: Vocabulary
+    distribution: np.ndarray, ids: np.ndarray, uniform: np.ndarray, watched: Sequence[int], vocabulary: Vocabulary
 ) -> list[tuple[int, str]]:
-    """Returns (step, token that stands there) where `law [T, V]` and `uniform [T]` give a watched token, `ids` not."""
+    """Returns (step, token that stands there) where `distribution [T, V]` and `uniform [T]` give a watched token,
+    `ids` not.
+    """
     drawn = np.isfinite(uniform)
     wanted = np.full(len(uniform), -1)
     if drawn.any():
-        picked = draw(torch.from_numpy(law[drawn].astype(float)), torch.from_numpy(uniform[drawn]))
+        picked = draw(torch.from_numpy(distribution[drawn].astype(float)), torch.from_numpy(uniform[drawn]))
         wanted[drawn] = picked.numpy()
     steps = np.flatnonzero(np.isin(wanted, watched) & ~np.isin(ids[1:], watched))
     return [(int(t), vocabulary.tokens[ids[t + 1]]) for t in steps]

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from folkrnn.claims.criterion import Criterion
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SCOPES = ("v2", "data_v2", "any")
@@ -46,13 +46,13 @@ class Claim:
 
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:
-            raise Refusal(f"{self.where}: scope is {self.scope!r}; it must be one of {', '.join(SCOPES)}")
+            raise UserError(f"{self.where}: scope is {self.scope!r}; it must be one of {', '.join(SCOPES)}")
         for quantity in self.quantities:
             if "/" not in quantity:
-                raise Refusal(f"{self.where}: {quantity!r} is no quantity; write <analysis>/<quantity>")
+                raise UserError(f"{self.where}: {quantity!r} is no quantity; write <analysis>/<quantity>")
         known = (*NAMES, *self.also)
         for name in sorted(self.criterion.names.difference(known)):
-            raise Refusal(f"{self.where}: the criterion speaks of {name!r}{did_you_mean(name, known)}")
+            raise UserError(f"{self.where}: the criterion speaks of {name!r}{did_you_mean(name, known)}")
 
     @property
     def where(self) -> str:
@@ -88,31 +88,33 @@ def documents() -> tuple[str, ...]:
 
 @cache
 def document(name: str) -> Document:
-    """Returns a document. Raises Refusal for one that there is not, and for a claim that is not well formed."""
+    """Returns a document. Raises UserError for one that there is not, and for a claim that is not well formed."""
     if name not in documents():
-        raise Refusal(f"claims={name}: no such document{did_you_mean(name, documents())}; {', '.join(documents())}")
+        raise UserError(f"claims={name}: no such document{did_you_mean(name, documents())}; {', '.join(documents())}")
     text = resources.files("folkrnn.claims").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     content = yaml.load(text, Loader=LOADER)
     claims = tuple(read_claim(entry, name) for entry in content["claims"])
     ids = [claim.id for claim in claims]
     if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
-        raise Refusal(f"{name}.yaml has two claims {twice[0]}")
+        raise UserError(f"{name}.yaml has two claims {twice[0]}")
     return Document(name, content["title"], str(content.get("date", "")), claims)
 
 
 def read_claim(entry: Mapping[str, Any], source: str) -> Claim:
-    """Returns the claim that an entry of a document states. Raises Refusal, naming it, where it is not well formed."""
+    """Returns the claim that an entry of a document states. Raises UserError, naming it, where it is not well
+    formed.
+    """
     where = f"claim {entry.get('id', '?')} ({source})"
     known = [f.name for f in dataclasses.fields(Claim) if f.name != "source"]
     if wrong := [key for key in entry if key not in known]:
-        raise Refusal(f"{where}: no such key {wrong[0]!r}{did_you_mean(wrong[0], known)}; {', '.join(known)}")
+        raise UserError(f"{where}: no such key {wrong[0]!r}{did_you_mean(wrong[0], known)}; {', '.join(known)}")
     if lacking := [key for key in ("id", "statement", "quantity", "criterion", "scope") if key not in entry]:
-        raise Refusal(f"{where} says no {lacking[0]}")
+        raise UserError(f"{where} says no {lacking[0]}")
     rest = dict(entry)
     try:
         criterion = Criterion(str(rest.pop("criterion")))
-    except Refusal as error:
-        raise Refusal(f"{where}: {error}") from None
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
     published = rest.pop("published", None)
     if isinstance(published, list):
         published = tuple(map(str, published))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 
 def near(value: float, other: float, distance: float) -> bool:
@@ -73,23 +73,23 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Criterion:
-    """An expression over named numbers and lists. Raises Refusal for anything but arithmetic and comparisons."""
+    """An expression over named numbers and lists. Raises UserError for anything but arithmetic and comparisons."""
 
     text: str
 
     def __post_init__(self) -> None:
         for node in ast.walk(self._tree):
             if not _allowed(node):
-                raise Refusal(f"criterion {self.text!r}: {type(node).__name__} is not allowed in it")
+                raise UserError(f"criterion {self.text!r}: {type(node).__name__} is not allowed in it")
             if isinstance(node, ast.Call) and (not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS):
-                raise Refusal(f"criterion {self.text!r} calls what is none of {', '.join(FUNCTIONS)}")
+                raise UserError(f"criterion {self.text!r} calls what is none of {', '.join(FUNCTIONS)}")
 
     @cached_property
     def _tree(self) -> ast.expr:
         try:
             return ast.parse(self.text, mode="eval").body
         except SyntaxError as error:
-            raise Refusal(f"criterion {self.text!r} is no expression: {error.msg}") from None
+            raise UserError(f"criterion {self.text!r} is no expression: {error.msg}") from None
 
     @property
     def names(self) -> frozenset[str]:

@@ -14,8 +14,8 @@ from folkrnn import console, extensions
 from folkrnn.command_line import errors, foreign
 from folkrnn.command_line.help import page
 from folkrnn.command_line.quoting import is_override, quoted, unquoted
+from folkrnn.errors import UserError
 from folkrnn.places import place, results
-from folkrnn.refusal import Refusal
 from folkrnn.settings import check, folders, known_keys
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _helped(words: list[str], conf: Path) -> int:
     """Prints the help on `words`, or its first screen; returns the exit status."""
     try:
         print(page(conf, words, colour=sys.stdout.isatty()), flush=True)
-    except Refusal as error:
+    except UserError as error:
         return errors.refuse(str(error), error)
     return errors.say_what_was_lost()
 
@@ -98,7 +98,7 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
         try:
             known[:] = known or known_keys(folders(hydra))
             extensions.use(_listed(config.get("extensions")), _homes(hydra))
-        except Refusal as error:  # Hydra would add a line of its own
+        except UserError as error:  # Hydra would add a line of its own
             with errors.environment(errors.FULL_ERROR, full_error):
                 statuses[:] = statuses or [errors.refuse(str(error), error)]
             return _Later()
@@ -140,17 +140,17 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
 
 def _check_searched() -> None:
     """Refuses `sweep.metric` in a single run that is no job of a search."""
-    from folkrnn.sweep.membership import job_tags  # loads what a sweep needs
+    from folkrnn.sweep.environment import job_tags  # loads what a sweep needs
 
     if not job_tags():
-        raise Refusal("sweep.metric: a search is a sweep, with -m and values to choose from: -m seed=1,2,3")
+        raise UserError("sweep.metric: a search is a sweep, with -m and values to choose from: -m seed=1,2,3")
 
 
 def _listed(names: Any) -> list[str]:
     """The names in `extensions=`, of which one alone needs no brackets."""
     found = [names] if isinstance(names, str) else list(names or ())
     if not all(isinstance(name, str) for name in found):
-        raise Refusal(f"extensions={names}: must be a list of packages such as [mylab]")
+        raise UserError(f"extensions={names}: must be a list of packages such as [mylab]")
     return found
 
 
@@ -164,7 +164,7 @@ class _Later:
     """What a job of a sweep has to show for itself while its sweeper lists the jobs: nothing that could be read."""
 
     def __float__(self) -> float:
-        raise Refusal(repr(self))
+        raise UserError(repr(self))
 
     def __repr__(self) -> str:
         """What such sweepers quote when they find no number."""
@@ -198,7 +198,7 @@ def _performed(config: DictConfig, overrides: list[str], known: list[str], study
     try:
         check(config, known)
         return study(config, overrides)
-    except Refusal as error:
+    except UserError as error:
         return errors.refuse(str(error), error)
     except Exception as error:
         line = errors.no_room(error)

@@ -19,7 +19,7 @@ from types import FrameType
 from folkrnn.command_line.help import options
 from folkrnn.command_line.quoting import in_quotes
 from folkrnn.console import lost_output
-from folkrnn.refusal import Refusal, Terminated, did_you_mean
+from folkrnn.errors import Terminated, UserError, did_you_mean
 from folkrnn.settings import known_keys, no_such_key
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -97,7 +97,7 @@ def explained(error: Exception, conf: Path) -> str | None:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    if isinstance(error, Refusal):
+    if isinstance(error, UserError):
         return str(error)
     if (line := no_room(error)) is not None:
         return line

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.refusal import Refusal, shown
+from folkrnn.errors import UserError, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -41,7 +41,7 @@ OF_HYDRA = r"(runtime\.(cwd|output_dir)|job\.(name|num|id|override_dirname)|over
 
 
 def check_flags(words: Sequence[str]) -> None:
-    """Raises Refusal for flags of Hydra that replace the project's main configuration file, or read a pickle."""
+    """Raises UserError for flags of Hydra that replace the project's main configuration file, or read a pickle."""
     from hydra._internal.utils import get_args_parser
 
     try:
@@ -50,7 +50,7 @@ def check_flags(words: Sequence[str]) -> None:
         return  # Hydra says the same once more
     for name in ("config_path", "config_name", "experimental_rerun"):
         if getattr(flags, name) is not None:
-            raise Refusal(
+            raise UserError(
                 f"--{name.replace('_', '-')}: this program has one main configuration file, conf/config.yaml; options "
                 "and experiments of your own come from a folder that -cd FOLDER names"
             )
@@ -84,7 +84,7 @@ def guarded() -> Iterator[None]:
 
 def _check_path(path: str) -> None:
     if ".." in path.split("/"):
-        raise Refusal(f"{path}: an option lies in a folder of options, not above it")
+        raise UserError(f"{path}: an option lies in a folder of options, not above it")
 
 
 def _own_sections(provider: str, path: str) -> frozenset[str]:
@@ -100,7 +100,7 @@ def _check_choices(defaults: Sequence[Any], file: str, own: Collection[str]) -> 
         package = (entry.package or "").removeprefix("_global_.")
         for section in (place.split("/")[0], package.split(".")[0]):
             if section in OF_THE_MACHINE and section not in own:
-                raise Refusal(f"{file} chooses {place}: {OF_THE_MACHINE[section]}")
+                raise UserError(f"{file} chooses {place}: {OF_THE_MACHINE[section]}")
 
 
 def _check_content(content: DictConfig, file: str, own: Collection[str]) -> None:
@@ -110,16 +110,16 @@ def _check_content(content: DictConfig, file: str, own: Collection[str]) -> None
             if section == "hydra" and _is_sweep(node):
                 continue
             inside = sorted(map(str, node)) if hasattr(node, "keys") and not node._is_interpolation() else []
-            raise Refusal(f"{file} sets {'.'.join([section, *inside[:1]])}: {instead}")
+            raise UserError(f"{file} sets {'.'.join([section, *inside[:1]])}: {instead}")
     for section, names in ADDRESSES.items():
         node = content._get_node(section) if section in content else None
         if node is None or node._is_none() or section in own:
             continue
         if node._is_interpolation() or not hasattr(node, "keys"):
-            raise Refusal(f"{file} sets {section} to a single value; a section has keys")
+            raise UserError(f"{file} sets {section} to a single value; a section has keys")
         for name in names:
             if name in node and not node._get_node(name)._is_none():
-                raise Refusal(f"{file} sets {section}.{name}: type it on the command line")
+                raise UserError(f"{file} sets {section}.{name}: type it on the command line")
 
 
 def _is_sweep(hydra: Any) -> bool:
@@ -149,20 +149,22 @@ def guard_resolvers() -> None:
 
     def of_environment(name: str, *default: Any) -> Any:
         if name not in READABLE:
-            raise Refusal(
+            raise UserError(
                 f"${{oc.env:{name}}} may not be read into a configuration, which is filed with the run; readable are "
                 f"{', '.join(READABLE)} (the shell's $NAME on the command line is yours)"
             )
         if name not in os.environ and not default:
-            raise Refusal(f"${{oc.env:{name}}}: there is no environment variable {name}")
+            raise UserError(f"${{oc.env:{name}}}: there is no environment variable {name}")
         value = os.environ.get(name, *default)
         if name == "MLFLOW_TRACKING_URI" and shown(str(value)) != str(value):
-            raise Refusal(f"{name} holds credentials, which every run would file: give them in variables of their own")
+            raise UserError(
+                f"{name} holds credentials, which every run would file: give them in variables of their own"
+            )
         return value
 
     def of_hydra(path: str) -> Any:
         if not re.fullmatch(OF_HYDRA, path):
-            raise Refusal(f"${{hydra:{path}}} may not be read into a configuration, which is filed with the run")
+            raise UserError(f"${{hydra:{path}}} may not be read into a configuration, which is filed with the run")
         return OmegaConf.select(HydraConfig.get(), path)
 
     OmegaConf.register_new_resolver("oc.env", of_environment, replace=True)

@@ -13,9 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.options import parts
 from folkrnn.places import COMMAND
-from folkrnn.refusal import Refusal, did_you_mean
 
 HEAD = """\
 folkrnn-lab sees inside music models. It loads or trains one, lets it play, watches every gate while it does, may cut
@@ -103,7 +103,7 @@ class Entry(NamedTuple):
 def page(conf: Path, words: list[str] | None = None, colour: bool = False) -> str:
     """Returns the help text for the configuration in `conf`: the first screen, or all that `words` name.
 
-    With `colour` headings are bold. Raises Refusal for a word that is no group, option, section or key.
+    With `colour` headings are bold. Raises UserError for a word that is no group, option, section or key.
     """
     if words:
         text = "\n\n".join("\n".join(_about(conf, word, colour)) for word in words)
@@ -160,7 +160,7 @@ def _group(conf: Path, group: str, colour: bool) -> Iterator[str]:
 
 def _option(conf: Path, group: str, name: str, colour: bool) -> Iterator[str]:
     if name not in (known := options(conf, group)):
-        raise Refusal(f"--help {group}={name}: no such option{did_you_mean(name, known)}; --help {group} lists them")
+        raise UserError(f"--help {group}={name}: no such option{did_you_mean(name, known)}; --help {group} lists them")
     yield _heading(f"{group}={name}", colour)
     path = conf / group / f"{name}.yaml"
     if group == "experiment":  # what it claims, and what it chooses
@@ -177,7 +177,7 @@ def _keys(conf: Path, word: str) -> Iterator[str]:
     if not found:
         names = [*groups(conf), *OWN, *(one.key.rpartition(".")[2] for one in every), *(one.key for one in every)]
         meant = did_you_mean(word, names)
-        raise Refusal(f"--help {word}: no such group, option or key{meant}; --help alone lists the groups")
+        raise UserError(f"--help {word}: no such group, option or key{meant}; --help alone lists the groups")
     yield from map(_entry, found)
 
 

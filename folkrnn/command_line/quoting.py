@@ -12,9 +12,9 @@ import re
 import shlex
 import sys
 
+from folkrnn.errors import UserError
 from folkrnn.places import content, place
 from folkrnn.published import TUNES
-from folkrnn.refusal import Refusal
 
 TEXT_KEYS = {"prime", "transcription", "tokens", "token"}
 """Last parts of the keys that take text of music: `sampling.prime`, `transcription`, `intervention.….tokens`."""
@@ -36,12 +36,12 @@ def quoted(arguments: list[str]) -> list[str]:
     """Returns the arguments for Hydra: flags first, then the overrides, raw values read and quoted.
 
     A text `@FILE` stands for the content of that file and `-` for that of standard input. `null` stays null, and a
-    value already quoted for Hydra stays as it is, unless a file has that very name. Raises Refusal for a file that
+    value already quoted for Hydra stays as it is, unless a file has that very name. Raises UserError for a file that
     cannot be read (also for one that `transcription` names without `@`) and for two values from standard input.
     """
     overrides = [argument for argument in arguments if is_override(argument)]
     if sum(_is_text(override) and override.endswith("=-") for override in overrides) > 1:
-        raise Refusal("standard input can be read once: give only one of the values as -")
+        raise UserError("standard input can be read once: give only one of the values as -")
     flags = [argument for argument in arguments if not is_override(argument)]
     sweep = not {"-m", "--multirun", "hydra.mode=MULTIRUN"}.isdisjoint(arguments)
     return flags + [_quote(override, sweep) for override in overrides]
@@ -108,7 +108,7 @@ def _is_there(text: str) -> bool:
         return True
     try:
         place(text).lstat()
-    except (OSError, Refusal):
+    except (OSError, UserError):
         return False
     return True
 
@@ -121,7 +121,7 @@ def _quote_one(key: str, value: str) -> str:
     if not of_path:
         text = _text(key, value)
         if "${" in text:
-            raise Refusal(f"{key}: the text has ${{ in it, which is neither ABC nor a token")
+            raise UserError(f"{key}: the text has ${{ in it, which is neither ABC nor a token")
         return _as_text(text)
     if key.rpartition(".")[2] in LISTS and re.fullmatch(r"\[.*\]", value, re.DOTALL) and not there:
         return value
@@ -157,11 +157,11 @@ def _read(key: str, name: str) -> str:
 
 def _decoded(key: str, data: bytes, source: str) -> str:
     if b"\0" in data:
-        raise Refusal(f"{key}: {source} is a binary file, no text")
+        raise UserError(f"{key}: {source} is a binary file, no text")
     try:
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         text = data.decode("latin-1").strip()  # the encoding of ABC before version 2.1
     if not text:
-        raise Refusal(f"{key}: {source} is empty")
+        raise UserError(f"{key}: {source} is empty")
     return text

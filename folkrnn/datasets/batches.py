@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 IGNORED = -100
 """Target of padded positions; `torch.nn.functional.cross_entropy` skips it."""
@@ -74,12 +74,12 @@ def published_split(lengths: Sequence[int], batch_size: int = 64) -> tuple[list[
     """Returns indices of the authors' training and validation tunes, each side's longest first (facts, section 2.5).
 
     Tunes are sorted by length, longest first; a whole number of batches, nearest to 5 % of the tunes but at least one,
-    is drawn at random. Settings of one tune may so come to stand on both sides. Raises Refusal where no tune is left.
+    is drawn at random. Settings of one tune may so come to stand on both sides. Raises UserError where no tune is left.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     number = batch_size * max(1, round(0.05 * len(order) / batch_size))
     if number >= len(order):
-        raise Refusal(
+        raise UserError(
             f"recipe.split=published holds out {number} tunes, but there are {len(order)}; use recipe.split=families"
         )
     held = np.zeros(len(order), bool)
@@ -148,7 +148,7 @@ class BucketSampler(Sampler[Share]):
         self.processes, self.process, self.epoch = processes, process, 0
         self.batching, self.skip, self.parts = batching, skip, parts
         if self._published and len(self.lengths) < batch_size:
-            raise Refusal(
+            raise UserError(
                 f"recipe.batching=published drops incomplete batches, and {len(self.lengths)} tunes fill none of "
                 f"{batch_size}; use recipe.batching=bucketed or a smaller recipe.batch_size"
             )

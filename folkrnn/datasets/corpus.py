@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from folkrnn.errors import UserError
 from folkrnn.notation.rejection import REASONS as TUNE_REASONS
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import END, START, V2, Vocabulary, counterparts
 
 HEADER = 3
@@ -81,7 +81,7 @@ class Corpus:
 
     def __post_init__(self) -> None:
         if not self.tunes:
-            raise Refusal(f"dataset {self.name} holds no usable tune{self._excuse()}")
+            raise UserError(f"dataset {self.name} holds no usable tune{self._excuse()}")
 
     def _excuse(self) -> str:
         """The most frequent reasons in words, each with one place."""
@@ -136,7 +136,7 @@ def vocabulary_of(tunes: Iterable[Tune]) -> Vocabulary:
 def in_vocabulary(corpus: Corpus, vocabulary: Vocabulary) -> Corpus:
     """Returns the corpus in the words of `vocabulary`: each token as its counterpart there.
 
-    Tunes with a token that has none are left out and counted under that token's name. Raises Refusal where no tune
+    Tunes with a token that has none are left out and counted under that token's name. Raises UserError where no tune
     remains.
     """
     if corpus.vocabulary.tokens == vocabulary.tokens:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from folkrnn.datasets.repetition import ExchangedBars
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.vocabulary import Vocabulary
 
 
@@ -31,21 +31,21 @@ class Curriculum:
     def __post_init__(self) -> None:
         object.__setattr__(self, "lags", tuple(self.lags))  # a list, as it comes from a configuration
         if min(self.copying, self.natural) < 0 or self.copying + self.natural > 1:
-            raise Refusal(
+            raise UserError(
                 f"recipe.curriculum: copying={self.copying} and natural={self.natural} are shares of all epochs and "
                 "must not exceed 1 together"
             )
         if not 0 <= self.substituted <= 1:
-            raise Refusal(f"recipe.curriculum.substituted={self.substituted}: must be a share from 0 to 1")
+            raise UserError(f"recipe.curriculum.substituted={self.substituted}: must be a share from 0 to 1")
         if not self.lags or min(self.lags) < 1:
-            raise Refusal(f"recipe.curriculum.lags={list(self.lags)}: must be numbers of bars from 1 up")
+            raise UserError(f"recipe.curriculum.lags={list(self.lags)}: must be numbers of bars from 1 up")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Curriculum:
-        """Returns the curriculum of settings as a configuration has them. Raises Refusal for a key that it lacks."""
+        """Returns the curriculum of settings as a configuration has them. Raises UserError for a key that it lacks."""
         known = [one.name for one in fields(cls)]
         if unknown := next((key for key in settings if key not in known), None):
-            raise Refusal(
+            raise UserError(
                 f"recipe.curriculum.{unknown}: no such key{did_you_mean(unknown, known)}; it has {', '.join(known)}"
             )
         return cls(**settings)

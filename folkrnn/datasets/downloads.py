@@ -1,4 +1,4 @@
-"""`dataset=folkrnn_v2` and kin: the corpora of folk-rnn's authors, verified by git's blob ids (facts sheet)."""
+"""`dataset=folkrnn_v2` and the like: the corpora of folk-rnn's authors, verified by git's blob ids (facts sheet)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.files import of_tokens
 from folkrnn.datasets.parsing import read_text
 from folkrnn.download import Source, fetch
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 
 _REPOSITORY = "IraKorshunova/folk-rnn"
 
@@ -33,9 +33,9 @@ SOURCES: dict[str, Source] = {
 def published(name: str, address: str | None = None) -> Corpus:
     """Returns the published corpus of that name, from the cache or downloaded first (`address`: from a mirror).
 
-    Raises Refusal for a name that is none of SOURCES, and as `fetch` does.
+    Raises UserError for a name that is none of SOURCES, and as `fetch` does.
     """
     if name not in SOURCES:
-        raise Refusal(f"no published dataset {name!r}{did_you_mean(name, SOURCES)}; there are {', '.join(SOURCES)}")
+        raise UserError(f"no published dataset {name!r}{did_you_mean(name, SOURCES)}; there are {', '.join(SOURCES)}")
     source = SOURCES[name]
     return of_tokens(read_text(fetch(source, address)), name, source.terms, "own")

@@ -14,19 +14,19 @@ from folkrnn.datasets.dumps import NoDump, settings_of
 from folkrnn.datasets.folders import SUFFIXES, files_in, inside
 from folkrnn.datasets.parsing import NoText, Parsed, cached, parse_all, read_text
 from folkrnn.datasets.token_text import is_token_text, token_tunes
+from folkrnn.errors import UserError
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.places import existing, readable
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
 _UNSTATED = "terms unknown: the user's own files"
 
 
 def tokens(path: str | None = None, vocabulary: Literal["v2", "own"] = "v2") -> Corpus:
-    """Returns a corpus in folk-rnn's own format (`data_v2` and its kin): see `token_text`.
+    """Returns a corpus in folk-rnn's own format (`data_v2` and files like it): see `token_text`.
 
     With `vocabulary="v2"` tunes with tokens foreign to v2 are left out and counted; with `"own"` the vocabulary is that
-    of the file. Raises Refusal where the file is not of this form.
+    of the file. Raises UserError where the file is not of this form.
     """
     file = _existing(path, "tokens")
     return of_tokens(read_text(file), readable(file.name), _UNSTATED, vocabulary)
@@ -35,10 +35,10 @@ def tokens(path: str | None = None, vocabulary: Literal["v2", "own"] = "v2") -> 
 def of_tokens(text: str, name: str, terms: str, vocabulary: Literal["v2", "own"]) -> Corpus:
     """Returns the corpus in a text of folk-rnn's own format."""
     if vocabulary not in ("v2", "own"):
-        raise Refusal(f"dataset.vocabulary={vocabulary}: it may be v2 or own")
+        raise UserError(f"dataset.vocabulary={vocabulary}: it may be v2 or own")
     tunes, unused = _parted(list(token_tunes(text, name)))
     if not tunes:
-        raise Refusal(f"{name} holds no tune in folk-rnn's token format (a line M:…, a line K:…, a line of tokens)")
+        raise UserError(f"{name} holds no tune in folk-rnn's token format (a line M:…, a line K:…, a line of tokens)")
     chosen = V2 if vocabulary == "v2" else vocabulary_of(tunes)
     return Corpus(name, distinct(tunes, unused, chosen), unused, {name: terms}, chosen)
 
@@ -46,14 +46,14 @@ def of_tokens(text: str, name: str, terms: str, vocabulary: Literal["v2", "own"]
 def abc(path: str | None = None) -> Corpus:
     """Returns a corpus from one file or a folder of ABC, or a thesession.org dump in CSV or JSON (columns `abc`, …).
 
-    Of a folder whatever holds no tune is left out and counted. Raises Refusal where there is no tune at all.
+    Of a folder whatever holds no tune is left out and counted. Raises UserError where there is no tune at all.
     """
     place = _existing(path, "abc")
     name = readable(place.name)
     files, unused = files_in(place) if place.is_dir() else ([place], [])
     if not files:
         excuse = f"; {len(unused)} other files" if unused else ""
-        raise Refusal(f"{readable(str(place))} holds no ABC file ({', '.join(SUFFIXES)}){excuse}")
+        raise UserError(f"{readable(str(place))} holds no ABC file ({', '.join(SUFFIXES)}){excuse}")
     texts: list[tuple[Path, str, str]] = []
     for file in files:
         shown = inside(file, place)
@@ -66,14 +66,14 @@ def abc(path: str | None = None) -> Corpus:
     named = [(shown, text) for _, shown, text in texts]
     found, others = cached(cache_key(named, folkrnn.notation, folkrnn.datasets), lambda: _parse(texts, name))
     if len(texts) == 1 and not found and [left.reason for left in others] in (["table"], ["no_tune"]):
-        raise Refusal(f"{readable(str(place))} holds no tune: {others[0].detail or 'neither X: nor K:'}")
+        raise UserError(f"{readable(str(place))} holds no tune: {others[0].detail or 'neither X: nor K:'}")
     unused += others
     return Corpus(name, distinct(found, unused), unused, {name: _UNSTATED})
 
 
 def _existing(path: str | None, option: str) -> Path:
     if path is None:
-        raise Refusal(f"dataset={option} needs a file: dataset.path=…")
+        raise UserError(f"dataset={option} needs a file: dataset.path=…")
     return existing("dataset.path", path)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from folkrnn.datasets.corpus import Corpus, distinct
 from folkrnn.datasets.parsing import parse_texts, read_text
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 COLLECTIONS = {
     "oneills1850": "O'Neill's Music of Ireland (1903), 1,850 melodies and their second settings; tunes in the public "
@@ -53,15 +53,15 @@ def _corrected(collection: str, text: str) -> str:
 def music21_corpus(collections: Iterable[str]) -> Path:
     """Returns the folder of music21's corpora, found without importing music21 (which takes seconds).
 
-    Raises Refusal where music21 or one of the collections is not there.
+    Raises UserError where music21 or one of the collections is not there.
     """
     spec = importlib.util.find_spec("music21")
     if spec is None or not spec.submodule_search_locations:
-        raise Refusal(
+        raise UserError(
             "this dataset reads collections that come with music21, which is not installed: pip install music21"
         )
     folder = Path(spec.submodule_search_locations[0]) / "corpus"
     missing = [collection for collection in collections if not (folder / collection).is_dir()]
     if missing:
-        raise Refusal(f"this music21 comes without its corpus {missing[0]}; install the full package from PyPI")
+        raise UserError(f"this music21 comes without its corpus {missing[0]}; install the full package from PyPI")
     return folder

@@ -20,13 +20,13 @@ from folkrnn.datasets.corpus import Corpus, Tune, distinct
 from folkrnn.datasets.families import families, held_out
 from folkrnn.datasets.irish import COLLECTIONS, irish, music21_corpus
 from folkrnn.datasets.parsing import WORTH_WORKERS, parse_texts, read_text
+from folkrnn.errors import UserError
 from folkrnn.melodies import random_notes as random_generator
 from folkrnn.melodies import twinkle as song
 from folkrnn.melodies.from_tunes import from_tokens
 from folkrnn.melodies.grid import FIRST_ON, QUARTERS_PER_MINUTE
 from folkrnn.melodies.rules import REASONS, Rules
 from folkrnn.parallel.pool import in_parallel
-from folkrnn.refusal import Refusal
 
 SONGS = {
     "essenFolksong": "Essen Folksong Collection, 8,514 songs; encoded under Helmut Schaffrath, continued by Ewa "
@@ -81,7 +81,7 @@ class MelodyCorpus:
     def __post_init__(self) -> None:
         if not len(self.classes):
             reasons = "; ".join(f"{count}: {why}" for _, count, why in self.reasons()[:3])
-            raise Refusal(f"dataset {self.name} holds no melody" + (f" ({reasons})" if reasons else ""))
+            raise UserError(f"dataset {self.name} holds no melody" + (f" ({reasons})" if reasons else ""))
         if not len(self.lengths):
             self.lengths = np.full(len(self), self.classes.shape[1])
         if not len(self.quarters_per_minute):
@@ -164,7 +164,7 @@ def melodies(
     """
     rules = Rules(bars=bars, meters=meters)
     if collections not in COLLECTED:
-        raise Refusal(f"collections={collections}: must be one of {', '.join(COLLECTED)}")
+        raise UserError(f"collections={collections}: must be one of {', '.join(COLLECTED)}")
     shipped = irish if collections == "irish" else _shipped_tunes
     corpus = shipped() if path is None else _own_tunes(path, form)
     tunes, rejections = corpus.tunes, Counter(corpus.rejections)
@@ -205,7 +205,7 @@ def _shipped_tunes() -> Corpus:
 def _own_tunes(path: str, form: str) -> Corpus:
     forms = {"abc": files.abc, "tokens": files.tokens}
     if form not in forms:
-        raise Refusal(f"form={form}: tunes are read as {' or '.join(forms)}; MIDI files are dataset=midi")
+        raise UserError(f"form={form}: tunes are read as {' or '.join(forms)}; MIDI files are dataset=midi")
     return forms[form](path)
 
 

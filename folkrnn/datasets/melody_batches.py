@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from folkrnn.datasets.batches import Size, places_of
 from folkrnn.datasets.melodies import MelodyCorpus
+from folkrnn.errors import UserError
 from folkrnn.melodies.grid import transposed
-from folkrnn.refusal import Refusal
 
 VALIDATION_BATCH = 256
 
@@ -112,7 +112,7 @@ class MelodyBatches(pl.LightningDataModule):
 
     Of the training melodies a share `moved` is moved by up to `transpose` semitones, anew in each epoch.
     Families stand on one side (`MelodyCorpus.split`). `skip`: (epoch, batches of it that a resumed training has seen).
-    Raises Refusal where a side would be empty.
+    Raises UserError where a side would be empty.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class MelodyBatches(pl.LightningDataModule):
         self.transpose, self.moved = transpose, moved
         self.training, self.validation = corpus.split
         if not len(self.training) or not len(self.validation):
-            raise Refusal(
+            raise UserError(
                 f"dataset {corpus.name} has {len(corpus)} melodies of too few families for a training and a validation "
                 "side"
             )

@@ -18,12 +18,12 @@ import folkrnn.notation
 from folkrnn.cache import cache_key, cached_arrays
 from folkrnn.datasets.families import COMMON, TOO_FREQUENT, connected
 from folkrnn.datasets.melodies import MelodyCorpus, Source
+from folkrnn.errors import UserError
 from folkrnn.melodies.extract import Extraction, extract_bytes, nothing
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.melodies.rules import PER_FILE, Rules, magenta_rules
 from folkrnn.parallel.pool import in_parallel
 from folkrnn.places import existing, readable
-from folkrnn.refusal import Refusal
 
 SUFFIXES = (".mid", ".midi", ".kar", ".smf", ".rmi")
 
@@ -64,13 +64,13 @@ def midi(
     The rules are Magenta's: `per_file` slices of a file at random (all where None), the General MIDI programs below
     `programs` (all where None; "magenta": 32 for two bars, all for more). Files that yield nothing are counted in
     `rejections`; none ends the work. As many processes read as there are CPUs, or `workers`. From the second time on
-    melodies come from a cache, as long as no file has changed. Raises Refusal where there is no file or no melody.
+    melodies come from a cache, as long as no file has changed. Raises UserError where there is no file or no melody.
     """
     place = _existing(path)
     rules = Rules(bars, magenta_rules(bars).programs if programs == "magenta" else _number(programs), meters, polyphony)
     files = midi_files(place)
     if not files:
-        raise Refusal(f"dataset.path={path}: no MIDI file there ({', '.join(SUFFIXES)})")
+        raise UserError(f"dataset.path={path}: no MIDI file there ({', '.join(SUFFIXES)})")
     named = [("options", repr((rules, per_file, seed))), *((str(file), _state(file)) for file in files)]
     key = cache_key(named, folkrnn.notation, folkrnn.datasets, folkrnn.melodies)
     found = cached_arrays(f"midi-{key}", lambda: read_files(files, rules, per_file, seed, workers))
@@ -207,14 +207,16 @@ def alike(sketches: np.ndarray, digests: np.ndarray) -> np.ndarray:
 
 def _existing(path: str | None) -> Path:
     if path is None:
-        raise Refusal("dataset=midi needs a file or a folder: dataset.path=…")
+        raise UserError("dataset=midi needs a file or a folder: dataset.path=…")
     return existing("dataset.path", path)
 
 
 def _number(programs: int | str | None) -> int | None:
     if programs is None or (isinstance(programs, int) and 0 < programs <= 128):
         return programs
-    raise Refusal(f"programs={programs}: a number from 1 to 128, null for all, or magenta (32 for two bars, else all)")
+    raise UserError(
+        f"programs={programs}: a number from 1 to 128, null for all, or magenta (32 for two bars, else all)"
+    )
 
 
 def _state(file: Path) -> str:

@@ -12,7 +12,7 @@ from folkrnn.datasets.batches import Batching, BucketSampler, Share, Size, Split
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.curriculum import Curriculum, Tunes
 from folkrnn.datasets.families import split
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 VALIDATION_BATCH = 64
 
@@ -36,12 +36,12 @@ class PaddedTunes(Dataset[Batch]):
 
 
 def sides(corpus: Corpus, kind: Split = "families", batch_size: int = 64) -> tuple[list[int], list[int]]:
-    """Returns indices of training and validation tunes. Raises Refusal where a side would be empty."""
+    """Returns indices of training and validation tunes. Raises UserError where a side would be empty."""
     if kind == "published":
         return published_split([len(ids) for ids in corpus.ids], batch_size)
     training, validation = split(corpus.tunes)
     if not training or not validation:
-        raise Refusal(
+        raise UserError(
             f"dataset {corpus.name} has {len(corpus)} tunes: too few families for a training and a validation side"
         )
     return training, validation
@@ -67,7 +67,7 @@ class TuneBatches(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         if curriculum is not None and batching == "published":
-            raise Refusal("recipe.curriculum changes lengths from epoch to epoch; it needs recipe.batching=bucketed")
+            raise UserError("recipe.curriculum changes lengths from epoch to epoch; it needs recipe.batching=bucketed")
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         self.batching, self.skip = batching, skip
         self.training, self.validation = sides(corpus, split, batch_size)

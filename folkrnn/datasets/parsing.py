@@ -11,11 +11,11 @@ from pathlib import Path
 import folkrnn.notation
 from folkrnn.cache import cache_folder, cache_key, keep, kept
 from folkrnn.datasets.corpus import LeftOut, Tune
+from folkrnn.errors import UserError
 from folkrnn.notation import tokenise as tokeniser
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.parallel.pool import in_parallel
 from folkrnn.places import readable
-from folkrnn.refusal import Refusal
 
 CHUNK = 400
 """Tunes per task handed to a worker."""
@@ -32,7 +32,7 @@ WORTH_WORKERS = 2_000
 Parsed = tuple[list[Tune], list[LeftOut]]
 
 
-class NoText(Refusal):
+class NoText(UserError):
     """Raised for a file without text to be read; `reason` is a key of `corpus.REASONS`."""
 
     def __init__(self, reason: str, line: str) -> None:

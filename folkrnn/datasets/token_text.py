@@ -1,4 +1,4 @@
-"""Tunes in folk-rnn's own format: `data_v2` and its kin, and what its scripts write when they sample.
+"""Tunes in folk-rnn's own format: `data_v2` and files like it, and what its scripts write when they sample.
 
 A meter line, a mode line, a line of tokens and a blank line; or all of a tune on one line, ended by `</s>`; with a
 title or a number (`X:0`) before it, or a unit length; the tokens with spaces between them, or, after a number, with

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OPTIONS = (
@@ -28,14 +28,14 @@ COLOURS = 128
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Yields the system's Chromium, headless. Raises Refusal where it, or what drives it, is not installed."""
+    """Yields the system's Chromium, headless. Raises UserError where it, or what drives it, is not installed."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
-        raise Refusal(f"no Chromium here ({', '.join(PROGRAMS)}); .ci/install_chromium installs it")
+        raise UserError(f"no Chromium here ({', '.join(PROGRAMS)}); .ci/install_chromium installs it")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        raise Refusal('playwright is not installed; pip install -e ".[test]" brings it') from None
+        raise UserError('playwright is not installed; pip install -e ".[test]" brings it') from None
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=list(OPTIONS))
         try:
@@ -84,7 +84,7 @@ def main(words: Sequence[str]) -> int:
         with chromium() as browser:
             scheme = "dark" if options.dark else "light"
             options.png.write_bytes(picture(browser, options.page, options.step, scheme, options.unit))
-    except Refusal as refusal:
+    except UserError as refusal:
         print(refusal, file=sys.stderr)
         return 2
     return 0

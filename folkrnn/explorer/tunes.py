@@ -104,7 +104,7 @@ def packs_of(observation: Observation, findings: Mapping[str, Findings], heading
         "tunes": tunes,
         "apart": [_apart(tunes[k]["tokens"], tunes[k + count]["tokens"]) for k in range(count)] if before else [],
         "left_out": _left_out(total, len(searched.transcriptions), count, len(gated), len(tunes)),
-        "cuts": unit_facts.cuts(observation.accounts, findings, len(streams.layers)),
+        "cuts": unit_facts.cuts(observation.effects, findings, len(streams.layers)),
     }
     return {"core": core, "states": states}
 

@@ -12,7 +12,7 @@ import pandas as pd
 from analyses.measures.events import IDENTITY, VARIABLES, Variable, first_row, identity, identity_labels, labels
 from analyses.measures.explained import Explained, drawn_labels, labellings
 from analyses.unit_events import MINIMUM, NONE, UnitEvents
-from folkrnn.interventions.intervention import Account
+from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.models.folkrnn import FolkRNN
 
 if TYPE_CHECKING:
@@ -127,11 +127,11 @@ def softmax_tokens(model: FolkRNN) -> tuple[np.ndarray, np.ndarray]:
     return chosen.T.astype(np.uint16), np.take_along_axis(weights, chosen, 0).T.astype(np.float32)
 
 
-def cuts(accounts: Sequence[Account], findings: Mapping[str, Findings], layers: int) -> list[dict[str, object]]:
+def cuts(effects: Sequence[EffectRecord], findings: Mapping[str, Findings], layers: int) -> list[dict[str, object]]:
     """Returns what interventions of this run did to chosen units: name, units by site, and what changed in words."""
     told = _told(findings)
     found = []
-    for account in accounts:
+    for account in effects:
         table = account.tables.get("units")
         if table is None or "unit" not in table or not {"site", "layer"} & set(table.columns):
             continue

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 from folkrnn import extensions
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 if TYPE_CHECKING:
     from folkrnn.datasets.dataset import Dataset
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 def family_of(model: Model) -> Family[Model, Dataset, Given, Observed]:
     """Returns the family of a model: that of `folkrnn.families`, or of an extension, which bears its name.
 
-    Raises Refusal where there is none.
+    Raises UserError where there is none.
     """
     places = [f"{package}.{model.family}" for package in ("folkrnn.families", *extensions.named())]
     place = next((place for place in places if find_spec(place)), None)
     if place is None:
-        raise Refusal(f"{type(model).__name__} is of the family {model.family}, and there is no {' or '.join(places)}")
+        raise UserError(
+            f"{type(model).__name__} is of the family {model.family}, and there is no {' or '.join(places)}"
+        )
     # a family takes its own models, datasets and observations, which is what it is found by
     return cast("Family[Model, Dataset, Given, Observed]", importlib.import_module(place).FAMILY)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from folkrnn.analysis import Analysis
 from folkrnn.datasets.dataset import Dataset
+from folkrnn.errors import UserError
 from folkrnn.interventions.composition import Interventions
-from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.models.model import Model
 from folkrnn.observation.observed import Given, Observed
 from folkrnn.parallel.shards import processes
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import TrackedRun
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.folder import Weights
@@ -74,36 +74,36 @@ class Family(ABC, Generic[M, D, G, O]):
         """Files what was observed; `settings` are `observation.*`."""
 
     def check_training(self, config: DictConfig) -> None:
-        """Raises Refusal for a recipe or trainer that cannot train, before anything slow starts."""
+        """Raises UserError for a recipe or trainer that cannot train, before anything slow starts."""
 
     def given(self, config: DictConfig, vocabulary: Vocabulary | None) -> list[G]:
         """Returns what to observe in the place of what the model makes, having checked all settings of playing.
 
-        Raises Refusal for what cannot be read or played.
+        Raises UserError for what cannot be read or played.
         """
         if "musicxml" in config.files:
-            raise Refusal("files=[musicxml] is for folk-rnn")
+            raise UserError("files=[musicxml] is for folk-rnn")
         for key, value in {"transcription": config.transcription, **config.sampling}.items():
             if key in ("transcription", "prime", "replay") and value:
-                raise Refusal(f"{key}= is for folk-rnn; this model observes what dataset= holds")
+                raise UserError(f"{key}= is for folk-rnn; this model observes what dataset= holds")
         processes(config.trainer.accelerator, config.trainer.devices)
         return []
 
     def check_room(self, config: DictConfig, model: M, given: Sequence[G], analyses: Mapping[str, Analysis]) -> None:
-        """Raises Refusal for an analysis that would hold more at once than `observation.limit_gib`."""
+        """Raises UserError for an analysis that would hold more at once than `observation.limit_gib`."""
 
     def in_one_vocabulary(
         self, config: DictConfig, weights: Weights, corpus: D, to_train: bool
     ) -> tuple[Weights, D, dict[str, Any]]:
         """Returns weights and corpus over the same tokens, made so where they are not, and the settings that change.
 
-        Raises Refusal where they cannot be.
+        Raises UserError where they cannot be.
         """
         return weights, corpus, {}
 
-    def setting_of(self, config: DictConfig, vocabulary: Vocabulary | None) -> Setting:
+    def run_context_of(self, config: DictConfig, vocabulary: Vocabulary | None) -> RunContext:
         """Returns what interventions may know of the run before anything was observed."""
-        return Setting(vocabulary, config.seed, config.sampling.temperature, config.sampling.max_tokens)
+        return RunContext(vocabulary, config.seed, config.sampling.temperature, config.sampling.max_tokens)
 
     def in_a_line(self, corpus: D) -> str:
         """Returns what a corpus holds, in a line of its card."""

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.interventions.layers import layers_named
 from folkrnn.interventions.selectors import Complement, Indices, Random, Ranked, Selector
-from folkrnn.interventions.where import When
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.interventions.windows import When
 
 SELECTS = ("indices", "periodic", "random", "largest", "smallest", "token")
 
@@ -34,7 +34,7 @@ def selector(
 ) -> Selector:
     """Returns the selector that settings describe: `select` is one of SELECTS."""
     if select not in SELECTS:
-        raise Refusal(f"select={select}: no such way{did_you_mean(select, SELECTS)}; there are {', '.join(SELECTS)}")
+        raise UserError(f"select={select}: no such way{did_you_mean(select, SELECTS)}; there are {', '.join(SELECTS)}")
     layers = layers_named(layer)
     statistic = {"periodic": "period", "random": "period", "token": "token"}.get(select, by)
     sizes = {"layers": layers, "fraction": fraction, "count": count}
@@ -42,7 +42,7 @@ def selector(
     ranked = Ranked(statistic, **sizes, threshold=threshold, smallest=select == "smallest", jointly=jointly, **measured)
     if select == "indices":
         if units is None:
-            raise Refusal("which units? Give cut.units=[60,97,156] (from 0), or another way to select them")
+            raise UserError("which units? Give cut.units=[60,97,156] (from 0), or another way to select them")
         found: Selector = Indices(tuple(units), layers, units_base)
     elif select == "random":
         found = Random(layers, fraction, count, ranked if threshold is not None else None)
@@ -54,12 +54,12 @@ def selector(
 def parted(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns what of the settings says which units (`selector`) and what says when (`where.window`).
 
-    Raises Refusal for a name that is neither.
+    Raises UserError for a name that is neither.
     """
     choice, when = inspect.signature(selector).parameters, When.__annotations__
     for name in settings:
         if name not in choice and name not in when:
             names = [*choice, *when]
-            raise Refusal(f"{name}: no such parameter{did_you_mean(name, names)}; there are {', '.join(names)}")
+            raise UserError(f"{name}: no such parameter{did_you_mean(name, names)}; there are {', '.join(names)}")
     which, at = ({name: value for name, value in settings.items() if name in known} for known in (choice, when))
     return which, at

@@ -1,4 +1,4 @@
-"""Interventions together: checked, settled, applied in order, accounted for."""
+"""Interventions together: checked, resolved, applied in order, accounted for."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from typing import Any
 
 import numpy as np
 
-from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.errors import UserError
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.records import Played, recorded
-from folkrnn.interventions.where import disjoint
-from folkrnn.refusal import Refusal
+from folkrnn.interventions.windows import disjoint
 
 Interventions = Mapping[str, Intervention]
 
 
-def check(interventions: Interventions, model: Any, setting: Setting) -> None:
-    """Raises Refusal where one does not fit the model or two contradict each other, as far as that is known."""
+def check(interventions: Interventions, model: Any, setting: RunContext) -> None:
+    """Raises UserError where one does not fit the model or two contradict each other, as far as that is known."""
     for name, intervention in interventions.items():
         if model.family not in intervention.families:
-            raise Refusal(
+            raise UserError(
                 f"intervention={name} changes {', '.join(intervention.families)}; these weights are of a {model.family}"
             )
         try:
             intervention.check(model, setting)
-        except Refusal as refusal:
-            raise Refusal(f"intervention={name}: {refusal}") from refusal
+        except UserError as refusal:
+            raise UserError(f"intervention={name}: {refusal}") from refusal
     refuse_conflicts(interventions, model, setting)
 
 
-def refuse_conflicts(interventions: Interventions, model: Any, setting: Setting) -> None:
-    """Raises Refusal where two interventions each determine the value of one unit or the law of one token."""
+def refuse_conflicts(interventions: Interventions, model: Any, setting: RunContext) -> None:
+    """Raises UserError where two interventions each determine the value of one unit or the distribution of one
+    token.
+    """
     fixed = {name: intervention.fixes(model, setting) for name, intervention in interventions.items()}
     for (first, one), (second, other) in combinations(interventions.items(), 2):
         shared = sorted(fixed[first] & fixed[second])
@@ -40,36 +42,36 @@ def refuse_conflicts(interventions: Interventions, model: Any, setting: Setting)
             site, unit = shared[0]
             what = f"unit {unit} of {site}"
             if site == "logits" and setting.vocabulary is not None:
-                what = f"the law of {setting.vocabulary.tokens[unit]}"
+                what = f"the distribution of {setting.vocabulary.tokens[unit]}"
             more = f" (and {len(shared) - 1} more)" if len(shared) > 1 else ""
-            raise Refusal(
+            raise UserError(
                 f"intervention={first} and intervention={second} both determine {what}{more}; let only one of them, or "
                 "keep their steps or bars apart"
             )
 
 
-def settle(interventions: Interventions, model: Any, setting: Setting) -> dict[str, Intervention]:
+def resolve(interventions: Interventions, model: Any, setting: RunContext) -> dict[str, Intervention]:
     """Returns the interventions with the units that their selectors choose, all measured on the unchanged model."""
-    settled = {name: intervention.settled(model, setting) for name, intervention in interventions.items()}
-    refuse_conflicts(settled, model, setting)
-    return settled
+    resolved = {name: intervention.resolved(model, setting) for name, intervention in interventions.items()}
+    refuse_conflicts(resolved, model, setting)
+    return resolved
 
 
-def apply(interventions: Interventions, model: Any, setting: Setting) -> tuple[Any, list[Account]]:
-    """Returns the model after all (settled) interventions, in order, and what is known of the change at once."""
-    accounts = []
+def apply(interventions: Interventions, model: Any, setting: RunContext) -> tuple[Any, list[EffectRecord]]:
+    """Returns the model after all (resolved) interventions, in order, and what is known of the change at once."""
+    effects = []
     for name, intervention in interventions.items():
         known = set(map(id, model.hooks))
         model, account = intervention.edit(model, setting)
         for hook in model.hooks:
             if id(hook) not in known:
                 hook.name = name
-        accounts.append(replace(account, name=name, watched=intervention.watched))
-    return model, accounts
+        effects.append(replace(account, name=name, watched=intervention.watched))
+    return model, effects
 
 
 def matched(interventions: Interventions, draw: int, seed: int) -> dict[str, Intervention] | None:
-    """Returns the settled interventions, each that chooses units on as many random ones; None where none does."""
+    """Returns the resolved interventions, each that chooses units on as many random ones; None where none does."""
     there = {
         name: intervention.matched(_seed(seed, draw, k)) for k, (name, intervention) in enumerate(interventions.items())
     }
@@ -82,6 +84,6 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def account(model: Any, accounts: Sequence[Account], tunes: Sequence[Played]) -> list[Account]:
-    """Returns the accounts with what the edits did to these tunes, step by step."""
-    return recorded(model, accounts, tunes) if model.hooks else list(accounts)
+def account(model: Any, effects: Sequence[EffectRecord], tunes: Sequence[Played]) -> list[EffectRecord]:
+    """Returns the effects with what the edits did to these tunes, step by step."""
+    return recorded(model, effects, tunes) if model.hooks else list(effects)

@@ -17,17 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from folkrnn.errors import UserError
 from folkrnn.interventions.choice import parted, selector
-from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.readout import with_softmax
 from folkrnn.interventions.selectors import Chosen, Selector, Units, known_units
-from folkrnn.interventions.where import ALWAYS, Rows, Window, window
+from folkrnn.interventions.windows import ALWAYS, Rows, Window, window
 from folkrnn.interventions.writes import Edit, Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step, hooked, unhooked
 from folkrnn.models.products import Product
 from folkrnn.models.recurrent import GATES
-from folkrnn.refusal import Refusal
 
 Where = Literal["output", "recurrence", "both"]
 
@@ -44,26 +44,26 @@ class Cut(Intervention):
 
     def __post_init__(self) -> None:
         if self.where not in get_args(Where):
-            raise Refusal(f"where={self.where}: units can be cut at {', '.join(get_args(Where))}")
+            raise UserError(f"where={self.where}: units can be cut at {', '.join(get_args(Where))}")
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         self.select.check(model, setting)
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def settled(self, model: FolkRNN, setting: Setting) -> Cut:
+    def resolved(self, model: FolkRNN, setting: RunContext) -> Cut:
         return replace(self, select=self.select.choose(unhooked(model), setting))
 
     def matched(self, seed: int) -> Cut | None:
         return replace(self, select=self.select.like(seed)) if isinstance(self.select, Chosen) else None
 
-    def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: Any, setting: RunContext) -> frozenset[tuple[str, int]]:
         known = known_units(self.select, model)
         return frozenset((f"l{layer}.h", int(unit)) for layer, units in known.items() for unit in units)
 
-    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
+    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
         base = unhooked(model)
         chosen = self.select.choose(base, setting)
-        account = Account("cut", self._metrics(base, chosen), {"units": chosen.listing()})
+        account = EffectRecord("cut", self._metrics(base, chosen), {"units": chosen.listing()})
         top = chosen.units.get(len(base.layers), np.array([], int))
         if len(top) and self.where != "recurrence":
             model = with_softmax(model, partial(_without_columns, torch.from_numpy(top)), self.window, setting)

@@ -8,14 +8,14 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.chance import uniforms
-from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.where import ALWAYS, When, Window, token_ids, window
+from folkrnn.errors import UserError
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
+from folkrnn.interventions.rng import uniforms
+from folkrnn.interventions.windows import ALWAYS, When, Window, token_ids, window
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step
 from folkrnn.models.positions import Position
-from folkrnn.refusal import Refusal
 
 _PARTNER = 7
 """Purpose of the random numbers that choose the other token."""
@@ -36,20 +36,20 @@ class BlendInput(Intervention):
     """Tokens and token types that the other one is drawn from; none: nothing is added."""
     window: Window = ALWAYS
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         for name, value in (("weight", self.weight), ("other", self.other)):
             if not 0 <= value <= 1:
-                raise Refusal(f"{name} is {value:g}; it must lie between 0 and 1")
+                raise UserError(f"{name} is {value:g}; it must lie between 0 and 1")
         token_ids(self.partner, setting.vocabulary)
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
         return frozenset(("x", i) for i in range(len(setting.vocabulary)))
 
-    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
+    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
         ids = torch.tensor(token_ids(self.partner, setting.vocabulary), dtype=torch.long, device=model.device)
         other = self.other if len(ids) else 0.0
-        account = Account("", {"weight": self.weight, "other": other})
+        account = EffectRecord("", {"weight": self.weight, "other": other})
         if self.weight == 1 and other == 0:
             return model, account
         inside = self.window.rows(setting.vocabulary, model.device)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from folkrnn.interventions.where import Window
+from folkrnn.interventions.windows import Window
 from folkrnn.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def _none() -> list[np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """What an intervention may need to know of the run that it is part of."""
 
     vocabulary: Vocabulary | None
@@ -38,7 +38,7 @@ class Setting:
 
 
 @dataclass
-class Account:
+class EffectRecord:
     """What an intervention changed. Metrics are filed as `intervention/<name>/<quantity>`."""
 
     name: str
@@ -70,21 +70,21 @@ class Intervention(Protocol):
         """The tokens and token types that it makes likelier or rarer, which `analysis=effect` follows."""
         return ()
 
-    def check(self, model: Any, setting: Setting) -> None:
-        """Raises Refusal where it does not fit the model or the vocabulary, before anything slow (no control yet)."""
+    def check(self, model: Any, setting: RunContext) -> None:
+        """Raises UserError where it does not fit the model or the vocabulary, before anything slow (no control yet)."""
 
-    def settled(self, model: Any, setting: Setting) -> Intervention:
+    def resolved(self, model: Any, setting: RunContext) -> Intervention:
         """Returns the same with what its selectors choose written out, measured on the unchanged model's tunes."""
         return self
 
     def matched(self, seed: int) -> Intervention | None:
-        """Returns it (settled) on as many random units instead; None where it does not choose units."""
+        """Returns it (resolved) on as many random units instead; None where it does not choose units."""
         return None
 
-    def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: Any, setting: RunContext) -> frozenset[tuple[str, int]]:
         """Returns the (site, unit) pairs that it alone determines; two may not share one."""
         return frozenset()
 
-    def edit(self, model: Any, setting: Setting) -> tuple[Any, Account]:
+    def edit(self, model: Any, setting: RunContext) -> tuple[Any, EffectRecord]:
         """Returns a changed copy, and what is known of the change at once; the original is never modified."""
         ...

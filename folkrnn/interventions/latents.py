@@ -15,12 +15,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.where import ALWAYS, Window
+from folkrnn.errors import UserError, did_you_mean
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
+from folkrnn.interventions.windows import ALWAYS, Window
 from folkrnn.interventions.writes import with_hooks
 from folkrnn.models.hooks import Step
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal, did_you_mean
 
 NOTE_ON = 2
 """Classes from here on begin a note; 0 nothing new, 1 note off."""
@@ -33,12 +33,12 @@ class Partners:
     """
 
     def __init__(self, classes: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> None:
-        """Takes the observed melodies `[N, T]` and their latents `[N, Z]`; raises Refusal where they are all one."""
+        """Takes the observed melodies `[N, T]` and their latents `[N, Z]`; raises UserError where they are all one."""
         first: dict[bytes, int] = {}
         for k, melody in enumerate(classes.astype(np.uint8)):
             first.setdefault(melody.tobytes(), k)
         if len(first) < 2:
-            raise Refusal("neurons are exchanged between two melodies, and one is observed; raise sampling.tunes")
+            raise UserError("neurons are exchanged between two melodies, and one is observed; raise sampling.tunes")
         rows = list(first.values())
         paired = len(rows) // 2 * 2  # the last of an odd number has no partner
         self.partner = {melody: rows[k ^ 1] for k, melody in enumerate(first) if k < paired}
@@ -65,24 +65,24 @@ class EditLatents(Intervention):
     """What `clamp` holds μ at; the σ from which `zero_noise` counts neurons as noise; the factor of `attribute`."""
     attribute: str = "density"
     vector: np.ndarray | None = field(default=None, compare=False)
-    """Of `attribute`, `[Z]`, once it is settled."""
+    """Of `attribute`, `[Z]`, once it is resolved."""
     partners: Partners | None = field(default=None, compare=False)
-    """Of `swap`, once it is settled."""
+    """Of `swap`, once it is resolved."""
     size: int = 0
-    """Neurons that the model has, once it is settled."""
+    """Neurons that the model has, once it is resolved."""
 
-    def check(self, model: MusicVAE, setting: Setting) -> None:
+    def check(self, model: MusicVAE, setting: RunContext) -> None:
         last = model.sizes.z_size - 1
         beyond = [neuron for neuron in self.neurons if not 0 <= neuron <= last]
         if beyond:
-            raise Refusal(f"neuron {beyond[0]} does not exist; this model has neurons 0 to {last}")
+            raise UserError(f"neuron {beyond[0]} does not exist; this model has neurons 0 to {last}")
         if not np.isfinite(self.value):
-            raise Refusal(f"the value is {self.value}; it must be a finite number")
+            raise UserError(f"the value is {self.value}; it must be a finite number")
         if self.attribute not in ATTRIBUTES:
             hint = did_you_mean(self.attribute, ATTRIBUTES)
-            raise Refusal(f"no attribute {self.attribute!r}{hint}; there are {', '.join(ATTRIBUTES)}")
+            raise UserError(f"no attribute {self.attribute!r}{hint}; there are {', '.join(ATTRIBUTES)}")
 
-    def settled(self, model: MusicVAE, setting: Setting) -> EditLatents:
+    def resolved(self, model: MusicVAE, setting: RunContext) -> EditLatents:
         here = replace(self, size=model.sizes.z_size)
         if self.how == "clamp":
             return here
@@ -102,14 +102,14 @@ class EditLatents(Intervention):
             return None
         return replace(self, neurons=tuple(np.sort(rng.choice(self.size, len(self.neurons), replace=False)).tolist()))
 
-    def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: Any, setting: RunContext) -> frozenset[tuple[str, int]]:
         return frozenset() if self.how == "attribute" else frozenset(("z", neuron) for neuron in self.neurons)
 
-    def edit(self, model: MusicVAE, setting: Setting) -> tuple[MusicVAE, Account]:
+    def edit(self, model: MusicVAE, setting: RunContext) -> tuple[MusicVAE, EffectRecord]:
         table = pd.DataFrame({"unit": list(self.neurons)})
-        account = Account("", {"neurons": float(len(self.neurons))}, {"units": table})
+        account = EffectRecord("", {"neurons": float(len(self.neurons))}, {"units": table})
         if self.how == "attribute":
-            account = Account("", {"length": float(np.linalg.norm(self.value * self.vector))})
+            account = EffectRecord("", {"length": float(np.linalg.norm(self.value * self.vector))})
         return with_hooks(model, None, [LatentHook(self)]), account
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 Layers = tuple[int, ...] | None
 """None: the top one; empty: all. Layers count from 1."""
 
 
 def layers_of(layers: Layers, model: Any) -> tuple[int, ...]:
-    """Returns the layers meant, from 1; raises Refusal for one that the model lacks."""
+    """Returns the layers meant, from 1; raises UserError for one that the model lacks."""
     if layers is None:
         return (len(model.layers),)
     for layer in layers:
@@ -22,7 +22,7 @@ def layers_of(layers: Layers, model: Any) -> tuple[int, ...]:
 
 def check_layer(layer: int, model: Any) -> None:
     if not 1 <= layer <= len(model.layers):
-        raise Refusal(f"layer {layer} does not exist; this model has layers 1 to {len(model.layers)}")
+        raise UserError(f"layer {layer} does not exist; this model has layers 1 to {len(model.layers)}")
 
 
 def layers_named(layer: int | str | Sequence[int] | None) -> Layers:
@@ -33,5 +33,5 @@ def layers_named(layer: int | str | Sequence[int] | None) -> Layers:
         return ()
     numbers = [layer] if isinstance(layer, int) else layer
     if isinstance(numbers, str) or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
-        raise Refusal(f"layer={layer} is no layer; write a number from 1, a list of numbers, or all")
+        raise UserError(f"layer={layer} is no layer; write a number from 1, a list of numbers, or all")
     return tuple(numbers) or None

@@ -19,14 +19,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from folkrnn.errors import UserError
 from folkrnn.interventions.box import BoundedPush
-from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.readout import softmax_of
-from folkrnn.interventions.where import ALWAYS, When, Window, window
+from folkrnn.interventions.windows import ALWAYS, When, Window, window
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import OUT, Step, unhooked
-from folkrnn.refusal import Refusal
 
 Method = Literal["sparse", "minimum_norm"]
 Where = Literal["output", "recurrence"]
@@ -57,17 +57,17 @@ class PushHidden(Intervention):
     def __post_init__(self) -> None:
         for name, kinds in (("method", Method), ("where", Where), ("box", Box)):
             if getattr(self, name) not in get_args(kinds):
-                raise Refusal(f"{name}={getattr(self, name)}: it may be {', '.join(get_args(kinds))}")
+                raise UserError(f"{name}={getattr(self, name)}: it may be {', '.join(get_args(kinds))}")
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         setting.vocabulary.encode([self.token])
         if not np.isfinite(self.delta):
-            raise Refusal(f"delta is {self.delta:g}; it must be a finite number")
+            raise UserError(f"delta is {self.delta:g}; it must be a finite number")
         if not 0 < self.residual < 1:
-            raise Refusal(f"residual is {self.residual:g}; it must lie between 0 and 1, the residual of Δh = 0")
+            raise UserError(f"residual is {self.residual:g}; it must lie between 0 and 1, the residual of Δh = 0")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
+    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
         base = unhooked(model)
         matrix = softmax_of(model)[0].double().cpu().numpy()
         (n,) = setting.vocabulary.encode([self.token])
@@ -89,12 +89,12 @@ class PushHidden(Intervention):
             "residual": float(np.linalg.norm(matrix @ push - target)),
         }
         if self.box == "refuse" and not metrics["inside_box"]:
-            raise Refusal(
+            raise UserError(
                 f"δ Δh for {self.token} has an entry of {metrics['largest_entry']:.2f}, outside the box of ±1; "
                 f"|delta| may be at most {abs(self.delta) / metrics['largest_entry']:.3g}, or set box=clip or ignore"
             )
         table = pd.DataFrame({"layer": len(base.layers), "unit": units, "push": step[units]})
-        account = Account("", metrics, {"units": table})
+        account = EffectRecord("", metrics, {"units": table})
         if self.delta == 0:
             return model, account
         added = torch.from_numpy(step).to(base.softmax_weight.dtype).to(base.device)
@@ -111,7 +111,9 @@ class PushHidden(Intervention):
             return {"units_outside": (after.abs() > 1 + 1e-5).sum(1).double()} | reached(before, after)
 
         def reached(before: Tensor, after: Tensor) -> dict[str, Tensor]:
-            """ln α of the token, as it is and as δ alone would have it, and half the change of all others' law."""
+            """ln α of the token, as it is and as δ alone would have it, and half the change of all others'
+            distribution.
+            """
             one, other = (((h.double() @ weight.T + bias) / setting.temperature).softmax(-1) for h in (before, after))
             rest = [part / (1 - part[:, n : n + 1]) for part in (one, other)]
             moved = (rest[1] - rest[0]).abs()
@@ -149,7 +151,7 @@ def minimum_norm(matrix: np.ndarray, n: int) -> np.ndarray:
 def sparse(matrix: np.ndarray, n: int, residual: float) -> np.ndarray:
     """Returns the LASSO solution Δh `[H]` with the largest λ for which ‖V Δh − e_n‖₂ ≤ `residual`.
 
-    Raises Refusal where no λ of the path gets there.
+    Raises UserError where no λ of the path gets there.
     """
     from sklearn.linear_model import lasso_path
 
@@ -159,7 +161,7 @@ def sparse(matrix: np.ndarray, n: int, residual: float) -> np.ndarray:
     distance = np.linalg.norm(matrix @ found - target[:, None], axis=0)
     enough = np.flatnonzero(distance <= residual)
     if not len(enough):
-        raise Refusal(
+        raise UserError(
             f"no sparse push leaves a residual of {residual:g} or less (the least is {distance.min():.3g}); raise "
             "residual, or use method=minimum_norm"
         )

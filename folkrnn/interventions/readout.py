@@ -14,8 +14,8 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.intervention import Setting
-from folkrnn.interventions.where import Rows, Window
+from folkrnn.interventions.intervention import RunContext
+from folkrnn.interventions.windows import Rows, Window
 from folkrnn.interventions.writes import with_hooks
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import OUT, Step, hooked, unhooked
@@ -70,7 +70,7 @@ class ReadOut:
 
 
 @torch.no_grad()
-def with_softmax(model: FolkRNN, change: Change, when: Window, setting: Setting) -> FolkRNN:
+def with_softmax(model: FolkRNN, change: Change, when: Window, setting: RunContext) -> FolkRNN:
     """Returns the model with its softmax layer changed behind the changes that it has, within a window."""
     base, earlier = unhooked(model), _edits_of(model)
     if not when.always or earlier:

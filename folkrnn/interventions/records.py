@@ -15,12 +15,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.intervention import Account
+from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.interventions.writes import Edit
-from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.engine import Given
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step, hooked, unhooked
+from folkrnn.models.rng import SMALLEST_BATCH
 from folkrnn.vocabulary import Vocabulary
 
 BATCH = 64
@@ -88,16 +88,16 @@ class Record:
 
 
 @torch.no_grad()
-def recorded(model: FolkRNN, accounts: Sequence[Account], tunes: Sequence[Played]) -> list[Account]:
-    """Returns the accounts, with the table `steps` and the sums over it; `model` is one of `composition.apply`."""
+def recorded(model: FolkRNN, effects: Sequence[EffectRecord], tunes: Sequence[Played]) -> list[EffectRecord]:
+    """Returns the effects, with the table `steps` and the sums over it; `model` is one of `composition.apply`."""
     edits = [hook for hook in model.hooks if hasattr(hook, "notes")]
-    found: dict[str, list[pd.DataFrame]] = {account.name: [] for account in accounts}
+    found: dict[str, list[pd.DataFrame]] = {account.name: [] for account in effects}
     order = sorted(range(len(tunes)), key=lambda k: len(tunes[k].ids), reverse=True)
     for start in range(0, len(tunes), BATCH):
         for record in _read(model, edits, tunes, order[start : start + BATCH]):
             found[record.edit.name] += record.frames
     rows = sum(len(tune.ids) - 1 for tune in tunes)
-    return [_with_steps(account, found[account.name], rows, model.tracker.vocabulary) for account in accounts]
+    return [_with_steps(account, found[account.name], rows, model.tracker.vocabulary) for account in effects]
 
 
 def _read(model: FolkRNN, edits: Sequence[Edit], tunes: Sequence[Played], numbers: Sequence[int]) -> list[Record]:
@@ -117,7 +117,7 @@ def _read(model: FolkRNN, edits: Sequence[Edit], tunes: Sequence[Played], number
     return records
 
 
-def _with_steps(account: Account, frames: list[pd.DataFrame], rows: int, vocabulary: Vocabulary) -> Account:
+def _with_steps(account: EffectRecord, frames: list[pd.DataFrame], rows: int, vocabulary: Vocabulary) -> EffectRecord:
     if not frames:
         return account
     # an intervention may have several edits that act at one step

@@ -1,6 +1,6 @@
 """Which units: by rank of a statistic, at random, by number, or all but those another selector chooses.
 
-Statistics are measured on tunes that the unchanged model wrote or reads (`Setting.control`). Layers count from 1.
+Statistics are measured on tunes that the unchanged model wrote or reads (`RunContext.control`). Layers count from 1.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from folkrnn import spectra
-from folkrnn.interventions.intervention import Setting
+from folkrnn.errors import UserError, did_you_mean
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.interventions.layers import Layers, check_layer, layers_of
 from folkrnn.interventions.statistics import STATISTICS, score
-from folkrnn.interventions.where import token_ids
+from folkrnn.interventions.windows import token_ids
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal, did_you_mean
 
 Units = dict[int, np.ndarray]
 """Layer to units, ascending."""
@@ -27,10 +27,10 @@ Units = dict[int, np.ndarray]
 class Selector(Protocol):
     """A rule that chooses units."""
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
-        """Raises Refusal for a layer, unit, share or token outside its bounds."""
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
+        """Raises UserError for a layer, unit, share or token outside its bounds."""
 
-    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         """Returns the units, and the table behind the choice."""
 
 
@@ -41,14 +41,14 @@ class Chosen:
     units: Units
     table: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         for layer, units in self.units.items():
             check_layer(layer, model)
             beyond = [int(unit) for unit in units if not 0 <= unit < model.units]
             if beyond:
-                raise Refusal(f"unit {beyond[0]} does not exist; layer {layer} has units 0 to {model.units - 1}")
+                raise UserError(f"unit {beyond[0]} does not exist; layer {layer} has units 0 to {model.units - 1}")
 
-    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         return self
 
     def like(self, seed: int) -> Matched:
@@ -75,16 +75,18 @@ class Indices:
     layers: Layers = None
     base: int = 0
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         layers_of(self.layers, model)
         if self.base not in (0, 1):
-            raise Refusal(f"units_base is {self.base}; units count from 0 or from 1")
+            raise UserError(f"units_base is {self.base}; units count from 0 or from 1")
         beyond = [unit for unit in self.units if not self.base <= unit < model.units + self.base]
         if beyond:
             last = model.units + self.base - 1
-            raise Refusal(f"unit {beyond[0]} does not exist; counted from {self.base}, units are {self.base} to {last}")
+            raise UserError(
+                f"unit {beyond[0]} does not exist; counted from {self.base}, units are {self.base} to {last}"
+            )
 
-    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         units = np.unique(np.array(self.units, dtype=int) - self.base)
         return Chosen(dict.fromkeys(layers_of(self.layers, model), units))
 
@@ -110,20 +112,22 @@ class Ranked:
     tunes: int = 16
     """Most tunes to measure on."""
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         layers_of(self.layers, model)
         check_size(self.fraction, self.count, model)
         if self.by not in STATISTICS:
-            raise Refusal(f"by={self.by}: no such statistic{did_you_mean(self.by, STATISTICS)}; there are {STATISTICS}")
+            raise UserError(
+                f"by={self.by}: no such statistic{did_you_mean(self.by, STATISTICS)}; there are {STATISTICS}"
+            )
         if self.fraction is None and self.count is None and self.threshold is None:
-            raise Refusal("how many units? Give cut.fraction (a share from 0 to 1), a count or a threshold")
+            raise UserError("how many units? Give cut.fraction (a share from 0 to 1), a count or a threshold")
         if not 2 + self.half_width <= self.period <= spectra.LENGTH:
-            raise Refusal(f"period is {self.period:g}; it must lie between 2 + half_width and {spectra.LENGTH} steps")
+            raise UserError(f"period is {self.period:g}; it must lie between 2 + half_width and {spectra.LENGTH} steps")
         if self.tunes < 1:
-            raise Refusal(f"tunes is {self.tunes}; it must be at least 1")
+            raise UserError(f"tunes is {self.tunes}; it must be at least 1")
         token_ids(self.token, setting.vocabulary)
 
-    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         scores = score(self, layers_of(self.layers, model), model, setting)
         signed = {layer: -values if self.smallest else values for layer, values in scores.items()}
         units = self._among(signed)
@@ -155,15 +159,15 @@ class Random:
     seed: int | None = None
     """None: that of the run."""
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         layers_of(self.layers, model)
         check_size(self.fraction, self.count, model)
         if self.like is not None:
             self.like.check(model, setting)
         elif self.fraction is None and self.count is None:
-            raise Refusal("how many units at random? Give cut.fraction (a share from 0 to 1) or a count")
+            raise UserError("how many units at random? Give cut.fraction (a share from 0 to 1) or a count")
 
-    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         if self.sizes:
             sizes = dict(self.sizes)
         elif self.fraction is None and self.count is None:
@@ -185,10 +189,10 @@ class Matched:
     of: Chosen
     seed: int
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         self.of.check(model, setting)
 
-    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         rng = np.random.default_rng([self.seed, _RANDOM_UNITS])
         norms = score(Ranked(by="norm"), list(self.of.units), model, setting)
         return Chosen({layer: _stratified(units, norms[layer], rng) for layer, units in self.of.units.items()})
@@ -211,10 +215,10 @@ class Complement:
 
     of: Selector
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         self.of.check(model, setting)
 
-    def choose(self, model: FolkRNN, setting: Setting) -> Chosen:
+    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         chosen = self.of.choose(model, setting)
         every = np.arange(model.units)
         units = {layer: np.setdiff1d(every, taken) for layer, taken in chosen.units.items()}
@@ -243,13 +247,13 @@ def score_table(scores: Mapping[int, np.ndarray], units: Units) -> pd.DataFrame:
 
 
 def check_size(fraction: float | None, count: int | None, model: Any) -> None:
-    """Raises Refusal for a share outside 0 to 1, a number outside 0 to H, or both at once."""
+    """Raises UserError for a share outside 0 to 1, a number outside 0 to H, or both at once."""
     if fraction is not None and count is not None:
-        raise Refusal(f"fraction={fraction:g} and count={count} are both given; give one of them")
+        raise UserError(f"fraction={fraction:g} and count={count} are both given; give one of them")
     if fraction is not None and not 0 <= fraction <= 1:
-        raise Refusal(f"fraction is {fraction:g}; it must lie between 0 and 1")
+        raise UserError(f"fraction is {fraction:g}; it must lie between 0 and 1")
     if count is not None and not 0 <= count <= model.units:
-        raise Refusal(f"count is {count}; it must lie between 0 and {model.units}, the units of a layer")
+        raise UserError(f"count is {count}; it must lie between 0 and {model.units}, the units of a layer")
 
 
 def size_of(fraction: float | None, count: int | None, units: int) -> int:

@@ -15,12 +15,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.errors import UserError
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.readout import softmax_of, with_softmax
 from folkrnn.interventions.statistics import column_auc, either_way, read
-from folkrnn.interventions.where import ALWAYS, When, Window, token_ids, window
+from folkrnn.interventions.windows import ALWAYS, When, Window, token_ids, window
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,29 @@ class RemoveComponents(Intervention):
     """Of the components, the smallest ones, to take; where no rank is given."""
     window: Window = ALWAYS
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         full = min(model.softmax_weight.shape)
         beyond = [k for k in self.components if not 1 <= k <= full]
         if beyond:
-            raise Refusal(f"component {beyond[0]} does not exist; V has singular components 1 to {full}")
+            raise UserError(f"component {beyond[0]} does not exist; V has singular components 1 to {full}")
         if self.by:
             token_ids(self.by, setting.vocabulary)
             if not 1 <= self.count <= full:
-                raise Refusal(f"count is {self.count}; V has {full} singular components")
+                raise UserError(f"count is {self.count}; V has {full} singular components")
         if self.rank is not None and not 0 <= self.rank <= full:
-            raise Refusal(f"rank is {self.rank}; it must lie between 0 and {full}, the most that V can have")
+            raise UserError(f"rank is {self.rank}; it must lie between 0 and {full}, the most that V can have")
         if self.fraction is not None and not 0 <= self.fraction <= 1:
-            raise Refusal(f"fraction is {self.fraction}; it must lie between 0 and 1")
+            raise UserError(f"fraction is {self.fraction}; it must lie between 0 and 1")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def settled(self, model: FolkRNN, setting: Setting) -> RemoveComponents:
+    def resolved(self, model: FolkRNN, setting: RunContext) -> RemoveComponents:
         """Returns the same with components that are measured, on the tunes of the unchanged model."""
         if not self.by:
             return self
         best = np.argsort(-separation(model, self.by, setting), kind="stable")[: self.count]
         return replace(self, by="", components=tuple(sorted(int(k) + 1 for k in best)))
 
-    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
+    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
         weight, _ = softmax_of(model)
         values = torch.linalg.svdvals(weight.double())
         gone = self._gone(values)
@@ -75,7 +75,7 @@ class RemoveComponents(Intervention):
         )
         metrics = {"components_removed": float(gone.sum()), "rank": float((~gone).sum()), "energy_removed": energy}
         changed = with_softmax(model, self._without, self.window, setting) if gone.any() else model
-        return changed, Account("", metrics, {"components": table})
+        return changed, EffectRecord("", metrics, {"components": table})
 
     def _gone(self, values: Tensor) -> Tensor:
         """Which of the components go, `[values]` of bool."""
@@ -95,7 +95,9 @@ class RemoveComponents(Intervention):
 
 @dataclass(frozen=True)
 class ScaleSoftmax(Intervention):
-    """V times a factor: below 1 flatter laws, above 1 sharper ones. With `bias` its bias too, as a temperature does."""
+    """V times a factor: below 1 flatter distributions, above 1 sharper ones. With `bias` its bias too, as a
+    temperature does.
+    """
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
 
@@ -103,13 +105,13 @@ class ScaleSoftmax(Intervention):
     bias: bool = False
     window: Window = ALWAYS
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         if not np.isfinite(self.factor):
-            raise Refusal(f"factor is {self.factor}; it must be a finite number")
+            raise UserError(f"factor is {self.factor}; it must be a finite number")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
-        account = Account("", {"factor": self.factor})
+    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
+        account = EffectRecord("", {"factor": self.factor})
         if self.factor == 1:
             return model, account
 
@@ -140,7 +142,7 @@ def remove_component(
     return RemoveComponents(tuple(listed), by or "", count, window=window(**when))
 
 
-def separation(model: FolkRNN, words: str, setting: Setting) -> np.ndarray:
+def separation(model: FolkRNN, words: str, setting: RunContext) -> np.ndarray:
     """Returns how well each right singular vector of V tells the states that make these tokens from others, `[R]`.
 
     max(AUC, 1 − AUC) of ⟨h, w⟩ over the steps of the unchanged model's tunes.
@@ -149,10 +151,10 @@ def separation(model: FolkRNN, words: str, setting: Setting) -> np.ndarray:
     site = f"l{len(model.layers)}.h"
     found = [(streams[site], ids[1:]) for ids, streams in read(model, setting.control()[:MEASURED], [site])]
     if not found:
-        raise Refusal("there are no tunes to measure components on")
+        raise UserError("there are no tunes to measure components on")
     made = np.isin(np.concatenate([ids for _, ids in found]), token_ids(words, setting.vocabulary))
     if made.all() or not made.any():
-        raise Refusal(f"by={words}: the tunes measured on do not have steps with and without these tokens")
+        raise UserError(f"by={words}: the tunes measured on do not have steps with and without these tokens")
     return either_way(column_auc(np.concatenate([h for h, _ in found]) @ right.T, made))
 
 

@@ -10,11 +10,11 @@ import torch
 
 from folkrnn import spectra
 from folkrnn.datasets.batches import pad
-from folkrnn.interventions.intervention import Setting
-from folkrnn.interventions.where import token_ids
+from folkrnn.errors import UserError
+from folkrnn.interventions.intervention import RunContext
+from folkrnn.interventions.windows import token_ids
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import unhooked
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     from folkrnn.interventions.selectors import Ranked
@@ -26,7 +26,7 @@ with the type of the next token."""
 BATCH = 16
 
 
-def score(rule: Ranked, layers: Sequence[int], model: FolkRNN, setting: Setting) -> dict[int, np.ndarray]:
+def score(rule: Ranked, layers: Sequence[int], model: FolkRNN, setting: RunContext) -> dict[int, np.ndarray]:
     """Returns the statistic of every unit, `[H]` per layer; a unit that it says nothing about has 0."""
     if rule.by == "norm":
         return {layer: _column_norms(model, layer) for layer in layers}
@@ -38,7 +38,7 @@ def score(rule: Ranked, layers: Sequence[int], model: FolkRNN, setting: Setting)
         for layer in layers:
             sums[layer].append(_statistic(rule, streams[f"l{layer}.h"], np.isin(ids[1:], wanted)))
     if not steps:
-        raise Refusal("there are no tunes to measure units on")
+        raise UserError("there are no tunes to measure units on")
     weights = np.array(steps, float)[:, None]
     return {layer: _over_tunes(rule.by, np.stack(found), weights) for layer, found in sums.items()}
 

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from folkrnn import sites as grammar
-from folkrnn.interventions.chance import normals
+from folkrnn.errors import UserError
 from folkrnn.interventions.choice import parted, selector
-from folkrnn.interventions.intervention import Account, Intervention, Setting
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
+from folkrnn.interventions.rng import normals
 from folkrnn.interventions.selectors import Chosen, Selector
 from folkrnn.interventions.statistics import read
-from folkrnn.interventions.where import ALWAYS, Window, window
+from folkrnn.interventions.windows import ALWAYS, Window, window
 from folkrnn.interventions.writes import Make, Write, with_hooks
 from folkrnn.models.engine import Given
 from folkrnn.models.folkrnn import FolkRNN
@@ -32,7 +33,6 @@ from folkrnn.models.traces import Trace
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.places import content, file_named
 from folkrnn.published import TUNES
-from folkrnn.refusal import Refusal
 
 How = Literal["value", "mean", "add", "noise", "patch"]
 
@@ -68,21 +68,21 @@ class WriteStream(Intervention):
     """Row t takes row t + offset of the other transcription; where there is none, nothing is patched."""
     window: Window = ALWAYS
     chosen: dict[str, np.ndarray] | None = field(default=None, compare=False)
-    """Units of each site, once they are settled."""
+    """Units of each site, once they are resolved."""
     means: dict[str, np.ndarray] = field(default_factory=dict, compare=False)
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         if self.how not in get_args(How):
-            raise Refusal(f"how={self.how}: streams can be written by {', '.join(get_args(How))}")
+            raise UserError(f"how={self.how}: streams can be written by {', '.join(get_args(How))}")
         if not np.isfinite(self.value) or (self.how == "noise" and self.value < 0):
-            raise Refusal(f"value is {self.value:g}; it must be finite, and for noise not below 0")
+            raise UserError(f"value is {self.value:g}; it must be finite, and for noise not below 0")
         places = self._places(model)
         if setting.vocabulary is None:
             self._check_melodies(places)
         elif self.select is not None:
             self.select.check(model, setting)
             if bare := [site.name for site in places if not _layer(site.name, model)]:
-                raise Refusal(
+                raise UserError(
                     f"{bare[0]} has no units of a layer to select; name places in it instead, as in {bare[0]}[0,1], "
                     "and leave select, units and fraction null"
                 )
@@ -92,13 +92,13 @@ class WriteStream(Intervention):
 
     def _check_melodies(self, places: Sequence[grammar.Site]) -> None:
         if self.select is not None:
-            raise Refusal("the units of a MusicVAE are named in the brackets of a site, as in dec.l2.h[60,97]")
+            raise UserError("the units of a MusicVAE are named in the brackets of a site, as in dec.l2.h[60,97]")
         if self.transcription is not None:
-            raise Refusal("a MusicVAE is patched from a melody that it observes; give its number as source=")
+            raise UserError("a MusicVAE is patched from a melody that it observes; give its number as source=")
         if self.how in ("noise", "patch") and any(site.name == "x" for site in places):
-            raise Refusal(f"x of a MusicVAE are whole melodies, which take no {self.how}; dec.x are their steps")
+            raise UserError(f"x of a MusicVAE are whole melodies, which take no {self.how}; dec.x are their steps")
 
-    def settled(self, model: FolkRNN, setting: Setting) -> WriteStream:
+    def resolved(self, model: FolkRNN, setting: RunContext) -> WriteStream:
         base = unhooked(model)
         select = None if self.select is None else self.select.choose(base, setting)
         chosen = self._units(base, select)
@@ -110,7 +110,7 @@ class WriteStream(Intervention):
             return None
         return replace(self, select=self.select.like(seed), chosen=None)
 
-    def fixes(self, model: Any, setting: Setting) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: Any, setting: RunContext) -> frozenset[tuple[str, int]]:
         if self.how in ("add", "noise") or (self.select is not None and self.chosen is None):
             return frozenset()
         units = self.chosen if self.chosen is not None else self._units(model, None)
@@ -118,10 +118,10 @@ class WriteStream(Intervention):
             (model.top if site == OUT else site, int(unit)) for site, some in units.items() for unit in some
         )
 
-    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
+    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
         base = unhooked(model)
         if self.chosen is None:
-            return self.settled(base, setting).edit(model, setting)
+            return self.resolved(base, setting).edit(model, setting)
         rows = self.window.rows(setting.vocabulary, base.device)
         writes = []
         for place, (site, units) in enumerate(self.chosen.items()):
@@ -131,7 +131,7 @@ class WriteStream(Intervention):
             if len(units) and make is not None:
                 writes.append(Write("", site, make, rows, None if every else index))
         frames = [pd.DataFrame({"site": site, "unit": units}) for site, units in self.chosen.items()]
-        account = Account("", {"units": float(sum(map(len, self.chosen.values())))}, {"units": pd.concat(frames)})
+        account = EffectRecord("", {"units": float(sum(map(len, self.chosen.values())))}, {"units": pd.concat(frames)})
         return (with_hooks(model, setting.vocabulary, writes) if writes else model), account
 
     def _places(self, model: FolkRNN) -> list[grammar.Site]:
@@ -149,7 +149,7 @@ class WriteStream(Intervention):
             found[site.name] = np.union1d(found.get(site.name, np.array([], int)), units).astype(int)
         return found
 
-    def _make(self, model: FolkRNN, setting: Setting, site: str, units: Tensor, place: int) -> Make | None:
+    def _make(self, model: FolkRNN, setting: RunContext, site: str, units: Tensor, place: int) -> Make | None:
         """What is written; None where it would change nothing."""
         if self.how == "value":
             return lambda part, _: torch.full_like(part, self.value)
@@ -176,11 +176,11 @@ class WriteStream(Intervention):
 
         return patched
 
-    def _melody(self, model: MusicVAE, setting: Setting, site: str) -> Tensor:
+    def _melody(self, model: MusicVAE, setting: RunContext, site: str) -> Tensor:
         """The activations of the other melody, `[T, units]`; `[1, Z]` of latents."""
         melodies = setting.latents()[0]
         if not 0 <= self.source < len(melodies):
-            raise Refusal(f"source is {self.source}; the melodies observed are 0 to {len(melodies) - 1}")
+            raise UserError(f"source is {self.source}; the melodies observed are 0 to {len(melodies) - 1}")
         melody = torch.from_numpy(melodies[self.source].astype(np.int64)).to(model.device)
         found = model.trace(melody, [model.top if site == OUT else site], numbers=[self.source])
         (value,) = found.values()
@@ -188,7 +188,7 @@ class WriteStream(Intervention):
             return value.unsqueeze(0)
         return value.repeat_interleave(len(melody) // len(value), dim=0)  # a conductor's step lasts a segment
 
-    def _other(self, model: FolkRNN | MusicVAE, setting: Setting, site: str) -> Tensor:
+    def _other(self, model: FolkRNN | MusicVAE, setting: RunContext, site: str) -> Tensor:
         """The stream of the other transcription, `[T, units]`, by the very steps that generation takes."""
         if setting.vocabulary is None:
             return self._melody(model, setting, site)
@@ -197,7 +197,7 @@ class WriteStream(Intervention):
         else:
             tunes = setting.control()
             if not 0 <= self.source < len(tunes):
-                raise Refusal(f"source is {self.source}; the control has tunes 0 to {len(tunes) - 1}")
+                raise UserError(f"source is {self.source}; the control has tunes 0 to {len(tunes) - 1}")
             ids = tunes[self.source]
         tokens = torch.from_numpy(ids[:-1]).to(model.device)
         name = model.top if site == OUT else site
@@ -214,9 +214,9 @@ def clamp(sites: str | list[str] = "l*.h", value: float | str = 0.0, add: bool =
     when (`where.window`), here and below.
     """
     if isinstance(value, str) and value not in ("mean", "zero"):
-        raise Refusal(f"value={value}: streams are held at a number, at zero or at their mean")
+        raise UserError(f"value={value}: streams are held at a number, at zero or at their mean")
     if add and value == "mean":
-        raise Refusal("add=true adds a number; value=mean is none")
+        raise UserError("add=true adds a number; value=mean is none")
     how = "mean" if value == "mean" else "add" if add else "value"
     number = 0.0 if isinstance(value, str) else float(value)
     return WriteStream(how, _listed(sites), number, **_chosen(sites, settings))
@@ -265,7 +265,7 @@ def _layer(site: str, model: FolkRNN) -> int:
     return int(site[1 : site.index(".")]) if site[0] == "l" and "." in site else 0
 
 
-def _means(model: FolkRNN, setting: Setting, sites: list[str]) -> dict[str, np.ndarray]:
+def _means(model: FolkRNN, setting: RunContext, sites: list[str]) -> dict[str, np.ndarray]:
     names = {site: model.top if site == OUT else site for site in sites}
     totals, rows = dict.fromkeys(sites, 0.0), dict.fromkeys(sites, 0)
     for streams in _read(model, setting, sorted(set(names.values()))):
@@ -273,11 +273,11 @@ def _means(model: FolkRNN, setting: Setting, sites: list[str]) -> dict[str, np.n
             rows[site] += len(streams[name])
             totals[site] = totals[site] + streams[name].sum(0, dtype=np.float64)
     if not all(rows.values()):
-        raise Refusal("there are no tunes to take means over")
+        raise UserError("there are no tunes to take means over")
     return {site: total / rows[site] for site, total in totals.items()}
 
 
-def _read(model: FolkRNN | MusicVAE, setting: Setting, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+def _read(model: FolkRNN | MusicVAE, setting: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
     """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
     if setting.vocabulary is not None:
         yield from (streams for _, streams in read(model, setting.control(), sites))
@@ -287,7 +287,7 @@ def _read(model: FolkRNN | MusicVAE, setting: Setting, sites: Sequence[str]) -> 
         yield {name: value.flatten(0, -2).cpu().numpy() for name, value in traced.items()}
 
 
-def _ids(text: str, setting: Setting) -> list[int]:
+def _ids(text: str, setting: RunContext) -> list[int]:
     """Token ids, with markers, of the transcription that the text names."""
     vocabulary = setting.vocabulary
     if text in TUNES:
@@ -297,5 +297,5 @@ def _ids(text: str, setting: Setting) -> list[int]:
         tune = text if file is None else content("transcription", file).decode(errors="replace")
         words = prime_tokens(tune, vocabulary)
     if not words:
-        raise Refusal(f"transcription={text} holds no tokens to patch from")
+        raise UserError(f"transcription={text} holds no tokens to patch from")
     return [vocabulary.start, *vocabulary.encode(words), vocabulary.end]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.where import Rows
+from folkrnn.interventions.windows import Rows
 from folkrnn.models.hooks import Hook, Step, hooked
 from folkrnn.models.positions import MelodyTracker, TuneTracker
 from folkrnn.vocabulary import Vocabulary

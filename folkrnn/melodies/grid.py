@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from folkrnn.errors import UserError
 from folkrnn.notation.midi import midi_file
-from folkrnn.refusal import Refusal
 
 HOLD, OFF, FIRST_ON, CLASSES = 0, 1, 2, 90
 LOWEST, HIGHEST = 21, 108
@@ -40,14 +40,14 @@ def from_notes(notes: Iterable[GridNote], steps: int) -> np.ndarray:
     """Returns the classes `[steps]` of notes in any order.
 
     One voice: a note is cut short by the next one, and of those that start together the highest is kept. A note may
-    last beyond the end. Raises Refusal for a pitch without class, an empty note, or one that starts off the grid.
+    last beyond the end. Raises UserError for a pitch without class, an empty note, or one that starts off the grid.
     """
     notes = list(notes)
     for note in notes:
         if not LOWEST <= note.pitch <= HIGHEST:
-            raise Refusal(f"MIDI pitch {note.pitch} has no class; the grid goes from {LOWEST} to {HIGHEST}")
+            raise UserError(f"MIDI pitch {note.pitch} has no class; the grid goes from {LOWEST} to {HIGHEST}")
         if not 0 <= note.start < min(note.end, steps):
-            raise Refusal(f"a note from step {note.start} to {note.end} does not start on a grid of {steps} steps")
+            raise UserError(f"a note from step {note.start} to {note.end} does not start on a grid of {steps} steps")
     rows = np.array([(note.start, note.end, note.pitch) for note in notes], np.int64).reshape(-1, 3)
     return one_voice(*rows.T, steps)
 
@@ -123,10 +123,10 @@ def to_midi(
 ) -> bytes:
     """Returns `classes [T]` as a standard MIDI file of one track in 4/4; by default as Magenta decodes them.
 
-    Raises Refusal for a tempo that is not positive.
+    Raises UserError for a tempo that is not positive.
     """
     if quarters_per_minute <= 0:
-        raise Refusal(f"quarters_per_minute={quarters_per_minute}: a tempo is a positive number, say 120")
+        raise UserError(f"quarters_per_minute={quarters_per_minute}: a tempo is a positive number, say 120")
     microseconds = min(round(60e6 / quarters_per_minute), 2**24 - 1)
     events = [
         (0, 0, b"\xff\x51\x03" + microseconds.to_bytes(3, "big")),

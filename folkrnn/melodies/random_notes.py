@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.grid import FIRST_ON, LOWEST, STEPS_PER_BAR, STEPS_PER_QUARTER
-from folkrnn.refusal import Refusal
 
 LOWEST_RANDOM, HIGHEST_RANDOM = 30, 100
 SHORTEST, LONGEST = 1, 8
@@ -34,10 +34,10 @@ def random_notes(count: int, rng: np.random.Generator, bars: int = 2) -> RandomN
     uniform from 30 to 100; each note lasts to the next, so there is no note-off; D seconds in all, a whole number
     uniform from 1 to 8. D changes no class, only what is measured in seconds. Of longer sequences the paper says
     nothing: here K goes up to their number of steps, and D grows with the number of bars.
-    Raises Refusal for less than one bar.
+    Raises UserError for less than one bar.
     """
     if bars < 1 or count < 0:
-        raise Refusal(
+        raise UserError(
             f"random_notes: {count} sequences of {bars} bars; there is at least one bar, and no less than none"
         )
     steps = bars * STEPS_PER_BAR

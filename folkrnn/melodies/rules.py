@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.grid import STEPS_PER_BAR
-from folkrnn.refusal import Refusal
 
 MAX_BARS = 100
 """What a melody holds beyond this many bars of 4/4 is cut off."""
@@ -48,10 +48,10 @@ class Rules:
 
     def __post_init__(self) -> None:
         if self.bars < 1:
-            raise Refusal(f"bars={self.bars}: a melody has at least one bar")
+            raise UserError(f"bars={self.bars}: a melody has at least one bar")
         for name, value, options in (("meters", self.meters, METERS), ("polyphony", self.polyphony, POLYPHONY)):
             if value not in options:
-                raise Refusal(f"{name}={value}: melodies are extracted with {name}={' or '.join(options)}")
+                raise UserError(f"{name}={value}: melodies are extracted with {name}={' or '.join(options)}")
 
     @property
     def steps(self) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.from_tunes import from_tokens
 from folkrnn.melodies.rules import Rules
-from folkrnn.refusal import Refusal
 
 TITLE = "Twinkle, twinkle, little star"
 
@@ -17,10 +17,10 @@ _B = "G 2 G 2 F 2 F 2 | E 2 E 2 D 4 | G 2 G 2 F 2 F 2 | E 2 E 2 D 4 |"
 def twinkle(bars: int = 2) -> np.ndarray:
     """Returns the first `bars` of the song, uint8 `[T]`; after its twelve bars it begins again.
 
-    Raises Refusal for less than one bar.
+    Raises UserError for less than one bar.
     """
     if bars < 1:
-        raise Refusal(f"twinkle: {bars} bars; there is at least one")
+        raise UserError(f"twinkle: {bars} bars; there is at least one")
     rounds = -(-bars // 12)
     tokens = f"M:4/4 K:Cmaj {' '.join([_A, _B, _A] * rounds)}".split()
     return from_tokens(tokens, Rules(bars=bars)).classes[0]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.hooks import AnyHook, State
+from folkrnn.models.rng import SMALLEST_BATCH
 
 if TYPE_CHECKING:
     from folkrnn.models.engine import Engine

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn.models.captured import Captured, height
-from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.hooks import OUT, REJECTED, AnyHook, Hook, Hooks, See, State, Step
 from folkrnn.models.positions import Position, Tracker
-from folkrnn.models.products import LiveProduct, Precision, Product
+from folkrnn.models.products import Precision, Product, UnpackedProduct
 from folkrnn.models.recurrent import STREAMS, RecurrentLayer, gru_cell, lstm_cell, lstm_equations, recur
+from folkrnn.models.rng import SMALLEST_BATCH
 
 WINDOW = 16
 """Most steps whose inputs a layer multiplies in one product: enough for it to be fast."""
@@ -110,7 +110,7 @@ class Engine:
         self._layers = [_Layer(layer, k == 0, stack.tokens, precision, packed) for k, layer in enumerate(stack.layers)]
         self._names = [f"{stack.prefix}l{k + 1}." for k in range(len(stack.layers))]
         self._x = f"{stack.prefix}x"
-        self._read_out = (Product if packed else LiveProduct)([stack.weight], stack.bias)
+        self._read_out = (Product if packed else UnpackedProduct)([stack.weight], stack.bias)
 
     def step(self, tokens: Tensor, state: Sequence[State], hook: AnyHook | None = None) -> tuple[Tensor, list[State]]:
         """Returns logits `[B, V]` and the state after reading `tokens [B]`, without the stack's own hooks."""
@@ -266,7 +266,7 @@ class _Layer:
     def __init__(self, layer: RecurrentLayer, first: bool, tokens: int, precision: Precision, packed: bool) -> None:
         self.layer = layer
         self._cell = lstm_cell if layer.cell == "lstm" else gru_cell
-        product: Any = partial(Product, precision=precision) if packed else LiveProduct
+        product: Any = partial(Product, precision=precision) if packed else UnpackedProduct
         # where more than tokens goes into the first layer, the rest and the bias come from outside
         whole = not first or layer.inputs == tokens
         self._weight = layer.weight_ih if whole else layer.weight_ih[:, :tokens]
@@ -369,7 +369,7 @@ def over(
     """
     if steps is None or not hooks.streams(name):
         return layer.fused(x, state)
-    recurrent, driven = LiveProduct([layer.weight_hh]), layer.drive(x).transpose(0, 1)
+    recurrent, driven = UnpackedProduct([layer.weight_hh]), layer.drive(x).transpose(0, 1)
     hidden, _ = recur(recurrent, driven, state, see=lambda s: hooks.of(name, steps[s]))
     return torch.stack(hidden, dim=1)
 

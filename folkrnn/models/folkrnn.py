@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn import sites as grammar
+from folkrnn.errors import UserError
 from folkrnn.models.engine import Engine, Given, Stack, reconstructed
 from folkrnn.models.hooks import AnyHook, State
 from folkrnn.models.model import Model
 from folkrnn.models.products import Precision
 from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer
 from folkrnn.models.traces import Trace, asked
-from folkrnn.refusal import Refusal
 
 INPUT_STD = 0.5
 """Standard deviation of the initial weights of the one-hot input."""
@@ -194,7 +194,7 @@ class FolkRNN(Model):
         Row t is the state after reading token t; row t of `probs` is the distribution of token t + 1 at temperature 1.
         `tunes` are the numbers of the tunes, which the model's hooks may go by; by default their rows. On a CPU the
         engine is as fast as the fused kernels and reconstruction, and gives a tune the same numbers in any batch; both
-        agree to 1e-6. Raises Refusal for a site that the model lacks.
+        agree to 1e-6. Raises UserError for a site that the model lacks.
         """
         wanted = grammar.parse(patterns, self.sites)
         batch = tokens.unsqueeze(0) if tokens.dim() == 1 else tokens
@@ -226,10 +226,10 @@ class FolkRNN(Model):
 def _check(vocabulary_size: int, units: int, layers: int, dropout: float, cell: str, initial_state: str) -> None:
     for name, value in {"vocabulary_size": vocabulary_size, "units": units, "layers": layers}.items():
         if value < 1:
-            raise Refusal(f"model.{name} is {value}; it must be at least 1")
+            raise UserError(f"model.{name} is {value}; it must be at least 1")
     if not 0 <= dropout < 1:
-        raise Refusal(f"model.dropout is {dropout}; it must lie in [0, 1)")
+        raise UserError(f"model.dropout is {dropout}; it must lie in [0, 1)")
     if cell not in GATES:
-        raise Refusal(f"model.cell is {cell!r}; there are {', '.join(GATES)}")
+        raise UserError(f"model.cell is {cell!r}; there are {', '.join(GATES)}")
     if initial_state not in ("zero", "learned"):
-        raise Refusal(f"model.initial_state is {initial_state!r}; it may be zero or learned")
+        raise UserError(f"model.initial_state is {initial_state!r}; it may be zero or learned")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from folkrnn.errors import UserError
 from folkrnn.models.musicvae_sizes import Sizes
-from folkrnn.refusal import Refusal
 
 NOTHING = -1
 """The class before the first step, and of steps past a melody's end: a row of zeros."""
@@ -18,18 +18,18 @@ NOTHING = -1
 def classes_of(melodies: Tensor, sizes: Sizes) -> Tensor:
     """Returns melodies as classes `[B, T]`, given as these or as one-hot rows `[B, T, D]`, where a zero row is −1.
 
-    Raises Refusal for other shapes, numbers beyond the classes, and melodies of more steps than the model takes.
+    Raises UserError for other shapes, numbers beyond the classes, and melodies of more steps than the model takes.
     """
     if melodies.dim() == 3 and melodies.shape[2] == sizes.depth:
         melodies = torch.where(melodies.any(-1), melodies.float().argmax(-1), NOTHING)
     if melodies.dim() != 2 or melodies.is_floating_point() or melodies.dtype == torch.bool:
-        raise Refusal(
+        raise UserError(
             f"melodies of shape {list(melodies.shape)} and type {melodies.dtype}; they are classes "
             f"[melodies, steps] or one-hot rows [melodies, steps, {sizes.depth}]"
         )
     sizes.steps(melodies.shape[1])
     if melodies.numel() and not NOTHING <= int(melodies.min()) <= int(melodies.max()) < sizes.depth:
-        raise Refusal(f"melody classes run from 0 to {sizes.depth - 1}, and −1 past the end")
+        raise UserError(f"melody classes run from 0 to {sizes.depth - 1}, and −1 past the end")
     return melodies.long()
 
 
@@ -45,7 +45,7 @@ def lengths_of(classes: Tensor, lengths: Tensor | None = None) -> Tensor:
         place = torch.arange(1, steps + 1, device=classes.device)
         return ((classes != NOTHING) * place).amax(-1)
     if lengths.shape != (len(classes),) or bool(((lengths < 0) | (lengths > steps)).any()):
-        raise Refusal(f"lengths must be {len(classes)} numbers from 0 to {steps}, one per melody")
+        raise UserError(f"lengths must be {len(classes)} numbers from 0 to {steps}, one per melody")
     return lengths.to(classes.device, torch.long)
 
 
@@ -53,11 +53,11 @@ def valid_steps(lengths: Tensor, steps: int, segments: int = 1) -> Tensor:
     """Returns which of `steps` steps count in the loss, `[B, T]` boolean.
 
     `lengths` is `[B]`, or `[B, K]` for each segment of its own, which then fill the front of their segments. Of a
-    melody in several segments a length `[B]` must be 0 or full, as in Magenta. Raises Refusal otherwise.
+    melody in several segments a length `[B]` must be 0 or full, as in Magenta. Raises UserError otherwise.
     """
     if lengths.dim() == 1:
         if segments > 1 and bool(((lengths != 0) & (lengths != steps)).any()):
-            raise Refusal(
+            raise UserError(
                 f"melodies in {segments} segments have 0 or {steps} steps; for others give the length of each "
                 f"segment, [melodies, {segments}]"
             )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn import sites as grammar
-from folkrnn.models.draws import SMALLEST_BATCH, normals, uniforms
+from folkrnn.errors import UserError
 from folkrnn.models.hooks import AnyHook
 from folkrnn.models.melody_tensors import NOTHING, classes_of, lengths_of, one_hot
 from folkrnn.models.model import Model
@@ -25,8 +25,8 @@ from folkrnn.models.musicvae_encoder import Encoder
 from folkrnn.models.musicvae_run import MelodyRun
 from folkrnn.models.musicvae_sizes import DEPTH, Sizes
 from folkrnn.models.recurrent import RecurrentLayer
+from folkrnn.models.rng import SMALLEST_BATCH, normals, uniforms
 from folkrnn.models.traces import Trace, asked
-from folkrnn.refusal import Refusal
 
 LIVE = 1024
 """Most melodies that are generated at once."""
@@ -134,7 +134,7 @@ class MusicVAE(Model):
         classes = classes_of(melodies, self.sizes)
         ends, count = lengths_of(classes, lengths), len(classes)
         run = self._run(count, hook, numbers)
-        if (rows := self._company(count)) is not None:
+        if (rows := self._batch_invariant_rows(count)) is not None:
             classes, ends = classes[rows], ends[rows]
         mu, sigma = run.encode(run.see("x", self._one_hot(classes), classes), classes, ends)
         return mu[:count], sigma[:count]
@@ -160,7 +160,7 @@ class MusicVAE(Model):
         classes, count = classes_of(melodies, self.sizes), len(z)
         uniforms = None if uniforms is None else uniforms.to(z.device)
         run = self._run(count, hook, numbers)
-        if (rows := self._company(count)) is not None:
+        if (rows := self._batch_invariant_rows(count)) is not None:
             classes, z = classes[rows], z[rows]
             uniforms = None if uniforms is None else uniforms[rows]
         previous, conditions = self._segmented(classes), run.conditions(run.see("z", z, classes))
@@ -206,7 +206,9 @@ class MusicVAE(Model):
         """
         steps = self.sizes.steps(steps)
         if temperature is not None and not temperature > 0:
-            raise Refusal(f"temperature is {temperature}; it must be above 0 (leave it out for the likeliest classes)")
+            raise UserError(
+                f"temperature is {temperature}; it must be above 0 (leave it out for the likeliest classes)"
+            )
         parts = []
         for low in range(0, len(z), LIVE):
             rows = z[low : low + LIVE]
@@ -254,9 +256,10 @@ class MusicVAE(Model):
 
         Layer streams are `[B, T, H]` (`[B, K, H]` for the conductor), latents `[B, Z]`; one melody `[T]` loses the B.
         Row t of an encoder stream is the state after reading step t (from the other end for `enc.bw`); row t of a
-        decoder stream is the state after reading the t steps before, and row t of `probs` is the law of step t. The
+        decoder stream is the state after reading the t steps before, and row t of `probs` is the distribution of step
+        t. The
         decoder is conditioned on `z`, or on μ without one. Outside training small batches are padded to 16 rows. Raises
-        Refusal for a site that the model lacks.
+        UserError for a site that the model lacks.
         """
         wanted = grammar.parse(patterns, self.sites)
         alone = melodies.dim() == 1
@@ -265,7 +268,7 @@ class MusicVAE(Model):
         z = z.unsqueeze(0) if alone and z is not None else z
         classes, count = classes_of(batch, self.sizes), len(batch)
         ends, run = lengths_of(classes, lengths), self._run(count, None, numbers)
-        if (rows := self._company(count)) is not None:
+        if (rows := self._batch_invariant_rows(count)) is not None:
             classes, ends = classes[rows], ends[rows]
             z = None if z is None else z[rows]
         found = self._streams(run, classes, {site.name for site in wanted}, ends, z)
@@ -297,11 +300,11 @@ class MusicVAE(Model):
     def _run(self, rows: int, hook: AnyHook | None, numbers: Sequence[int] | None) -> MelodyRun:
         """What runs the parts of the model with its hooks; `numbers` are those of the rows, padded like them."""
         own = list(range(rows) if numbers is None else numbers)
-        if self._company(rows) is not None:
+        if self._batch_invariant_rows(rows) is not None:
             own = [own[k % rows] for k in range(SMALLEST_BATCH)]
         return MelodyRun(self, [] if hook is None else [hook], own)
 
-    def _company(self, count: int) -> Tensor | None:
+    def _batch_invariant_rows(self, count: int) -> Tensor | None:
         """The rows that pad a batch of `count` to 16, itself first; None where it needs no padding."""
         if self.training or not 0 < count < SMALLEST_BATCH:
             return None

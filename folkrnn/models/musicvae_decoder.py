@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from folkrnn.models.draws import draw, probabilities
 from folkrnn.models.engine import NO_HOOKS, Batch, Engine, Source, Stack, over, reconstructed
 from folkrnn.models.hooks import AnyHook, Hook, Hooks, State, Step
 from folkrnn.models.melody_tensors import NOTHING, one_hot
 from folkrnn.models.positions import Tracker
 from folkrnn.models.recurrent import STREAMS, RecurrentLayer
+from folkrnn.models.rng import draw, probabilities
 from folkrnn.models.traces import Trace
 
 
@@ -176,11 +176,11 @@ class Scheduled:
         true = self.previous[:, t]
         if t == 0 or self.probability == 0:
             return true
-        law = self.logits[-1].detach()
+        distribution = self.logits[-1].detach()
         if self.uniforms is not None:
-            own = draw(law.double().softmax(-1), self.uniforms[:, t, 1])
+            own = draw(distribution.double().softmax(-1), self.uniforms[:, t, 1])
             return torch.where(self.uniforms[:, t, 0] < self.probability, own, true)
-        own = torch.multinomial(law.softmax(-1), 1, generator=self.generator).squeeze(1)
+        own = torch.multinomial(distribution.softmax(-1), 1, generator=self.generator).squeeze(1)
         chance = torch.rand(own.shape, generator=self.generator, device=own.device)
         return torch.where(chance < self.probability, own, true)
 

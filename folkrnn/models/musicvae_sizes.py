@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 DEPTH = 90
 """Classes of the melody alphabet: nothing, note off, 88 pitches (facts on MusicVAE, section 5.1)."""
@@ -28,25 +28,25 @@ class Sizes:
     depth: int = DEPTH
 
     def __post_init__(self) -> None:
-        """Makes tuples of what may be lists. Raises Refusal for sizes that make no sense."""
+        """Makes tuples of what may be lists. Raises UserError for sizes that make no sense."""
         for name in ("encoder", "decoder", "conductor"):
             object.__setattr__(self, name, _layers(name, getattr(self, name)))
         for name in ("z_size", "max_seq_len", "segments", "depth"):
             _at_least_1(name, getattr(self, name))
         if not self.encoder or not self.decoder:
-            raise Refusal("model.encoder and model.decoder need at least one layer, for example [512]")
+            raise UserError("model.encoder and model.decoder need at least one layer, for example [512]")
         if not self.conductor and self.segments != 1:
-            raise Refusal(f"model.segments is {self.segments}, but only a model with a conductor has segments")
+            raise UserError(f"model.segments is {self.segments}, but only a model with a conductor has segments")
         if self.max_seq_len % self.segments:
-            raise Refusal(f"model.max_seq_len={self.max_seq_len} does not divide into model.segments={self.segments}")
+            raise UserError(f"model.max_seq_len={self.max_seq_len} does not divide into model.segments={self.segments}")
 
     def steps(self, asked: int | None = None) -> int:
-        """Returns `asked`, or the longest length without it. Raises Refusal for one that the model cannot take."""
+        """Returns `asked`, or the longest length without it. Raises UserError for one that the model cannot take."""
         longest = self.max_seq_len
         steps = longest if asked is None else asked
         if steps > longest or steps < 1 or (self.conductor and steps != longest):
             allowed = f"exactly {longest}" if self.conductor else f"1 to {longest}"
-            raise Refusal(f"melodies of {steps} steps; this model takes {allowed}")
+            raise UserError(f"melodies of {steps} steps; this model takes {allowed}")
         return steps
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Sizes:
 
 def _layers(name: str, units: object) -> tuple[int, ...]:
     if isinstance(units, str) or not isinstance(units, Sequence):
-        raise Refusal(f"model.{name} is {units!r}; give the units of each layer as a list, for example [512]")
+        raise UserError(f"model.{name} is {units!r}; give the units of each layer as a list, for example [512]")
     for width in units:
         _at_least_1(name, width)
     return tuple(units)
@@ -68,4 +68,4 @@ def _layers(name: str, units: object) -> tuple[int, ...]:
 
 def _at_least_1(name: str, value: object) -> None:
     if not isinstance(value, int) or value < 1:
-        raise Refusal(f"model.{name} holds {value!r}; sizes are whole numbers from 1 on")
+        raise UserError(f"model.{name} holds {value!r}; sizes are whole numbers from 1 on")

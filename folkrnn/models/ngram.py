@@ -2,7 +2,8 @@
 
 Witten and Bell's estimate (1991, method C), interpolated with the next shorter context: a context h that occurred n(h)
 times before r(h) distinct tokens gives P(w | h) = (n(hw) + r(h) P(w | h′)) / (n(h) + r(h)), where h′ is h without its
-oldest token; the empty context falls back on the uniform law over the vocabulary. Contexts do not reach beyond `<s>`.
+oldest token; the empty context falls back on the uniform distribution over the vocabulary. Contexts do not reach
+beyond `<s>`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ NAMES = {1: "unigram", 5: "5gram"}
 
 
 class NGrams:
-    """Counts of all n-grams up to `order` in `tunes` (token ids from `<s>` to `</s>`), and the laws that follow."""
+    """Counts of all n-grams up to `order` in `tunes` (token ids from `<s>` to `</s>`), and the distributions that
+    follow.
+    """
 
     def __init__(self, tunes: Sequence[np.ndarray], order: int, vocabulary_size: int) -> None:
         self.order, self.vocabulary_size = order, vocabulary_size
@@ -32,15 +35,17 @@ class NGrams:
 
     def probabilities(self, context: Sequence[int], token: int) -> list[float]:
         """Returns P(token | the last n − 1 tokens of `context`) for n = 1 … `order`."""
-        law, laws = 1 / self.vocabulary_size, []
+        distribution, distributions = 1 / self.vocabulary_size, []
         for length in range(self.order):
             if length <= len(context):
                 seen = tuple(context[len(context) - length :])
                 after = self._counts[length].get(seen)
                 if after is not None:
-                    law = (after.get(token, 0) + len(after) * law) / (self._totals[length][seen] + len(after))
-            laws.append(law)
-        return laws
+                    distribution = (after.get(token, 0) + len(after) * distribution) / (
+                        self._totals[length][seen] + len(after)
+                    )
+            distributions.append(distribution)
+        return distributions
 
     def nats(self, tunes: Sequence[np.ndarray]) -> list[float]:
         """Returns the mean of −ln P over the tokens after `<s>` of all `tunes`, for n = 1 … `order`."""
@@ -49,8 +54,8 @@ class NGrams:
             line = ids.tolist()
             for place in range(1, len(line)):
                 context = line[max(0, place - self.order + 1) : place]
-                for n, law in enumerate(self.probabilities(context, line[place])):
-                    sums[n] -= math.log(law)
+                for n, distribution in enumerate(self.probabilities(context, line[place])):
+                    sums[n] -= math.log(distribution)
             tokens += len(line) - 1
         return [total / tokens for total in sums]
 

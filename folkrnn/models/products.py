@@ -20,7 +20,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 Precision = Literal["fp32", "bf16"]
 
@@ -83,7 +83,7 @@ class Product:
         self._packed = torch.ops.mkldnn._reorder_linear_weight(whole.contiguous(), None) if packs else None
 
 
-class LiveProduct:
+class UnpackedProduct:
     """The same by torch's own products, through which gradients flow."""
 
     def __init__(self, weights: Sequence[Tensor], bias: Tensor | None = None) -> None:
@@ -96,8 +96,8 @@ class LiveProduct:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Raises Refusal for a precision that there is not, or that the processor does not multiply in."""
+    """Raises UserError for a precision that there is not, or that the processor does not multiply in."""
     if precision not in get_args(Precision):
-        raise Refusal(f"sampling.precision is {precision!r}; it may be {' or '.join(get_args(Precision))}")
+        raise UserError(f"sampling.precision is {precision!r}; it may be {' or '.join(get_args(Precision))}")
     if precision == "bf16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        raise Refusal("sampling.precision=bf16: this processor does not multiply bf16; leave it at fp32")
+        raise UserError("sampling.precision=bf16: this processor does not multiply bf16; leave it at fp32")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from folkrnn.models.hooks import Step
-from folkrnn.models.pointwise import roomy
+from folkrnn.models.pointwise import allocate
 from folkrnn.sites import Site
 
 
@@ -19,7 +19,7 @@ class Trace:
     """
 
     def __init__(self, widths: Mapping[str, int], rows: int, steps: int, device: torch.device) -> None:
-        self._kept = {name: roomy(steps, rows, width, device=device) for name, width in widths.items()}
+        self._kept = {name: allocate(steps, rows, width, device=device) for name, width in widths.items()}
         self.sites: Collection[str] = {"logits" if name == "probs" else name for name in widths}
 
     @property

@@ -9,9 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from folkrnn.errors import UserError
 from folkrnn.notation.midi import tempo
 from folkrnn.notation.notes import Note, notes
-from folkrnn.refusal import Refusal
 
 SAMPLE_RATE = 22050
 _KILOBITS = (48, 40, 32, 24)
@@ -40,12 +40,12 @@ def record(tokens: Sequence[str], quarters_per_minute: float | None = None, most
 
     The bit rate is the best that fits; a tune too long even for 24 kbit/s fades out, which `note` says. The same tune
     gives the same bytes. A tune without notes is a moment of silence. `quarters_per_minute` is `midi.tempo(tokens)`
-    where it is not given. Raises Refusal for a tempo that is not positive and for a limit of less than 20,000 bytes.
+    where it is not given. Raises UserError for a tempo that is not positive and for a limit of less than 20,000 bytes.
     """
     if quarters_per_minute is not None and quarters_per_minute <= 0:
-        raise Refusal(f"quarters_per_minute={quarters_per_minute}: a tempo is a positive number, say 160")
+        raise UserError(f"quarters_per_minute={quarters_per_minute}: a tempo is a positive number, say 160")
     if most_bytes < 20_000:
-        raise Refusal(f"most_bytes={most_bytes}: an MP3 of a tune needs 20,000 bytes or more")
+        raise UserError(f"most_bytes={most_bytes}: an MP3 of a tune needs 20,000 bytes or more")
     eighth = 30.0 / (quarters_per_minute or tempo(tokens))
     played = notes(tokens)
     whole = max((float(note.onset + note.duration) for note in played), default=0.0) * eighth + _RING

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.vocabulary import token_type
 
 UNMATCHED_CLOSE = "unmatched ]"
@@ -88,7 +88,7 @@ def kind_of(token: str) -> str:
     """Returns the token's type (`vocabulary.TYPES`) or "unknown"."""
     try:
         return token_type(token)
-    except Refusal:
+    except UserError:
         return "unknown"
 
 

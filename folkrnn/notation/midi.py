@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from folkrnn.errors import UserError
 from folkrnn.notation.events import nominal_length
 from folkrnn.notation.notes import Note, notes, signature
-from folkrnn.refusal import Refusal
 
 DEFAULT_TEMPO = 160.0
 TEMPI = {"4/4": 180.0, "6/8": 165.0, "9/8": 165.0, "12/8": 165.0, "3/4": 150.0, "2/4": 110.0, "3/2": 180.0}
@@ -24,11 +24,11 @@ _FLUTE, _VELOCITY = 73, 84
 def to_midi(tokens: Sequence[str], quarters_per_minute: float | None = None) -> bytes:
     """Returns a standard MIDI file (format 0, one track) of any string of tokens, repeats and endings played out.
 
-    `quarters_per_minute` is `tempo(tokens)` where it is not given; a Refusal if it is not positive. The ticks of a
+    `quarters_per_minute` is `tempo(tokens)` where it is not given; a UserError if it is not positive. The ticks of a
     quarter are chosen so that every onset and length is exact. Tempo, time signature and key signature are in it.
     """
     if quarters_per_minute is not None and quarters_per_minute <= 0:
-        raise Refusal(f"quarters_per_minute={quarters_per_minute}: a tempo is a positive number, say 160")
+        raise UserError(f"quarters_per_minute={quarters_per_minute}: a tempo is a positive number, say 160")
     played = notes(tokens)
     ticks = grid(played)
     events = [(0, 0, message) for message in _header(tokens, quarters_per_minute or tempo(tokens))]

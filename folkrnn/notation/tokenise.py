@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.notation.barlines import LONE_COLON
 from folkrnn.notation.changes import changes, changes_in_fragment
@@ -16,7 +17,6 @@ from folkrnn.notation.lexer import fields_before_notes
 from folkrnn.notation.meters import read_meter, read_unit
 from folkrnn.notation.rejection import REASONS, Rejection, Unfit
 from folkrnn.notation.transcribe import Transcription, transcribe, user_symbols, write_chord
-from folkrnn.refusal import Refusal, did_you_mean
 from folkrnn.vocabulary import END, START, V2, Vocabulary, token_type
 
 __all__ = ["REASONS", "Rejection", "prime_changes", "prime_tokens", "tokenise"]
@@ -102,14 +102,14 @@ def prime_tokens(text: str, vocabulary: Vocabulary = V2) -> list[str]:
     `text` is tokens separated by spaces, or plain ABC: a whole tune with its X:, or a fragment that may break off
     anywhere and may begin with M:, L: and K: ("M:6/8 K:Ador A2 B cde", "[M:6/8][K:Dmaj] d2A"). A fragment is moved to C
     from its K:, is taken to stand on C where it has none, and counts in eighths where it has no L:, like the tokens.
-    Raises Refusal naming the piece that is neither.
+    Raises UserError naming the piece that is neither.
     """
     if len(text) > LONGEST:
-        raise Refusal(f"prime: {len(text):,} characters, more than the {LONGEST:,} of the longest tune that is read")
+        raise UserError(f"prime: {len(text):,} characters, more than the {LONGEST:,} of the longest tune that is read")
     words = text.split()
     for mark in (START, END):
         if mark in words:
-            raise Refusal(f"prime: {mark} marks where tunes begin and end and is set by the sampler; leave it out")
+            raise UserError(f"prime: {mark} marks where tunes begin and end and is set by the sampler; leave it out")
     if all(word in vocabulary.index for word in words):
         return words
     try:
@@ -118,7 +118,7 @@ def prime_tokens(text: str, vocabulary: Vocabulary = V2) -> list[str]:
         return _fragment(text, vocabulary)
     except Unfit as unfit:
         piece = _culprit(words, vocabulary) or unfit.detail
-        raise Refusal(
+        raise UserError(
             f"prime: {piece!r} has no token{did_you_mean(piece, vocabulary.tokens)}: {REASONS[unfit.reason]}"
             f" ({unfit.detail}); {_HOW}"
         ) from unfit
@@ -137,7 +137,7 @@ def prime_changes(text: str, vocabulary: Vocabulary = V2) -> list[str]:
 def _whole_tune(text: str, vocabulary: Vocabulary) -> list[str]:
     tunes = list(read_abc(text, "prime"))
     if len(tunes) != 1:
-        raise Refusal(f"prime: {len(tunes)} tunes with a key; {_HOW}")
+        raise UserError(f"prime: {len(tunes)} tunes with a key; {_HOW}")
     return _tokenise(tunes[0], vocabulary)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from folkrnn.errors import UserError
 from folkrnn.notation.abc import read_abc
 from folkrnn.notation.changes import changes
 from folkrnn.notation.tokenise import Rejection, prime_changes, prime_tokens, tokenise
 from folkrnn.observation.imported import LARGEST, as_abc
 from folkrnn.places import content, file_named
 from folkrnn.published import TUNES, ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription, given
 from folkrnn.vocabulary import Vocabulary
 
@@ -19,26 +19,26 @@ LONGEST_TUNE = 20_000
 def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription]:
     """Returns the tunes that `text` names: a published tune, a file, folk-rnn tokens, or ABC (several tunes if many).
 
-    Raises Refusal where it holds none, or where a tune has no expression in the vocabulary (with the reason).
+    Raises UserError where it holds none, or where a tune has no expression in the vocabulary (with the reason).
     """
     if text in TUNES:
         return [given(ids_of(text, vocabulary), vocabulary, text)]
     text = _content(text)
     if len(text) > LARGEST:
-        raise Refusal(f"transcription= has {len(text):,} characters, more than the {LARGEST:,} that are read")
+        raise UserError(f"transcription= has {len(text):,} characters, more than the {LARGEST:,} that are read")
     tunes = list(read_abc(text))
     if len(tunes) < 2 and not any(line.startswith("X:") for line in text.splitlines()):
         tokens = prime_tokens(text, vocabulary)
         if not tokens:
-            raise Refusal("transcription= is empty; give ABC, tokens or a file")
+            raise UserError("transcription= is empty; give ABC, tokens or a file")
         if len(tokens) > LONGEST_TUNE:
-            raise Refusal(f"transcription= has {len(tokens):,} tokens; tunes of up to {LONGEST_TUNE:,} are observed")
+            raise UserError(f"transcription= has {len(tokens):,} tokens; tunes of up to {LONGEST_TUNE:,} are observed")
         return [given(vocabulary.encode(tokens), vocabulary)]
     found = []
     for tune in tunes:
         tokens = tokenise(tune, vocabulary)
         if isinstance(tokens, Rejection):
-            raise Refusal(f"transcription=: tune {tune.number} ({tune.title or 'untitled'}) has no tokens: {tokens}")
+            raise UserError(f"transcription=: tune {tune.number} ({tune.title or 'untitled'}) has no tokens: {tokens}")
         found.append(given(vocabulary.encode(tokens), vocabulary, tune.title))
     return found
 
@@ -64,14 +64,14 @@ def _content(text: str) -> str:
     if file is None:
         return text
     if file.stat().st_size > LARGEST:
-        raise Refusal(f"transcription={text} is larger than {LARGEST // 2**20} MiB, which no book of tunes is")
+        raise UserError(f"transcription={text} is larger than {LARGEST // 2**20} MiB, which no book of tunes is")
     data = content("transcription", file)
     if (abc := as_abc(data, f"transcription={text}")) is not None:
         return abc
     if b"\0" in data:
-        raise Refusal(f"transcription={text} is a binary file: neither ABC, tokens, MusicXML nor MIDI")
+        raise UserError(f"transcription={text} is a binary file: neither ABC, tokens, MusicXML nor MIDI")
     if not data.strip():
-        raise Refusal(f"transcription={text} is an empty file")
+        raise UserError(f"transcription={text} is an empty file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

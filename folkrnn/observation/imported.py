@@ -19,8 +19,8 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.read import Unreadable, read_midi
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree
@@ -64,7 +64,8 @@ def as_abc(data: bytes, name: str) -> str | None:
     """Returns the tune in `data` as ABC, None where it is of no form that is known here.
 
     Of several parts the first is taken, of several voices the first, of a chord the first note; of a MIDI file the
-    instrument with the most notes, its upper voice, on a grid of sixteenths, in the key that fits best. Raises Refusal,
+    instrument with the most notes, its upper voice, on a grid of sixteenths, in the key that fits best. Raises
+    UserError,
     naming `name`, where the file is damaged or holds no such tune.
     """
     if data[:4] in (b"MThd", b"RIFF"):
@@ -85,11 +86,11 @@ def _of_json(data: bytes, name: str) -> str:
         settings = [(str(setting["key"]), str(setting["abc"])) for setting in tune["settings"]]
         title = " ".join(str(tune.get("name", "")).split())
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Refusal(
+        raise UserError(
             f"{name} is JSON, but no tune of thesession.org (type, settings with key and abc): {error}"
         ) from None
     if meter is None or not settings:
-        raise Refusal(f"{name}: no meter is known for a {tune['type']}, or it has no setting")
+        raise UserError(f"{name}: no meter is known for a {tune['type']}, or it has no setting")
     pieces = []
     for number, (key, abc) in enumerate(settings, 1):
         body = abc.replace("! ", "\n").replace("!\r", "\n").replace("\r", "").replace("\n\n", "\n").rstrip("!")
@@ -108,34 +109,34 @@ def _unzipped(data: bytes, name: str) -> bytes:
                 if n.lower().endswith((".xml", ".musicxml")) and not n.startswith("META-INF")
             ]
             if not scores:
-                raise Refusal(f"{name} is an archive without a MusicXML score")
+                raise UserError(f"{name} is an archive without a MusicXML score")
             with archive.open(scores[0]) as file:
                 content = file.read(LARGEST + 1)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
-        if isinstance(error, Refusal):
+        if isinstance(error, UserError):
             raise
-        raise Refusal(f"{name} is not a whole compressed MusicXML file") from None
+        raise UserError(f"{name} is not a whole compressed MusicXML file") from None
     if len(content) > LARGEST:
-        raise Refusal(f"{name} unpacks to more than {LARGEST // 2**20} MiB, which no tune does")
+        raise UserError(f"{name} unpacks to more than {LARGEST // 2**20} MiB, which no tune does")
     return content
 
 
 def _of_musicxml(data: bytes, name: str) -> str:
     if len(data) > LARGEST:
-        raise Refusal(f"{name} is larger than {LARGEST // 2**20} MiB, which no tune is")
+        raise UserError(f"{name} is larger than {LARGEST // 2**20} MiB, which no tune is")
     try:
         score = fromstring(data, forbid_external=True)
     except DefusedXmlException:
-        raise Refusal(f"{name} defines XML entities, which MusicXML does not need: not read") from None
+        raise UserError(f"{name} defines XML entities, which MusicXML does not need: not read") from None
     except (ParseError, ValueError, LookupError) as error:
-        raise Refusal(f"{name} is not a whole XML file: {error}") from None
+        raise UserError(f"{name} is not a whole XML file: {error}") from None
     part = score.find("part")
     if score.tag != "score-partwise" or part is None:
-        raise Refusal(f"{name} holds no part of a MusicXML score (score-partwise)")
+        raise UserError(f"{name} holds no part of a MusicXML score (score-partwise)")
     try:
         header, body = _part(part)
     except (ValueError, KeyError, ZeroDivisionError, IndexError, AttributeError) as error:
-        raise Refusal(f"{name}: its MusicXML cannot be read: {str(error) or type(error).__name__}") from None
+        raise UserError(f"{name}: its MusicXML cannot be read: {str(error) or type(error).__name__}") from None
     title = " ".join((score.findtext("work/work-title") or score.findtext("movement-title") or "").split())
     return f"X:1\nT:{title}\n{header}\n{body}\n"
 
@@ -239,20 +240,20 @@ def _of_midi(data: bytes, name: str) -> str:
     try:
         heard = read_midi(data)
     except Unreadable as error:
-        raise Refusal(f"{name} is no whole MIDI file: {error}") from None
+        raise UserError(f"{name} is no whole MIDI file: {error}") from None
     tuned = ~heard.drum
     if not tuned.any():
-        raise Refusal(f"{name} holds no note outside the drums")
+        raise UserError(f"{name} holds no note outside the drums")
     instrument = np.bincount(heard.instrument[tuned]).argmax()
     mine = tuned & (heard.instrument == instrument)
     if mine.sum() > MOST_NOTES:
-        raise Refusal(f"{name} has {mine.sum():,} notes; melodies of up to {MOST_NOTES:,} are read")
+        raise UserError(f"{name} has {mine.sum():,} notes; melodies of up to {MOST_NOTES:,} are read")
     sixteenths = np.rint(_quarters(heard.start[mine], heard.tempos) * 4).astype(np.int64)
     ends = np.rint(_quarters(heard.end[mine], heard.tempos) * 4).astype(np.int64)
     beats, unit = heard.meters[0][1:] if heard.meters else (4, 4)
     bar = beats * 16 // unit
     if bar < 1 or ends.max() > 100 * MOST_NOTES:
-        raise Refusal(f"{name}: its meter or its length is that of no tune")
+        raise UserError(f"{name}: its meter or its length is that of no tune")
     line = _line(sixteenths, ends, heard.pitch[mine])
     fifths, mode = _likely_key([(pitch, end - start) for start, end, pitch in line if pitch is not None])
     key, altered = _key(fifths, mode)

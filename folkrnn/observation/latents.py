@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from folkrnn.datasets.melodies import MelodyCorpus, random_notes
-from folkrnn.interventions.intervention import Account
+from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.summary import Summary, added, summary_of, sums_of
@@ -49,7 +49,7 @@ class LatentObservation:
     """The model without interventions, on the same melodies; None where there are no interventions."""
     matched: tuple[LatentObservation, ...] = ()
     """The same interventions on as many random neurons instead, once per draw (`cut.controls`)."""
-    accounts: list[Account] = field(default_factory=list)
+    effects: list[EffectRecord] = field(default_factory=list)
     """What each intervention changed."""
     processes: Processes = ALONE
     """Who encodes, and traces for the summary."""

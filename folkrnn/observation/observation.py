@@ -11,12 +11,12 @@ import torch
 from folkrnn import sites as grammar
 from folkrnn.datasets.batches import pad
 from folkrnn.datasets.corpus import Corpus
-from folkrnn.interventions.intervention import Account
+from folkrnn.errors import UserError
+from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.blocks import Block, Blocks
 from folkrnn.parallel.blocks import each_block
 from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription, Transcriptions
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.curve import Curve
@@ -31,10 +31,10 @@ BATCH_BYTES = 2**28
 
 @dataclass
 class Observation:
-    """A FolkRNN and the transcriptions it is watched on; streams are computed when an analysis asks for them.
+    """A FolkRNN and the transcriptions that it reads; activations are computed when an analysis asks for them.
 
-    Row t of every stream is the state after reading token t (t = 0 is `<s>`); row t of `probs` is the law of token
-    t + 1. A transcription of N tokens, markers included, has N − 1 rows.
+    Row t of every activation is the state after reading token t (t = 0 is `<s>`); row t of `probs` is the distribution
+    of token t + 1. A transcription of N tokens, markers included, has N − 1 rows.
     """
 
     model: FolkRNN
@@ -60,7 +60,7 @@ class Observation:
     """How the parameters were drawn before the training; None where that is not known or interventions changed them."""
     curve: Curve | None = None
     """How the training of the weights went, where that is known."""
-    accounts: list[Account] = field(default_factory=list)
+    effects: list[EffectRecord] = field(default_factory=list)
     """What each intervention changed."""
     processes: Processes = ALONE
     """Who observes what takes long: the summary and the streams that are kept."""
@@ -76,11 +76,11 @@ class Observation:
         return self.vocabulary.decode(self.transcriptions[k].ids)
 
     def posterior(self, k: int = 0) -> np.ndarray:
-        """The laws of transcription k at temperature 1, `[N − 1, V]`."""
+        """The distributions of transcription k at temperature 1, `[N − 1, V]`."""
         return self.trace(k, "probs")
 
     def trace(self, k: int, site: str) -> np.ndarray:
-        """One stream of transcription k, `[N − 1, units]`. Raises Refusal for a site that the model lacks."""
+        """One stream of transcription k, `[N − 1, units]`. Raises UserError for a site that the model lacks."""
         return self.traces(k, [site])[site]
 
     def each(self, sites: Iterable[str]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -165,7 +165,7 @@ def ids_of(transcriptions: Sequence[Transcription]) -> Sequence[np.ndarray]:
 def check_longest(
     model: FolkRNN, steps: int, sites: Iterable[str], limit: float, who: str, pairs: bool = False
 ) -> float:
-    """Returns the bytes that `sites` of a transcription of so many steps take; raises Refusal above `limit` bytes.
+    """Returns the bytes that `sites` of a transcription of so many steps take; raises UserError above `limit` bytes.
 
     `who` looks at all of a transcription at once; with `pairs` also at how alike any two steps are, for each site.
     """
@@ -175,7 +175,7 @@ def check_longest(
         size += 4.0 * steps**2 * len(grammar.parse(sites, model.sites))
     if size > limit:
         held = f"{', '.join(sites)}{' and a number for every two steps' if pairs else ''}"
-        raise Refusal(
+        raise UserError(
             f"{who} holds {held} of a tune at once: of {steps:,} steps {size / 2**30:.1f} GiB, more than "
             f"observation.limit_gib={limit / 2**30:g}; observe a shorter tune or fewer sites, or raise the limit"
         )
@@ -188,11 +188,11 @@ def width(model: FolkRNN, sites: Iterable[str]) -> int:
 
 
 def check_size(model: FolkRNN, transcriptions: Sequence[Transcription], sites: Iterable[str], limit: float) -> float:
-    """Returns the bytes that keeping `sites` of all transcriptions takes; raises Refusal above `limit` bytes."""
+    """Returns the bytes that keeping `sites` of all transcriptions takes; raises UserError above `limit` bytes."""
     rows = sum(len(ids) - 1 for ids in ids_of(transcriptions))
     size = 4.0 * rows * width(model, sites)
     if size > limit:
-        raise Refusal(
+        raise UserError(
             f"keeping {', '.join(sites)} of {len(transcriptions)} tunes takes {size / 2**30:.1f} GiB, more than "
             f"observation.limit_gib={limit / 2**30:g}; observe fewer tunes or sites, or raise the limit"
         )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from folkrnn.interventions.intervention import Account
+from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.models.model import Model
 
 
@@ -39,6 +39,6 @@ class Observed(Protocol):
         ...
 
     @property
-    def accounts(self) -> Sequence[Account]:
+    def effects(self) -> Sequence[EffectRecord]:
         """What each intervention changed."""
         ...

@@ -8,8 +8,8 @@ import numpy as np
 
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.families import split
+from folkrnn.errors import UserError
 from folkrnn.published import ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import Vocabulary
 
 HELD_OUT = "held_out"
@@ -25,7 +25,7 @@ def named(replay: str | Sequence[str]) -> list[str]:
 
 
 def check(replay: str | Sequence[str], vocabulary: Vocabulary) -> None:
-    """Raises Refusal for a name that is no tune, as far as that can be said without the data."""
+    """Raises UserError for a name that is no tune, as far as that can be said without the data."""
     for name in named(replay):
         if name != HELD_OUT:
             ids_of(name, vocabulary)
@@ -37,7 +37,7 @@ def tunes_of(
     """Returns the token ids, without markers, of the tunes that `count` replays go through in turn, at most `count`.
 
     With `held_out` among the names as many different tunes of at most `longest` tokens fill up what the others leave.
-    Raises Refusal where the data do not hold out as many.
+    Raises UserError where the data do not hold out as many.
     """
     names = named(replay)
     tunes = [ids_of(name, vocabulary) for name in names if name != HELD_OUT][:count]
@@ -51,7 +51,7 @@ def tunes_of(
     ]
     wanted = count - len(tunes)
     if len(there) < wanted:
-        raise Refusal(
+        raise UserError(
             f"sampling.tunes={count} asks for {wanted} held-out tunes, but {data.name} holds out {len(there)} of at "
             f"most {longest} tokens; lower sampling.tunes"
         )

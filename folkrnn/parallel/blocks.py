@@ -23,7 +23,8 @@ def each_block(
     """Yields what `work` makes of every block, in their order.
 
     Several processes (at most one per block) finish all blocks first; their shards wait on disk, in a temporary folder,
-    and are read one at a time. A Refusal that `work` raises in another process is raised here too. Raises Refusal where
+    and are read one at a time. A UserError that `work` raises in another process is raised here too. Raises UserError
+    where
     one of them is killed; whatever ends the others early, none is left running.
     """
     advance = progress or _quiet

@@ -31,9 +31,9 @@ from torch.multiprocessing import ProcessExitedException
 from torch.storage import TypedStorage
 from torch.utils.data import DataLoader
 
+from folkrnn.errors import UserError
 from folkrnn.parallel.pool import end_with_parent
 from folkrnn.parallel.shards import Arrays, Processes, Progress, Work, write_shard
-from folkrnn.refusal import Refusal
 
 RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What a training by several processes leaves in the environment; those started here are a group of their own."""
@@ -41,7 +41,7 @@ RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 REFUSED = "refused.txt"
-"""Where a process leaves the line of a Refusal."""
+"""Where a process leaves the line of a UserError."""
 
 LONGEST = timedelta(days=30)
 """How long a process that is done waits for the others."""
@@ -125,7 +125,7 @@ class Watching(pl.LightningModule):
     def predict_step(self, block: Any, _: int) -> Arrays:
         try:
             return self.work(block, self._advance)
-        except Refusal as refusal:
+        except UserError as refusal:
             (self.folder / REFUSED).write_text(str(refusal), encoding="utf-8")
             raise
 
@@ -164,7 +164,7 @@ def predict(
     """
     model = getattr(work, "model", None)
     if processes.device == "cuda" and (not isinstance(model, torch.nn.Module) or model.hooks):
-        raise Refusal("with an intervention tunes are observed on one GPU: set trainer.devices=1")
+        raise UserError("with an intervention tunes are observed on one GPU: set trainer.devices=1")
     done = torch.zeros(count, dtype=torch.int64).share_memory_()
     threads = max(1, torch.get_num_threads() // count)
     before = set(multiprocessing.active_children())
@@ -213,11 +213,11 @@ def _only(items: list[Any]) -> Any:
 
 
 def _explained(error: Exception, count: int, folder: Path) -> Exception:
-    """The Refusal behind an error of a process, where there is one, else the error itself."""
+    """The UserError behind an error of a process, where there is one, else the error itself."""
     if (folder / REFUSED).is_file():
-        return Refusal((folder / REFUSED).read_text(encoding="utf-8"))
+        return UserError((folder / REFUSED).read_text(encoding="utf-8"))
     if isinstance(error, ProcessExitedException) and error.signal_name:
-        return Refusal(
+        return UserError(
             f"process {error.error_index + 1} of the {count} that observed was ended by {error.signal_name}; if memory "
             "ran out, ask for fewer trainer.devices or fewer tunes at once (sampling.live)"
         )

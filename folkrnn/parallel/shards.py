@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from folkrnn.errors import UserError
 from folkrnn.files import replacing
-from folkrnn.refusal import Refusal
 
 Arrays = dict[str, np.ndarray]
 
@@ -42,7 +42,7 @@ ALONE = Processes()
 def processes(accelerator: str, devices: int | str | Sequence[int]) -> Processes:
     """Returns the processes that `trainer.accelerator` and `trainer.devices` ask for: one per device, as in training.
 
-    Raises Refusal for devices that are not there, and for a CPU whose processes are not counted.
+    Raises UserError for devices that are not there, and for a CPU whose processes are not counted.
     """
     import torch
 
@@ -53,7 +53,7 @@ def processes(accelerator: str, devices: int | str | Sequence[int]) -> Processes
     if devices == "auto":
         return ALONE
     if not isinstance(devices, int) or devices < 1:
-        raise Refusal(f"trainer.devices={devices} names devices, but this is a CPU: give the number of processes")
+        raise UserError(f"trainer.devices={devices} names devices, but this is a CPU: give the number of processes")
     return Processes(devices)
 
 
@@ -62,7 +62,7 @@ def _gpus(devices: int | str | Sequence[int], present: int) -> tuple[int, ...]:
         return tuple(range(present))
     chosen = tuple(range(devices)) if isinstance(devices, int) else tuple(devices)
     if len(chosen) > present or max(chosen, default=0) >= present:
-        raise Refusal(f"trainer.devices={devices}, but this machine has {present} GPU{'s' if present > 1 else ''}")
+        raise UserError(f"trainer.devices={devices}, but this machine has {present} GPU{'s' if present > 1 else ''}")
     return chosen
 
 

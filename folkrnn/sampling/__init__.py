@@ -11,7 +11,8 @@ tokens.
 `legacy`: one numpy RandomState(seed) runs through all tunes, as in the authors' fast script (facts sheet section 3.1).
 `legacy_webapp`: RandomState(seed) anew for each tune, consuming a draw during the prime as well, as folkrnn.org does.
 
-In all of them a token is drawn by inverting the cumulative law in double precision: the first token whose cumulative
+In all of them a token is drawn by inverting the cumulative distribution in double precision: the first token whose
+cumulative
 probability exceeds the uniform.
 """
 

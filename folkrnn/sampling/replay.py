@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from folkrnn.models.draws import probabilities, stream
 from folkrnn.models.engine import Given
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step
+from folkrnn.models.rng import probabilities, stream
 from folkrnn.sampling.transcription import Sampling
 from folkrnn.vocabulary import Vocabulary
 
@@ -32,7 +32,7 @@ def replay_uniforms(
     Tune n is `tunes[n]`, and where there are more than these, they come in turn. Step t gets a uniform inside the
     cumulative interval of its token, at the place inside it that the tune's own stream picks; past the end of the
     transcription the stream goes on as usual. An intervention then departs from the transcription only where it moves
-    the law far enough.
+    the distribution far enough.
     """
     whole = [np.array([vocabulary.start, *ids, vocabulary.end]) for ids in tunes]
     intervals = _intervals(model, whole, sampling)
@@ -89,7 +89,10 @@ class _Intervals:
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         (rows,) = step.live
-        law, target = probabilities(value[:rows], self.temperature).cpu(), self.following[step.time, :rows, None]
-        cumulative = nn.functional.pad(law.cumsum(-1) / law.sum(-1, keepdim=True), (1, 0))
+        distribution, target = (
+            probabilities(value[:rows], self.temperature).cpu(),
+            self.following[step.time, :rows, None],
+        )
+        cumulative = nn.functional.pad(distribution.cumsum(-1) / distribution.sum(-1, keepdim=True), (1, 0))
         self.ends[:rows, :, step.time] = torch.cat([cumulative.gather(1, target), cumulative.gather(1, target + 1)], 1)
         return value

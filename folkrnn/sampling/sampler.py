@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from folkrnn.models.draws import draw, probabilities
+from folkrnn.errors import UserError
 from folkrnn.models.engine import Batch
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import AnyHook, Step
 from folkrnn.models.products import check_precision
-from folkrnn.refusal import Refusal
+from folkrnn.models.rng import draw, probabilities
 from folkrnn.sampling.redraw import More, redraw, side_streams
 from folkrnn.sampling.replay import Uniforms, tune_uniforms
 from folkrnn.sampling.transcription import Sampling, Transcription
@@ -40,13 +40,13 @@ def generate(
     """Returns `sampling.tunes` transcriptions in order of their numbers, or those of these `numbers` alone.
 
     `uniforms` replaces the per-tune streams (see `replay_uniforms`); `hook` reads or rewrites sites while the model
-    runs; `progress` is called with the number of tunes that have just ended. Raises Refusal for `numbers` where tunes
+    runs; `progress` is called with the number of tunes that have just ended. Raises UserError for `numbers` where tunes
     share one stream (`sampling.rng` other than per_tune).
     """
     model.eval()
     check_precision(sampling.precision, model.device)
     if numbers is not None and sampling.rng != "per_tune":
-        raise Refusal(f"sampling.rng={sampling.rng} draws all tunes from one stream, one after the other")
+        raise UserError(f"sampling.rng={sampling.rng} draws all tunes from one stream, one after the other")
     draws: Draws
     if sampling.rng == "per_tune":
         draws = PerTune(uniforms or tune_uniforms(seed, sampling.max_tokens + 1), seed)
@@ -164,17 +164,19 @@ class Sampler:
         given = step < len(self.prime)
         if (drawn := self.draws.next(given)) is not None:
             self.uniform[slots, step] = drawn
-        law = probabilities(made.logits, self.temperature)
-        chosen = draw(law, torch.from_numpy(self.uniform[slots, step])).cpu()
+        distribution = probabilities(made.logits, self.temperature)
+        chosen = draw(distribution, torch.from_numpy(self.uniform[slots, step])).cpu()
         if made.rejected is not None and not given.all():
             # from side streams; a token that is given is none of it
             rejected = made.rejected & ~torch.from_numpy(given).unsqueeze(1).to(made.rejected.device)
             more = self.draws.more(torch.from_numpy(self.number[slots]), torch.from_numpy(step))
-            chosen = redraw(law.cpu(), chosen, rejected, more)
+            chosen = redraw(distribution.cpu(), chosen, rejected, more)
         chosen[torch.from_numpy(given)] = torch.from_numpy(self.prime[step[given]])
         self.last, tokens = chosen, chosen.numpy()
         self.ids[slots, step + 1] = tokens
-        self.probability[slots, step] = law.gather(1, chosen.to(law.device).unsqueeze(1)).squeeze(1).cpu().numpy()
+        self.probability[slots, step] = (
+            distribution.gather(1, chosen.to(distribution.device).unsqueeze(1)).squeeze(1).cpu().numpy()
+        )
         self.length[slots] = step + 1
         return (tokens == self.vocabulary.end) | (step + 1 >= self.longest)
 

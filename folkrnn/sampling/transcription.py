@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from folkrnn.errors import UserError
 from folkrnn.models.products import Precision
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import Vocabulary
 
 Origin = Literal["given", "drawn", "replayed"]
@@ -37,21 +37,21 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.tunes < 1:
-            raise Refusal(f"sampling.tunes is {self.tunes}; it must be at least 1")
+            raise UserError(f"sampling.tunes is {self.tunes}; it must be at least 1")
         if not self.temperature > 0:
-            raise Refusal(f"sampling.temperature is {self.temperature}; it must be above 0")
+            raise UserError(f"sampling.temperature is {self.temperature}; it must be above 0")
         if self.max_tokens < 1:
-            raise Refusal(f"sampling.max_tokens is {self.max_tokens}; it must be at least 1")
+            raise UserError(f"sampling.max_tokens is {self.max_tokens}; it must be at least 1")
         if self.live < 1:
-            raise Refusal(f"sampling.live is {self.live}; it must be at least 1")
+            raise UserError(f"sampling.live is {self.live}; it must be at least 1")
         if len(self.prime) > self.max_tokens:
-            raise Refusal(f"the prime has {len(self.prime)} tokens, more than sampling.max_tokens={self.max_tokens}")
+            raise UserError(f"the prime has {len(self.prime)} tokens, more than sampling.max_tokens={self.max_tokens}")
         if self.rng not in ("per_tune", "legacy", "legacy_webapp"):
-            raise Refusal(f"sampling.rng is {self.rng!r}; it may be per_tune, legacy or legacy_webapp")
+            raise UserError(f"sampling.rng is {self.rng!r}; it may be per_tune, legacy or legacy_webapp")
         if self.precision == "bf16" and self.rng != "per_tune":
-            raise Refusal(f"sampling.rng={self.rng} reproduces what fp32 drew; leave sampling.precision at fp32")
+            raise UserError(f"sampling.rng={self.rng} reproduces what fp32 drew; leave sampling.precision at fp32")
         if self.captured and self.rng != "per_tune":
-            raise Refusal(f"sampling.rng={self.rng} writes one tune at a time; leave sampling.captured out")
+            raise UserError(f"sampling.rng={self.rng} writes one tune at a time; leave sampling.captured out")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Transcription:
     """Token ids `[N]` from `<s>` on; the last is `</s>` if the tune ended by itself."""
     origin: tuple[Origin, ...]
     probability: np.ndarray
-    """The law's probability of each token, `[N − 1]`; NaN where it was not computed."""
+    """The distribution's probability of each token, `[N − 1]`; NaN where it was not computed."""
     uniform: np.ndarray
     """The uniform that drew each token, `[N − 1]`; NaN where none did."""
     ended: bool

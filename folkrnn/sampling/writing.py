@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from folkrnn.models.draws import SMALLEST_BATCH
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.rng import SMALLEST_BATCH
 from folkrnn.parallel.blocks import each_block
 from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
 from folkrnn.sampling import Sampling, Transcription, Transcriptions, Uniforms, generate

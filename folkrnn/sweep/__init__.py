@@ -7,8 +7,8 @@ with its reason on the parent and does not take the others along; one that finis
 
 from __future__ import annotations
 
-from folkrnn.sweep.conduct import run
+from folkrnn.sweep.environment import job_tags, parent
+from folkrnn.sweep.execution import run
 from folkrnn.sweep.jobs import Job, Outcome
-from folkrnn.sweep.membership import job_tags, parent
 
 __all__ = ["Job", "Outcome", "job_tags", "parent", "run"]

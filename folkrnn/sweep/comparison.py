@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from folkrnn.naming import REPORT
 from folkrnn.places import COMMAND, readable
-from folkrnn.sweep.board import numbers
 from folkrnn.sweep.jobs import FINISHED, SKIPPED, Outcome
+from folkrnn.sweep.progress import numbers
 
 if TYPE_CHECKING:
     import pandas as pd

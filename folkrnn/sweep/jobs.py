@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -86,7 +86,7 @@ class Launcher(Protocol):
         ...
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Raises Refusal for what it cannot run."""
+        """Raises UserError for what it cannot run."""
 
     def start(self, launches: Sequence[Launch]) -> list[Running]:
         """Starts jobs and returns them, in order."""
@@ -110,18 +110,18 @@ class Outcome:
 
 
 def check_limits(launcher: object, whole: Mapping[str, int], positive: Sequence[str]) -> None:
-    """Raises Refusal for a setting of a launcher that is neither None nor what it must be.
+    """Raises UserError for a setting of a launcher that is neither None nor what it must be.
 
     Those in `whole` are whole numbers from the one given there, those in `positive` numbers above 0.
     """
     for name, least in whole.items():
         value = getattr(launcher, name)
         if value is not None and (not isinstance(value, int) or value < least):
-            raise Refusal(f"launcher.{name}={value}: must be a whole number from {least}")
+            raise UserError(f"launcher.{name}={value}: must be a whole number from {least}")
     for name in positive:
         value = getattr(launcher, name)
         if value is not None and not (isinstance(value, int | float) and value > 0):
-            raise Refusal(f"launcher.{name}={value}: must be a number above 0")
+            raise UserError(f"launcher.{name}={value}: must be a number above 0")
 
 
 def processes_of(config: DictConfig) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.sweep.jobs import Ending, Job, Launch, check_limits, processes_of
 from folkrnn.sweep.remote import Command, ask_to_stop, ending_of
 
@@ -19,7 +19,7 @@ _GIB = 2**30
 
 @dataclass
 class Ray:
-    """Hands jobs to Ray with what it is to reserve for each. Raises Refusal for a limit that is none."""
+    """Hands jobs to Ray with what it is to reserve for each. Raises UserError for a limit that is none."""
 
     jobs: int | None = None
     address: str | None = None
@@ -40,7 +40,7 @@ class Ray:
         return self.jobs
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Raises Refusal where Ray is not installed, does not answer, or has no machine that is large enough."""
+        """Raises UserError where Ray is not installed, does not answer, or has no machine that is large enough."""
         ray = _ray()
         if ray.is_initialized():
             return
@@ -48,7 +48,7 @@ class Ray:
         try:
             ray.init(self.address, **quiet, **({} if self.address else {"include_dashboard": False}))
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise Refusal(
+            raise UserError(
                 f"launcher.address={self.address}: no Ray answers there: {str(error).splitlines()[0]}"
             ) from None
         self._check_room(ray)
@@ -58,7 +58,7 @@ class Ray:
         asked = {"CPU": self.cpus, "GPU": self.gpus, "memory": (self.memory or 0) * _GIB}
         if not any(all(node.get(name, 0) >= amount for name, amount in asked.items()) for node in nodes):
             most = max((node.get("CPU", 0) for node in nodes), default=0)
-            raise Refusal(
+            raise UserError(
                 f"no machine of this Ray has launcher.cpus={self.cpus}, launcher.gpus={self.gpus:g} and "
                 f"launcher.memory={self.memory} to give (most cores: {most:g}): the jobs would wait for ever"
             )
@@ -128,5 +128,5 @@ def _ray() -> Any:
     try:
         import ray
     except ModuleNotFoundError:
-        raise Refusal('launcher=ray needs Ray: pip install "folkrnn-lab[ray]" (or pip install ray)') from None
+        raise UserError('launcher=ray needs Ray: pip install "folkrnn-lab[ray]" (or pip install ray)') from None
     return ray

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from folkrnn.sweep.endings import out_of_memory_kills, signal_of
+from folkrnn.sweep.exit_status import out_of_memory_kills, signal_of
 from folkrnn.sweep.jobs import Ending, Job, Launch, check_limits, processes_of
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -26,7 +26,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass
 class Processes:
-    """Runs up to `jobs` at a time. Raises Refusal for a limit that is none."""
+    """Runs up to `jobs` at a time. Raises UserError for a limit that is none."""
 
     jobs: int = 1
     threads: int | None = None

@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.settings import check
-from folkrnn.sweep import conduct
+from folkrnn.sweep import execution
 from folkrnn.sweep.jobs import Job, Outcome
 
 if TYPE_CHECKING:
     import optuna
     from hydra.core.override_parser.types import Override
 
-    from folkrnn.sweep.conduct import Perform, Sweep
+    from folkrnn.sweep.execution import Perform, Sweep
 
 Compose = Callable[[list[str]], list[Job]]
 """Returns the jobs of the words given."""
@@ -32,20 +32,20 @@ def run(
     """Runs `sweep.trials` jobs, as many at once as the launcher takes; returns how many failed, at most 100.
 
     What is a sweep among `words` (`a,b`, `range`, `interval`) is what Optuna chooses from. The rest is as for
-    `conduct.run`; the parent names the best trial. Raises Refusal for values that cannot be searched, and where a job
+    `conduct.run`; the parent names the best trial. Raises UserError for values that cannot be searched, and where a job
     has no metric of the name asked for.
     """
-    conduct.started_once()
+    execution.started_once()
     fixed, space = _space(words)
     first = compose([*fixed, *(f"{key}={_least(override)}" for key, override in space.items())])
     common = frozenset(word for word in first[0].overrides if word.partition("=")[0] not in space)
-    launcher = conduct.checked(first, known)
+    launcher = execution.checked(first, known)
     study = _study(first[0])
-    with conduct.opened(first, typed) as sweep:
+    with execution.opened(first, typed) as sweep:
         outcomes, stopped = list[Outcome](), None
         trials = int(first[0].config.sweep.trials)
         while len(outcomes) < trials and stopped is None:
-            count = min(conduct.at_once(launcher) or 1, trials - len(outcomes))
+            count = min(execution.at_once(launcher) or 1, trials - len(outcomes))
             asked = [study.ask({key: _distribution(override) for key, override in space.items()}) for _ in range(count)]
             sweep.jobs = [
                 replace(_composed(trial, fixed, compose), number=len(outcomes) + n, common=common)
@@ -53,12 +53,12 @@ def run(
             ]
             for job in sweep.jobs:
                 check(job.config, known)
-            found, stopped = conduct.all_of(sweep, launcher, root, perform, trials)
+            found, stopped = execution.all_of(sweep, launcher, root, perform, trials)
             for trial, outcome in zip(asked, found, strict=True):
                 _tell(study, trial, _value(sweep, outcome))
             outcomes += found
         sweep.jobs = [outcome.job for outcome in outcomes]
-        return conduct.closed(sweep, outcomes, stopped, _best(sweep, study, outcomes))
+        return execution.closed(sweep, outcomes, stopped, _best(sweep, study, outcomes))
 
 
 def _space(words: Sequence[str]) -> tuple[list[str], dict[str, Override]]:
@@ -69,9 +69,9 @@ def _space(words: Sequence[str]) -> tuple[list[str], dict[str, Override]]:
     parsed = zip(typed, OverridesParser.create().parse_overrides(typed), strict=True)
     space = {override.get_key_element(): (word, override) for word, override in parsed if override.is_sweep_override()}
     if not space:
-        raise Refusal("sweep.metric: no values to choose from; write seed=1,2,3 or 'cut.fraction=interval(0,0.5)'")
+        raise UserError("sweep.metric: no values to choose from; write seed=1,2,3 or 'cut.fraction=interval(0,0.5)'")
     if fast := [key for key in space if key.split(".")[0] in ("launcher", "sweep", "tracking")]:
-        raise Refusal(f"{fast[0]}: the whole sweep has one; Optuna cannot choose it")
+        raise UserError(f"{fast[0]}: the whole sweep has one; Optuna cannot choose it")
     searched = {word for word, _ in space.values()}
     return [word for word in words if word not in searched], {key: override for key, (_, override) in space.items()}
 
@@ -99,7 +99,9 @@ def _study(job: Job) -> optuna.Study:
     try:
         import optuna
     except ModuleNotFoundError:
-        raise Refusal('sweep.metric needs Optuna: pip install "folkrnn-lab[optuna]" (or pip install optuna)') from None
+        raise UserError(
+            'sweep.metric needs Optuna: pip install "folkrnn-lab[optuna]" (or pip install optuna)'
+        ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=int(job.config.seed))
     return optuna.create_study(direction=job.config.sweep.direction, sampler=sampler)
@@ -110,7 +112,7 @@ def _composed(trial: optuna.Trial, fixed: Sequence[str], compose: Compose) -> Jo
 
 
 def _value(sweep: Sweep, outcome: Outcome) -> float | None:
-    """The metric of a job, None where it has not come to its end. Raises Refusal where it has no such metric."""
+    """The metric of a job, None where it has not come to its end. Raises UserError where it has no such metric."""
     from folkrnn.tracking import child, child_numbers
 
     if outcome.failed or not outcome.run:
@@ -118,7 +120,7 @@ def _value(sweep: Sweep, outcome: Outcome) -> float | None:
     run, name = child(sweep.store, outcome.run), outcome.job.config.sweep.metric
     metrics = run.metrics if name in run.metrics else child_numbers(sweep.store, run) | run.metrics
     if name not in metrics:
-        raise Refusal(f"sweep.metric={name}: no such metric in job {outcome.job.number}{did_you_mean(name, metrics)}")
+        raise UserError(f"sweep.metric={name}: no such metric in job {outcome.job.number}{did_you_mean(name, metrics)}")
     return metrics[name]
 
 

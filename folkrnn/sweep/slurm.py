@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.refusal import Refusal
-from folkrnn.sweep.endings import last_words
+from folkrnn.errors import UserError
+from folkrnn.sweep.exit_status import last_words
 from folkrnn.sweep.jobs import Ending, Job, Launch, check_limits, processes_of
 from folkrnn.sweep.remote import PREEMPTED, Command, ending_of
 
@@ -37,7 +37,7 @@ _REASONS = {
 
 @dataclass
 class Slurm:
-    """Submits jobs with what `sbatch` is to grant each of them. Raises Refusal for a limit that is none."""
+    """Submits jobs with what `sbatch` is to grant each of them. Raises UserError for a limit that is none."""
 
     jobs: int | None = None
     partition: str | None = None
@@ -68,19 +68,21 @@ class Slurm:
         """All are submitted at once; SLURM runs `jobs` of them at a time."""
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Raises Refusal where no job can be submitted from here."""
+        """Raises UserError where no job can be submitted from here."""
         _submitit()
         try:
             answer = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, timeout=60, check=False)
         except FileNotFoundError:
-            raise Refusal("launcher=slurm: there is no sinfo here; type this on a login node of the cluster") from None
+            raise UserError(
+                "launcher=slurm: there is no sinfo here; type this on a login node of the cluster"
+            ) from None
         except subprocess.TimeoutExpired:
-            raise Refusal("launcher=slurm: the cluster did not answer sinfo within a minute") from None
+            raise UserError("launcher=slurm: the cluster did not answer sinfo within a minute") from None
         if answer.returncode != 0:
-            raise Refusal(f"launcher=slurm: the cluster does not answer sinfo: {_line(answer.stderr)}")
+            raise UserError(f"launcher=slurm: the cluster does not answer sinfo: {_line(answer.stderr)}")
 
     def start(self, launches: Sequence[Launch]) -> list[Submitted]:
-        """Submits jobs: one array for all that need as many tasks. Raises Refusal where SLURM takes them not."""
+        """Submits jobs: one array for all that need as many tasks. Raises UserError where SLURM takes them not."""
         found: dict[int, Submitted] = {}
         try:
             for tasks in sorted({self._tasks(launch.job) for launch in launches}):
@@ -116,7 +118,7 @@ class Slurm:
             with executor.batch():
                 return [executor.submit(Command.of(launch, self.cpus)) for launch in launches]
         except (subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as error:
-            raise Refusal(f"launcher=slurm: sbatch takes no job: {_line(str(error))}") from error
+            raise UserError(f"launcher=slurm: sbatch takes no job: {_line(str(error))}") from error
 
     def state(self, job_id: str) -> str:
         """Returns the state of a job in SLURM's words, "GONE" once it stands in the queue no more."""
@@ -203,7 +205,7 @@ def _submitit() -> Any:
     try:
         import submitit
     except ModuleNotFoundError:
-        raise Refusal(
+        raise UserError(
             'launcher=slurm needs submitit: pip install "folkrnn-lab[slurm]" (or pip install submitit)'
         ) from None
     return submitit

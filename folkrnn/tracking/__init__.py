@@ -18,7 +18,6 @@ a server with PostgreSQL on this computer.
 
 from __future__ import annotations
 
-from folkrnn.tracking.lifetime import start_run
 from folkrnn.tracking.parents import (
     Child,
     by_key,
@@ -34,6 +33,7 @@ from folkrnn.tracking.parents import (
     start_parent,
 )
 from folkrnn.tracking.run import TrackedRun
+from folkrnn.tracking.run_context import start_run
 from folkrnn.tracking.store import DEFAULT_URI, Store, check_store, located, open_store
 from folkrnn.tracking.upload import pending, upload
 

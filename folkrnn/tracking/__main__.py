@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from folkrnn.console import forgiving
+from folkrnn.errors import UserError
 from folkrnn.places import place
-from folkrnn.refusal import Refusal
 from folkrnn.tracking.serve import FOLDER, PORT, serve
 from folkrnn.tracking.store import relocate
 from folkrnn.tracking.upload import upload
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _relocate(options.places)
     try:
         serve(options.folder, options.port, options.options, options.upgrade, options.auth, say=_say)
-    except Refusal as refusal:
+    except UserError as refusal:
         print(refusal, file=sys.stderr)
         return 1
     return 0
@@ -58,7 +58,7 @@ def _upload(folders: list[str], to: str | None) -> int:
     for folder in folders:
         try:
             print(f"{folder}: sent {upload(folder, to)} entries")
-        except Refusal as refusal:
+        except UserError as refusal:
             print(refusal, file=sys.stderr)
             failed = True
     return int(failed)
@@ -71,7 +71,7 @@ def _relocate(places: list[str]) -> int:
             found = place(name)
             moves = relocate(found / "mlflow.db" if found.is_dir() else found)
             print(f"{name}: " + ("; ".join(map(str, moves)) or "its files are where it says"))
-        except Refusal as refusal:
+        except UserError as refusal:
             print(refusal, file=sys.stderr)
             failed = True
     return int(failed)

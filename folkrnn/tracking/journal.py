@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn import files
+from folkrnn.errors import UserError
 from folkrnn.places import readable
-from folkrnn.refusal import Refusal
 from folkrnn.tracking.entries import Entry, insist, perform, read_entry
 from folkrnn.tracking.remote import is_server
 
@@ -37,7 +37,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """Opens the journal in the results folder `folder`, or an empty one; a line that a crash cut short is no entry.
 
-        Raises Refusal where it is damaged.
+        Raises UserError where it is damaged.
         """
         self.folder = folder
         self._inside = folder / ".tracking"
@@ -68,7 +68,7 @@ class Journal:
         try:
             yield
         except ValueError as error:
-            raise Refusal(
+            raise UserError(
                 f"the journal of the run in {self.folder} is damaged ({file.name}: {in_one_line(error)}): it can "
                 "neither be sent nor gone on with. The results beside it are as they were; for a new run move it away, "
                 "or choose another folder"
@@ -82,7 +82,7 @@ class Journal:
         self._read()
 
     def add(self, entry: Entry) -> None:
-        """Adds an entry. Raises Refusal where there is no room for it."""
+        """Adds an entry. Raises UserError where there is no room for it."""
         path = self._inside / "entries.jsonl"
         entry = _readable({"number": self.written + 1, **entry})
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
@@ -163,14 +163,14 @@ def _readable(value: Any) -> Any:
 def writing(folder: Path) -> Iterator[None]:
     """Holds the lock of the journal in `folder`, which is made where it is new.
 
-    Raises Refusal where another process holds it, or where nothing can be written.
+    Raises UserError where another process holds it, or where nothing can be written.
     """
     busy = f"the run in {folder} is still running: when it ends, it sends what the store lacks by itself"
     with ExitStack() as stack:
         try:
             stack.enter_context(files.locked(folder / ".tracking" / "lock", busy, seconds=0))
         except OSError as error:
-            raise Refusal(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
+            raise UserError(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
         yield
 
 
@@ -190,15 +190,15 @@ def upload_command(folder: Path, uri: str) -> str:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file completely or not at all. Raises Refusal where there is no room or no permission."""
+    """Writes a file completely or not at all. Raises UserError where there is no room or no permission."""
     try:
         files.write_whole(path, content)
     except OSError as error:
         raise _no_room(path, error) from error
 
 
-def _no_room(path: Path, error: OSError) -> Refusal:
-    return Refusal(f"cannot write {path} ({error.strerror}): free some space there, or choose another folder")
+def _no_room(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {path} ({error.strerror}): free some space there, or choose another folder")
 
 
 def now() -> int:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from folkrnn.refusal import Refusal
-from folkrnn.tracking.players import Player, player
+from folkrnn.errors import UserError
+from folkrnn.tracking.pyfunc import Player, player
 from folkrnn.tracking.reading import reader
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.folder import Weights
@@ -64,11 +64,11 @@ def file_model(tracked: TrackedRun, place: Path) -> None:
 def weights(run: str | None = None, name: str = OPTION, uri: str | None = None, folder: str | None = None) -> Weights:
     """Returns the weights that a run keeps, or those of a registered model (`name@alias` or `name/version`).
 
-    `uri` and `folder` say where the tracking store is, as for runs. Raises Refusal where there is no such store, run,
+    `uri` and `folder` say where the tracking store is, as for runs. Raises UserError where there is no such store, run,
     model or alias, and where the run keeps no weights.
     """
     if (run is None) == (name == OPTION):
-        raise Refusal("weights=mlflow needs either weights.run=RUN_ID or weights.name=MODEL@ALIAS (or MODEL/VERSION)")
+        raise UserError("weights=mlflow needs either weights.run=RUN_ID or weights.name=MODEL@ALIAS (or MODEL/VERSION)")
     client, store = reader(uri, folder, "weights=mlflow")
     with _said(store), tempfile.TemporaryDirectory() as temporary:
         where = f"run {run}" if run else f"model {name}"
@@ -83,10 +83,10 @@ def _registered(client: MlflowClient, name: str) -> tuple[str, str]:
     model, at, alias = name.rpartition("@")
     version, slash, number = name.rpartition("/")
     if not (at or slash):
-        raise Refusal(f"weights.name={name}: say which version, as {name}@ALIAS or {name}/1")
+        raise UserError(f"weights.name={name}: say which version, as {name}@ALIAS or {name}/1")
     found = client.get_model_version_by_alias(model, alias) if at else client.get_model_version(version, number)
     if not found.run_id:
-        raise Refusal(f"weights.name={name} belongs to no run, so that its weights cannot be found")
+        raise UserError(f"weights.name={name} belongs to no run, so that its weights cannot be found")
     return found.run_id, WEIGHTS
 
 
@@ -94,10 +94,10 @@ def _downloaded(client: MlflowClient, run_id: str, source: str, temporary: Path,
     """The run's weights folder on this disk: the files that such a folder has, up to the size that one may have."""
     names = {file.path.rpartition("/")[2]: file for file in client.list_artifacts(run_id, source)}
     if weights_folder.PARAMETERS not in names:
-        raise Refusal(f"weights=mlflow: the {where} keeps no weights; only a training (weights=scratch) does")
+        raise UserError(f"weights=mlflow: the {where} keeps no weights; only a training (weights=scratch) does")
     known = [name for name in weights_folder.FILES if name in names]
     if sum(names[name].file_size or 0 for name in known) > weights_folder.LARGEST:
-        raise Refusal(f"weights=mlflow: the weights of {where} are larger than {weights_folder.LARGEST // 2**30} GiB")
+        raise UserError(f"weights=mlflow: the weights of {where} are larger than {weights_folder.LARGEST // 2**30} GiB")
     here = [Path(client.download_artifacts(run_id, f"{source}/{name}", str(temporary))) for name in known]
     return here[0].parent
 
@@ -112,4 +112,4 @@ def _said(store: str) -> Iterator[None]:
         yield
     except (MlflowException, requests.RequestException, OSError) as error:
         reason = str(error).strip().split("\n")[0][:300]
-        raise Refusal(f"weights=mlflow: the tracking store {store} says: {reason}") from error
+        raise UserError(f"weights=mlflow: the tracking store {store} says: {reason}") from error

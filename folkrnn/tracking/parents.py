@@ -31,7 +31,7 @@ def start_parent(
 ) -> str:
     """Returns the id of a new run that the jobs of a sweep are filed under; RUNNING until its `parent_run` is finished.
 
-    Raises Refusal where the store takes no run.
+    Raises UserError where the store takes no run.
     """
     every = {**provenance_tags(CHECKOUT, overrides), "sweep": "parent", **(tags or {}), **process_tags()}
     return create(store, name, every)

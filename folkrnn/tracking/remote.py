@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from folkrnn.refusal import Refusal, shown
+from folkrnn.errors import UserError, shown
 
 CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
@@ -30,16 +30,18 @@ def is_server(uri: str) -> bool:
 
 
 def server_uri(uri: str) -> str:
-    """Returns the address without a slash at its end; raises Refusal for one with credentials, without showing them."""
+    """Returns the address without a slash at its end; raises UserError for one with credentials, without showing
+    them.
+    """
     try:
         parts = urlsplit(uri)
         host = parts.hostname
     except ValueError:
         host = None
     if not host:
-        raise Refusal(f"tracking.uri={shown(uri)} is no address: write http(s)://host:port")
+        raise UserError(f"tracking.uri={shown(uri)} is no address: write http(s)://host:port")
     if "@" in uri or parts.query:
-        raise Refusal(
+        raise UserError(
             f"tracking.uri={shown(uri)} holds credentials, which every run would file: leave them out of it and set "
             f"{CREDENTIALS}"
         )
@@ -62,9 +64,9 @@ def answers(uri: str) -> bool:
 
 
 def check_answers(uri: str) -> None:
-    """Raises Refusal, saying what to type, where no server answers at `uri`."""
+    """Raises UserError, saying what to type, where no server answers at `uri`."""
     if not answers(uri):
-        raise Refusal(
+        raise UserError(
             f"no MLflow server answers at tracking.uri={uri} (waited {_SECONDS_TO_ANSWER:.0f} s): start one with "
             "`python -m folkrnn.tracking serve`, or leave tracking.uri out to keep runs in mlflow.db"
         )
@@ -72,7 +74,7 @@ def check_answers(uri: str) -> None:
 
 @contextmanager
 def server_errors(uri: str) -> Iterator[None]:
-    """Turns what a server or the way to it says into a Refusal of one line."""
+    """Turns what a server or the way to it says into a UserError of one line."""
     import requests
     from mlflow.exceptions import MlflowException
 
@@ -82,7 +84,7 @@ def server_errors(uri: str) -> Iterator[None]:
         said = str(error).strip()
         hint = next((text for pattern, text in _HINTS.items() if re.search(pattern, said)), "")
         line = " ".join(said.split())[:300] if hint else said.split("\n")[0][:300]
-        raise Refusal(
+        raise UserError(
             f"tracking.uri={uri} answers, but not as an MLflow server that takes runs: {line}"
             + (f"; {hint}" if hint else "")
         ) from error

@@ -142,7 +142,9 @@ class Report:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Writes `report` as one HTML file at `path`, all of it or nothing. Raises Refusal where that cannot be written."""
+    """Writes `report` as one HTML file at `path`, all of it or nothing. Raises UserError where that cannot be
+    written.
+    """
     write_whole(path, readable(render(report)).encode())
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.tracking.names import allowed_name
 from folkrnn.tracking.parents import overrides_of
 from folkrnn.tracking.reading import reader
@@ -66,14 +66,14 @@ def results(
     of it. `uri`, `folder` and `experiment` name the store as `tracking.uri`, `tracking.folder` and
     `tracking.experiment` do. The parents of sweeps are no rows.
 
-    Raises Refusal where there is no such store, experiment or column, and for what is no query.
+    Raises UserError where there is no such store, experiment or column, and for what is no query.
     """
     import pandas as pd
 
     client, store = reader(uri, folder, "folkrnn.results")
     found = client.get_experiment_by_name(experiment)
     if found is None:
-        raise Refusal(f"folkrnn.results: there is no experiment {experiment!r} in {store}")
+        raise UserError(f"folkrnn.results: there is no experiment {experiment!r} in {store}")
     runs = [run for run in _all(client, found.experiment_id) if run.data.tags.get("sweep") != "parent"]
     rows = [_row(run) for run in runs]
     for run, row in zip(runs, rows, strict=True):
@@ -85,14 +85,14 @@ def results(
 
 
 def result(run: str, *, uri: str | None = None, folder: str | None = None) -> Result:
-    """Returns what the run with the id `run` filed. Raises Refusal where the store has no such run."""
+    """Returns what the run with the id `run` filed. Raises UserError where the store has no such run."""
     from mlflow.exceptions import MlflowException
 
     client, store = reader(uri, folder, "folkrnn.result")
     try:
         return Result(client, client.get_run(run))
     except MlflowException:
-        raise Refusal(f"folkrnn.result: there is no run {run!r} in {store}") from None
+        raise UserError(f"folkrnn.result: there is no run {run!r} in {store}") from None
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,13 @@ class Result:
         return self._names("arrays", ".npz")
 
     def table(self, name: str) -> pd.DataFrame:
-        """Returns a table. Raises Refusal where the run filed none of this name."""
+        """Returns a table. Raises UserError where the run filed none of this name."""
         import pandas as pd
 
         return pd.read_csv(io.BytesIO(self._content("tables", name, ".csv", self.tables)), keep_default_na=True)
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Returns a set of arrays by name. Raises Refusal where the run filed none of this name."""
+        """Returns a set of arrays by name. Raises UserError where the run filed none of this name."""
         import numpy as np
 
         with np.load(io.BytesIO(self._content("arrays", name, ".npz", self.arrays_filed)), allow_pickle=False) as found:
@@ -154,7 +154,7 @@ class Result:
     def _content(self, folder: str, name: str, ending: str, names: Collection[str]) -> bytes:
         if name not in names:
             there = f"; there are {', '.join(names)}" if names else ""
-            raise Refusal(f"run {self.id[:12]} has no {folder}/{name}{ending}{did_you_mean(name, names)}{there}")
+            raise UserError(f"run {self.id[:12]} has no {folder}/{name}{ending}{did_you_mean(name, names)}{there}")
         return self._file(f"{folder}/{name}{ending}")
 
     def _file(self, path: str) -> bytes:
@@ -164,11 +164,11 @@ class Result:
             try:
                 return Path(self._client.download_artifacts(self.id, path, place)).read_bytes()
             except (MlflowException, OSError) as error:
-                raise Refusal(f"run {self.id[:12]}: {path} cannot be read ({str(error).splitlines()[0]})") from error
+                raise UserError(f"run {self.id[:12]}: {path} cannot be read ({str(error).splitlines()[0]})") from error
 
 
 def matches(query: str, frame: pd.DataFrame) -> pd.Series:
-    """Returns for each row of `frame` whether `query` holds. Raises Refusal for what is none, naming the place."""
+    """Returns for each row of `frame` whether `query` holds. Raises UserError for what is none, naming the place."""
     import pandas as pd
 
     words, conditions, place = list[str](), dict[str, Any](), 0
@@ -176,7 +176,7 @@ def matches(query: str, frame: pd.DataFrame) -> pd.Series:
         found = _TOKEN.match(query, place)
         if found is None:
             rest = query[place:].strip()
-            raise Refusal(f"folkrnn.results: {rest!r} is no condition; write seed=1 and cut.fraction>0.1")
+            raise UserError(f"folkrnn.results: {rest!r} is no condition; write seed=1 and cut.fraction>0.1")
         if found["key"]:
             conditions[f"c{len(conditions)}"] = _condition(frame, found["key"], _WORDS[found["sign"]], found["value"])
             words.append(f"c{len(conditions) - 1}")
@@ -186,7 +186,7 @@ def matches(query: str, frame: pd.DataFrame) -> pd.Series:
     try:
         held: pd.Series = pd.DataFrame(conditions, index=frame.index).eval(" ".join(words), engine="python")
     except (SyntaxError, TokenError, ValueError, TypeError, AttributeError, NotImplementedError):
-        raise Refusal(
+        raise UserError(
             f"folkrnn.results: {query!r} is no query; join conditions by and, or, not and brackets: "
             "seed=1 and not (cut.layer=3 or status=FAILED)"
         ) from None
@@ -195,7 +195,7 @@ def matches(query: str, frame: pd.DataFrame) -> pd.Series:
 
 def _condition(frame: pd.DataFrame, key: str, sign: str, text: str) -> list[bool]:
     if key not in frame.columns:
-        raise Refusal(f"folkrnn.results: no run has {key!r}{did_you_mean(key, map(str, frame.columns))}")
+        raise UserError(f"folkrnn.results: no run has {key!r}{did_you_mean(key, map(str, frame.columns))}")
     wanted = text[1:-1] if text[0] in "'\"" else _value(text)
     return [_holds(value, sign, wanted) for value in frame[key]]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.errors import UserError
 from folkrnn.figures import AS_PNG, Figures
 from folkrnn.places import readable
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import journal as journals
 from folkrnn.tracking.entries import ENDED, Entry, insist, perform
 from folkrnn.tracking.figures import drawn_data, gif, png, written
@@ -266,7 +266,7 @@ class TrackedRun:
     def finish(self, status: str, reason: str = "") -> None:
         """Writes the final status (FINISHED, FAILED or KILLED) and sends what is left; then says what could not be.
 
-        Raises Refusal where the results folder has no room left, after telling the store all the same.
+        Raises UserError where the results folder has no room left, after telling the store all the same.
         """
         try:
             if reason:
@@ -301,7 +301,7 @@ class TrackedRun:
         entry = {"kind": "status", "status": status, "time": now()}
         try:
             self._record(entry, last=True)
-        except Refusal:
+        except UserError:
             try:
                 insist(lambda: perform(self.store.client, self.run_id, self.folder, entry))
             except Exception as error:

@@ -24,9 +24,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from folkrnn.errors import UserError
 from folkrnn.files import locked
 from folkrnn.places import COMMAND, results
-from folkrnn.refusal import Refusal
 
 PORT = 5000
 """Where `tracking=server` looks for it."""
@@ -66,10 +66,10 @@ def serve(
     `port` None is PORT, or a free one where that is taken; 0 is a free one. `options` go to `mlflow server` as they
     are; with `upgrade`, the tables are first brought to the installed version of MLflow; with `auth`, MLflow asks for a
     name and a password. `say` is told the address. What an earlier server on `folder` left running when it was killed
-    is ended first. Raises Refusal where something is not installed, cannot be used, or the server ends by itself.
+    is ended first. Raises UserError where something is not installed, cannot be used, or the server ends by itself.
     """
     if os.name == "nt":
-        raise Refusal("this runs on Linux and macOS; docs/tracking.md says what else a server can be")
+        raise UserError("this runs on Linux and macOS; docs/tracking.md says what else a server can be")
     folder = folder.absolute()
     if auth:
         _check_auth(folder)
@@ -79,7 +79,7 @@ def serve(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "lock").touch()
     except OSError as error:
-        raise Refusal(f"cannot write {folder} ({error.strerror}): take another folder with --folder") from error
+        raise UserError(f"cannot write {folder} ({error.strerror}): take another folder with --folder") from error
     busy = f"a server is running on {folder} already: stop that one first, or take another folder with --folder"
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)  # also where a shell ignores SIGINT
@@ -95,7 +95,7 @@ def serve(
                     _upgrade(uri)
                 with _mlflow(folder, uri, port, options, Path(scratch), auth) as server:
                     say(_banner(f"http://{_HOST}:{port}", folder, auth))
-                    raise Refusal(_end(server, folder))
+                    raise UserError(_end(server, folder))
         except KeyboardInterrupt:
             say(f"stopped; everything is kept in {folder}")
 
@@ -119,7 +119,7 @@ def _end(server: subprocess.Popen[Any], folder: Path) -> str:
 def free_port(port: int | None) -> int:
     """Returns `port` if nobody listens there; for 0, and for None where PORT is taken, one that is free.
 
-    Raises Refusal where the port that was asked for is taken.
+    Raises UserError where the port that was asked for is taken.
     """
     for candidate in (PORT, 0) if port is None else (port,):
         with socket.socket() as probe:
@@ -129,20 +129,20 @@ def free_port(port: int | None) -> int:
             except OSError:
                 continue
             return probe.getsockname()[1]
-    raise Refusal(f"port {port} of {_HOST} is taken: choose another with --port, or --port 0 for one that is free")
+    raise UserError(f"port {port} of {_HOST} is taken: choose another with --port, or --port 0 for one that is free")
 
 
 def programs(version: str = "") -> Path:
     """Returns the folder of PostgreSQL's programs: those of PATH, else those of `version`, else the newest installed.
 
-    Raises Refusal where there is none.
+    Raises UserError where there is none.
     """
     on_path = shutil.which("pg_ctl")
     if on_path:
         return Path(on_path).resolve().parent
     found = [place.parent for pattern in PLACES for place in Path("/").glob(f"{pattern[1:]}/pg_ctl")]
     if not found:
-        raise Refusal(f"no pg_ctl on PATH, nor in {', '.join(PLACES)}: {_INSTALL} postgresql")
+        raise UserError(f"no pg_ctl on PATH, nor in {', '.join(PLACES)}: {_INSTALL} postgresql")
     return max(found, key=lambda place: (version in place.parts, [int(n) for n in re.findall(r"\d+", str(place))]))
 
 
@@ -171,7 +171,7 @@ def _postgresql(place: Path, folder: Path, sockets: Path) -> Iterator[str]:
     try:
         import psycopg2  # noqa: F401 — MLflow will need it
     except ImportError:
-        raise Refusal(_DRIVER) from None
+        raise UserError(_DRIVER) from None
     data, log = folder / "postgresql", folder / "postgresql.log"
     user = _user(data)
     _give(sockets, user)
@@ -185,7 +185,7 @@ def _postgresql(place: Path, folder: Path, sockets: Path) -> Iterator[str]:
         started = _run([*control, f"--options={flags}", "start"], user, stdout=output, stderr=output)
     if started.returncode:
         said = re.findall(r"(?:FATAL|HINT|DETAIL|PANIC):\s*(.+)", log.read_bytes()[begins:].decode(errors="replace"))
-        raise Refusal(f"PostgreSQL did not start: {' '.join(said) or 'it says nothing'} (all of it in {log})")
+        raise UserError(f"PostgreSQL did not start: {' '.join(said) or 'it says nothing'} (all of it in {log})")
     try:
         yield f"postgresql+psycopg2://mlflow@/postgres?host={sockets}"
     finally:
@@ -196,19 +196,19 @@ def _initialise(place: Path, folder: Path, user: str | None) -> None:
     """Makes PostgreSQL's data folder, whole or not at all."""
     data, fresh = folder / "postgresql", folder / "postgresql.new"
     if data.exists() and any(data.iterdir()):
-        raise Refusal(f"{data} holds something else than PostgreSQL's data: take another folder with --folder")
+        raise UserError(f"{data} holds something else than PostgreSQL's data: take another folder with --folder")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
     _give(fresh, user)
     if user and _run(["test", "-w", str(fresh)], user).returncode:
-        raise Refusal(
+        raise UserError(
             f"PostgreSQL does not run as root, and the user {user}, as which it would run, cannot reach {folder}: "
             "take a folder that others may enter, such as --folder /var/lib/folkrnn"
         )
     command = [str(place / "initdb"), "--pgdata", str(fresh), "--username=mlflow", "--encoding=UTF8", "--no-locale"]
     answer = _run([*command, "--auth-local=trust", "--auth-host=reject"], user, capture_output=True, text=True)
     if answer.returncode:
-        raise Refusal(f"initdb failed: {' '.join(answer.stderr.split())[-400:]}")
+        raise UserError(f"initdb failed: {' '.join(answer.stderr.split())[-400:]}")
     fresh.replace(data)
 
 
@@ -222,7 +222,7 @@ def _user(data: Path) -> str | None:
         return data.owner()
     names = [user.pw_name for user in pwd.getpwall() if user.pw_name in ("nobody", "postgres")]
     if not names:
-        raise Refusal("PostgreSQL does not run as root, and there is no user postgres or nobody: run this as another")
+        raise UserError("PostgreSQL does not run as root, and there is no user postgres or nobody: run this as another")
     return max(names)
 
 
@@ -285,11 +285,11 @@ def _mlflow(
 
 
 def _check_auth(folder: Path) -> None:
-    """Raises Refusal where MLflow cannot ask for passwords, or would have none to begin with."""
+    """Raises UserError where MLflow cannot ask for passwords, or would have none to begin with."""
     if find_spec("flask_wtf") is None:
-        raise Refusal('--auth needs MLflow\'s own accounts: pip install -c requirements.lock -e ".[server]"')
+        raise UserError('--auth needs MLflow\'s own accounts: pip install -c requirements.lock -e ".[server]"')
     if not (folder / "basic_auth.db").exists() and not os.environ.get(_PASSWORD):
-        raise Refusal(f"--auth: set {_PASSWORD} to the password of the user admin (12 characters or more), this once")
+        raise UserError(f"--auth: set {_PASSWORD} to the password of the user admin (12 characters or more), this once")
 
 
 def _await(process: subprocess.Popen[Any], port: int, log: Path) -> None:
@@ -298,13 +298,13 @@ def _await(process: subprocess.Popen[Any], port: int, log: Path) -> None:
     deadline = time.monotonic() + _SECONDS_TO_START
     while process.poll() is None:
         if time.monotonic() > deadline:
-            raise Refusal(f"the MLflow server has not answered for {_SECONDS_TO_START:.0f} s; see {log}")
+            raise UserError(f"the MLflow server has not answered for {_SECONDS_TO_START:.0f} s; see {log}")
         try:
             if requests.get(f"http://{_HOST}:{port}/health", timeout=2).ok:
                 return
         except requests.RequestException:
             time.sleep(0.2)
-    raise Refusal(_ended(process, log))
+    raise UserError(_ended(process, log))
 
 
 def _ended(process: subprocess.Popen[Any], log: Path) -> str:
@@ -319,4 +319,4 @@ def _upgrade(uri: str) -> None:
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
     answer = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
     if answer.returncode:
-        raise Refusal(f"mlflow db upgrade failed: {answer.stderr.strip().splitlines()[-1][:300]}")
+        raise UserError(f"mlflow db upgrade failed: {answer.stderr.strip().splitlines()[-1][:300]}")

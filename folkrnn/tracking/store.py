@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from folkrnn import places
+from folkrnn.errors import UserError, shown
 from folkrnn.files import locked
 from folkrnn.places import readable
-from folkrnn.refusal import Refusal, shown
 from folkrnn.tracking.entries import ENDED, VANISHED, insist
 from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone
@@ -83,7 +83,7 @@ def open_store(
     A relative SQLite path is taken from `folder`; artifacts are beside the database (`mlartifacts/<experiment>`), and a
     store that was copied or moved is followed (`relocation.py`). Any number of processes may open a fresh store at
     once. The run with the id `spared` is not marked: whoever opens the store knows how it ended.
-    Raises Refusal where the store cannot be used: file stores, unreachable servers, read-only folders, full disks,
+    Raises UserError where the store cannot be used: file stores, unreachable servers, read-only folders, full disks,
     files that are no MLflow database.
     """
     folder = Path(folder).absolute()
@@ -121,7 +121,9 @@ def located(uri: str | None, folder: str | None) -> tuple[str, Path]:
 
 
 def check_store(uri: str | None, folder: Path) -> None:
-    """Raises Refusal where no store can be at `uri` or no results in `folder`; takes 3 s at most, and makes nothing."""
+    """Raises UserError where no store can be at `uri` or no results in `folder`; takes 3 s at most, and makes
+    nothing.
+    """
     uri = absolute_uri(uri or DEFAULT_URI, folder)
     _check_allowed(folder, "tracking.folder")
     if is_server(uri):
@@ -135,10 +137,10 @@ def check_store(uri: str | None, folder: Path) -> None:
 def relocate(database: Path) -> list[Move]:
     """Leads a store that was copied or moved to the artifacts that lie beside it; returns what changed.
 
-    Opening the store does the same. Raises Refusal where there is no store, or it cannot be written.
+    Opening the store does the same. Raises UserError where there is no store, or it cannot be written.
     """
     if not database.is_file():
-        raise Refusal(f"{database}: there is no store; name the folder that holds mlflow.db, or the database")
+        raise UserError(f"{database}: there is no store; name the folder that holds mlflow.db, or the database")
     quiet()
     with _sqlite_errors(database), _lock(database):
         _make(database)
@@ -150,7 +152,7 @@ def relocate(database: Path) -> list[Move]:
 def create(store: Store, name: str, tags: Mapping[str, Any], began: int | None = None) -> str:
     """Returns the id of a new run in the store, begun at `began` (milliseconds since 1970; now).
 
-    Raises Refusal where the store takes none.
+    Raises UserError where the store takes none.
     """
     from mlflow.exceptions import MlflowException
 
@@ -158,21 +160,23 @@ def create(store: Store, name: str, tags: Mapping[str, Any], began: int | None =
     try:
         return store.client.create_run(store.experiment_id, began, text, readable(name)).info.run_id
     except MlflowException as error:
-        raise Refusal(f"the tracking store {store.uri} takes no run: {_first_line(error)}") from error
+        raise UserError(f"the tracking store {store.uri} takes no run: {_first_line(error)}") from error
 
 
 def absolute_uri(uri: str, folder: Path) -> str:
-    """Returns `uri` with a relative SQLite path made absolute from `folder`; raises Refusal for other kinds."""
+    """Returns `uri` with a relative SQLite path made absolute from `folder`; raises UserError for other kinds."""
     if is_server(uri):
         return server_uri(uri)
     if not uri.startswith("sqlite:"):
         reason = "MLflow 3.13 and later no longer write file stores; `mlflow migrate-filestore` converts an old one"
         if "://" in uri and not uri.startswith("file:"):
             reason = "start an MLflow server in front of it and name the server"
-        raise Refusal(f"tracking.uri={shown(uri)} cannot be used: {reason}; {_ALLOWED}")
+        raise UserError(f"tracking.uri={shown(uri)} cannot be used: {reason}; {_ALLOWED}")
     path = uri.removeprefix(_SQLITE)
     if not uri.startswith(_SQLITE) or not path or ":memory:" in path or "?" in path.rpartition("/")[2]:
-        raise Refusal(f"tracking.uri={shown(uri)} names no file that could hold runs, or one with options; {_ALLOWED}")
+        raise UserError(
+            f"tracking.uri={shown(uri)} names no file that could hold runs, or one with options; {_ALLOWED}"
+        )
     found = places.place(path, "tracking.uri") if path.startswith("~") else (folder / path).absolute()
     decoded = Path(unquote(str(found)))
     # the path is taken as it is, but one that is written as in an address is understood too
@@ -197,7 +201,7 @@ def for_mlflow(uri: str) -> str:
 
     if make_url("sqlite:///%41").database != "A":  # before version 2.1 it left % alone
         if "?" in uri:
-            raise Refusal(f"{uri}: a store cannot lie in a folder with ? in its name: choose tracking.folder=")
+            raise UserError(f"{uri}: a store cannot lie in a folder with ? in its name: choose tracking.folder=")
         return uri
     # MLflow makes the folder that stands before the last slash, undecoded: nothing but / is to stand there
     return f"{_SQLITE}/{quote(str(database_of(uri)).lstrip('/'), safe='')}"
@@ -239,13 +243,15 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         reason = _first_line(error)
         if "out-of-date database schema" in str(error) or "Can't locate revision" in str(error):
-            raise Refusal(
+            raise UserError(
                 f"{path} comes from another version of MLflow: copy it, then run `mlflow db upgrade "
                 f"{shlex.quote(for_mlflow(_SQLITE + str(path)))}`"
             ) from error
         if re.search("disk is full|no space left|file too large", str(error), re.IGNORECASE):
-            raise Refusal(f"no room for the tracking store {path} ({reason}): free some space on that disk") from error
-        raise Refusal(f"{path} cannot be used as a tracking store ({reason}): move it away, or {_ANOTHER}") from error
+            raise UserError(
+                f"no room for the tracking store {path} ({reason}): free some space on that disk"
+            ) from error
+        raise UserError(f"{path} cannot be used as a tracking store ({reason}): move it away, or {_ANOTHER}") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -261,17 +267,17 @@ def _lock(path: Path) -> AbstractContextManager[None]:
 
 
 def _check_allowed(folder: Path, key: str) -> None:
-    """Raises Refusal where nothing can be made in a folder that is there, or in the one that it would be made in."""
+    """Raises UserError where nothing can be made in a folder that is there, or in the one that it would be made in."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not there.is_dir():
-        raise Refusal(f"cannot keep results in {folder}: {there} is a file; choose a folder with {key}=")
+        raise UserError(f"cannot keep results in {folder}: {there} is a file; choose a folder with {key}=")
     if not os.access(there, os.W_OK | os.X_OK):
         other = "/path/to/a/folder" if key == "tracking.folder" else f"{_SQLITE}/path/to/mlflow.db"
-        raise Refusal(f"cannot write to {folder} (no permission): choose another place with {key}={other}")
+        raise UserError(f"cannot write to {folder} (no permission): choose another place with {key}={other}")
 
 
 def _check_name(folder: Path) -> None:
-    """Raises Refusal for a name that is no text: databases keep nothing else."""
+    """Raises UserError for a name that is no text: databases keep nothing else."""
     if readable(str(folder)) == str(folder):
         return
     why, instead = "is not UTF-8", "choose another with tracking.folder="
@@ -279,7 +285,7 @@ def _check_name(folder: Path) -> None:
         os.fsencode(folder).decode()
         why = f"has a name that Python reads as {sys.getfilesystemencoding()} here (LC_ALL, PYTHONUTF8)"
         instead = f"set PYTHONUTF8=1, or {instead}"
-    raise Refusal(f"{readable(str(folder))} {why}: MLflow cannot keep runs in a folder of that name; {instead}")
+    raise UserError(f"{readable(str(folder))} {why}: MLflow cannot keep runs in a folder of that name; {instead}")
 
 
 def _check_writable(folder: Path) -> None:
@@ -292,7 +298,7 @@ def _check_writable(folder: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             probe.unlink()
-        raise Refusal(
+        raise UserError(
             f"cannot write to {folder} ({error.strerror}): choose a folder with room and write permission with "
             "tracking.folder=/path/to/a/folder"
         ) from error
@@ -301,11 +307,11 @@ def _check_writable(folder: Path) -> None:
 def _make(path: Path) -> None:
     """Creates the database at `path` whole or not at all; leaves an existing one as it is."""
     if path.is_dir():
-        raise Refusal(f"{path} is a folder: tracking.uri= wants a database file, tracking.folder= a folder")
+        raise UserError(f"{path} is a folder: tracking.uri= wants a database file, tracking.folder= a folder")
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
-                raise Refusal(f"{path} is not an SQLite database: move it away, or {_ANOTHER}")
+                raise UserError(f"{path} is not an SQLite database: move it away, or {_ANOTHER}")
         return
     fresh = path.with_name(f"{path.name}.new")
     for leftover in (fresh, fresh.with_name(f"{fresh.name}-journal")):
@@ -329,20 +335,22 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None, uri: st
     if found is None or found.lifecycle_stage != "active":
         named = f"MLFLOW_TRACKING_URI={shlex.quote(for_mlflow(uri))}"
         restore = f"`{named} mlflow experiments restore -x {found.experiment_id if found else '?'}`"
-        raise Refusal(f"the experiment {name!r} was deleted: {restore} brings it back, or choose tracking.experiment=")
+        raise UserError(
+            f"the experiment {name!r} was deleted: {restore} brings it back, or choose tracking.experiment="
+        )
     place = local_path(found.artifact_location)
     if artifacts is None and place is not None and not place.parent.is_dir():
-        raise Refusal(
+        raise UserError(
             f"the server {uri} keeps the artifacts of {name!r} in {place}, a folder of its own that is not on this "
             "computer: start it with --serve-artifacts and choose a new tracking.experiment="
         )
     if artifacts is not None and place is not None and place != artifacts and not place.is_dir():
-        raise Refusal(
+        raise UserError(
             f"the experiment {name!r} keeps its artifacts in {place}, which is not there (was the folder moved?): "
             "move it back, or choose another name with tracking.experiment="
         )
     if artifacts is not None and found.artifact_location.startswith("mlflow-artifacts:"):
-        raise Refusal(
+        raise UserError(
             f"the experiment {name!r} was made by a server of MLflow, through which its files come and go: name the "
             "server with tracking.uri=, or choose another name with tracking.experiment="
         )

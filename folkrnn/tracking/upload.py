@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.tracking.journal import (
     MARKER,
     Journal,
@@ -34,7 +34,7 @@ def upload(folder: Path | str, uri: str | None = None) -> int:
 
     With the `uri` of another store, or of one that has lost the run, it is begun anew there, with everything it has.
     A server must be named, by `uri` or MLFLOW_TRACKING_URI: the address in a folder may be anybody's, and MLflow sends
-    the user's name and password along. Raises Refusal where it is not, where `folder` holds no run, where that run is
+    the user's name and password along. Raises UserError where it is not, where `folder` holds no run, where that run is
     still being written, or where the store does not take all of it; what was sent stays sent, so that it can be
     called again.
     """
@@ -52,7 +52,7 @@ def _upload(folder: Path, uri: str | None) -> int:
         return 0
     own, root = _store_of(journal)
     if uri is None and is_server(own) and own != os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"):
-        raise Refusal(f"{folder} names the server {own}; if that is yours, say so: {upload_command(folder, own)}")
+        raise UserError(f"{folder} names the server {own}; if that is yours, say so: {upload_command(folder, own)}")
     store = open_store(uri or own, about["experiment"], root, about["run_id"])
     if store.uri != own or not _has(store, about["run_id"]):
         enter(store, journal, about["name"], process_tags())
@@ -63,7 +63,7 @@ def _upload(folder: Path, uri: str | None) -> int:
         if is_rejection(error) or not is_trouble(error):
             raise
         journal.mark_pending(in_one_line(error))
-        raise Refusal(
+        raise UserError(
             f"{store.uri} stopped taking entries of {folder} ({len(journal.pending)} are left): "
             f"{in_one_line(error)}; try again"
         ) from error
@@ -98,7 +98,7 @@ def _has(store: Store, run_id: str) -> bool:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return False
-        raise Refusal(f"{store.uri} does not say whether it has the run: {in_one_line(error)}") from error
+        raise UserError(f"{store.uri} does not say whether it has the run: {in_one_line(error)}") from error
     return True
 
 
@@ -111,7 +111,7 @@ def enter(store: Store, journal: Journal, name: str, tags: Mapping[str, Any]) ->
             uri=store.uri, experiment=store.experiment, root=str(store.folder), run_id=run_id, name=name, began=began,
             folder=str(journal.folder),
         )  # fmt: skip
-    except Refusal:
+    except UserError:
         store.client.set_terminated(run_id, status="FAILED")
         raise
     return run_id
@@ -119,4 +119,4 @@ def enter(store: Store, journal: Journal, name: str, tags: Mapping[str, Any]) ->
 
 def _check(folder: Path) -> None:
     if not (folder / ".tracking" / "run.json").exists():
-        raise Refusal(f"{folder} holds no tracked run; name a results folder, one that has {MARKER} in it")
+        raise UserError(f"{folder} holds no tracked run; name a results folder, one that has {MARKER} in it")

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from folkrnn.datasets.batches import Size, places_of
 from folkrnn.datasets.melody_batches import MelodyBatch
-from folkrnn.models.draws import draw
+from folkrnn.errors import UserError
 from folkrnn.models.melody_tensors import NOTHING, valid_steps
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.placement import on_cpu
 from folkrnn.models.recurrent import RecurrentLayer
-from folkrnn.refusal import Refusal
+from folkrnn.models.rng import draw
 from folkrnn.training.losses import Sums, single
 from folkrnn.training.musicvae_objective import elbo
 from folkrnn.training.noise import LATENTS, VALIDATION, latents
@@ -36,7 +36,7 @@ class AutoencoderRecipe(Protocol):
     @property
     def free_bits(self) -> float: ...
 
-    def settled(self, model: MusicVAE) -> AutoencoderRecipe:
+    def resolved(self, model: MusicVAE) -> AutoencoderRecipe:
         """Returns the recipe with what it leaves to the model's sizes filled in."""
         ...
 
@@ -120,11 +120,11 @@ class Recipe:
             or min(self.last_beta, self.free_bits, self.transpose) < 0
             or self.shortest < 1
         ):
-            raise Refusal(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
+            raise UserError(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
         if not all(0 <= share <= 1 for share in shares):
-            raise Refusal(f"recipe: shares are numbers from 0 to 1; got {asdict(self)}")
+            raise UserError(f"recipe: shares are numbers from 0 to 1; got {asdict(self)}")
 
-    def settled(self, model: MusicVAE) -> Recipe:
+    def resolved(self, model: MusicVAE) -> Recipe:
         return self
 
     def prepare(self, model: MusicVAE, seed: int) -> None:
@@ -164,8 +164,8 @@ class Recipe:
         hidden, owned, drawn = fresh(melodies, uniforms).unbind(-1)
         if self.own > 0 and update >= self.growth * total:
             with torch.no_grad():
-                law = model.decode(z, melodies).double().softmax(-1)
-            own = draw(law.flatten(0, 1), drawn.flatten()).view_as(melodies)
+                distribution = model.decode(z, melodies).double().softmax(-1)
+            own = draw(distribution.flatten(0, 1), drawn.flatten()).view_as(melodies)
             read = torch.where(owned < self.own, own, read)
         if self.hidden > 0:
             read = read.masked_fill(hidden < self.hidden, NOTHING)
@@ -224,7 +224,7 @@ class AutoencoderTraining(pl.LightningModule):
         share = self.trainer.world_size * parts / size.tunes
         loss = (reconstruction + beta * kl_cost) * share
         if not torch.isfinite(loss):
-            raise Refusal(
+            raise UserError(
                 f"the training loss is {float(loss.detach())} at update {update} (epoch {self.trainer.current_epoch}, "
                 f"batch {index // parts}: {len(melodies)} melodies); nothing of this batch was kept. A smaller "
                 "recipe.learning_rate may help"

@@ -17,8 +17,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from folkrnn import files
 from folkrnn.datasets.dataset import Dataset
+from folkrnn.errors import UserError
 from folkrnn.models.model import Model
-from folkrnn.refusal import Refusal
 from folkrnn.weights.lightning import read
 
 log = logging.getLogger(__name__)
@@ -39,11 +39,11 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Puts `content` in the place of the file. Raises Refusal, the old file intact, where there is no room for it."""
+    """Puts `content` in the place of the file. Raises UserError, the old file intact, where there is no room for it."""
     try:
         files.write_whole(path, content, durable=True)
     except OSError as error:
-        raise Refusal(
+        raise UserError(
             f"cannot write the checkpoint {path} ({len(content) / 2**20:.0f} MiB: {error.strerror}); an earlier one is "
             "intact: make room, then go on with trainer.resume=true"
         ) from error
@@ -95,13 +95,14 @@ def identity(
 def to_resume(folder: Path, mine: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
     """Returns the checkpoint that a training goes on from, and what it says of that beyond what Lightning reads.
 
-    It is the last one; the best, of an earlier epoch's end, where the last was damaged. Raises Refusal where both were,
+    It is the last one; the best, of an earlier epoch's end, where the last was damaged. Raises UserError where both
+    were,
     and for one of another training than `mine`.
     """
     path = folder / LAST
     try:
         content = read(path)
-    except Refusal as refusal:
+    except UserError as refusal:
         if not (folder / BEST).is_file():
             raise
         path = folder / BEST
@@ -114,11 +115,11 @@ def to_resume(folder: Path, mine: Mapping[str, str]) -> tuple[Path, dict[str, An
 def _progress(content: Any, path: Path, mine: Mapping[str, str]) -> dict[str, Any]:
     progress = content.get(OURS) if isinstance(content, dict) else None
     if not isinstance(progress, dict):
-        raise Refusal(f"{path} lacks what going on exactly needs; move it away and train anew")
+        raise UserError(f"{path} lacks what going on exactly needs; move it away and train anew")
     theirs = {"trainer.accumulate": "1"} | progress["identity"]  # written before there were parts
     other = [f"{key} was {theirs.get(key)} and is {value}" for key, value in mine.items() if theirs.get(key) != value]
     if other:
-        raise Refusal(f"{path} is of another configuration and cannot be gone on from: {'; '.join(other)}")
+        raise UserError(f"{path} is of another configuration and cannot be gone on from: {'; '.join(other)}")
     return progress
 
 
@@ -128,7 +129,7 @@ def _with_best(folder: Path, progress: dict[str, Any]) -> dict[str, Any]:
         return progress
     try:
         read(folder / BEST)
-    except Refusal as refusal:
+    except UserError as refusal:
         log.warning("%s; the best epoch from here on takes its place", refusal)
         return progress | {"best": math.inf, "since_best": 0}
     return progress
@@ -137,11 +138,11 @@ def _with_best(folder: Path, progress: dict[str, Any]) -> dict[str, Any]:
 def best_state(folder: Path) -> tuple[Path, dict[str, Any]]:
     """Returns the best checkpoint of a training that is over and its parameters; where it was damaged, the last one.
 
-    Raises Refusal where both were.
+    Raises UserError where both were.
     """
     try:
         return folder / BEST, read(folder / BEST)["state_dict"]
-    except Refusal as refusal:
+    except UserError as refusal:
         state = read(folder / LAST)["state_dict"]
         log.warning("%s; the model has the parameters of %s, the last ones, in their place", refusal, LAST)
         return folder / LAST, state

@@ -22,19 +22,19 @@ from folkrnn.datasets.dataset import Dataset
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.datasets.melody_batches import MelodyBatches
 from folkrnn.datasets.module import TuneBatches
+from folkrnn.errors import UserError
 from folkrnn.melodies.grid import CLASSES
 from folkrnn.models.model import Model
-from folkrnn.refusal import Refusal
 from folkrnn.training.arithmetic import arithmetic
 from folkrnn.training.autoencoder import AutoencoderRecipe, AutoencoderTraining
+from folkrnn.training.checkpointing import Checkpointing, stopping
 from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, best_state, identity, to_resume
-from folkrnn.training.keep import Keep, stopping
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
 from folkrnn.training.lock import alone_in
 from folkrnn.training.memory import BoundedMemory, memory_kept
-from folkrnn.training.pace import Pace, ProgressBar
 from folkrnn.training.preemption import signal_number
 from folkrnn.training.processes import arrange, variables_kept
+from folkrnn.training.throughput import ProgressBar, Throughput
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
@@ -71,20 +71,20 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         for name in ("max_epochs", "accumulate"):
             if getattr(self, name) < 1:
-                raise Refusal(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
+                raise UserError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
         if self.precision not in PRECISIONS:
-            raise Refusal(f"trainer.precision={self.precision}: must be one of {', '.join(PRECISIONS)}")
+            raise UserError(f"trainer.precision={self.precision}: must be one of {', '.join(PRECISIONS)}")
         on_cpu = self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.cuda.is_available())
         if self.precision == "16-mixed" and on_cpu:
-            raise Refusal("trainer.precision=16-mixed needs a GPU; on a CPU bf16-mixed saves memory")
+            raise UserError("trainer.precision=16-mixed needs a GPU; on a CPU bf16-mixed saves memory")
         if self.precision == "64-true" and self.accelerator == "mps":
-            raise Refusal("trainer.precision=64-true: the GPU of a Mac has no double precision; add trainer=cpu")
+            raise UserError("trainer.precision=64-true: the GPU of a Mac has no double precision; add trainer=cpu")
         signal_number(self.preempt_signal)
         arrange(self.devices, self.nodes, self.strategy)
         for name in ("save_every", "save_every_updates", "patience"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise Refusal(f"trainer.{name} is {value}; it must be above 0, or null")
+                raise UserError(f"trainer.{name} is {value}; it must be above 0, or null")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def fit(
 
     Checkpoints are `folder/best.ckpt` and `folder/last.ckpt`. With `settings.resume` training goes on from the last,
     from within an epoch too, and arrives (on a CPU, with as many threads) at the very parameters of a training that was
-    never cut off. Raises Refusal for a checkpoint of another configuration, where another training is at work in the
+    never cut off. Raises UserError for a checkpoint of another configuration, where another training is at work in the
     folder, and where the loss is no longer a number or far above that of guessing.
     SIGTERM and Ctrl-C finish the update and write the last checkpoint first; then SystemExit(143) or KeyboardInterrupt
     is raised, unless an earlier handler raises something else. `settings.preempt_signal` does the same and puts a SLURM
@@ -152,9 +152,9 @@ def fit(
     """
     last = folder / LAST
     if settings.resume and not last.is_file():
-        raise Refusal(f"trainer.resume=true, but {folder} holds no checkpoint of this configuration to resume")
+        raise UserError(f"trainer.resume=true, but {folder} holds no checkpoint of this configuration to resume")
     if last.is_file() and not settings.resume:
-        raise Refusal(
+        raise UserError(
             f"{folder} holds an unfinished training of this very configuration; go on with trainer.resume=true"
         )
     check_precision(recipe, settings)
@@ -174,7 +174,9 @@ def fit(
         arithmetic(settings.tf32, settings.deterministic),
         stopping(preempt, first) as stop,
     ):
-        keep = Keep(folder, mine, stop, settings.save_every, settings.save_every_updates, settings.patience, progress)
+        keep = Checkpointing(
+            folder, mine, stop, settings.save_every, settings.save_every_updates, settings.patience, progress
+        )
         trainer = pl.Trainer(
             max_epochs=settings.max_epochs,
             accelerator=settings.accelerator,
@@ -184,7 +186,13 @@ def fit(
             precision=settings.precision,
             accumulate_grad_batches=settings.accumulate,
             logger=logger or False,
-            callbacks=[*([ProgressBar()] if settings.progress else []), Pace(), BoundedMemory(), *callbacks, keep],
+            callbacks=[
+                *([ProgressBar()] if settings.progress else []),
+                Throughput(),
+                BoundedMemory(),
+                *callbacks,
+                keep,
+            ],
             plugins=[WholeCheckpoints(), placed.environment],
             enable_checkpointing=False,
             enable_progress_bar=settings.progress,
@@ -200,7 +208,7 @@ def fit(
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()  # what follows is for one process
     if DIVERGED * loop.guess(corpus) < keep.best < math.inf:
-        raise Refusal(
+        raise UserError(
             f"the training has diverged: the best validation loss is {keep.best:.3g} nats, where guessing costs "
             f"{loop.guess(corpus):.3g}. A smaller recipe.learning_rate may help"
         )
@@ -212,13 +220,15 @@ def fit(
 
 @contextmanager
 def _overflow_refused(trainer: pl.Trainer) -> Iterator[None]:
-    """Raises Refusal where an optimiser's step is too large for a number; a loss that is none is refused before it."""
+    """Raises UserError where an optimiser's step is too large for a number; a loss that is none is refused before
+    it.
+    """
     try:
         yield
     except (RuntimeError, OverflowError) as error:
         if "overflow" not in str(error):
             raise
-        raise Refusal(
+        raise UserError(
             f"update {trainer.global_step} (epoch {trainer.current_epoch}) is too large for the numbers of the "
             "parameters; nothing of it was kept. A smaller recipe.learning_rate may help"
         ) from error
@@ -227,7 +237,7 @@ def _overflow_refused(trainer: pl.Trainer) -> Iterator[None]:
 def check_precision(recipe: TrainingRecipe | AutoencoderRecipe, settings: TrainerSettings) -> None:
     """Refuses a precision in which a recipe cannot be followed."""
     if settings.precision == "16-mixed" and getattr(recipe, "gate_clip", None) is not None:
-        raise Refusal(
+        raise UserError(
             "trainer.precision=16-mixed scales gradients, and recipe.gate_clip clips them as they are; take "
             "trainer.precision=bf16-mixed or recipe.gate_clip=null"
         )

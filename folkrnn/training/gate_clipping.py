@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.products import Product
 from folkrnn.models.recurrent import RecurrentLayer, recur
-from folkrnn.refusal import Refusal
 from folkrnn.training.noise import Drop, undropped
 
 
@@ -94,10 +94,10 @@ def clipped_logits(
 ) -> Tensor:
     """Returns what `model(tokens)` does, logits `[B, T, V]`; on the way back gate gradients are clipped to ± `limit`.
 
-    `drop` is the dropout after every layer. Raises Refusal for a GRU. Always in the parameters' own precision.
+    `drop` is the dropout after every layer. Raises UserError for a GRU. Always in the parameters' own precision.
     """
     if model.cell != "lstm":
-        raise Refusal("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
+        raise UserError("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
     with torch.autocast(tokens.device.type, enabled=False):
         x = None
         for number, (layer, (h0, c0)) in enumerate(zip(model.layers, model.initial_state(len(tokens)), strict=True)):

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from folkrnn.datasets.batches import IGNORED, Batching, Split, places_of
 from folkrnn.datasets.curriculum import Curriculum
 from folkrnn.datasets.module import Batch
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import INPUT_STD, FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord
 from folkrnn.training.losses import LOSSES, LossName, Sums, summed_loss, token_loss
 from folkrnn.training.noise import Drop, dropout
@@ -80,7 +80,7 @@ class Recipe:
     def __post_init__(self) -> None:
         positive = (self.learning_rate, self.clip_norm, self.input_std)
         if not all(value > 0 for value in positive) or self.batch_size < 1:
-            raise Refusal(
+            raise UserError(
                 f"recipe: learning_rate, batch_size, clip_norm and input_std must be positive; got {asdict(self)}"
             )
 
@@ -155,9 +155,9 @@ class LanguageModelTraining(pl.LightningModule):
         return loss
 
     def _stop_at_nonsense(self, loss: Tensor, inputs: Tensor, index: int) -> None:
-        """Raises Refusal at a loss that is no number, before it can reach the parameters."""
+        """Raises UserError at a loss that is no number, before it can reach the parameters."""
         if not torch.isfinite(loss):
-            raise Refusal(
+            raise UserError(
                 f"the training loss is {float(loss.detach())} at update {self.trainer.global_step} (epoch "
                 f"{self.trainer.current_epoch}, batch {index}: {inputs.shape[0]} tunes of up to {inputs.shape[1]} "
                 "tokens); nothing of this batch was kept. A smaller recipe.learning_rate may help"

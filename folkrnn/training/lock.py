@@ -15,7 +15,7 @@ LOCK = "training.lock"
 def alone_in(folder: Path, first: bool = True) -> Iterator[None]:
     """Within the block no other training writes to `folder`; the system lifts the lock when a process dies.
 
-    Further processes of a distributed training pass: the `first` of them holds the lock. Raises Refusal where another
+    Further processes of a distributed training pass: the `first` of them holds the lock. Raises UserError where another
     training has it.
     """
     if not first:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor, nn
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 SamplingSchedule = Literal["constant", "exponential", "inverse_sigmoid"]
 
@@ -85,7 +85,7 @@ def sampling_probability_at(step: int, schedule: SamplingSchedule, rate: float) 
     """Returns the probability with which an input of the decoder is its own sample instead of the truth.
 
     `constant` is the rate itself; `exponential` 1 − rate^step; `inverse_sigmoid` 1 − k / (k + exp(step / k)), k = rate.
-    Raises Refusal for other schedules and for rates that give no probability.
+    Raises UserError for other schedules and for rates that give no probability.
     """
     if schedule == "inverse_sigmoid" and rate >= 1:
         # the same as in the docstring, in a form whose exponential cannot overflow
@@ -94,7 +94,7 @@ def sampling_probability_at(step: int, schedule: SamplingSchedule, rate: float) 
         return rate
     if schedule == "exponential" and 0 < rate < 1:
         return 1 - _single(rate) ** step
-    raise Refusal(
+    raise UserError(
         f"sampling schedule {schedule!r} with rate {rate}: constant takes 0 to 1, exponential a rate between 0 and 1, "
         "inverse_sigmoid one of at least 1"
     )

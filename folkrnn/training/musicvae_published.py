@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from folkrnn.errors import UserError
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
 from folkrnn.training.autoencoder import fresh
 from folkrnn.training.musicvae_objective import beta_at, clip_gradients, learning_rate_at, sampling_probability_at
 
@@ -24,7 +24,7 @@ _LARGE = 1024
 class PublishedAutoencoderRecipe:
     """Adam at a decaying rate, β by Magenta's schedule, scheduled sampling; made for 25 million melodies.
 
-    What is None is what the config of a model of that size says: see `settled`.
+    What is None is what the config of a model of that size says: see `resolved`.
     """
 
     batch_size: int = 512
@@ -46,11 +46,11 @@ class PublishedAutoencoderRecipe:
     def __post_init__(self) -> None:
         positive = (self.batch_size, self.first_rate, self.lowest_rate, self.clip_norm)
         if not all(value > 0 for value in positive) or not 0 < self.rate_decay <= 1:
-            raise Refusal(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
+            raise UserError(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
         if self.sampling_rate:
             sampling_probability_at(0, "inverse_sigmoid", self.sampling_rate)
 
-    def settled(self, model: MusicVAE) -> PublishedAutoencoderRecipe:
+    def resolved(self, model: MusicVAE) -> PublishedAutoencoderRecipe:
         """Returns the recipe with the values of Magenta's config of that length and size in the place of None."""
         if model.sizes.max_seq_len >= LONG:
             config = {"max_beta": 0.2, "beta_rate": 0.0, "free_bits": 256.0, "sampling_rate": 0.0, "transpose": 0}

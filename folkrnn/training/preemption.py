@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Requeued(SystemExit):
 def signal_number(name: str | None) -> int | None:
     """Returns the number of a signal named "SIGUSR1" or "USR1"; None for None.
 
-    Raises Refusal for others. SIGUSR1 and SIGUSR2 give None on a system without them.
+    Raises UserError for others. SIGUSR1 and SIGUSR2 give None on a system without them.
     """
     if name is None:
         return None
@@ -34,7 +34,7 @@ def signal_number(name: str | None) -> int | None:
     if full in ("SIGUSR1", "SIGUSR2") and full not in usable:
         return None  # Windows has none of them, and no SLURM that sends them
     if full not in usable or full in ("SIGINT", "SIGTERM"):
-        raise Refusal(
+        raise UserError(
             f"trainer.preempt_signal={name}: must be a signal such as SIGUSR1 or SIGUSR2 (SIGINT and SIGTERM end a "
             f"training anyway), or null{did_you_mean(full, usable)}"
         )

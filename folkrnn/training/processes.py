@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 if TYPE_CHECKING:
     from pytorch_lightning.plugins.environments import ClusterEnvironment
@@ -46,7 +46,7 @@ class Group:
 def group() -> Group:
     """Returns this process's place among those that torchrun or srun started.
 
-    Raises Refusal for tasks of SLURM that are not spread evenly over the nodes.
+    Raises UserError for tasks of SLURM that are not spread evenly over the nodes.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         size, each = _number("WORLD_SIZE", 1), _number("LOCAL_WORLD_SIZE", 1)
@@ -58,7 +58,7 @@ def group() -> Group:
     each = _number("SLURM_NTASKS_PER_NODE", 0)
     nodes = _number("SLURM_NNODES", max(1, tasks // max(1, each)))
     if each * nodes != tasks:
-        raise Refusal(
+        raise UserError(
             f"SLURM started {tasks} tasks on {nodes} nodes and {each or 'no number'} per node: ask for them by "
             "--ntasks-per-node, the same number on every node, and start the command with srun"
         )
@@ -83,7 +83,7 @@ class Arrangement:
 def arrange(devices: int | str | list[int], nodes: int | str, strategy: str) -> Arrangement:
     """Returns how the processes of a training come about, given `trainer.devices`, `.nodes` and `.strategy`.
 
-    Raises Refusal where that contradicts what torchrun or srun started.
+    Raises UserError where that contradicts what torchrun or srun started.
     """
     from pytorch_lightning.plugins.environments import (
         LightningEnvironment,
@@ -94,18 +94,18 @@ def arrange(devices: int | str | list[int], nodes: int | str, strategy: str) -> 
     mine = group()
     if mine.launcher is None:
         if nodes not in ("auto", 1):
-            raise Refusal(
+            raise UserError(
                 f"trainer.nodes={nodes}: one command trains on one node; start it on each by torchrun --nnodes={nodes} "
                 "or by srun"
             )
         return Arrangement(devices, 1, _number("LOCAL_RANK", 0), LightningEnvironment())
     started = f"{mine.launcher} started {mine.on_each_node} processes on each of {mine.nodes} nodes"
     if mine.size > 1 and strategy == "auto":
-        raise Refusal(f"{started}, but trainer.strategy=auto trains in one; add trainer=ddp")
+        raise UserError(f"{started}, but trainer.strategy=auto trains in one; add trainer=ddp")
     if devices not in ("auto", -1, mine.on_each_node) and not (devices == 1 and mine.size == 1):
-        raise Refusal(f"trainer.devices={devices}, but {started}; leave trainer.devices out, or start as many")
+        raise UserError(f"trainer.devices={devices}, but {started}; leave trainer.devices out, or start as many")
     if nodes not in ("auto", mine.nodes):
-        raise Refusal(f"trainer.nodes={nodes}, but {started}; leave trainer.nodes out, or start it on as many")
+        raise UserError(f"trainer.nodes={nodes}, but {started}; leave trainer.nodes out, or start it on as many")
     if mine.launcher == "torchrun":
         return Arrangement(mine.on_each_node, mine.nodes, mine.rank, TorchElasticEnvironment())
     # what a signal means is decided in training/keep.py: two who requeue would fight
@@ -146,7 +146,7 @@ def _meet(mine: Group) -> Any:
         try:
             _meeting = next(dist.rendezvous("env://", mine.rank, mine.size, timeout=_PATIENCE))[0]
         except Exception as error:  # torch raises several kinds, all of which mean the same
-            raise Refusal(
+            raise UserError(
                 f"process {mine.rank} of {mine.size} found no other at {environment.main_address}:"
                 f"{environment.main_port} within {_PATIENCE}: start all of them by srun or torchrun ({error})"
             ) from error
@@ -191,13 +191,13 @@ def _dismiss(mine: Group) -> None:
 def hear() -> dict[str, Any] | None:
     """Returns the plan of rank 0, waiting for it; None where there is nothing to do.
 
-    Raises Refusal where the first process ended without a word.
+    Raises UserError where the first process ended without a word.
     """
     mine = group()
     store = _meet(mine)
     try:
         plan = json.loads(store.get(_KEY))
     except Exception as error:  # torch raises several kinds, all of which mean the same
-        raise Refusal(f"process {mine.rank} of {mine.size}: the first one ended before the training began") from error
+        raise UserError(f"process {mine.rank} of {mine.size}: the first one ended before the training began") from error
     store.set(f"{_KEY}/{mine.rank}", "heard")
     return plan

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn.datasets.batches import Batching, Split
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.initialisation import Era, initialise
 from folkrnn.models.placement import on_cpu
-from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
 from folkrnn.training.language_model import dropped_logits
 from folkrnn.training.lasagne import LasagneRMSprop, decayed, learn_initial_states
@@ -60,15 +60,15 @@ class PublishedRecipe:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 words = ", ".join("null" if choice is None else str(choice) for choice in allowed)
-                raise Refusal(f"recipe.{name}={getattr(self, name)}: must be one of {words}")
+                raise UserError(f"recipe.{name}={getattr(self, name)}: must be one of {words}")
         positive = (self.learning_rate, self.epsilon, self.decay_factor, self.batch_size, self.gate_clip or 1)
         if not all(value > 0 for value in positive) or not 0 <= self.rho < 1:
-            raise Refusal(f"recipe: rates, sizes and limits must be positive and rho in [0, 1); got {asdict(self)}")
+            raise UserError(f"recipe: rates, sizes and limits must be positive and rho in [0, 1); got {asdict(self)}")
 
     def prepare(self, model: FolkRNN, seed: int) -> None:
         """Makes the untrained model what the authors would have begun with."""
         if self.gate_clip is not None and model.cell != "lstm":
-            raise Refusal("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
+            raise UserError("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
         if self.dropout is not None:
             model.dropout = self.dropout
         if self.initial_state == "learned":

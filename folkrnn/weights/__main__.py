@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from folkrnn.console import forgiving
+from folkrnn.errors import UserError
 from folkrnn.places import place
-from folkrnn.refusal import Refusal
 
 if TYPE_CHECKING:
     from folkrnn.weights.folder import Weights
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(with_card(options.source, place(options.target), options.measured))
         else:
             print(export(options.source, place(options.target), options.half))
-    except Refusal as refusal:
+    except UserError as refusal:
         print(refusal, file=sys.stderr)
         return 1
     return 0
@@ -56,7 +56,7 @@ def with_card(source: str, target: Path, measured: list[str]) -> str:
 def export(source: str, target: Path, half: bool = False) -> str:
     """Writes the weights that `source` names to `target` and returns a line that says what was done.
 
-    Raises Refusal where the source cannot be read, the target is there already, or its form does not fit the model.
+    Raises UserError where the source cannot be read, the target is there already, or its form does not fit the model.
     """
     import torch
 
@@ -64,7 +64,7 @@ def export(source: str, target: Path, half: bool = False) -> str:
     from folkrnn.weights import folder, lasagne, magenta
 
     if target.exists():
-        raise Refusal(f"{target} is there already; name another place")
+        raise UserError(f"{target} is there already; name another place")
     weights = find(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix in (".pkl", ".pickle"):
@@ -72,7 +72,7 @@ def export(source: str, target: Path, half: bool = False) -> str:
     elif target.suffix == ".ckpt" and weights.model.family == MusicVAE.family:
         magenta.save(target, weights.model)
     elif target.suffix:
-        raise Refusal(
+        raise UserError(
             f"{target}: a FolkRNN is exported to a .pkl or a folder, a MusicVAE to a .ckpt prefix or a folder"
         )
     else:

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from folkrnn.errors import UserError
 from folkrnn.places import COMMAND
-from folkrnn.refusal import Refusal
 from folkrnn.weights import folder
 from folkrnn.weights.curve import Curve
 from folkrnn.weights.folder import Weights
@@ -94,10 +94,10 @@ class FiledRun:
 
     @classmethod
     def read(cls, place: Path) -> FiledRun:
-        """Reads a run's folder. Raises Refusal where it is none or the run has not ended."""
+        """Reads a run's folder. Raises UserError where it is none or the run has not ended."""
         missing = [name for name in (METRICS, CONFIG) if not (place / name).is_file()]
         if missing:
-            raise Refusal(
+            raise UserError(
                 f"{place} is not the folder of a finished run: it lacks {missing[0]}; every run prints its folder as "
                 "'results'"
             )
@@ -181,15 +181,15 @@ def card(name: str, weights: Weights, training: FiledRun, measured: Sequence[Fil
 def write(name: str, run: Path, target: Path, measured: Sequence[Path] = ()) -> str:
     """Writes the weights that a run trained to a folder, in half precision, with their card; returns what was done.
 
-    Raises Refusal where a folder is not that of a run, the run trained nothing, or the target is there already.
+    Raises UserError where a folder is not that of a run, the run trained nothing, or the target is there already.
     """
     import torch
 
     if target.exists():
-        raise Refusal(f"{target} is there already; name another place")
+        raise UserError(f"{target} is there already; name another place")
     training = FiledRun.read(run)
     if not (run / "weights" / folder.PARAMETERS).is_file():
-        raise Refusal(f"{run} trained nothing: it has no weights/{folder.PARAMETERS}")
+        raise UserError(f"{run} trained nothing: it has no weights/{folder.PARAMETERS}")
     weights = folder.load(run / "weights")
     text = card(name, weights, training, [FiledRun.read(place) for place in measured])
     folder.save(target, weights.model, weights.vocabulary, text, torch.float16, weights.curve)

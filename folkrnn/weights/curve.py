@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 FILE = "curve.csv"
 COLUMNS = ("series", "update", "nats")
@@ -65,7 +65,7 @@ def to_csv(curve: Curve) -> str:
 
 
 def from_csv(text: str, source: str) -> Curve:
-    """Returns the curve in `text`. Raises Refusal, naming `source`, for anything else."""
+    """Returns the curve in `text`. Raises UserError, naming `source`, for anything else."""
     head, _, rest = text.partition("\n")
     words = head.removeprefix("#").replace(";", " ").split()
     try:
@@ -81,7 +81,7 @@ def from_csv(text: str, source: str) -> Curve:
             baselines=baselines,
         )
     except (IndexError, KeyError, ValueError, pd.errors.ParserError) as error:
-        raise Refusal(
+        raise UserError(
             f"{source} is not a training curve ({error}); it must begin with '# nats per token; N updates per epoch' "
             f"and have the columns {', '.join(COLUMNS)}"
         ) from None
@@ -93,9 +93,9 @@ def read(place: Path) -> Curve | None:
     if place.is_dir() and not file.is_file():
         return None
     if not file.is_file():
-        raise Refusal(f"no training curve at {place}; give a weights folder with {FILE}, or such a file")
+        raise UserError(f"no training curve at {place}; give a weights folder with {FILE}, or such a file")
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise Refusal(f"{file} is not UTF-8 text") from None
+        raise UserError(f"{file} is not UTF-8 text") from None
     return from_csv(text, str(file))

@@ -1,4 +1,6 @@
-"""`weights=folkrnn_v2` and kin: what was published, from its address, verified (facts sheet, notes on the sources)."""
+"""`weights=folkrnn_v2` and the like: what was published, from its address, verified (facts sheet, notes on the
+sources).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from folkrnn.download import Source, fetch
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.weights import lasagne
 from folkrnn.weights.folder import Weights
 
@@ -50,10 +52,10 @@ SOURCES: dict[str, Source] = {
 def published(name: str, address: str | None = None) -> Weights:
     """Returns the published weights of that name, from the cache or downloaded first (`address`: from a mirror).
 
-    Raises Refusal for a name that is none of SOURCES, and as `fetch` does.
+    Raises UserError for a name that is none of SOURCES, and as `fetch` does.
     """
     if name not in SOURCES:
-        raise Refusal(f"no published weights {name!r}{did_you_mean(name, SOURCES)}; there are {', '.join(SOURCES)}")
+        raise UserError(f"no published weights {name!r}{did_you_mean(name, SOURCES)}; there are {', '.join(SOURCES)}")
     source = SOURCES[name]
     file = fetch(source, address)
     weights = lasagne.load(file) if source.blob else of_magenta(file)

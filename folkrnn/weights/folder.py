@@ -19,11 +19,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from folkrnn.errors import UserError
 from folkrnn.files import write_whole
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.model import Model
 from folkrnn.models.recurrent import GATES
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import curve as curves
 from folkrnn.weights.curve import Curve
@@ -65,9 +65,9 @@ class Weights:
 
     @property
     def words(self) -> Vocabulary:
-        """The vocabulary of a model that reads tokens; raises Refusal for one that does not."""
+        """The vocabulary of a model that reads tokens; raises UserError for one that does not."""
         if self.vocabulary is None:
-            raise Refusal(f"{self.model.shape} has no tokens; this is for a folk-rnn")
+            raise UserError(f"{self.model.shape} has no tokens; this is for a folk-rnn")
         return self.vocabulary
 
     @property
@@ -100,12 +100,12 @@ def save(
 def load(place: Path) -> Weights:
     """Returns the weights in a folder, or in a `.safetensors` file with its vocabulary beside it.
 
-    Raises Refusal where the file is missing, damaged, foreign, or holds values that are not finite.
+    Raises UserError where the file is missing, damaged, foreign, or holds values that are not finite.
     """
     file = place / PARAMETERS if place.is_dir() else place
     tensors, about = read_tensors(file), _metadata(file)
     if WRITTEN in about and about[WRITTEN] != (found := _written(tensors, about)):
-        raise Refusal(f"{file} is damaged: its content has the digest {found}, what was written had {about[WRITTEN]}")
+        raise UserError(f"{file} is damaged: its content has the digest {found}, what was written had {about[WRITTEN]}")
     if MARK in tensors:
         vocabulary, model = None, musicvae_of(tensors, about, str(file))
     else:
@@ -124,13 +124,13 @@ def assumed(file: Path) -> Vocabulary:
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """Returns the tensors of a safetensors file in single precision."""
     if not file.is_file():
-        raise Refusal(f"no weights at {file}; a weights folder holds {PARAMETERS}, {VOCABULARY} and {CARD}")
+        raise UserError(f"no weights at {file}; a weights folder holds {PARAMETERS}, {VOCABULARY} and {CARD}")
     if file.stat().st_size > LARGEST:
-        raise Refusal(f"{file} is larger than {LARGEST // 2**30} GiB; no FolkRNN is")
+        raise UserError(f"{file} is larger than {LARGEST // 2**30} GiB; no FolkRNN is")
     try:
         tensors = safetensors.torch.load_file(file)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise Refusal(f"{file} is not a whole safetensors file: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{file} is not a whole safetensors file: {str(error).splitlines()[0]}") from None
     return {name: value.float() for name, value in tensors.items()}
 
 
@@ -140,21 +140,21 @@ def _metadata(file: Path) -> dict[str, str]:
 
 
 def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary) -> FolkRNN:
-    """Returns a FolkRNN of the sizes that `tensors` have, holding them. Raises Refusal for anything else."""
+    """Returns a FolkRNN of the sizes that `tensors` have, holding them. Raises UserError for anything else."""
     try:
         size, units = tensors["softmax_weight"].shape
         layers = sum(name.endswith(".weight_hh") for name in tensors)
         rows = tensors["layers.0.weight_hh"].shape[0]
     except (KeyError, ValueError):
         known = ", ".join(sorted(tensors)[:3]) or "nothing"
-        raise Refusal(f"{source} does not hold a FolkRNN (it holds {known}, …)") from None
+        raise UserError(f"{source} does not hold a FolkRNN (it holds {known}, …)") from None
     cell = next((name for name, gates in GATES.items() if len(gates) * units == rows), None)
     if cell is None:
-        raise Refusal(
+        raise UserError(
             f"{source}: {rows} recurrent rows for {units} units fit neither an LSTM (4 each) nor a GRU (3 each)"
         )
     if size != len(vocabulary):
-        raise Refusal(
+        raise UserError(
             f"{source} has {size} outputs but its vocabulary has {len(vocabulary)} tokens; put the right tokens, "
             f"in index order, into {VOCABULARY} beside it"
         )
@@ -163,12 +163,12 @@ def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary)
         expected = {n: tuple(v.shape) for n, v in FolkRNN(size, units, layers, **sizes).state_dict().items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if wrong := sorted(set(expected.items()) ^ set(found.items())):
-        raise Refusal(
+        raise UserError(
             f"{source} is not a FolkRNN of {layers} × {units}: {wrong[0][0]} has another shape, lacks or is extra"
         )
     broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if broken:
-        raise Refusal(f"{source}: {broken[0]} holds values that are not finite")
+        raise UserError(f"{source}: {broken[0]} holds values that are not finite")
     model = FolkRNN(size, units, layers, **sizes)
     model.load_state_dict(dict(tensors))
     return model.eval()
@@ -200,9 +200,9 @@ def read_vocabulary(place: Path) -> Vocabulary | None:
     try:
         tokens = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"{file} is not JSON: {error}") from None
+        raise UserError(f"{file} is not JSON: {error}") from None
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise Refusal(f"{file} must be a list of tokens in index order")
+        raise UserError(f"{file} must be a list of tokens in index order")
     return Vocabulary(tuple(tokens))
 
 
@@ -210,8 +210,8 @@ def _text(file: Path) -> str | None:
     if not file.is_file():
         return None
     if file.stat().st_size > LARGEST_TEXT:
-        raise Refusal(f"{file} is larger than {LARGEST_TEXT // 2**20} MiB: not read")
+        raise UserError(f"{file} is larger than {LARGEST_TEXT // 2**20} MiB: not read")
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise Refusal(f"{file} is not UTF-8 text") from None
+        raise UserError(f"{file} is not UTF-8 text") from None

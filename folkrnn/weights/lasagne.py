@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from folkrnn.download import git_blob
+from folkrnn.errors import UserError
 from folkrnn.files import write_whole
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import Cell
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights.curve import Curve
 from folkrnn.weights.folder import Weights, digest, model_of
@@ -66,12 +66,12 @@ def load(path: Path) -> Weights:
 
     Cell, depth, width, vocabulary and its order, and initial states follow from the pickle. A learned embedding is
     multiplied into the first layer's matrices, which is the same network. The losses that the authors' training script
-    kept come along. Raises Refusal where the file is no such pickle, or names anything but arrays and plain values.
+    kept come along. Raises UserError where the file is no such pickle, or names anything but arrays and plain values.
     """
     content = read_pickle(path)
     if not isinstance(content, dict) or not {"token2idx", "param_values"} <= set(content):
         held = ", ".join(map(repr, content)) if isinstance(content, dict) else type(content).__name__
-        raise Refusal(f"{path} is no pickle of folk-rnn: it holds {held[:200]}, not token2idx and param_values")
+        raise UserError(f"{path} is no pickle of folk-rnn: it holds {held[:200]}, not token2idx and param_values")
     vocabulary = _vocabulary(content["token2idx"], str(path))
     arrays = _arrays(content["param_values"], str(path))
     layout = _layout([array.shape for array in arrays], len(vocabulary), str(path))
@@ -110,7 +110,7 @@ def save(file: Path, weights: Weights) -> None:
 def metadata(weights: Weights) -> dict[str, Any]:
     """Returns the dict that the authors' training script pickles, for the parameters, vocabulary and losses given."""
     if weights.model.family != FolkRNN.family or weights.vocabulary is None:
-        raise Refusal("folk-rnn's pickle holds a FolkRNN; a MusicVAE is exported as a Magenta checkpoint")
+        raise UserError("folk-rnn's pickle holds a FolkRNN; a MusicVAE is exported as a Magenta checkpoint")
     return {
         "configuration": "config5",
         "experiment_id": weights.source,
@@ -123,22 +123,22 @@ def metadata(weights: Weights) -> dict[str, Any]:
 
 def _vocabulary(token2idx: object, source: str) -> Vocabulary:
     if not isinstance(token2idx, dict) or not all(isinstance(token, str) for token in token2idx):
-        raise Refusal(f"{source}: token2idx is no map from tokens to indices")
+        raise UserError(f"{source}: token2idx is no map from tokens to indices")
     if sorted(token2idx.values(), key=lambda index: index if type(index) is int else -1) != list(range(len(token2idx))):
-        raise Refusal(f"{source}: token2idx does not number its {len(token2idx)} tokens from 0 without gaps")
+        raise UserError(f"{source}: token2idx does not number its {len(token2idx)} tokens from 0 without gaps")
     return Vocabulary(tuple(sorted(token2idx, key=token2idx.__getitem__)))
 
 
 def _arrays(values: object, source: str) -> list[np.ndarray]:
     if not isinstance(values, list) or not all(isinstance(v, np.ndarray) and v.dtype.kind == "f" for v in values):
-        raise Refusal(f"{source}: param_values is no list of arrays of floating-point numbers")
+        raise UserError(f"{source}: param_values is no list of arrays of floating-point numbers")
     return values
 
 
 def _layout(shapes: Sequence[tuple[int, ...]], tokens: int, source: str) -> _Layout:
-    """What kind of network has arrays of these shapes. Raises Refusal, naming the first that fits none."""
+    """What kind of network has arrays of these shapes. Raises UserError, naming the first that fits none."""
     if len(shapes) < 3 or len(shapes[-1]) != 1 or len(shapes[-2]) != 2:
-        raise Refusal(f"{source} has {len(shapes)} arrays that end with no softmax layer; folk-rnn v2 has 45")
+        raise UserError(f"{source} has {len(shapes)} arrays that end with no softmax layer; folk-rnn v2 has 45")
     units = shapes[-2][0]
     reasons = []
     for cell in GATES:
@@ -152,7 +152,7 @@ def _layout(shapes: Sequence[tuple[int, ...]], tokens: int, source: str) -> _Lay
             return layout
         reasons.append(f"as {cell.upper()} {layers} × {units}, {wrong}")
     why = "; ".join(reasons) or "three layers of LSTM make 45 arrays, three of GRU 33"
-    raise Refusal(f"{source}: its {len(shapes)} arrays are no folk-rnn over {tokens} tokens: {why}")
+    raise UserError(f"{source}: its {len(shapes)} arrays are no folk-rnn over {tokens} tokens: {why}")
 
 
 def _first_wrong(shapes: Sequence[tuple[int, ...]], layout: _Layout, tokens: int) -> str | None:

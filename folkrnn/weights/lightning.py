@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights import folder
 from folkrnn.weights.folder import Weights
@@ -24,20 +24,20 @@ def load(file: Path) -> Weights:
     """Returns the model in a checkpoint.
 
     Its vocabulary is the one that our training wrote into it, else `vocabulary.json` beside it, else v2's, which is
-    said. Raises Refusal where the file is cut short, holds anything but plain tensors and values, or claims more than
+    said. Raises UserError where the file is cut short, holds anything but plain tensors and values, or claims more than
     it holds.
     """
     if file.is_file() and file.stat().st_size > folder.LARGEST:
-        raise Refusal(f"{file} is larger than {folder.LARGEST // 2**30} GiB; no FolkRNN is")
+        raise UserError(f"{file} is larger than {folder.LARGEST // 2**30} GiB; no FolkRNN is")
     try:
         content = read(file)
-    except Refusal as refusal:
+    except UserError as refusal:
         last = file.with_name("last.ckpt")
         beside = f"; beside it lies {last.name}: weights.path={last}" if file != last and last.is_file() else ""
-        raise Refusal(f"{refusal}{beside}") from refusal
+        raise UserError(f"{refusal}{beside}") from refusal
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict):
-        raise Refusal(f"{file} is not a Lightning checkpoint: it has no state_dict")
+        raise UserError(f"{file} is not a Lightning checkpoint: it has no state_dict")
     tensors = _tensors(state, file)
     if MARK in tensors:
         model = musicvae_of(tensors, _lengths(content), str(file))
@@ -50,11 +50,12 @@ def load(file: Path) -> Weights:
 def read(file: Path) -> Any:
     """Returns what a checkpoint holds: plain tensors and values.
 
-    Raises Refusal where the file is missing, was damaged in any bit of its content, holds anything else, or claims more
+    Raises UserError where the file is missing, was damaged in any bit of its content, holds anything else, or claims
+    more
     than it holds.
     """
     if not file.is_file():
-        raise Refusal(f"there is no checkpoint {file}")
+        raise UserError(f"there is no checkpoint {file}")
     _check_archive(file)
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
@@ -62,8 +63,8 @@ def read(file: Path) -> Any:
         raise _not_whole(file, _reason(error)) from error
 
 
-def _not_whole(file: Path, reason: str) -> Refusal:
-    return Refusal(f"{file} is not a whole checkpoint of plain tensors: {reason}")
+def _not_whole(file: Path, reason: str) -> UserError:
+    return UserError(f"{file} is not a whole checkpoint of plain tensors: {reason}")
 
 
 def _check_archive(file: Path) -> None:
@@ -77,11 +78,11 @@ def _check_archive(file: Path) -> None:
     for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts:
-            raise Refusal(f"{file} holds {member.filename!r}, which lies outside the archive: not opened")
+            raise UserError(f"{file} holds {member.filename!r}, which lies outside the archive: not opened")
         if member.compress_type != zipfile.ZIP_STORED:
-            raise Refusal(f"{file} is compressed, which checkpoints are not: not opened")
+            raise UserError(f"{file} is compressed, which checkpoints are not: not opened")
     if sum(member.file_size for member in members) > size:
-        raise Refusal(f"{file} claims more data than it holds: not opened")
+        raise UserError(f"{file} claims more data than it holds: not opened")
     try:
         with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()  # torch does not look at the checksums
@@ -93,12 +94,12 @@ def _check_archive(file: Path) -> None:
 
 def _tensors(state: Mapping[Any, Any], file: Path) -> dict[str, Tensor]:
     if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
-        raise Refusal(f"{file} is not a Lightning checkpoint: its state_dict holds what is no tensor")
+        raise UserError(f"{file} is not a Lightning checkpoint: its state_dict holds what is no tensor")
     # a tensor can be a view that repeats a few stored numbers as often as it likes
     if sum(value.numel() * value.element_size() for value in state.values()) > file.stat().st_size:
-        raise Refusal(f"{file} claims larger tensors than it holds: not read")
+        raise UserError(f"{file} claims larger tensors than it holds: not read")
     if not all(value.is_floating_point() and value.layout == torch.strided for value in state.values()):
-        raise Refusal(f"{file}: its state_dict holds what are no floating-point numbers")
+        raise UserError(f"{file}: its state_dict holds what are no floating-point numbers")
     return {name.removeprefix("model."): value.float() for name, value in state.items()}
 
 

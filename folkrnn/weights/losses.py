@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.weights.curve import Curve
 
 _USUAL = (1000, 500, 250, 100, 2000, 200, 50, 20, 10)
@@ -20,7 +20,7 @@ MOST = 10_000_000
 def curve_of(content: Mapping[Any, Any], source: str) -> Curve | None:
     """Returns the losses in the dict of folk-rnn's training script, in nats per tune; None where there are none.
 
-    Raises Refusal where they are no numbers.
+    Raises UserError where they are no numbers.
     """
     training = _numbers(content.get("losses_train", []), "losses_train", source)
     validation = _numbers(content.get("losses_eval_valid", []), "losses_eval_valid", source)
@@ -73,10 +73,10 @@ def _numbers(values: object, name: str, source: str) -> np.ndarray:
     if isinstance(values, np.ndarray) and values.ndim == 1:
         values = values.tolist()
     if not isinstance(values, list) or len(values) > MOST:
-        raise Refusal(f"{source}: {name} is no list of losses")
+        raise UserError(f"{source}: {name} is no list of losses")
     plain = [value.item() if isinstance(value, np.ndarray) and value.size == 1 else value for value in values]
     if not all(isinstance(value, float) or (type(value) is int and abs(value) < 2**53) for value in plain):
-        raise Refusal(f"{source}: {name} holds what is no number")
+        raise UserError(f"{source}: {name} holds what is no number")
     return np.array(plain, np.float64)
 
 

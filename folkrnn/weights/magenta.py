@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from folkrnn.errors import UserError
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.musicvae_sizes import Sizes
 from folkrnn.models.recurrent import RecurrentLayer
-from folkrnn.refusal import Refusal
 from folkrnn.weights.folder import digest
 from folkrnn.weights.magenta_files import open_checkpoint
 from folkrnn.weights.tensor_bundle import Variable, write_bundle
@@ -71,7 +71,7 @@ def load(
     """Returns the model in a checkpoint: a tar, a prefix, a folder, or a Magenta.js folder. TensorFlow is not needed.
 
     Sizes follow from the shapes of the variables. Numbers of steps and segments do not: they come from `max_seq_len`
-    and `segments`, else from `expect`, Magenta.js's config, or the named config of these sizes. Raises Refusal where
+    and `segments`, else from `expect`, Magenta.js's config, or the named config of these sizes. Raises UserError where
     variables are missing, foreign or damaged, and where they do not fit `expect`: which, and which config would fit.
     """
     checkpoint = open_checkpoint(place)
@@ -176,7 +176,7 @@ def _swapped(rows: torch.Tensor) -> torch.Tensor:
 def _tensor(name: str, variables: Mapping[str, Variable], source: str) -> torch.Tensor:
     tensor = torch.from_numpy(variables[name].read().astype(np.float32))
     if not bool(torch.isfinite(tensor).all()):
-        raise Refusal(f"{source}: {name} holds values that are not finite")
+        raise UserError(f"{source}: {name} holds values that are not finite")
     return tensor
 
 
@@ -197,7 +197,7 @@ def _sizes_of(variables: Mapping[str, Variable], source: str) -> Sizes:
     whole = widths["encoder"] and widths["decoder"] and (flat or widths["conductor"])
     if not whole or latents is None or output is None or len(latents.shape) != 2 or len(output.shape) != 2:
         held = ", ".join(sorted(variables)[:3]) or "nothing"
-        raise Refusal(f"{source} does not hold a MusicVAE for melodies{_kind(variables)} (it holds {held}, …)")
+        raise UserError(f"{source} does not hold a MusicVAE for melodies{_kind(variables)} (it holds {held}, …)")
     return Sizes(**widths, z_size=latents.shape[1], depth=output.shape[1])
 
 
@@ -237,21 +237,23 @@ def _named(sizes: Sizes) -> str | None:
 
 
 def _check_whole(wanted: Mapping[str, tuple[int, ...]], variables: Mapping[str, Variable], source: str) -> None:
-    """Raises Refusal unless all variables are there in their shapes and none speaks of further layers."""
+    """Raises UserError unless all variables are there in their shapes and none speaks of further layers."""
     if wrong := _differences(wanted, variables):
-        raise Refusal(f"{source} does not hold together: {_listed(wrong)}")
+        raise UserError(f"{source} does not hold together: {_listed(wrong)}")
     if strange := [name for name in variables if name not in wanted and _PARTS.match(name)]:
-        raise Refusal(f"{source} holds variables that no MusicVAE for melodies has: {_listed(strange)}{_kind(strange)}")
+        raise UserError(
+            f"{source} holds variables that no MusicVAE for melodies has: {_listed(strange)}{_kind(strange)}"
+        )
 
 
 def _check_types(variables: Mapping[str, Variable], source: str) -> None:
     for name, variable in variables.items():
         if _PARTS.match(name) and not variable.dtype.startswith("<f"):
-            raise Refusal(f"{source}: {name} does not hold floating-point numbers")
+            raise UserError(f"{source}: {name} does not hold floating-point numbers")
 
 
 def _check_against(expect: Sizes, variables: Mapping[str, Variable], source: str) -> None:
-    """Raises Refusal where the checkpoint is of another config than `expect`, and says of which."""
+    """Raises UserError where the checkpoint is of another config than `expect`, and says of which."""
     wanted = shapes(expect)
     further = [f"{name} is one more" for name in variables if name not in wanted and _PARTS.match(name)]
     wrong = _differences(wanted, variables) + further
@@ -260,7 +262,7 @@ def _check_against(expect: Sizes, variables: Mapping[str, Variable], source: str
     sizes = _sizes_of(variables, source)
     name = _named(sizes)
     fits = f"it is {name}: use model={CONFIGS[name][0]}" if name else f"its sizes are {_bare(sizes)}"
-    raise Refusal(f"{source} does not fit the model ({_bare(expect)}): {_listed(wrong)}; {fits}, or leave model= out")
+    raise UserError(f"{source} does not fit the model ({_bare(expect)}): {_listed(wrong)}; {fits}, or leave model= out")
 
 
 def _bare(sizes: Sizes) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from folkrnn.refusal import Refusal, did_you_mean
+from folkrnn.errors import UserError, did_you_mean
 from folkrnn.weights import magenta_js
 from folkrnn.weights.tensor_bundle import Region, Variable, read_bundle
 
@@ -33,7 +33,7 @@ class Checkpoint:
 def open_checkpoint(place: str | Path) -> Checkpoint:
     """Returns the checkpoint at `place`: `X.tar`, `X` or `X.index` of a Saver, a folder with one, a Magenta.js folder.
 
-    Raises Refusal for anything else, for archives with links or paths that leave them, and for damaged files.
+    Raises UserError for anything else, for archives with links or paths that leave them, and for damaged files.
     """
     path = Path(place)
     if path.is_dir():
@@ -61,8 +61,8 @@ def _of_folder(folder: Path) -> Checkpoint:
     if len(names) == 1:
         return Checkpoint(_of_prefix(folder / names[0]), str(folder))
     if not names:
-        raise Refusal(f"{folder} holds no checkpoint: neither X.index with X.data-… nor {magenta_js.MANIFEST}")
-    raise Refusal(f"{folder} holds {len(names)} checkpoints ({', '.join(names[:5])}); name one of them")
+        raise UserError(f"{folder} holds no checkpoint: neither X.index with X.data-… nor {magenta_js.MANIFEST}")
+    raise UserError(f"{folder} holds {len(names)} checkpoints ({', '.join(names[:5])}); name one of them")
 
 
 def _of_manifest(manifest: Path) -> Checkpoint:
@@ -75,7 +75,7 @@ def _of_prefix(prefix: Path) -> dict[str, Variable]:
     if not index.is_file():
         around = prefix.parent.iterdir() if prefix.parent.is_dir() else ()
         names = {file.name.removesuffix(".index") for file in around if file.suffix in (".index", ".tar")}
-        raise Refusal(
+        raise UserError(
             f"no Magenta checkpoint at {prefix}{did_you_mean(prefix.name, names)}; it may be an X.tar, the X of "
             f"X.index and X.data-00000-of-00001, or a folder with one of these or with {magenta_js.MANIFEST}"
         )
@@ -92,7 +92,7 @@ def _of_archive(path: Path) -> dict[str, Variable]:
     indices = [name for name in members if name.endswith(".index")]
     if len(indices) != 1:
         held = ", ".join(sorted(members)[:5]) or "nothing"
-        raise Refusal(f"{path} holds {len(indices)} checkpoints, not one (it holds {held})")
+        raise UserError(f"{path} holds {len(indices)} checkpoints, not one (it holds {held})")
     prefix, shards = indices[0].removesuffix(".index"), {}
     for name, region in members.items():
         found = _DATA.fullmatch(name)
@@ -102,7 +102,7 @@ def _of_archive(path: Path) -> dict[str, Variable]:
 
 
 def _members(path: Path) -> dict[str, Region]:
-    """The plain files of an archive, by name, as regions of it. Raises Refusal for any member that is unsafe."""
+    """The plain files of an archive, by name, as regions of it. Raises UserError for any member that is unsafe."""
     members: dict[str, Region] = {}
     size = path.stat().st_size
     try:
@@ -110,14 +110,14 @@ def _members(path: Path) -> dict[str, Region]:
             for count, member in enumerate(archive):
                 _check(member, path)
                 if count >= MOST_MEMBERS:
-                    raise Refusal(f"{path} has more than {MOST_MEMBERS} members; a checkpoint has three or four")
+                    raise UserError(f"{path} has more than {MOST_MEMBERS} members; a checkpoint has three or four")
                 if member.isreg():
                     if member.size < 0 or member.offset_data + member.size > size:
-                        raise Refusal(f"{path} is cut short: {member.name} ends past its end")
+                        raise UserError(f"{path} is cut short: {member.name} ends past its end")
                     name = f"{path}:{member.name}"
                     members[member.name] = Region(path, member.offset_data, member.size, name)
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise Refusal(
+        raise UserError(
             f"{path} is not a whole, uncompressed tar archive ({error}); if it is compressed, decompress it first"
         ) from None
     return members
@@ -126,8 +126,8 @@ def _members(path: Path) -> dict[str, Region]:
 def _check(member: tarfile.TarInfo, path: Path) -> None:
     name = PurePosixPath(member.name.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or re.match(r"[A-Za-z]:", member.name):
-        raise Refusal(f"{path} holds {member.name!r}, which lies outside the archive: not opened")
+        raise UserError(f"{path} holds {member.name!r}, which lies outside the archive: not opened")
     if member.issym() or member.islnk():
-        raise Refusal(f"{path} holds {member.name!r}, a link to {member.linkname!r}: not opened")
+        raise UserError(f"{path} holds {member.name!r}, a link to {member.linkname!r}: not opened")
     if not (member.isreg() or member.isdir()) or member.issparse():
-        raise Refusal(f"{path} holds {member.name!r}, which is neither a plain file nor a folder: not opened")
+        raise UserError(f"{path} holds {member.name!r}, which is neither a plain file nor a folder: not opened")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.weights.tensor_bundle import MOST_DIMENSIONS, MOST_VARIABLES, WIDEST, Region, Variable
 
 MANIFEST, CONFIG = "weights_manifest.json", "config.json"
@@ -27,18 +27,19 @@ QUANTISED = {"uint8": "<u1", "uint16": "<u2"}
 def read_manifest(manifest: Path) -> dict[str, Variable]:
     """Returns the variables of a Magenta.js checkpoint by name, unread; quantised ones come out in single precision.
 
-    Raises Refusal where the manifest is damaged, names a file outside its folder, or claims more than the shards hold.
+    Raises UserError where the manifest is damaged, names a file outside its folder, or claims more than the shards
+    hold.
     """
     groups = _json(manifest)
     if not isinstance(groups, list):
-        raise Refusal(f"{manifest} is no list of groups of weights")
+        raise UserError(f"{manifest} is no list of groups of weights")
     variables: dict[str, Variable] = {}
     for group in groups:
         paths, weights = _lists(group, manifest)
         shards = [_shard(manifest, name) for name in paths]
         for name, variable in _laid_out(weights, shards, manifest):
             if name in variables or len(variables) >= MOST_VARIABLES:
-                raise Refusal(f"{manifest} names {name} twice, or more than {MOST_VARIABLES} weights")
+                raise UserError(f"{manifest} names {name} twice, or more than {MOST_VARIABLES} weights")
             variables[name] = variable
     return variables
 
@@ -50,9 +51,9 @@ def read_config(folder: Path) -> tuple[int | None, int | None]:
         return None, None
     config = _json(file)
     if not isinstance(config, dict) or config.get("type", "MusicVAE") != "MusicVAE":
-        raise Refusal(f"{file} does not describe a MusicVAE")
+        raise UserError(f"{file} does not describe a MusicVAE")
     if config.get("chordEncoder"):
-        raise Refusal(f"{file} describes a model that reads chords as well, which is not built here")
+        raise UserError(f"{file} describes a model that reads chords as well, which is not built here")
     converter = config.get("dataConverter")
     arguments = converter.get("args") if isinstance(converter, dict) else None
     arguments = arguments if isinstance(arguments, dict) else {}
@@ -62,28 +63,28 @@ def read_config(folder: Path) -> tuple[int | None, int | None]:
 
 def _json(file: Path) -> Any:
     if not file.is_file():
-        raise Refusal(f"no {file}")
+        raise UserError(f"no {file}")
     if file.stat().st_size > LARGEST_JSON:
-        raise Refusal(f"{file} is larger than {LARGEST_JSON} bytes")
+        raise UserError(f"{file} is larger than {LARGEST_JSON} bytes")
     try:
         return json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"{file} is not JSON: {error}") from None
+        raise UserError(f"{file} is not JSON: {error}") from None
 
 
 def _lists(group: Any, manifest: Path) -> tuple[list, list]:
     paths, weights = (group.get("paths"), group.get("weights")) if isinstance(group, dict) else (None, None)
     if not isinstance(paths, list) or not isinstance(weights, list) or not all(isinstance(w, dict) for w in weights):
-        raise Refusal(f"{manifest}: each group has a list of paths and a list of weights")
+        raise UserError(f"{manifest}: each group has a list of paths and a list of weights")
     return paths, weights
 
 
 def _shard(manifest: Path, name: Any) -> Region:
     if not isinstance(name, str) or name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
-        raise Refusal(f"{manifest} names the shard {name!r}, which does not lie beside it: not opened")
+        raise UserError(f"{manifest} names the shard {name!r}, which does not lie beside it: not opened")
     file = manifest.with_name(name)
     if not file.is_file():
-        raise Refusal(f"{manifest} names the shard {name!r}, which is missing")
+        raise UserError(f"{manifest} names the shard {name!r}, which is missing")
     return Region.of(file)
 
 
@@ -95,7 +96,7 @@ def _laid_out(weights: Sequence[dict], shards: Sequence[Region], manifest: Path)
         dtype, scale, low = _numbers(weight, name, manifest)
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if offset + size > held:
-            raise Refusal(f"{manifest}: {name} ends {offset + size - held} bytes past the end of its shards")
+            raise UserError(f"{manifest}: {name} ends {offset + size - held} bytes past the end of its shards")
 
         def read(
             offset: int = offset,
@@ -126,11 +127,11 @@ def _joined(shards: Sequence[Region], offset: int, size: int) -> np.ndarray:
 def _name_and_shape(weight: dict, manifest: Path) -> tuple[str, tuple[int, ...]]:
     name, shape = weight.get("name"), weight.get("shape")
     if not isinstance(name, str):
-        raise Refusal(f"{manifest}: a weight has no name")
+        raise UserError(f"{manifest}: a weight has no name")
     if not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS:
-        raise Refusal(f"{manifest}: {name} has no shape")
+        raise UserError(f"{manifest}: {name} has no shape")
     if not all(type(width) is int and 0 < width < WIDEST for width in shape):
-        raise Refusal(f"{manifest}: {name} has the shape {shape}, which no weight can have")
+        raise UserError(f"{manifest}: {name} has the shape {shape}, which no weight can have")
     return name, tuple(shape)
 
 
@@ -140,12 +141,12 @@ def _numbers(weight: dict, name: str, manifest: Path) -> tuple[str, float | None
     kind = quantisation.get("dtype") if isinstance(quantisation, dict) else weight.get("dtype")
     known = DTYPES if quantisation is None else QUANTISED
     if not isinstance(kind, str) or kind not in known:
-        raise Refusal(f"{manifest}: {name} has the type {kind!r}; read are {', '.join(known)}")
+        raise UserError(f"{manifest}: {name} has the type {kind!r}; read are {', '.join(known)}")
     if quantisation is None:
         return known[kind], None, 0.0
     scale, low = quantisation.get("scale"), quantisation.get("min")
     if not _finite(scale) or not _finite(low):
-        raise Refusal(f"{manifest}: {name} is quantised without a finite scale and min")
+        raise UserError(f"{manifest}: {name} is quantised without a finite scale and min")
     return known[kind], float(scale), float(low)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from folkrnn.errors import UserError
 from folkrnn.models.musicvae import LENGTHS, MusicVAE
-from folkrnn.refusal import Refusal
 
 MARK = "encoder.mu.weight"
 """A tensor that every MusicVAE has and no FolkRNN."""
@@ -17,12 +17,12 @@ MARK = "encoder.mu.weight"
 def musicvae_of(tensors: Mapping[str, Tensor], lengths: Mapping[str, object], source: str) -> MusicVAE:
     """Returns the MusicVAE that `tensors` are of, holding them; `lengths` are its metadata or a checkpoint's sizes.
 
-    Raises Refusal for missing, foreign or misshapen tensors, lengths that are none, and values that are not finite.
+    Raises UserError for missing, foreign or misshapen tensors, lengths that are none, and values that are not finite.
     """
     try:
         given = {name: int(str(lengths[name])) for name in LENGTHS}
     except (KeyError, ValueError):
-        raise Refusal(f"{source} holds a MusicVAE but does not say its {' and '.join(LENGTHS)}") from None
+        raise UserError(f"{source} holds a MusicVAE but does not say its {' and '.join(LENGTHS)}") from None
     sizes = {
         "encoder": _widths(tensors, "encoder.layers.{}.fw.weight_hh"),
         "decoder": _widths(tensors, "decoder.layers.{}.weight_hh"),
@@ -35,10 +35,10 @@ def musicvae_of(tensors: Mapping[str, Tensor], lengths: Mapping[str, object], so
         expected = {name: tuple(value.shape) for name, value in MusicVAE(**sizes).state_dict().items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if wrong := sorted(set(expected.items()) ^ set(found.items())):
-        raise Refusal(f"{source} is not a whole MusicVAE: {wrong[0][0]} has another shape, lacks or is extra")
+        raise UserError(f"{source} is not a whole MusicVAE: {wrong[0][0]} has another shape, lacks or is extra")
     broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if broken:
-        raise Refusal(f"{source}: {broken[0]} holds values that are not finite")
+        raise UserError(f"{source}: {broken[0]} holds values that are not finite")
     model = MusicVAE(**sizes)
     model.load_state_dict(dict(tensors))
     return model.eval()

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from folkrnn import places
+from folkrnn.errors import UserError
 from folkrnn.models.model import Model
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import downloads, folder, lasagne, lightning
 from folkrnn.weights.folder import Weights
@@ -18,11 +18,11 @@ SHIPPED = Path(__file__).parent
 
 
 def pretrained(model: str = "folkrnn") -> Weights:
-    """Returns the weights shipped for a named model. Raises Refusal where none are."""
+    """Returns the weights shipped for a named model. Raises UserError where none are."""
     place = SHIPPED / model
     if not (place / folder.PARAMETERS).is_file():
         there = ", ".join(sorted(p.parent.name for p in SHIPPED.glob(f"*/{folder.PARAMETERS}"))) or "none"
-        raise Refusal(
+        raise UserError(
             f"no weights ship for model={model} (shipped: {there}); train it with weights=scratch{_published(model)}"
         )
     weights = folder.load(place)
@@ -52,7 +52,7 @@ def checkpoint(path: str | None) -> Weights:
     if place.is_dir() and not (place / folder.PARAMETERS).is_file():
         place = next((other for other in inside if other.exists()), place)
     if place.suffix in (".pkl", ".pickle"):
-        raise Refusal(f"weights.path={path} looks like a pickle of folk-rnn: read it with weights=pickle")
+        raise UserError(f"weights.path={path} looks like a pickle of folk-rnn: read it with weights=pickle")
     return lightning.load(place) if place.suffix in (".ckpt", ".pt", ".pth") else folder.load(place)
 
 
@@ -64,11 +64,11 @@ def pickle(path: str | None) -> Weights:
 def magenta(path: str | None) -> Weights:
     """Returns the MusicVAE in a Magenta checkpoint: a tar, a prefix, a folder or a Magenta.js folder."""
     if path is None:
-        raise Refusal("weights=magenta needs weights.path=… (cat-mel_2bar_big.tar, a checkpoint prefix or a folder)")
+        raise UserError("weights=magenta needs weights.path=… (cat-mel_2bar_big.tar, a checkpoint prefix or a folder)")
     return downloads.of_magenta(places.place(path, "weights.path"))
 
 
 def _existing(path: str | None, option: str, kinds: str) -> Path:
     if path is None:
-        raise Refusal(f"weights={option} needs weights.path=… ({kinds})")
+        raise UserError(f"weights={option} needs weights.path=… ({kinds})")
     return places.existing("weights.path", path, kinds)

@@ -2,7 +2,7 @@
 
 The index is a LevelDB table whose keys are variable names and whose values are protobuf messages that say where in the
 data files the variable lies. Nothing that these files claim is believed before it is checked against what is there:
-memory stays within the size of the files, checksums are verified, and damage of any kind is a Refusal.
+memory stays within the size of the files, checksums are verified, and damage of any kind is a UserError.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
@@ -71,15 +71,16 @@ class Variable:
 def read_bundle(index: Region, shards: Mapping[int, Region]) -> dict[str, Variable]:
     """Returns the variables of a checkpoint by name, unread.
 
-    Raises Refusal where the index is damaged, compressed, too large, or names what the data files (`shards`, by number)
+    Raises UserError where the index is damaged, compressed, too large, or names what the data files (`shards`, by
+    number)
     do not hold; `read` of a variable raises it for an unknown type or a wrong checksum.
     """
     if index.size > LARGEST_INDEX:
-        raise Refusal(f"{index.name} has {index.size} bytes; an index of a checkpoint has at most {LARGEST_INDEX}")
+        raise UserError(f"{index.name} has {index.size} bytes; an index of a checkpoint has at most {LARGEST_INDEX}")
     entries = dict(_table(index.read(), index.name))
     header = _fields(entries.pop(b"", b""), index.name)
     if _number(header, 2, index.name) != 0:
-        raise Refusal(f"{index.name} was written on a big-endian machine, which is not read")
+        raise UserError(f"{index.name} was written on a big-endian machine, which is not read")
     variables, claimed = {}, 0
     for key, value in entries.items():
         name = _name(key, index.name)
@@ -87,7 +88,7 @@ def read_bundle(index: Region, shards: Mapping[int, Region]) -> dict[str, Variab
         claimed += size
     held = sum(shard.size for shard in shards.values())
     if claimed > held:
-        raise Refusal(f"{index.name} names {claimed} bytes of variables, but its data files hold {held}")
+        raise UserError(f"{index.name} names {claimed} bytes of variables, but its data files hold {held}")
     return variables
 
 
@@ -122,26 +123,26 @@ def masked_crc(data: bytes | np.ndarray) -> int:
 def _variable(name: str, value: bytes, where: str, shards: Mapping[int, Region]) -> tuple[Variable, int]:
     fields = _fields(value, where)
     if 7 in fields:
-        raise Refusal(f"{where}: {name} is stored in slices, which is not read")
+        raise UserError(f"{where}: {name} is stored in slices, which is not read")
     number, shard, offset, size, crc = (_number(fields, field, where) for field in (1, 3, 4, 5, 6))
     shape = _shape(fields.get(2, [b""])[-1], name, where)
     if shard not in shards:
-        raise Refusal(f"{where}: {name} lies in data file {shard}, which is missing")
+        raise UserError(f"{where}: {name} lies in data file {shard}, which is missing")
     if offset + size > shards[shard].size:
-        raise Refusal(
+        raise UserError(
             f"{where}: {name} claims bytes {offset} to {offset + size} of {shards[shard].name}, "
             f"which has {shards[shard].size}"
         )
     dtype = DTYPES.get(number, "")
     if dtype and math.prod(shape) * np.dtype(dtype).itemsize != size:
-        raise Refusal(f"{where}: {name} has shape {list(shape)} but {size} bytes")
+        raise UserError(f"{where}: {name} has shape {list(shape)} but {size} bytes")
 
     def read() -> np.ndarray:
         if not dtype:
-            raise Refusal(f"{where}: {name} has TensorFlow's type {number}; read are {', '.join(DTYPES.values())}")
+            raise UserError(f"{where}: {name} has TensorFlow's type {number}; read are {', '.join(DTYPES.values())}")
         octets = shards[shard].mapped(offset, size)
         if masked_crc(octets) != crc:
-            raise Refusal(f"{shards[shard].name} is damaged: the checksum of {name} is wrong")
+            raise UserError(f"{shards[shard].name} is damaged: the checksum of {name} is wrong")
         return octets.view(dtype).reshape(shape)
 
     return Variable(shape, dtype, read), size
@@ -151,7 +152,7 @@ def _shape(message: object, name: str, where: str) -> tuple[int, ...]:
     fields = _fields(message, where)
     widths = tuple(_number(_fields(dimension, where), 1, where) for dimension in fields.get(2, [])[:MOST_DIMENSIONS])
     if len(widths) != len(fields.get(2, [])) or 3 in fields or not all(0 < width < WIDEST for width in widths):
-        raise Refusal(f"{where}: {name} has no shape that a variable can have")
+        raise UserError(f"{where}: {name} has no shape that a variable can have")
     return widths
 
 
@@ -159,7 +160,7 @@ def _name(key: bytes, where: str) -> str:
     try:
         return key.decode()
     except UnicodeDecodeError:
-        raise Refusal(f"{where} is damaged: a variable's name is not text") from None
+        raise UserError(f"{where} is damaged: a variable's name is not text") from None
 
 
 @dataclass
@@ -172,7 +173,7 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         if count > len(self.data) - self.at:
-            raise Refusal(f"{self.where} is damaged or cut short: {count} bytes wanted where fewer are left")
+            raise UserError(f"{self.where} is damaged or cut short: {count} bytes wanted where fewer are left")
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -183,13 +184,13 @@ class _Reader:
             value |= (octet & 0x7F) << shift
             if octet < 0x80:
                 return value
-        raise Refusal(f"{self.where} is damaged: a number does not end")
+        raise UserError(f"{self.where} is damaged: a number does not end")
 
 
 def _table(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a LevelDB table, in order."""
     if len(data) < FOOTER or struct.unpack("<Q", data[-8:])[0] != MAGIC:
-        raise Refusal(f"{where} is no index of a TensorFlow checkpoint, or is cut short")
+        raise UserError(f"{where} is no index of a TensorFlow checkpoint, or is cut short")
     footer = _Reader(data[-FOOTER:], where)
     footer.varint(), footer.varint()  # the meta index, which is empty
     previous, count = None, 0
@@ -198,27 +199,27 @@ def _table(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
         for key, value in _block(data, reader.varint(), reader.varint(), where):
             count += 1
             if count > MOST_VARIABLES:
-                raise Refusal(f"{where} names more than {MOST_VARIABLES} variables")
+                raise UserError(f"{where} names more than {MOST_VARIABLES} variables")
             # increasing names also keep a block from being read over and over
             if previous is not None and key <= previous:
-                raise Refusal(f"{where} is damaged: its names are out of order")
+                raise UserError(f"{where} is damaged: its names are out of order")
             previous = key
             yield key, value
 
 
 def _block(data: bytes, offset: int, size: int, where: str) -> Iterator[tuple[bytes, bytes]]:
     if offset + size + TRAILER > len(data) - FOOTER or size < 4:
-        raise Refusal(f"{where} is damaged or cut short: a block lies outside it")
+        raise UserError(f"{where} is damaged or cut short: a block lies outside it")
     stored = data[offset : offset + size + TRAILER]
     if masked_crc(stored[: size + 1]) != struct.unpack("<I", stored[size + 1 :])[0]:
-        raise Refusal(f"{where} is damaged: the checksum of a block is wrong")
+        raise UserError(f"{where} is damaged: the checksum of a block is wrong")
     if stored[size] == 1:
-        raise Refusal(f"{where} is compressed with snappy, which is not read; TensorFlow's Saver writes it plain")
+        raise UserError(f"{where} is compressed with snappy, which is not read; TensorFlow's Saver writes it plain")
     if stored[size] != 0:
-        raise Refusal(f"{where} is compressed in an unknown way ({stored[size]})")
+        raise UserError(f"{where} is compressed in an unknown way ({stored[size]})")
     restarts = 4 + 4 * struct.unpack("<I", stored[size - 4 : size])[0]
     if restarts > size:
-        raise Refusal(f"{where} is damaged: a block has more restarts than bytes")
+        raise UserError(f"{where} is damaged: a block has more restarts than bytes")
     return _entries(_Reader(stored[: size - restarts], where))
 
 
@@ -228,7 +229,9 @@ def _entries(reader: _Reader) -> Iterator[tuple[bytes, bytes]]:
     while reader.at < len(reader.data):
         shared, own, length = reader.varint(), reader.varint(), reader.varint()
         if shared > len(key) or shared + own > LONGEST_NAME:
-            raise Refusal(f"{reader.where} is damaged: a name is longer than {LONGEST_NAME} bytes or has no beginning")
+            raise UserError(
+                f"{reader.where} is damaged: a name is longer than {LONGEST_NAME} bytes or has no beginning"
+            )
         key = key[:shared] + reader.take(own)
         yield key, reader.take(length)
 
@@ -236,7 +239,7 @@ def _entries(reader: _Reader) -> Iterator[tuple[bytes, bytes]]:
 def _fields(message: object, where: str) -> dict[int, list[int | bytes]]:
     """The fields of a protobuf message by number; values of numbers and of nested messages."""
     if not isinstance(message, bytes):
-        raise Refusal(f"{where} is damaged: a number stands where a message should")
+        raise UserError(f"{where} is damaged: a number stands where a message should")
     reader, fields = _Reader(message, where), {}
     while reader.at < len(message):
         tag = reader.varint()
@@ -248,7 +251,7 @@ def _fields(message: object, where: str) -> dict[int, list[int | bytes]]:
         elif kind in (1, 5):
             value = int.from_bytes(reader.take(8 if kind == 1 else 4), "little")
         else:
-            raise Refusal(f"{where} is damaged: a field of unknown kind {kind}")
+            raise UserError(f"{where} is damaged: a field of unknown kind {kind}")
         fields.setdefault(tag >> 3, []).append(value)
     return fields
 
@@ -256,7 +259,7 @@ def _fields(message: object, where: str) -> dict[int, list[int | bytes]]:
 def _number(fields: Mapping[int, list[int | bytes]], field: int, where: str) -> int:
     value = fields.get(field, [0])[-1]
     if not isinstance(value, int):
-        raise Refusal(f"{where} is damaged: a message stands where a number should")
+        raise UserError(f"{where} is damaged: a message stands where a number should")
     return value
 
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.weights._pickle_child import SECONDS
 
 LARGEST = 2**29
@@ -29,19 +29,21 @@ _CHILD = Path(__file__).with_name("_pickle_child.py")
 def read_pickle(path: Path) -> Any:
     """Returns what a pickle of any protocol holds, strings of Python 2 decoded as Latin-1, numpy's numbers as Python's.
 
-    Raises Refusal where it names anything but numpy's arrays and dtypes and Python's plain types, is cut short,
+    Raises UserError where it names anything but numpy's arrays and dtypes and Python's plain types, is cut short,
     malformed, larger than LARGEST, or takes more memory or time than such a file does; nothing in it is executed.
     """
     if not path.is_file():
-        raise Refusal(f"no pickle at {path}")
+        raise UserError(f"no pickle at {path}")
     if path.stat().st_size > LARGEST:
-        raise Refusal(f"{path} is larger than {LARGEST // 2**20} MiB; no folk-rnn pickle is")
+        raise UserError(f"{path} is larger than {LARGEST // 2**20} MiB; no folk-rnn pickle is")
     with path.open("rb") as file:
         return _read(file, str(path))
 
 
 def unpickled(data: bytes, source: str) -> Any:
-    """Returns what the pickle `data` holds; `source` is its name in messages. Raises Refusal as `read_pickle` does."""
+    """Returns what the pickle `data` holds; `source` is its name in messages. Raises UserError as `read_pickle`
+    does.
+    """
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)
@@ -53,13 +55,13 @@ def _read(file: IO[bytes], source: str) -> Any:
     try:
         done = subprocess.run(command, stdin=file, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise Refusal(f"{source} takes longer than {SECONDS} s to read; no folk-rnn pickle does") from None
+        raise UserError(f"{source} takes longer than {SECONDS} s to read; no folk-rnn pickle does") from None
     if done.returncode:
-        raise Refusal(f"{source} is not read: it ended the process that read it (status {done.returncode})")
+        raise UserError(f"{source} is not read: it ended the process that read it (status {done.returncode})")
     line, _, raw = done.stdout.partition(b"\n")
     answer = json.loads(line, object_hook=functools.partial(_value, raw))
     if "refusal" in answer:
-        raise Refusal(f"{source} {answer['refusal']}")
+        raise UserError(f"{source} {answer['refusal']}")
     return answer["value"]
 
 

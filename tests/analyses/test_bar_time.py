@@ -19,8 +19,8 @@ def test_time_is_told_where_a_note_has_ended_on_an_eighth():
 
 def test_a_model_that_goes_on_counting_wants_a_bar_line_at_every_full_bar():
     tune = ["<s>", "M:4/4", "K:Cmaj", *"CDEF" * 8, "</s>"]
-    law = np.array([0.9 if k >= 10 and (k - 2) % 8 == 0 else 0.1 for k in range(len(tune) - 1)])
-    table = by_time([tune] * 6, [law] * 6, np.random.default_rng(0))
+    distribution = np.array([0.9 if k >= 10 and (k - 2) % 8 == 0 else 0.1 for k in range(len(tune) - 1)])
+    table = by_time([tune] * 6, [distribution] * 6, np.random.default_rng(0))
     assert table["eighths"].tolist() == list(range(1, 33))
     assert table.loc[table["full"], "eighths"].tolist() == [8, 16, 24, 32]
     found = at_and_between(table)

@@ -13,10 +13,10 @@ from analyses.copying import Copying
 from analyses.measures.ngram_index import NgramIndex
 from analyses.measures.tune_index import Library, bar_counts, bars_of, body
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2
 
@@ -168,13 +168,13 @@ def test_bars_are_numbered_from_the_first_that_is_no_pickup():
 
 
 def test_without_data_there_is_a_clear_refusal():
-    with pytest.raises(Refusal, match="dataset="):
+    with pytest.raises(UserError, match="dataset="):
         Copying()(Observation(FolkRNN(units=8).eval(), V2, [given([], V2)]))
 
 
 @pytest.mark.parametrize("settings", [{"ngram": 1}, {"ngram": 9}, {"controls": -1}])
 def test_settings_that_mean_nothing_are_refused(settings):
-    with pytest.raises(Refusal, match="copying"):
+    with pytest.raises(UserError, match="copying"):
         Copying(**settings)
 
 

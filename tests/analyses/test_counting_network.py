@@ -49,7 +49,7 @@ def test_its_cell_holds_the_count_and_its_second_unit_the_last_note_of_a_bar(obs
     np.testing.assert_allclose(streams["l1.h"][:, 2], 0, atol=1e-6)
 
 
-def test_its_laws_are_certain_and_spike_at_every_ninth_step(observation):
+def test_its_distributions_are_certain_and_spike_at_every_ninth_step(observation):
     found = Posterior(resamples=20)(observation).metrics
     assert found["measure_spike_spacing"] == found["bar_spacing"] == K + 1
     assert found["entropy"] == pytest.approx(0, abs=1e-6)

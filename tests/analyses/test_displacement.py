@@ -1,4 +1,4 @@
-"""The displacement law: identities of any law, and the numbers printed in the paper."""
+"""The displacement distribution: identities of any distribution, and the numbers printed in the paper."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analyses.measures.displacement import displaced, displacement, factor
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 probabilities = st.floats(1e-6, 1 - 1e-6)
 EPSILON = float(np.finfo(float).eps)
 
 
-def law_of(values: np.ndarray) -> np.ndarray:
+def distribution_of(values: np.ndarray) -> np.ndarray:
     e = np.exp(values - values.max())
     return e / e.sum()
 
@@ -45,31 +45,35 @@ def test_moving_one_value_scales_its_token_by_alpha_and_all_others_alike(
     n: int, delta: float, temperature: float, seed: int
 ) -> None:
     values = np.random.default_rng(seed).normal(size=10) / temperature
-    law, moved = law_of(values), law_of(values + delta * np.eye(10)[n])
-    alpha = factor(delta, law[n])
+    distribution, moved = distribution_of(values), distribution_of(values + delta * np.eye(10)[n])
+    alpha = factor(delta, distribution[n])
     others = np.arange(10) != n
-    np.testing.assert_allclose(moved[n], alpha * law[n], rtol=1e-10)
-    lost = 16 * EPSILON * (1 / moved[others].sum() + 1 / law[others].sum())  # by subtracting from 1
-    np.testing.assert_allclose(moved[others], (1 - alpha * law[n]) / (1 - law[n]) * law[others], rtol=1e-10 + lost)
+    np.testing.assert_allclose(moved[n], alpha * distribution[n], rtol=1e-10)
+    lost = 16 * EPSILON * (1 / moved[others].sum() + 1 / distribution[others].sum())  # by subtracting from 1
+    np.testing.assert_allclose(
+        moved[others], (1 - alpha * distribution[n]) / (1 - distribution[n]) * distribution[others], rtol=1e-10 + lost
+    )
 
 
 @given(st.integers(0, 10_000))
 def test_any_displacement_is_the_softmax_of_the_displaced_values(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values, delta = rng.normal(size=(3, 7)), 4 * rng.normal(size=7)
-    expected = [law_of(row + delta) for row in values]
-    np.testing.assert_allclose(displaced(np.array([law_of(row) for row in values]), delta), expected, rtol=1e-10)
+    expected = [distribution_of(row + delta) for row in values]
+    np.testing.assert_allclose(
+        displaced(np.array([distribution_of(row) for row in values]), delta), expected, rtol=1e-10
+    )
 
 
 def test_displacing_all_tokens_alike_changes_nothing() -> None:
-    law = law_of(np.arange(5.0))
-    np.testing.assert_allclose(displaced(law, np.full(5, 3.0)), law)
+    distribution = distribution_of(np.arange(5.0))
+    np.testing.assert_allclose(displaced(distribution, np.full(5, 3.0)), distribution)
 
 
-def test_a_displacement_of_any_size_gives_a_law() -> None:
-    law = np.array([0.5, 0.25, 0.25])
-    np.testing.assert_allclose(displaced(law, np.array([0.0, 800.0, 800.0])), [0, 0.5, 0.5], atol=1e-300)
-    np.testing.assert_allclose(displaced(law, np.array([0.0, -np.inf, -800.0])), [1, 0, 0], atol=1e-300)
+def test_a_displacement_of_any_size_gives_a_distribution() -> None:
+    distribution = np.array([0.5, 0.25, 0.25])
+    np.testing.assert_allclose(displaced(distribution, np.array([0.0, 800.0, 800.0])), [0, 0.5, 0.5], atol=1e-300)
+    np.testing.assert_allclose(displaced(distribution, np.array([0.0, -np.inf, -800.0])), [1, 0, 0], atol=1e-300)
 
 
 def test_the_limits_of_alpha_are_infinite_displacements() -> None:
@@ -81,7 +85,7 @@ def test_the_limits_of_alpha_are_infinite_displacements() -> None:
 
 @pytest.mark.parametrize(("alpha", "p"), [(-0.1, 0.5), (2.1, 0.5), (1.0, 0.0), (1.0, 1.0), (1.0, 1.5)])
 def test_what_no_probability_can_become_is_refused(alpha: float, p: float) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         displacement(alpha, p)
 
 
@@ -89,8 +93,8 @@ def test_what_no_probability_can_become_is_refused(alpha: float, p: float) -> No
 def test_one_value_of_an_array_that_cannot_be_is_refused_wherever_it_stands(place: int) -> None:
     fine = np.full(3, 0.5)
     for alpha in (-0.1, 2.1):
-        with pytest.raises(Refusal, match="alpha"):
+        with pytest.raises(UserError, match="alpha"):
             displacement(np.where(np.arange(3) == place, alpha, 1.0), fine)
     for p in (0.0, 1.0):
-        with pytest.raises(Refusal, match="probability"):
+        with pytest.raises(UserError, match="probability"):
             factor(1.0, np.where(np.arange(3) == place, p, fine))

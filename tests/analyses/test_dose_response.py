@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analyses.dose_response import Condition, compare, crossing, dose_key
-from analyses.measures.departure import PARTS
+from analyses.measures.divergence import PARTS
 from analyses.measures.tune_quantities import QUANTITIES
 
 NAMES = list(QUANTITIES)
@@ -24,16 +24,16 @@ def tunes(
 ) -> dict[str, np.ndarray]:
     """The arrays of one job in which these shares of counting and of stepwise motion are kept."""
     changed = {"full_bars": 0.1 + 0.8 * counting, "stepwise": 0.2 + 0.4 * melody, "in_scale": 0.5}
-    laws = np.broadcast_to(np.array([[divergence * 100, 100.0]] * len(PARTS)), (TUNES, len(PARTS), 2)).copy()
+    distributions = np.broadcast_to(np.array([[divergence * 100, 100.0]] * len(PARTS)), (TUNES, len(PARTS), 2)).copy()
     found = {
         "control": sums({"full_bars": 0.9, "stepwise": 0.6, "in_scale": 7 / 12}),
         "floor": sums({"full_bars": 0.1, "stepwise": 0.2}),
         "changed": sums({**changed, "in_scale": 7 / 12}),
-        "divergence": laws,
+        "divergence": distributions,
     }
     if random is not None:
         found["matched"] = np.stack([sums({"full_bars": 0.1 + 0.8 * random, "stepwise": 0.6, "in_scale": 7 / 12})] * 3)
-        found["matched_divergence"] = np.stack([laws] * 3)
+        found["matched_divergence"] = np.stack([distributions] * 3)
     return found
 
 

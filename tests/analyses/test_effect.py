@@ -1,4 +1,4 @@
-"""The comparison of a model before and after an intervention, on planted laws, tunes and cuts."""
+"""The comparison of a model before and after an intervention, on planted distributions, tunes and cuts."""
 
 import copy
 import math
@@ -13,18 +13,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from analyses.effect import Effect
-from analyses.measures import departure, paired, removed, watching
+from analyses.measures import ablated_directions, divergence, paired, watching
 from analyses.measures.counting import by_bar, late_counts, wilson
-from analyses.measures.heard import ABILITIES, NAMES, Heard
 from analyses.measures.tune_quantities import FIGURE, QUANTITIES, quantities, scale, scrambled, sums
+from analyses.measures.tune_sums import ABILITIES, NAMES, TuneSums
+from folkrnn.errors import UserError
 from folkrnn.interventions import composition
-from folkrnn.interventions.intervention import Account, Setting
-from folkrnn.interventions.laws import suppress
+from folkrnn.interventions.distributions import suppress
+from folkrnn.interventions.intervention import EffectRecord, RunContext
 from folkrnn.interventions.push import push_hidden
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate, given
 from folkrnn.vocabulary import TYPES, V2
 
@@ -62,7 +62,7 @@ def published(model):
 
 
 def test_without_an_intervention_there_is_nothing_to_compare(control):
-    with pytest.raises(Refusal, match="choose one with intervention="):
+    with pytest.raises(UserError, match="choose one with intervention="):
         Effect()(control)
 
 
@@ -91,21 +91,21 @@ def test_the_share_of_tunes_that_show_an_effect_is_that_of_tunes_whose_own_value
 
 
 @pytest.mark.parametrize("delta", [-3.0, 0.7, 2.0])
-def test_a_displaced_token_moves_the_laws_by_the_divergence_of_the_formula(model, control, delta):
+def test_a_displaced_token_moves_the_distributions_by_the_divergence_of_the_formula(model, control, delta):
     token = V2.index["G"]
 
     def displace(other):
         other.softmax_bias[token] += delta
 
     observation = played(changed(model, displace), control)
-    laws = departure.compare_laws(observation, control, 100)
+    distributions = divergence.compare_distributions(observation, control, 100)
     for k in range(len(control.transcriptions)):
         p = control.posterior(k)[:, token].astype(float)
         scale = 1 - p + p * math.exp(delta)
         expected = delta * p * math.exp(delta) / scale - np.log(scale)
-        whole = departure.PARTS.index("all")
-        assert laws.changed[k, whole, 0] == pytest.approx(expected.sum(), abs=1e-4)
-        assert laws.changed[k, whole, 1] == len(p)
+        whole = divergence.PARTS.index("all")
+        assert distributions.changed[k, whole, 0] == pytest.approx(expected.sum(), abs=1e-4)
+        assert distributions.changed[k, whole, 1] == len(p)
 
 
 def test_a_type_displaced_as_a_whole_moves_when_and_not_which(model, control):
@@ -124,21 +124,21 @@ def test_a_type_displaced_as_a_whole_moves_when_and_not_which(model, control):
 def test_the_parts_of_a_divergence_add_up_to_it(seed, spread):
     rng = np.random.default_rng(seed)
     P, Q = (rng.dirichlet(np.full(len(V2), spread), size=3) for _ in range(2))
-    parts = departure.divergence_by_type(P, Q, V2.types)
-    assert sum(parts.values()) == pytest.approx(departure.divergence(P, Q))
+    parts = divergence.divergence_by_type(P, Q, V2.types)
+    assert sum(parts.values()) == pytest.approx(divergence.divergence(P, Q))
     assert all(np.all(part > -1e-12) for part in parts.values())
-    assert np.all(departure.total_variation(P, Q) <= 1)
+    assert np.all(divergence.total_variation(P, Q) <= 1)
 
 
-def test_tokens_that_are_drawn_again_count_in_the_law_as_masked_ones_do(model, control):
-    setting = Setting(V2)
-    laws = []
+def test_tokens_that_are_drawn_again_count_in_the_distribution_as_masked_ones_do(model, control):
+    setting = RunContext(V2)
+    distributions = []
     for how in ("resample", "mask"):
         other, _ = suppress("measure", how).edit(model, setting)
         observation = Observation(other, V2, control.transcriptions, seed=5, control=control)
-        laws.append(departure.compare_laws(observation, control, 3).changed)
-    assert laws[0] == pytest.approx(laws[1], rel=1e-4, abs=1e-6)
-    assert laws[0][:, 0, 0].min() > 0
+        distributions.append(divergence.compare_distributions(observation, control, 3).changed)
+    assert distributions[0] == pytest.approx(distributions[1], rel=1e-4, abs=1e-6)
+    assert distributions[0][:, 0, 0].min() > 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -147,17 +147,17 @@ def test_excluding_a_token_diverges_by_what_it_leaves_and_by_no_smallest_probabi
     rest = (1 - p) / 3
     P = np.array([[p, rest, rest, rest]])
     Q = np.array([[0.0, 1 / 3, 1 / 3, 1 / 3]])
-    assert departure.divergence(Q, P)[0] == pytest.approx(-math.log1p(-p))
-    assert departure.divergence(P, Q)[0] == math.inf
+    assert divergence.divergence(Q, P)[0] == pytest.approx(-math.log1p(-p))
+    assert divergence.divergence(P, Q)[0] == math.inf
 
 
 def test_a_suppressed_token_diverges_by_what_the_control_leaves(model, control):
-    other, _ = suppress("|").edit(model, Setting(V2))
+    other, _ = suppress("|").edit(model, RunContext(V2))
     observation = Observation(other, V2, control.transcriptions, seed=5, control=control)
-    laws = departure.compare_laws(observation, control, 6)
+    distributions = divergence.compare_distributions(observation, control, 6)
     for k in range(len(control.transcriptions)):
         p = control.posterior(k)[:, V2.index["|"]].astype(float)
-        assert laws.changed[k, 0, 0] == pytest.approx(-np.log1p(-p).sum(), rel=1e-4)
+        assert distributions.changed[k, 0, 0] == pytest.approx(-np.log1p(-p).sum(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_a_suppressed_token_diverges_by_what_the_control_leaves(model, control):
     [([1, 2, 3], [1, 2, 3], math.inf), ([1, 2, 3], [1, 5, 3], 1), ([1, 2], [1, 2, 3], 2), ([7], [8], 0)],
 )
 def test_tunes_part_at_the_first_token_that_differs(one, other, at):
-    assert departure.first_difference(one, other) == at
+    assert divergence.first_difference(one, other) == at
 
 
 def test_survival_is_the_share_that_has_not_parted_yet():
-    assert departure.survival(np.array([1, 3, 3, math.inf]), 4).tolist() == [1, 0.75, 0.75, 0.25, 0.25]
+    assert divergence.survival(np.array([1, 3, 3, math.inf]), 4).tolist() == [1, 0.75, 0.75, 0.25, 0.25]
 
 
 def test_a_tune_is_measured_as_by_hand():
@@ -278,19 +278,19 @@ def test_a_cut_takes_away_the_energy_and_the_rank_of_its_columns(model):
     units = [3, 8, 20]
     rest = W.copy()
     rest[:, units] = 0
-    lost = removed.lost(W, rest, V2)
+    lost = ablated_directions.lost(W, rest, V2)
     assert lost.rank == 3
     assert lost.remaining_rank == 21
     assert lost.energy_share == pytest.approx((W[:, units] ** 2).sum() / (W**2).sum())
     assert np.allclose(lost.left @ lost.left.T @ W[:, units], W[:, units], atol=1e-9)
     assert lost.components == (None, None, None)
-    assert removed.lost(W, W, V2) is None
+    assert ablated_directions.lost(W, W, V2) is None
 
 
 def test_a_component_that_is_taken_away_bears_its_number(model):
     U, s, V = np.linalg.svd(model.softmax_weight.detach().double().numpy(), full_matrices=False)
     kept = np.delete(np.arange(len(s)), [4, 9])
-    lost = removed.lost((U * s) @ V, (U[:, kept] * s[kept]) @ V[kept], V2)
+    lost = ablated_directions.lost((U * s) @ V, (U[:, kept] * s[kept]) @ V[kept], V2)
     assert lost.components == (5, 10)
     assert lost.table(V2)["component"].tolist() == [5, 10]
 
@@ -301,19 +301,19 @@ def test_a_direction_is_named_by_the_tokens_that_it_raises(model):
     W[V2.index["G"], 0] = 5.0
     rest = W.copy()
     rest[:, 1] = 0
-    (row,) = removed.lost(W, rest, V2).table(V2).to_dict("records")
+    (row,) = ablated_directions.lost(W, rest, V2).table(V2).to_dict("records")
     assert (row["raises"], row["lowers"]) == ("|", "A,")
     assert row["singular_value"] == pytest.approx(math.sqrt(13))
 
 
-def test_a_replaced_token_is_found_where_the_law_and_the_number_give_it():
+def test_a_replaced_token_is_found_where_the_distribution_and_the_number_give_it():
     bar, other = V2.index["|"], V2.index["G"]
-    law = np.zeros((3, len(V2)))
-    law[:, bar], law[:, other] = 0.5, 0.5
+    distribution = np.zeros((3, len(V2)))
+    distribution[:, bar], distribution[:, other] = 0.5, 0.5
     first = min(bar, other) == bar
     uniform = np.array([0.25 if first else 0.75, 0.25 if first else 0.75, np.nan])
     ids = np.array([V2.start, other, bar, other])
-    assert watching.replaced(law, ids, uniform, [bar], V2) == [(0, "G")]
+    assert watching.replaced(distribution, ids, uniform, [bar], V2) == [(0, "G")]
 
 
 def test_watched_tokens_are_counted_on_both_sides(model, control):
@@ -333,8 +333,8 @@ def test_watched_tokens_are_counted_on_both_sides(model, control):
 
 def test_what_interventions_watch_is_watched_unless_tokens_are_named(model, control):
     edits = {"one": suppress("measure"), "two": push_hidden("A,", method="minimum_norm")}
-    _, accounts = composition.apply(edits, model, Setting(V2))
-    observation = replace(played(copy.deepcopy(model), control), accounts=accounts)
+    _, effects = composition.apply(edits, model, RunContext(V2))
+    observation = replace(played(copy.deepcopy(model), control), effects=effects)
     assert Effect().words(observation) == "measure A,"
     assert Effect(tokens="C").words(observation) == "C"
     assert Effect().words(control) == ""
@@ -342,8 +342,8 @@ def test_what_interventions_watch_is_watched_unless_tokens_are_named(model, cont
 
 def test_a_push_is_drawn_where_an_account_tells_of_one(model, control):
     units = pd.DataFrame({"layer": 2, "unit": [1, 5], "push": [0.3, -1.2]})
-    account = Account("push_hidden", {"residual": 0.05}, {"units": units})
-    found = Effect(resamples=10)(replace(played(copy.deepcopy(model), control), accounts=[account]))
+    account = EffectRecord("push_hidden", {"residual": 0.05}, {"units": units})
+    found = Effect(resamples=10)(replace(played(copy.deepcopy(model), control), effects=[account]))
     assert (found.metrics["pushed_units"], found.metrics["push_largest"]) == (2, 1.2)
     assert "push" in found.figures
 
@@ -357,15 +357,15 @@ def test_what_came_in_the_place_of_a_suppressed_token_is_taken_from_the_account(
             "substitute_token": ["A", "/2", "B"],
         }
     )
-    observation = replace(played(copy.deepcopy(model), control), accounts=[Account("s", {}, {"steps": steps})])
+    observation = replace(played(copy.deepcopy(model), control), effects=[EffectRecord("s", {}, {"steps": steps})])
     found = watching.accounted(observation, V2, [V2.index["|"]])
     assert found[:2] == [[(4, "/2"), (9, "A")], []]
     assert watching.watch(observation, control, "|").suppressed
-    assert not watching.watch(replace(observation, accounts=[]), control, "|").suppressed
+    assert not watching.watch(replace(observation, effects=[]), control, "|").suppressed
 
 
 def test_a_token_that_is_none_cannot_be_watched(model, control):
-    with pytest.raises(Refusal, match="H,"):
+    with pytest.raises(UserError, match="H,"):
         Effect(resamples=10, tokens="H,")(played(copy.deepcopy(model), control))
 
 
@@ -436,7 +436,7 @@ def test_melody_is_not_lost_before_counting_where_nothing_is_changed():
     for _ in range(40):
         control, changed, null = (planted(rng.binomial(10, 0.9, 60), rng.binomial(10, 0.6, 60)) for _ in range(3))
         floor = planted(np.full(60, 1.0), np.full(60, 4.0))
-        heard = Heard(control, changed, [], floor, np.full(60, np.inf), [], null=null)
+        heard = TuneSums(control, changed, [], floor, np.full(60, np.inf), [], null=null)
         abilities = Effect(resamples=100).compare(heard, rng)[1].set_index("ability")
         seen.append(abilities.loc["melody_less_counting", "beyond_null_high"] < 0)
     assert np.mean(seen) < 0.15
@@ -446,7 +446,7 @@ def test_what_an_intervention_takes_is_found_beyond_what_chance_takes():
     rng = np.random.default_rng(3)
     control, null = (planted(rng.binomial(10, 0.9, 200), rng.binomial(10, 0.6, 200)) for _ in range(2))
     changed = planted(rng.binomial(10, 0.9, 200), rng.binomial(10, 0.45, 200))
-    heard = Heard(control, changed, [], planted(np.full(200, 1.0), np.full(200, 4.0)), np.zeros(200), [], null=null)
+    heard = TuneSums(control, changed, [], planted(np.full(200, 1.0), np.full(200, 4.0)), np.zeros(200), [], null=null)
     abilities = Effect(resamples=200).compare(heard, rng)[1].set_index("ability")
     assert abilities.loc["melody", "beyond_null"] < -0.3
     assert abs(abilities.loc["counting", "beyond_null"]) < 0.05

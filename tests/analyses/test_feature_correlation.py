@@ -11,9 +11,9 @@ from analyses.measures.jsymbolic import describe, feature_values, telling
 from analyses.neuron_regression import NeuronRegression
 from folkrnn.datasets.irish import music21_corpus
 from folkrnn.datasets.melodies import SONGS, MelodyCorpus, melodies, random_notes, twinkle
+from folkrnn.errors import UserError
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 PITCH, RHYTHM, STEPWISE = 3, 7, 5
 """Neurons of `planted` that are functions of the mean pitch, the note density and the share of steps."""
@@ -148,7 +148,7 @@ def test_where_no_neuron_carries_music_none_is_named(planted, model, corpus):
 
 @pytest.mark.parametrize("analysis", [FeatureCorrelation(), NeuronRegression()])
 def test_one_melody_has_no_correlations(model, analysis):
-    with pytest.raises(Refusal, match=r"in the 1 melodies.*sampling\.tunes"):
+    with pytest.raises(UserError, match=r"in the 1 melodies.*sampling\.tunes"):
         analysis(observed(model, twinkle(), np.zeros(1, int)))
 
 
@@ -163,7 +163,7 @@ def test_a_few_melodies_are_enough_to_run(model, corpus, analysis, count):
 
 @pytest.mark.parametrize("wrong", [{"bins": 1}, {"shuffles": 0}, {"shown": 0}])
 def test_settings_without_meaning_are_refused(wrong):
-    with pytest.raises(Refusal, match=next(iter(wrong))):
+    with pytest.raises(UserError, match=next(iter(wrong))):
         FeatureCorrelation(**wrong)
 
 
@@ -204,7 +204,7 @@ def test_melodies_without_the_feature_are_left_out(planted):
     ],
 )
 def test_what_does_not_exist_is_refused_at_once(settings, message):
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(UserError, match=message):
         NeuronRegression(**settings)
 
 
@@ -213,7 +213,7 @@ def test_what_does_not_exist_is_refused_at_once(settings, message):
     [({"neurons": [12]}, "0 to 11"), ({"features": ["R30"]}, "R30 tells nothing here: the same for every melody")],
 )
 def test_what_this_observation_lacks_is_refused(planted, settings, message):
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(UserError, match=message):
         NeuronRegression(**settings)(planted)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from analyses.activations import Activations
 from analyses.drawings import stretch
-from analyses.measures.laws import entropy
+from analyses.measures.distributions import entropy
 from analyses.posterior import Posterior, spike_spacings
 from analyses.tune_statistics import TuneStatistics, parts, statistics, table_of
 from folkrnn.datasets.corpus import Corpus, Tune
@@ -44,9 +44,9 @@ def test_a_tune_of_one_token_is_drawn_too(analysis):
     analysis(Observation(model, V2, [given([], V2)]))
 
 
-def test_the_entropy_of_a_uniform_law_is_ln_of_its_size_and_of_a_certain_one_zero():
-    law = np.array([np.full(137, 1 / 137), np.eye(137)[3]])
-    np.testing.assert_allclose(entropy(law), [np.log(137), 0], atol=1e-12)
+def test_the_entropy_of_a_uniform_distribution_is_ln_of_its_size_and_of_a_certain_one_zero():
+    distribution = np.array([np.full(137, 1 / 137), np.eye(137)[3]])
+    np.testing.assert_allclose(entropy(distribution), [np.log(137), 0], atol=1e-12)
 
 
 def test_spikes_planted_every_nine_steps_are_found_nine_apart():
@@ -146,7 +146,7 @@ def test_a_stretch_is_all_of_a_tune_or_its_beginning(steps):
 
 
 def test_a_letter_without_accidental_sounds_as_the_key_has_it():
-    from analyses.measures.laws import heights, mode_of
+    from analyses.measures.distributions import heights, mode_of
 
     def height(token, mode):
         return heights(V2, mode)[V2.index[token]]

@@ -21,10 +21,10 @@ from analyses.measures.subspaces import (
     random_subspace,
     unit_columns,
 )
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2
 
@@ -247,5 +247,5 @@ def test_tokens_that_the_data_lack_are_left_out_on_request() -> None:
 
 @pytest.mark.parametrize("energy", [0, -0.1, 1.1])
 def test_a_share_beyond_one_is_refused(energy: float) -> None:
-    with pytest.raises(Refusal, match="energy"):
+    with pytest.raises(UserError, match="energy"):
         GateParameters(energy=energy)

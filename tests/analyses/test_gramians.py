@@ -11,10 +11,10 @@ from analyses.drawings import gramians as gramian_figures
 from analyses.gramians import Gramians
 from analyses.measures import centred, similarity, stream_pairs
 from analyses.measures.passages import repeats, reversals
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate, given
 from folkrnn.vocabulary import V2
 
@@ -33,7 +33,7 @@ def found(fig1):
     return Gramians()(fig1)
 
 
-def laws(seed: int, steps: int = 12, tokens: int = 9) -> np.ndarray:
+def distributions(seed: int, steps: int = 12, tokens: int = 9) -> np.ndarray:
     weights = np.random.default_rng(seed).gamma(0.2, size=(steps, tokens))
     return weights / weights.sum(1, keepdims=True)
 
@@ -68,19 +68,19 @@ def test_a_cross_gramian_turned_around_is_its_transpose(seed):
 @forall(st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
 def test_l1_is_a_metric_between_0_and_2_and_twice_the_total_variation(seed):
-    law = laws(seed)
-    distance = similarity.l1(law)
+    distribution = distributions(seed)
+    distance = similarity.l1(distribution)
     assert distance.min() >= 0
     assert distance.max() <= 2
     np.testing.assert_allclose(np.diag(distance), 0)
     assert (distance[:, :, None] <= distance[:, None, :] + distance.T[None] + 1e-9).all()
-    variation = np.clip(law[:, None] - law[None], 0, None).sum(2)
+    variation = np.clip(distribution[:, None] - distribution[None], 0, None).sum(2)
     np.testing.assert_allclose(distance, 2 * variation, atol=1e-9)
 
 
-def test_laws_without_a_token_in_common_are_exactly_two_apart():
-    law = np.array([[0.5, 0.5, 0, 0], [0, 0, 0.3, 0.7], [0.25, 0.25, 0.5, 0]])
-    distance = similarity.l1(law)
+def test_distributions_without_a_token_in_common_are_exactly_two_apart():
+    distribution = np.array([[0.5, 0.5, 0, 0], [0, 0, 0.3, 0.7], [0.25, 0.25, 0.5, 0]])
+    distance = similarity.l1(distribution)
     assert distance[0, 1] == 2
     assert distance[0, 2] == pytest.approx(1.0)
 
@@ -99,7 +99,7 @@ def test_the_papers_first_figure_gives_107_rows_and_5671_pairs(found):
 
 def test_far_and_near_pairs_are_counted_by_their_thresholds(fig1):
     distance = similarity.pairs(similarity.l1(fig1.posterior(0)))
-    row = Gramians(far=1.0, near=0.3).measure_law(FIG1, fig1.posterior(0))
+    row = Gramians(far=1.0, near=0.3).measure_distribution(FIG1, fig1.posterior(0))
     assert row["far_pairs"] == (distance > 1.0).sum()
     assert row["near_share"] == pytest.approx((distance <= 0.3).mean())
 
@@ -188,14 +188,14 @@ def test_a_state_that_comes_to_rest_saturates():
     assert curve[-1] > 0.99
 
 
-def test_the_mean_distance_of_a_bar_is_that_of_the_laws_that_drew_it():
-    law = np.zeros((107, 2))
-    law[:, 0] = 1.0
-    bar = similarity.bar_table(FIG1, similarity.l1(law)).iloc[4]
+def test_the_mean_distance_of_a_bar_is_that_of_the_distributions_that_drew_it():
+    distribution = np.zeros((107, 2))
+    distribution[:, 0] = 1.0
+    bar = similarity.bar_table(FIG1, similarity.l1(distribution)).iloc[4]
     start = FIG1.index("C", 30)
     assert bar["tokens"] == "C D E G, 2 A,"
-    law[start - 1 : start + 5] = [0.0, 1.0]
-    table = similarity.bar_table(FIG1, similarity.l1(law))
+    distribution[start - 1 : start + 5] = [0.0, 1.0]
+    table = similarity.bar_table(FIG1, similarity.l1(distribution))
     assert table.loc[4, "mean_l1"] == pytest.approx(2.0)
     assert table.loc[3, "mean_l1"] < 0.2
 
@@ -229,12 +229,12 @@ def test_a_tune_of_one_token_is_drawn_and_its_numbers_are_nan():
 
 @pytest.mark.parametrize("settings", [{"near": 1.99}, {"far": 2.5}, {"window": 1}, {"shortest_repeat": 1}])
 def test_settings_that_mean_nothing_are_refused(settings):
-    with pytest.raises(Refusal, match="gramians"):
+    with pytest.raises(UserError, match="gramians"):
         Gramians(**settings)
 
 
 def test_a_layer_that_does_not_exist_is_refused(fig1):
-    with pytest.raises(Refusal, match="layers 1 to 3"):
+    with pytest.raises(UserError, match="layers 1 to 3"):
         Gramians(streams=["l4.h"])(fig1)
 
 

@@ -5,9 +5,9 @@ import torch
 from analyses.held_out import HeldOut
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.families import split
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2
 
@@ -32,12 +32,14 @@ def test_the_cost_is_that_of_each_held_out_tune_read_alone():
     table = HeldOut(resamples=20)(Observation(model, V2, [given([], V2)], data)).tables["tunes"]
     assert table["tune"].tolist() == split(data.tunes)[1]
     for k, nats in zip(table["tune"][:3], table["nats"][:3], strict=True):
-        law = model.trace(torch.from_numpy(data.ids[k][:-1]), "probs")["probs"].numpy()
-        assert nats == pytest.approx(-np.log(law[np.arange(len(law)), data.ids[k][1:]]).sum(), rel=1e-5)
+        distribution = model.trace(torch.from_numpy(data.ids[k][:-1]), "probs")["probs"].numpy()
+        assert nats == pytest.approx(
+            -np.log(distribution[np.arange(len(distribution)), data.ids[k][1:]]).sum(), rel=1e-5
+        )
 
 
 def test_a_corpus_too_small_to_hold_out_is_refused():
-    with pytest.raises(Refusal, match="too small"):
+    with pytest.raises(UserError, match="too small"):
         HeldOut()(Observation(FolkRNN(units=8).eval(), V2, [given([], V2)], corpus(1)))
 
 

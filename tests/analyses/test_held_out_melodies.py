@@ -7,9 +7,9 @@ import torch
 from analyses.held_out_melodies import HeldOutMelodies, share
 from analyses.measures.intervals import cluster_weights
 from folkrnn.datasets.melodies import MelodyCorpus, Source, random_notes
+from folkrnn.errors import UserError
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 
 def observed(corpus, model=None):
@@ -56,7 +56,7 @@ def test_the_other_side_is_what_was_trained_on_and_can_be_drawn_from():
     assert len(set(chosen)) == 30
     assert set(chosen) <= set(corpus.split[0])
     assert drawn(observed(corpus)).metrics["melodies"] == 30
-    with pytest.raises(Refusal, match="held_out, trained"):
+    with pytest.raises(UserError, match="held_out, trained"):
         HeldOutMelodies(side="both")
 
 
@@ -81,5 +81,5 @@ def test_a_corpus_that_holds_nothing_out_is_refused():
     corpus = MelodyCorpus("one", classes, np.zeros(4, int), np.ones(4, int), source, np.zeros(1, int))
     if len(corpus.split[1]):
         corpus.__dict__["split"] = (corpus.split[1], corpus.split[0])
-    with pytest.raises(Refusal, match="too small to hold any melody out"):
+    with pytest.raises(UserError, match="too small to hold any melody out"):
         HeldOutMelodies()(observed(corpus))

@@ -20,12 +20,12 @@ from analyses.neuron_regression import in_turn
 from analyses.real_vs_random import SETS, RealVsRandom
 from analyses.reconstruction_curve import ReconstructionCurve
 from folkrnn.datasets.melodies import random_notes
+from folkrnn.errors import UserError
 from folkrnn.interventions.statistics import column_auc, either_way
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 ALL = (
     LatentCorrelation(shuffles=2, resamples=100),
@@ -196,7 +196,7 @@ def test_twinkle_is_followed_whatever_is_observed(seen: LatentObservation) -> No
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make: Any) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         make()
 
 

@@ -11,12 +11,12 @@ import torch
 from analyses.latent_effect import LatentEffect
 from analyses.measures.melody_quantities import WORDS, sums
 from folkrnn.datasets.melodies import random_notes
+from folkrnn.errors import UserError
 from folkrnn.interventions import composition, streams
 from folkrnn.interventions import latents as edits
-from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.refusal import Refusal
 
 COUNT = 30
 
@@ -33,13 +33,13 @@ def control() -> LatentObservation:
 
 
 def seen(control: LatentObservation, edit: edits.EditLatents, draws: int = 2) -> LatentObservation:
-    setting = Setting(None, latents=lambda: (control.classes, *control.latents))
-    settled = composition.settle({"it": edit}, control.model, setting)
-    made = [composition.apply(settled, control.model, setting)[0]]
+    setting = RunContext(None, latents=lambda: (control.classes, *control.latents))
+    resolved = composition.resolve({"it": edit}, control.model, setting)
+    made = [composition.apply(resolved, control.model, setting)[0]]
     made += [
-        composition.apply(composition.matched(settled, k, 1), control.model, setting)[0]
+        composition.apply(composition.matched(resolved, k, 1), control.model, setting)[0]
         for k in range(draws)
-        if composition.matched(settled, k, 1)
+        if composition.matched(resolved, k, 1)
     ]
     changed, *matched = (replace(control, model=model, _once={}) for model in made)
     return replace(changed, control=control, matched=tuple(matched))
@@ -75,7 +75,7 @@ def test_all_neurons_clamped_write_one_melody(control):
     assert set(found.figures) == {"differences", "melodies"}
 
 
-def test_the_divergence_is_that_of_the_laws_that_the_decoder_gives(control):
+def test_the_divergence_is_that_of_the_distributions_that_the_decoder_gives(control):
     observation = seen(control, edits.latent_clamp([2], 2.0))
     found = ANALYSIS(observation)
     written = torch.from_numpy(found.arrays["written"]["control"]).long()
@@ -87,7 +87,7 @@ def test_the_divergence_is_that_of_the_laws_that_the_decoder_gives(control):
 
 
 def test_without_an_intervention_there_is_nothing_to_compare(control):
-    with pytest.raises(Refusal, match="with intervention="):
+    with pytest.raises(UserError, match="with intervention="):
         ANALYSIS(control)
 
 

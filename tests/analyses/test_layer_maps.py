@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from analyses.layer_maps import LayerMaps, Map, inputs
 from analyses.measures.ridge import Products, cross_validated
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate, given
 from folkrnn.vocabulary import V2
 
@@ -86,11 +86,11 @@ def test_of_one_tune_successive_steps_are_held_out():
 
 def test_a_tune_too_short_to_cut_up_is_refused():
     one = Observation(FolkRNN(units=8).eval(), V2, [given(V2.encode("M:6/8 K:Cmaj C D E"), V2)])
-    with pytest.raises(Refusal, match="as many tunes, or a tune of at least 10 tokens"):
+    with pytest.raises(UserError, match="as many tunes, or a tune of at least 10 tokens"):
         LayerMaps()(one)
 
 
 @pytest.mark.parametrize("wrong", [{"folds": 1}, {"ridge": -1.0}])
 def test_impossible_settings_are_refused(wrong: dict):
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         LayerMaps(**wrong)

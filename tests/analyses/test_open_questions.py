@@ -8,9 +8,9 @@ import pytest
 from analyses.layer_properties import LayerProperties
 from analyses.measures.events import first_row, labels
 from analyses.part_likeness import PartLikeness, likeness, parts_of
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2
 
@@ -54,7 +54,7 @@ def test_a_layer_adds_what_only_it_knows():
 
 
 def test_too_few_tunes_to_hold_any_out_are_refused():
-    with pytest.raises(Refusal, match="one of 5 folds"):
+    with pytest.raises(UserError, match="one of 5 folds"):
         LayerProperties()(observe(some_tunes(3)))
 
 

@@ -9,10 +9,10 @@ import torch
 
 from analyses.measures.places import bar_period, placed_bars
 from analyses.periodicity import Periodicity
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate, given
 from folkrnn.vocabulary import V2
 
@@ -126,14 +126,14 @@ def test_the_population_is_the_mean_over_tunes_with_an_interval_around_it():
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings, words):
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(UserError, match=words):
         Periodicity(**settings)
 
 
 def test_a_layer_and_a_unit_that_do_not_exist_are_refused(read):
-    with pytest.raises(Refusal, match="layers 1 to 3"):
+    with pytest.raises(UserError, match="layers 1 to 3"):
         Periodicity(sites=["l4.h"])(read)
-    with pytest.raises(Refusal, match="units 0 to 31"):
+    with pytest.raises(UserError, match="units 0 to 31"):
         Periodicity(units=[32])(read)
 
 

@@ -54,8 +54,8 @@ def test_the_table_holds_the_chi2_of_a_normal(r, c, rho):
     h, k = np.meshgrid(np.linspace(-5, 5, r + 1), np.linspace(-5, 5, c + 1), indexing="ij")
 
     def chi2(correlation):
-        law = stats.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], allow_singular=True)
-        p, q = np.diff(np.diff(law.cdf(np.dstack([h, k])), axis=0), axis=1), np.diff(stats.norm.cdf(h[:, 0]))
+        distribution = stats.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], allow_singular=True)
+        p, q = np.diff(np.diff(distribution.cdf(np.dstack([h, k])), axis=0), axis=1), np.diff(stats.norm.cdf(h[:, 0]))
         free = q[:, None] * np.diff(stats.norm.cdf(k[0]))
         return ((p - free) ** 2 / free).sum()
 

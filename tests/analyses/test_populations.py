@@ -32,7 +32,7 @@ def observe(model: FolkRNN, tunes: int) -> Observation:
     [
         (Posterior(resamples=20), {"population"}),
         (Activations(site="l2.*", resamples=20), {"population_states", "population_gates"}),
-        pytest.param(Gramians(resamples=20), {"population_laws", "population_layers"}, marks=pytest.mark.slow),
+        pytest.param(Gramians(resamples=20), {"population_distributions", "population_layers"}, marks=pytest.mark.slow),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -19,10 +19,10 @@ from analyses.measures.columns import (
 )
 from analyses.softmax_layer import SoftmaxLayer
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2
 
@@ -119,7 +119,7 @@ def test_the_papers_units_count_from_one() -> None:
 
 
 def test_a_unit_before_the_first_is_refused() -> None:
-    with pytest.raises(Refusal, match="before the first"):
+    with pytest.raises(UserError, match="before the first"):
         SoftmaxLayer(units=(0,), units_base=1)
 
 

@@ -12,10 +12,10 @@ from analyses.drawings.softmax import spectrum
 from analyses.measures.columns import softmax_parameters
 from analyses.measures.separability import Steps, auc, auc_interval, best_plane, gaussian_scores, judge
 from analyses.softmax_svd import SoftmaxSVD, decompose
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2
 
@@ -59,7 +59,7 @@ def test_the_largest_entry_of_each_left_vector_is_positive(W: np.ndarray) -> Non
     assert (left[np.abs(left).argmax(0), np.arange(left.shape[1])] > 0).all()
 
 
-def test_a_full_truncation_leaves_every_law_as_it_is() -> None:
+def test_a_full_truncation_leaves_every_distribution_as_it_is() -> None:
     network = observed().model
     W, _ = softmax_parameters(network)
     h = torch.randn(40, 24)
@@ -207,7 +207,7 @@ def test_a_tune_of_no_tokens_is_drawn_too() -> None:
 
 @pytest.mark.parametrize("options", [{"type": "measures"}, {"plane": (0, 3)}, {"plane": (3, 3)}])
 def test_what_cannot_be_asked_is_refused(options: dict) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         SoftmaxSVD(**options)
 
 

@@ -9,10 +9,10 @@ import torch
 
 from analyses.measures.lags import lag_correlation
 from analyses.timing import Timing
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate, given
 from folkrnn.vocabulary import V2
 
@@ -92,5 +92,5 @@ def test_a_tune_of_one_token_is_drawn_and_says_nothing():
 
 @pytest.mark.parametrize("wrong", [{"event": "mesure"}, {"reach": 0}, {"threshold": 1.0}])
 def test_impossible_settings_are_refused(wrong: dict):
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         Timing(**wrong)

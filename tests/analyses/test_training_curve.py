@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from analyses.training_curve import TrainingCurve, shipped
 from folkrnn import pretrained
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2
 from folkrnn.weights.curve import Curve, from_csv, to_csv
@@ -86,14 +86,14 @@ def test_no_update_of_a_long_training_is_rounded_away(updates, per_epoch):
     "text", ["", "a,b\n1,2\n", "# nats per token; x updates per epoch\n", "# nats per bar; 3 updates\n"]
 )
 def test_what_is_no_curve_is_refused_with_what_one_is(text):
-    with pytest.raises(Refusal, match="training curve"):
+    with pytest.raises(UserError, match="training curve"):
         from_csv(text, "file")
 
 
 def test_without_a_curve_it_says_where_to_get_one():
-    with pytest.raises(Refusal, match="weights=scratch"):
+    with pytest.raises(UserError, match="weights=scratch"):
         TrainingCurve()(observation(None))
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         TrainingCurve(beside=["nowhere"])
 
 

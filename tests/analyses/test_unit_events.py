@@ -12,9 +12,9 @@ from statsmodels.api import OLS
 from analyses.measures.events import VARIABLES, Variable, first_row, identity, labels
 from analyses.measures.explained import Explained, corrected_significance, drawn_labels, labellings
 from analyses.unit_events import NONE, UnitEvents
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2, token_type
 
@@ -204,10 +204,10 @@ def test_tunes_do_not_depend_on_the_order_in_which_they_are_traced():
 
 def test_a_tune_too_short_to_shuffle_is_refused():
     short = Observation(FolkRNN(units=8).eval(), V2, [given(V2.encode("M:4/4 K:Cmaj C"), V2)])
-    with pytest.raises(Refusal, match="at least 8 tokens"):
+    with pytest.raises(UserError, match="at least 8 tokens"):
         UnitEvents()(short)
 
 
 def test_too_few_shuffles_for_the_significance_are_refused():
-    with pytest.raises(Refusal, match=r"smallest that can be reached is 0\.05"):
+    with pytest.raises(UserError, match=r"smallest that can be reached is 0\.05"):
         UnitEvents(shuffles=19, significance=0.01)

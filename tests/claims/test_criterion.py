@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from folkrnn.claims.criterion import Criterion
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 NUMBERS = st.floats(-1e6, 1e6)
 
@@ -61,5 +61,5 @@ def test_it_names_what_it_speaks_of_without_its_functions():
     ],
 )
 def test_anything_but_arithmetic_and_comparisons_is_refused(text):
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         Criterion(text)

@@ -9,7 +9,7 @@ import pytest
 from folkrnn.claims import Circumstances, document, documents
 from folkrnn.claims.claim import read_claim
 from folkrnn.claims.judge import named
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.settings import known_keys
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -67,10 +67,10 @@ def test_the_facts_rows_of_parts_2_3_5_6_7_and_9_are_all_there():
 )
 def test_a_claim_that_is_not_well_formed_is_refused_with_its_name(change):
     entry = {key: value for key, value in (ENTRY | change).items() if value is not None}
-    with pytest.raises(Refusal, match="claim 1"):
+    with pytest.raises(UserError, match="claim 1"):
         read_claim(entry, "part0")
 
 
 def test_a_document_that_there_is_not_is_refused_with_those_there_are():
-    with pytest.raises(Refusal, match="part5"):
+    with pytest.raises(UserError, match="part5"):
         document("part55")

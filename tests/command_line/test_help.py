@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from folkrnn.command_line import page
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.settings import known_keys
 
 ROOT = Path(__file__).parents[2]
@@ -85,9 +85,9 @@ def test_every_key_is_reached_by_its_name() -> None:
 
 
 def test_what_does_not_exist_is_refused_with_what_may_be_meant() -> None:
-    with pytest.raises(Refusal, match=r"--help formt: no such group, option or key \(did you mean format\?\)"):
+    with pytest.raises(UserError, match=r"--help formt: no such group, option or key \(did you mean format\?\)"):
         page(CONF, ["formt"])
-    with pytest.raises(Refusal, match=r"--help model=folkrn: no such option \(did you mean folkrnn\?\)"):
+    with pytest.raises(UserError, match=r"--help model=folkrn: no such option \(did you mean folkrnn\?\)"):
         page(CONF, ["model=folkrn"])
     done = shell(f"{sys.executable} run.py --help modle")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

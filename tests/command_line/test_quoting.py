@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from folkrnn.command_line import quoted, unquoted
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PATHS = ["dataset.path", "weights.path", "sampling.replay", "tracking.folder", "tracking.uri", "dataset.address"]
@@ -232,7 +232,7 @@ def test_text_comes_from_a_file_or_from_standard_input(tmp_path: Path) -> None:
 
 def test_a_transcription_may_name_its_file(tmp_path: Path) -> None:
     path = tmp_path / "tune.abc"
-    with pytest.raises(Refusal, match="No such file"):
+    with pytest.raises(UserError, match="No such file"):
         quoted([f"transcription={path}"])
     path.write_text("K:C\nG A B")
     assert quoted([f"transcription={path}"]) == [f"transcription='{path}'"]
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes | None
     path = tmp_path / "tune.abc"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(Refusal, match=reason):
+    with pytest.raises(UserError, match=reason):
         quoted([f"sampling.prime=@{path}"])
 
 
@@ -264,5 +264,5 @@ def test_standard_input_may_be_of_older_abc_and_is_not_to_be_empty(tmp_path: Pat
 
 
 def test_standard_input_serves_one_value() -> None:
-    with pytest.raises(Refusal, match="read once"):
+    with pytest.raises(UserError, match="read once"):
         quoted(["sampling.prime=-", "transcription=-"])

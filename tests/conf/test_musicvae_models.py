@@ -11,9 +11,9 @@ from hydra import compose, initialize_config_dir
 
 from folkrnn.build import build
 from folkrnn.datasets.melodies import random_notes
+from folkrnn.errors import UserError
 from folkrnn.families.musicvae import FAMILY
 from folkrnn.models.melody_tensors import NOTHING
-from folkrnn.refusal import Refusal
 from folkrnn.weights.folder import Weights
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -71,16 +71,16 @@ def test_a_named_model_encodes_decodes_and_is_observed_at_its_own_length(name: s
 def test_a_model_of_16_bars_refuses_melodies_of_two() -> None:
     config = composed("model=musicvae_16bar", *TINY, "model.conductor=[7]")
     model = build(config.model, "model").eval()
-    with pytest.raises(Refusal, match=r"dataset\.bars=16"):
+    with pytest.raises(UserError, match=r"dataset\.bars=16"):
         FAMILY.observe(config, model, Weights(model, None, "", ""), random_notes(5), [], {})
 
 
 @pytest.mark.parametrize("name", ["musicvae_16bar", "musicvae_16bar_flat", "musicvae_16bar_small"])
 def test_where_no_weights_ship_it_is_said_how_to_get_some(name: str) -> None:
-    with pytest.raises(Refusal, match=r"weights=scratch.*weights=magenta weights\.path="):
+    with pytest.raises(UserError, match=r"weights=scratch.*weights=magenta weights\.path="):
         build(composed(f"model={name}").weights, "weights")
 
 
 def test_a_folkrnn_without_weights_is_not_told_of_magenta() -> None:
-    with pytest.raises(Refusal, match=r"weights=scratch$"):
+    with pytest.raises(UserError, match=r"weights=scratch$"):
         build(composed("model=folkrnn_gru").weights, "weights")

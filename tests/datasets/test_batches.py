@@ -17,7 +17,7 @@ from folkrnn.datasets.batches import (
     published_split,
 )
 from folkrnn.datasets.irish import irish
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 LENGTHS = st.lists(st.integers(3, 900), min_size=1, max_size=300)
 
@@ -140,9 +140,9 @@ def test_the_published_split_holds_out_whole_batches_nearest_to_five_percent_and
 
 
 def test_too_few_tunes_for_the_published_split_or_batches_are_refused():
-    with pytest.raises(Refusal, match="split=families"):
+    with pytest.raises(UserError, match="split=families"):
         published_split([10] * 64)
-    with pytest.raises(Refusal, match="batching=bucketed"):
+    with pytest.raises(UserError, match="batching=bucketed"):
         BucketSampler([10] * 30, 64, 1, batching="published")
 
 

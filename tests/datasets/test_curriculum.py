@@ -9,7 +9,7 @@ from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.curriculum import Curriculum, Tunes
 from folkrnn.datasets.module import TuneBatches
 from folkrnn.datasets.repetition import COPIED, NEW, kinds
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.vocabulary import V2
 
 PITCHES = "C D E F G A B c d e f g a b".split()
@@ -91,10 +91,10 @@ def bar_strings(tokens):
 
 
 def test_shares_beyond_all_epochs_are_refused():
-    with pytest.raises(Refusal, match="must not exceed 1"):
+    with pytest.raises(UserError, match="must not exceed 1"):
         Curriculum(copying=0.8, natural=0.3)
     assert Curriculum(copying=0.8, natural=0.2).natural == 0.2
-    with pytest.raises(Refusal, match="lags"):
+    with pytest.raises(UserError, match="lags"):
         Curriculum(lags=())
 
 
@@ -102,17 +102,17 @@ def test_shares_beyond_all_epochs_are_refused():
     "wrong", [{"copying": -0.1}, {"natural": -0.1}, {"substituted": -0.1}, {"substituted": 1.1}, {"lags": (1, 0)}]
 )
 def test_a_number_below_or_above_its_range_is_refused(wrong):
-    with pytest.raises(Refusal, match=r"recipe\.curriculum"):
+    with pytest.raises(UserError, match=r"recipe\.curriculum"):
         Curriculum(**wrong)
 
 
 def test_a_curriculum_needs_buckets():
     corpus = Corpus("bars", [Tune(tokens, named(k)) for k, tokens in enumerate(collection(200))])
-    with pytest.raises(Refusal, match="batching=bucketed"):
+    with pytest.raises(UserError, match="batching=bucketed"):
         TuneBatches(corpus, 16, 1, batching="published", curriculum=Curriculum())
 
 
 def test_a_key_that_a_curriculum_lacks_is_refused_with_those_it_has():
     assert Curriculum.of({"lags": [2], "copying": 0.3}) == Curriculum(copying=0.3, lags=(2,))
-    with pytest.raises(Refusal, match=r"recipe\.curriculum\.lag: no such key.*lags"):
+    with pytest.raises(UserError, match=r"recipe\.curriculum\.lag: no such key.*lags"):
         Curriculum.of({"lag": [2]})

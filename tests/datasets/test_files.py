@@ -10,7 +10,7 @@ from folkrnn.datasets.corpus import REASONS, Corpus, LeftOut
 from folkrnn.datasets.files import abc, tokens
 from folkrnn.datasets.irish import COLLECTIONS, irish
 from folkrnn.datasets.parsing import cached
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 TUNE = "M:6/8\nK:Cmaj\nC D E | F G A |\n"
 
@@ -94,16 +94,16 @@ def test_a_file_that_holds_no_tune_is_refused_in_one_line(tmp_path, content):
     file = tmp_path / "odd.txt"
     file.write_bytes(content)
     for read in (tokens, abc):
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(UserError) as refusal:
             read(str(file))
         assert "\n" not in str(refusal.value)
         assert "odd.txt" in str(refusal.value)
 
 
 def test_a_path_that_does_not_exist_or_is_not_given_is_refused():
-    with pytest.raises(Refusal, match="no such file"):
+    with pytest.raises(UserError, match="no such file"):
         tokens("/nowhere/tunes.txt")
-    with pytest.raises(Refusal, match="needs a file"):
+    with pytest.raises(UserError, match="needs a file"):
         abc(None)
 
 
@@ -171,10 +171,10 @@ def test_whatever_else_is_in_a_folder_is_counted(tmp_path):
 
 def test_a_folder_of_waste_says_what_is_in_it(tmp_path):
     (tmp_path / "notes.txt").write_bytes(b"")
-    with pytest.raises(Refusal, match=r"holds no usable tune \(left out 1: an empty file, as in notes.txt\)"):
+    with pytest.raises(UserError, match=r"holds no usable tune \(left out 1: an empty file, as in notes.txt\)"):
         abc(str(tmp_path))
     (tmp_path / "notes.txt").rename(tmp_path / "notes.md")
-    with pytest.raises(Refusal, match=r"holds no ABC file .*; 1 other files"):
+    with pytest.raises(UserError, match=r"holds no ABC file .*; 1 other files"):
         abc(str(tmp_path))
 
 
@@ -182,7 +182,7 @@ def test_a_folder_of_waste_says_what_is_in_it(tmp_path):
 def test_a_single_file_without_tunes_is_refused(tmp_path, content):
     file = tmp_path / "odd.json"
     file.write_bytes(content)
-    with pytest.raises(Refusal, match=r"odd\.json"):
+    with pytest.raises(UserError, match=r"odd\.json"):
         abc(str(file))
 
 

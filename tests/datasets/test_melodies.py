@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from folkrnn.datasets.irish import irish
 from folkrnn.datasets.melodies import MelodyCorpus, Source, intervals, melodies, random_notes, twinkle
+from folkrnn.errors import UserError
 from folkrnn.melodies.grid import tidy, to_notes, transposed
-from folkrnn.refusal import Refusal
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_lengths_and_tempi_are_full_and_120_where_not_given():
 
 
 def test_a_corpus_without_melodies_says_why():
-    with pytest.raises(Refusal, match=r"holds no melody \(3: no melody as long"):
+    with pytest.raises(UserError, match=r"holds no melody \(3: no melody as long"):
         MelodyCorpus(
             "empty", np.empty((0, 32), np.uint8), np.empty(0), np.empty(0), [], np.empty(0), Counter(too_short=3)
         )
@@ -169,7 +169,7 @@ def test_other_tunes_are_read_as_abc_or_tokens(tmp_path):
 
 
 def test_another_form_is_refused(tmp_path):
-    with pytest.raises(Refusal, match="abc or tokens; MIDI files are dataset=midi"):
+    with pytest.raises(UserError, match="abc or tokens; MIDI files are dataset=midi"):
         melodies(path=str(tmp_path), form="midi")
 
 

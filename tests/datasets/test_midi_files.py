@@ -9,9 +9,9 @@ from midi_bytes import meter, midi, name, note, program
 
 from folkrnn.datasets.midi import alike, midi_files, read_files, sketch
 from folkrnn.datasets.midi import midi as dataset
+from folkrnn.errors import UserError
 from folkrnn.melodies.extract import extract_bytes
 from folkrnn.melodies.rules import Rules
-from folkrnn.refusal import Refusal
 
 
 @pytest.fixture(autouse=True)
@@ -154,17 +154,17 @@ def test_no_family_is_on_both_sides(tmp_path):
 def test_what_cannot_be_is_refused(tmp_path, options, why):
     if options and "path" not in options:
         options = {"path": str(tmp_path), **options}
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(UserError, match=why):
         dataset(**options)
 
 
 def test_a_folder_without_midi_is_refused(tmp_path):
-    with pytest.raises(Refusal, match="no MIDI file"):
+    with pytest.raises(UserError, match="no MIDI file"):
         dataset(str(tmp_path))
 
 
 def test_a_folder_of_waste_says_what_is_wrong_with_it(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
     (tmp_path / "b.mid").write_bytes(midi([meter(0, 3, 2), *line(1)]))
-    with pytest.raises(Refusal, match=r"holds no melody .*not a whole, sound MIDI file.*meter"):
+    with pytest.raises(UserError, match=r"holds no melody .*not a whole, sound MIDI file.*meter"):
         dataset(str(tmp_path))

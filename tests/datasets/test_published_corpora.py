@@ -7,7 +7,7 @@ from folkrnn.datasets.corpus import Corpus, Tune, in_vocabulary
 from folkrnn.datasets.downloads import SOURCES, published
 from folkrnn.datasets.files import tokens
 from folkrnn.download import git_blob
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.vocabulary import V2, Vocabulary
 
 V2_TUNES = "M:6/8\nK:Cmaj\nC D E | F G A |\n\nM:4/4\nK:Cdor\nC 2 D 2 | E 4 |\n\n"
@@ -59,7 +59,7 @@ def test_swedish_tunes_have_unit_lengths_before_their_meters(test_data):
 
 def test_a_vocabulary_is_v2s_or_the_files_own(tmp_path):
     (tmp_path / "x").write_text(V2_TUNES)
-    with pytest.raises(Refusal, match="v2 or own"):
+    with pytest.raises(UserError, match="v2 or own"):
         tokens(str(tmp_path / "x"), vocabulary="v3")
 
 
@@ -74,5 +74,5 @@ def test_a_corpus_in_the_words_of_another_vocabulary_says_what_was_lost():
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():
-    with pytest.raises(Refusal, match="did you mean folkrnn_v3"):
+    with pytest.raises(UserError, match="did you mean folkrnn_v3"):
         published("folkrn_v3")

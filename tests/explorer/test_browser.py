@@ -11,13 +11,13 @@ from browser import opened
 from small_network import SEED, applied, network, play
 
 from folkrnn import spectra
+from folkrnn.errors import UserError
 from folkrnn.explorer import explore
 from folkrnn.explorer.picture import chromium, picture
 from folkrnn.explorer.states import from_bytes
 from folkrnn.interventions.cuts import cut
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import given
 from folkrnn.vocabulary import V2
 
@@ -27,7 +27,7 @@ def browser():
     try:
         with chromium() as found:
             yield found
-    except Refusal as missing:
+    except UserError as missing:
         pytest.skip(str(missing))
 
 
@@ -228,7 +228,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser, file):
 def test_both_sides_of_an_intervention_can_be_compared_and_heard_in_turn(browser, tmp_path):
     edited = applied(network(), cut(select="indices", units=[1, 5, 9], layer=3))
     control = Observation(network(), V2, play(network()), seed=SEED)
-    changed = Observation(edited.model, V2, play(edited.model), seed=SEED, control=control, accounts=edited.accounts)
+    changed = Observation(edited.model, V2, play(edited.model), seed=SEED, control=control, effects=edited.effects)
     with opened(browser, explore(changed).save(tmp_path / "both.html")) as tab:
         assert tab.locator("#scores .sheet").count() == 2
         assert tab.locator("#glass .next").count() == 2

@@ -156,7 +156,7 @@ def test_tunes_that_are_not_shown_are_searched_from_one_bit_a_step(states, core,
 def test_with_an_intervention_both_sides_stand_beside_each_other():
     edited = applied(network(), cut(select="indices", units=[1, 5, 9], layer=3))
     control = Observation(network(), V2, play(network()), seed=SEED)
-    changed = Observation(edited.model, V2, play(edited.model), seed=SEED, control=control, accounts=edited.accounts)
+    changed = Observation(edited.model, V2, play(edited.model), seed=SEED, control=control, effects=edited.effects)
     core = explore(changed, {"effect": Effect(resamples=20, shown=0)(changed)}).packs["core"]
     count = core.manifest["shown"]
     assert core.manifest["sides"] == ["unchanged", "changed"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from small_network import SAMPLING, applied, ids, network, play
 
-from folkrnn.interventions import inputs, laws, push, softmax, streams
+from folkrnn.interventions import distributions, inputs, push, softmax, streams
 from folkrnn.interventions.cuts import cut
 from folkrnn.parallel import predicting
 from folkrnn.parallel.predicting import Sent
@@ -26,10 +26,10 @@ NOTHING = {
     "no component removed": lambda: softmax.remove_component([]),
     "no fraction of components removed": lambda: softmax.truncate_softmax(fraction=0.0),
     "softmax layer times one": lambda: softmax.scale_softmax(1.0),
-    "displacement by nothing": lambda: laws.displace("A,", delta=0.0),
-    "probability times one": lambda: laws.displace("A,", alpha=1.0),
-    "no token suppressed": lambda: laws.suppress([]),
-    "suppressed after the end": lambda: laws.suppress("pitch", steps=[24, None]),
+    "displacement by nothing": lambda: distributions.displace("A,", delta=0.0),
+    "probability times one": lambda: distributions.displace("A,", alpha=1.0),
+    "no token suppressed": lambda: distributions.suppress([]),
+    "suppressed after the end": lambda: distributions.suppress("pitch", steps=[24, None]),
     "noise of no size": lambda: streams.noise(deviation=0.0),
     "shift by nothing": lambda: streams.clamp(value=0.0, add=True),
     "clamp of no units": lambda: streams.clamp(fraction=0.0, value=1.0),
@@ -55,10 +55,10 @@ SOMETHING = {
     "rank for a while": lambda: softmax.truncate_softmax(rank=4, bars=[1, 2]),
     "component": lambda: softmax.remove_component(1),
     "scale": lambda: softmax.scale_softmax(0.3),
-    "displaced": lambda: laws.displace("A A, C", delta=3.0),
-    "attenuated": lambda: laws.displace("pitch", alpha=0.3),
-    "suppressed": lambda: laws.suppress("pitch", steps=[0, 20]),
-    "masked": lambda: laws.suppress("pitch duration", how="mask"),
+    "displaced": lambda: distributions.displace("A A, C", delta=3.0),
+    "attenuated": lambda: distributions.displace("pitch", alpha=0.3),
+    "suppressed": lambda: distributions.suppress("pitch", steps=[0, 20]),
+    "masked": lambda: distributions.suppress("pitch duration", how="mask"),
     "zero": lambda: streams.clamp("l2.h[0:9]", 0.0),
     "mean": lambda: streams.clamp("l2.h", "mean"),
     "noise": lambda: streams.noise("l*.h", 0.3),
@@ -102,13 +102,13 @@ def test_a_model_that_has_played_can_be_sent_to_another_process(name, monkeypatc
 
 @pytest.mark.parametrize("name", SOMETHING)
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_reading_a_tune_gives_the_laws_that_it_was_drawn_from(name, cell):
+def test_reading_a_tune_gives_the_distributions_that_it_was_drawn_from(name, cell):
     model = network(cell)
     changed = applied(model, SOMETHING[name]()).model
     for k, tune in enumerate(play(changed)[:3]):
         tokens = torch.from_numpy(tune.ids[:-1])
-        law = changed.trace(tokens, ["probs"], tunes=[k])["probs"]
-        read = law[torch.arange(len(law)), torch.from_numpy(tune.ids[1:])].numpy()
+        distribution = changed.trace(tokens, ["probs"], tunes=[k])["probs"]
+        read = distribution[torch.arange(len(distribution)), torch.from_numpy(tune.ids[1:])].numpy()
         assert np.allclose(read, tune.probability, atol=1e-6)
 
 
@@ -202,13 +202,13 @@ def test_a_scaled_softmax_layer_reads_the_units_that_are_left_within_a_window_to
 
 def test_units_are_selected_in_every_layer_that_the_sites_name():
     chosen = streams.clamp(["l1.h", "l*.c", "out"], 0.0, fraction=0.5)
-    (account,) = applied(network(), chosen).accounts
+    (account,) = applied(network(), chosen).effects
     counts = account.tables["units"].groupby("site")["unit"].count().to_dict()
     assert counts == {"l1.h": 16, "l1.c": 16, "l2.c": 16, "l3.c": 16, "out": 16}
 
 
 def test_a_number_of_units_alone_is_a_number_of_random_ones():
-    (account,) = applied(network(), streams.clamp("l2.h", 0.0, count=5)).accounts
+    (account,) = applied(network(), streams.clamp("l2.h", 0.0, count=5)).effects
     assert account.metrics["units"] == 5
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from folkrnn.errors import UserError
 from folkrnn.interventions import composition
 from folkrnn.interventions import latents as edits
-from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def latents_of(model: MusicVAE, melodies: torch.Tensor = MELODIES) -> tuple[np.n
 def applied(model: MusicVAE, *interventions: edits.EditLatents):
     named = {f"i{k}": intervention for k, intervention in enumerate(interventions)}
     classes, mu, sigma = latents_of(model)
-    here = Setting(None, latents=lambda: (classes, mu, sigma))
+    here = RunContext(None, latents=lambda: (classes, mu, sigma))
     composition.check(named, model, here)
-    changed, _ = composition.apply(composition.settle(named, model, here), model, here)
+    changed, _ = composition.apply(composition.resolve(named, model, here), model, here)
     with torch.no_grad():
         new = tuple(part.numpy() for part in changed.encode(MELODIES))
     return changed, (mu, sigma), new
@@ -76,31 +76,31 @@ def test_a_melody_gets_the_same_neurons_in_whatever_company_it_is_encoded(lively
 
 def test_a_melody_that_is_observed_twice_counts_once(lively):
     twice = torch.cat([MELODIES[:1], MELODIES])
-    settled = edits.latent_swap(2).settled(lively, Setting(None, latents=lambda: latents_of(lively, twice)))
-    one, other = (made.encode(MELODIES)[0] for made in (settled.edit(lively, None)[0], lively))
+    resolved = edits.latent_swap(2).resolved(lively, RunContext(None, latents=lambda: latents_of(lively, twice)))
+    one, other = (made.encode(MELODIES)[0] for made in (resolved.edit(lively, None)[0], lively))
     assert torch.equal(one[[0, 1], 2], other[[1, 0], 2])
 
 
 def test_a_swap_of_one_melody_is_refused(lively):
     for some in (MELODIES[:1], MELODIES[[3, 3]]):
-        with pytest.raises(Refusal, match="two melodies"):
-            edits.latent_swap(2).settled(lively, Setting(None, latents=lambda some=some: latents_of(lively, some)))
+        with pytest.raises(UserError, match="two melodies"):
+            edits.latent_swap(2).resolved(lively, RunContext(None, latents=lambda some=some: latents_of(lively, some)))
 
 
 def test_the_control_of_chosen_neurons_is_as_many_random_ones(lively):
     for make in (edits.latent_clamp([1, 4], 0.5), edits.latent_swap([0, 5])):
-        settled = composition.settle({"it": make}, lively, Setting(None, latents=lambda: latents_of(lively)))
-        draws = [composition.matched(settled, draw, 1)["it"] for draw in range(40)]
+        resolved = composition.resolve({"it": make}, lively, RunContext(None, latents=lambda: latents_of(lively)))
+        draws = [composition.matched(resolved, draw, 1)["it"] for draw in range(40)]
         assert all(len(set(draw.neurons)) == 2 and draw.how == make.how for draw in draws)
         assert {neuron for draw in draws for neuron in draw.neurons} == set(range(6))
-        assert composition.matched(settled, 3, 1)["it"] == draws[3]
+        assert composition.matched(resolved, 3, 1)["it"] == draws[3]
 
 
 def test_the_control_of_an_attribute_is_as_long_a_step_elsewhere(lively):
-    settled = edits.latent_attribute().settled(lively, Setting(None, latents=lambda: latents_of(lively)))
-    other = settled.matched(1).vector
-    assert not np.array_equal(other, settled.vector)
-    assert np.array_equal(np.sort(other), np.sort(settled.vector))
+    resolved = edits.latent_attribute().resolved(lively, RunContext(None, latents=lambda: latents_of(lively)))
+    other = resolved.matched(1).vector
+    assert not np.array_equal(other, resolved.vector)
+    assert np.array_equal(np.sort(other), np.sort(resolved.vector))
 
 
 def test_an_attribute_vector_is_the_difference_of_the_extreme_quarters(lively):
@@ -134,12 +134,12 @@ def test_what_is_written_and_traced_comes_from_the_changed_latents(lively):
     ],
 )
 def test_what_does_not_exist_is_refused_with_the_bounds_named(lively, make, says):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         applied(lively, make())
 
 
 def test_a_folkrnn_intervention_does_not_fit_a_musicvae(lively):
-    from folkrnn.interventions.laws import suppress
+    from folkrnn.interventions.distributions import suppress
 
-    with pytest.raises(Refusal, match="changes folkrnn; these weights are of a musicvae"):
-        composition.check({"it": suppress("|")}, lively, Setting(None))
+    with pytest.raises(UserError, match="changes folkrnn; these weights are of a musicvae"):
+        composition.check({"it": suppress("|")}, lively, RunContext(None))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from folkrnn.errors import UserError
 from folkrnn.interventions import composition, streams
-from folkrnn.interventions.intervention import Setting
-from folkrnn.models.draws import draw, probabilities, uniforms
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
+from folkrnn.models.rng import draw, probabilities, uniforms
 
 SIZES = {
     "flat": {"encoder": (10, 7), "decoder": (9, 12), "z_size": 6, "max_seq_len": 32},
@@ -34,9 +34,9 @@ def model(request) -> MusicVAE:
 def applied(model: MusicVAE, *interventions: streams.WriteStream) -> MusicVAE:
     with torch.no_grad():
         latents = MELODIES.numpy(), *(part.numpy() for part in model.encode(MELODIES))
-    named, here = {f"i{k}": one for k, one in enumerate(interventions)}, Setting(None, 3, latents=lambda: latents)
+    named, here = {f"i{k}": one for k, one in enumerate(interventions)}, RunContext(None, 3, latents=lambda: latents)
     composition.check(named, model, here)
-    return composition.apply(composition.settle(named, model, here), model, here)[0]
+    return composition.apply(composition.resolve(named, model, here), model, here)[0]
 
 
 def decoder(model: MusicVAE) -> str:
@@ -149,7 +149,7 @@ def test_a_mean_is_that_of_the_melodies_observed(model):
     ],
 )
 def test_what_a_musicvae_lacks_is_refused_by_name(model, intervention, says):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         applied(model, intervention())
 
 

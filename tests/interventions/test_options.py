@@ -10,7 +10,7 @@ from small_network import SAMPLING, network
 
 from folkrnn.build import build
 from folkrnn.interventions import composition
-from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.vocabulary import V2
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -27,7 +27,7 @@ def built(*overrides: str) -> dict:
 @pytest.mark.parametrize("option", [option for option in OPTIONS if not option.startswith("latent_")])
 def test_every_option_builds_and_fits_a_folkrnn(option):
     found = built(f"intervention={option}", *NEEDS.get(option, []))
-    composition.check(found, network(), Setting(V2, 1, 1.0, SAMPLING.max_tokens))
+    composition.check(found, network(), RunContext(V2, 1, 1.0, SAMPLING.max_tokens))
 
 
 def test_shared_settings_reach_all_and_own_ones_win():
@@ -47,4 +47,4 @@ def test_streams_are_written_to_units_chosen_in_any_way(option):
     found = built(f"intervention={option}", f"{at}.select=largest", f"{at}.by=variance", f"{at}.count=3")
     assert (found[option].select.by, found[option].select.count) == ("variance", 3)
     assert built(f"intervention={option}")[option].select is None
-    composition.check(found, network(), Setting(V2, 1, 1.0, SAMPLING.max_tokens))
+    composition.check(found, network(), RunContext(V2, 1, 1.0, SAMPLING.max_tokens))

@@ -8,9 +8,9 @@ import torch
 from scipy.optimize import lsq_linear
 from small_network import applied, network, play
 
+from folkrnn.errors import UserError
 from folkrnn.interventions import composition, push
 from folkrnn.interventions.box import BoundedPush
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
 TOKENS = torch.from_numpy(np.array(V2.encode("<s> M:4/4 K:Cmaj G A | B 2 |")))
@@ -26,7 +26,7 @@ def test_the_solution_of_least_norm_moves_one_logit_by_delta():
     done = applied(model, push.push_hidden("A,", 1.5, "minimum_norm"))
     moved = done.model.trace(TOKENS, "logits")["logits"] - model.trace(TOKENS, "logits")["logits"]
     assert np.allclose(moved, 1.5 * torch.eye(137)[n], atol=1e-4)
-    assert done.accounts[0].metrics["residual"] < 1e-9
+    assert done.effects[0].metrics["residual"] < 1e-9
 
 
 def test_at_another_temperature_delta_is_what_the_divided_value_gains_and_the_box_is_that_of_what_is_added():
@@ -34,16 +34,16 @@ def test_at_another_temperature_delta_is_what_the_divided_value_gains_and_the_bo
     done = applied(model, push.push_hidden("A,", 1.5, "minimum_norm"), temperature=2.0)
     moved = done.model.trace(TOKENS, "logits")["logits"] - model.trace(TOKENS, "logits")["logits"]
     assert np.allclose(moved / 2.0, 1.5 * torch.eye(137)[n], atol=1e-4)
-    (account,) = done.accounts
+    (account,) = done.effects
     assert account.metrics["largest_entry"] == pytest.approx(account.tables["units"]["push"].abs().max())
     cold = applied(model, push.push_hidden("A,", 1.5, "minimum_norm"))
-    assert account.metrics["largest_entry"] == pytest.approx(2 * cold.accounts[0].metrics["largest_entry"])
+    assert account.metrics["largest_entry"] == pytest.approx(2 * cold.effects[0].metrics["largest_entry"])
 
 
 def test_the_sparse_solution_is_within_its_residual_and_uses_fewer_units():
     model = wide()
     done = applied(model, push.push_hidden("A,", 1.0, residual=0.5))
-    metrics = done.accounts[0].metrics
+    metrics = done.effects[0].metrics
     moved = done.model.trace(TOKENS, "logits")["logits"] - model.trace(TOKENS, "logits")["logits"]
     distance = (moved - torch.eye(137)[V2.index["A,"]]).norm(dim=1)
     assert metrics["residual"] <= 0.5
@@ -61,22 +61,22 @@ def test_the_push_of_least_norm_has_the_least_norm():
 
 def test_a_push_beyond_the_box_is_refused_clipped_or_told():
     model = wide()
-    with pytest.raises(Refusal, match="outside the box of ±1"):
+    with pytest.raises(UserError, match="outside the box of ±1"):
         applied(model, push.push_hidden("A,", 500.0, "minimum_norm", box="refuse"))
     told = applied(model, push.push_hidden("A,", 500.0, "minimum_norm"))
-    assert told.accounts[0].metrics["inside_box"] == 0
+    assert told.effects[0].metrics["inside_box"] == 0
     clipped = applied(model, push.push_hidden("A,", 500.0, "minimum_norm", box="clip", where="recurrence"))
     assert clipped.model.trace(TOKENS, "l3.h")["l3.h"].abs().max() == 1
     counts = []
     for done in (told, clipped):
-        (account,) = composition.account(done.model, done.accounts, play(done.model)[:2])
+        (account,) = composition.account(done.model, done.effects, play(done.model)[:2])
         counts.append(account.metrics["units_outside"])
     assert counts[0] > 0
     assert counts[1] == 0
 
 
 def test_a_model_with_more_tokens_than_units_cannot_move_one_alone():
-    with pytest.raises(Refusal, match="raise residual"):
+    with pytest.raises(UserError, match="raise residual"):
         applied(network(), push.push_hidden("A,", residual=0.01))
 
 
@@ -110,7 +110,7 @@ def test_a_solved_push_says_what_is_reached_and_that_no_unit_left_the_box():
     model = wide()
     done = applied(model, push.push_hidden("A,", -2.0, residual=0.3, box="solve"))
     tunes = play(done.model)
-    (account,) = composition.account(done.model, done.accounts, tunes)
+    (account,) = composition.account(done.model, done.effects, tunes)
     steps = account.tables["steps"]
     assert account.metrics["units_outside"] == 0
     assert steps["ln_alpha"].mean() == pytest.approx(steps["ln_alpha_asked"].mean(), abs=0.35)

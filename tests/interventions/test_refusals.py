@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from small_network import SAMPLING, network
 
-from folkrnn.interventions import composition, inputs, laws, push, softmax, streams
+from folkrnn.errors import UserError
+from folkrnn.interventions import composition, distributions, inputs, push, softmax, streams
 from folkrnn.interventions.cuts import cut
-from folkrnn.interventions.intervention import Setting
-from folkrnn.refusal import Refusal
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.vocabulary import V2
 
 
@@ -16,7 +16,7 @@ def _unread() -> list:
     raise AssertionError("something was generated")
 
 
-HERE = Setting(V2, 1, 1.0, SAMPLING.max_tokens, _unread)
+HERE = RunContext(V2, 1, 1.0, SAMPLING.max_tokens, _unread)
 
 BAD = [
     (lambda: cut(units=[32]), "units are 0 to 31"),
@@ -41,13 +41,13 @@ BAD = [
     (lambda: softmax.truncate_softmax(rank=-1), "between 0 and 32"),
     (lambda: softmax.remove_component(0), "1 to 32"),
     (lambda: softmax.scale_softmax(float("nan")), "finite"),
-    (lambda: laws.suppress("||"), "'||'"),
-    (lambda: laws.suppress("|", how="drop"), "resample or mask"),
-    (lambda: laws.suppress("pitch duration measure grouping meter mode transcription"), "leave at least two"),
-    (lambda: laws.displace("A,", alpha=-0.1), "0 or more"),
-    (lambda: laws.displace("A,"), "delta"),
-    (lambda: laws.displace("A,", delta=1.0, alpha=0.1), "not both"),
-    (lambda: laws.displace("H", alpha=0.1), "'H'"),
+    (lambda: distributions.suppress("||"), "'||'"),
+    (lambda: distributions.suppress("|", how="drop"), "resample or mask"),
+    (lambda: distributions.suppress("pitch duration measure grouping meter mode transcription"), "leave at least two"),
+    (lambda: distributions.displace("A,", alpha=-0.1), "0 or more"),
+    (lambda: distributions.displace("A,"), "delta"),
+    (lambda: distributions.displace("A,", delta=1.0, alpha=0.1), "not both"),
+    (lambda: distributions.displace("H", alpha=0.1), "'H'"),
     (lambda: streams.clamp("l4.h"), "layers 1 to 3"),
     (lambda: streams.clamp("l3.h[32]"), "units 0 to 31"),
     (lambda: streams.clamp("probs"), "probs"),
@@ -69,7 +69,7 @@ BAD = [
 
 @pytest.mark.parametrize(("make", "says"), BAD)
 def test_bad_input_is_refused_with_the_bounds_named(make, says):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         composition.check({"it": make()}, network(), HERE)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -79,17 +79,21 @@ CONFLICTS = [
     (cut(units=[3, 4]), streams.clamp("l3.h[4]", 0.0), "unit 4 of l3.h"),
     (cut(units=[3, 4]), streams.clamp("out[3]", 0.5), "unit 3 of l3.h"),
     (streams.clamp("l1.c", 0.0), streams.patch("l1.c[7]", "fig1"), "unit 7 of l1.c"),
-    (laws.suppress("| :|"), laws.displace("|", alpha=0.5), "the law of |"),
-    (laws.suppress("measure", steps=[3, 9]), laws.displace("|", alpha=0.5, steps=[9, 12]), "the law of |"),
-    (laws.suppress("A,"), laws.suppress("pitch", "mask"), "the law of A,"),
-    (laws.suppress("|"), streams.clamp("logits[53]", 0.0), "the law of |"),
+    (distributions.suppress("| :|"), distributions.displace("|", alpha=0.5), "the distribution of |"),
+    (
+        distributions.suppress("measure", steps=[3, 9]),
+        distributions.displace("|", alpha=0.5, steps=[9, 12]),
+        "the distribution of |",
+    ),
+    (distributions.suppress("A,"), distributions.suppress("pitch", "mask"), "the distribution of A,"),
+    (distributions.suppress("|"), streams.clamp("logits[53]", 0.0), "the distribution of |"),
     (inputs.blend_input(), streams.clamp("x[5]", 0.0), "unit 5 of x"),
 ]
 
 
 @pytest.mark.parametrize(("one", "other", "says"), CONFLICTS)
 def test_two_interventions_may_not_determine_the_same(one, other, says):
-    with pytest.raises(Refusal, match="both determine") as refusal:
+    with pytest.raises(UserError, match="both determine") as refusal:
         composition.check({"one": one, "other": other}, network(), HERE)
     assert says in str(refusal.value)
 
@@ -98,10 +102,10 @@ def test_what_is_kept_apart_in_time_or_place_is_no_conflict():
     pairs = [
         (cut(units=[3], steps=[0, 4]), streams.clamp("l3.h[3]", 0.0, steps=[5, None])),
         (cut(units=[3]), streams.clamp("l2.h[3]", 0.0)),
-        (laws.suppress("|", bars=[1, 2]), laws.displace("|", alpha=0.5, bars=3)),
+        (distributions.suppress("|", bars=[1, 2]), distributions.displace("|", alpha=0.5, bars=3)),
         (streams.noise("l3.h", 0.1), cut(units=[3])),
-        (laws.suppress("measure"), laws.displace("A,", alpha=0.5)),
-        (laws.suppress("A,", after="measure"), laws.displace("A,", alpha=0.5, after="pitch")),
+        (distributions.suppress("measure"), distributions.displace("A,", alpha=0.5)),
+        (distributions.suppress("A,", after="measure"), distributions.displace("A,", alpha=0.5, after="pitch")),
     ]
     for one, other in pairs:
         composition.check({"one": one, "other": other}, network(), HERE)
@@ -111,13 +115,13 @@ def test_a_conflict_that_only_a_measurement_shows_is_refused_before_the_tunes_ar
     model = network()
     both = {"cut": cut(select="largest", by="norm", fraction=0.5), "clamp": streams.clamp("l3.h", 0.0)}
     composition.check(both, model, HERE)
-    with pytest.raises(Refusal, match="both determine unit"):
-        composition.settle(both, model, HERE)
+    with pytest.raises(UserError, match="both determine unit"):
+        composition.resolve(both, model, HERE)
 
 
 def test_an_intervention_of_another_family_is_refused():
     class Other:
         family = "musicvae"
 
-    with pytest.raises(Refusal, match="changes folkrnn"):
+    with pytest.raises(UserError, match="changes folkrnn"):
         composition.check({"cut": cut(units=[1])}, Other(), HERE)

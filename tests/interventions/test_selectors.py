@@ -7,11 +7,11 @@ import pytest
 import torch
 from small_network import SEED, network
 
+from folkrnn.errors import UserError
 from folkrnn.interventions.choice import selector
-from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.interventions.selectors import Ranked, known_units
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.spectra import LENGTH
 from folkrnn.vocabulary import V2
 
@@ -19,7 +19,7 @@ BAR, LETTERS = {2, 5}, "CDEFG"
 
 
 @pytest.fixture(scope="module")
-def built() -> tuple[FolkRNN, Setting]:
+def built() -> tuple[FolkRNN, RunContext]:
     """Ten units that fire on one token each: 2 and 5 on `|`, 0 always, 1 never, the others on a letter of their own."""
     model = FolkRNN(units=10, layers=1, dropout=0.0).eval()
     tokens = {2: "|", 5: "|", **dict(zip((3, 4, 6, 7, 8), LETTERS, strict=True)), 9: "2"}
@@ -36,10 +36,10 @@ def built() -> tuple[FolkRNN, Setting]:
     for _ in range(12):
         words = ["<s>"] + [word for _ in range(12) for word in [*rng.choice(list(LETTERS), 8), "|"]] + ["</s>"]
         tunes.append(np.array(V2.encode(words)))
-    return model, Setting(V2, SEED, control=lambda: tunes)
+    return model, RunContext(V2, SEED, control=lambda: tunes)
 
 
-def chosen(built: tuple[FolkRNN, Setting], *arguments: object, **settings: object) -> dict[int, list[int]]:
+def chosen(built: tuple[FolkRNN, RunContext], *arguments: object, **settings: object) -> dict[int, list[int]]:
     model, here = built
     found = selector(*arguments, **settings)
     found.check(model, here)
@@ -76,7 +76,7 @@ def test_units_rank_by_any_statistic(built, by, largest, smallest):
 
 def test_units_that_go_with_a_token_type_are_those_correlated_with_its_coming(built):
     model, here = built
-    shifted = Setting(V2, SEED, control=lambda: [np.concatenate([ids, ids[-1:]]) for ids in here.control()])
+    shifted = RunContext(V2, SEED, control=lambda: [np.concatenate([ids, ids[-1:]]) for ids in here.control()])
     rule = selector("token", token="</s>", count=2)
     # before the last </s> but one stands |, on which 2 and 5 fire
     assert set(rule.choose(model, shifted).units[1].tolist()) & BAR
@@ -85,8 +85,8 @@ def test_units_that_go_with_a_token_type_are_those_correlated_with_its_coming(bu
 
 def test_random_units_differ_with_the_seed_and_grow_with_their_number():
     model = network()
-    few, more = (selector("random", fraction=f).choose(model, Setting(V2, 1)).units[3] for f in (0.25, 0.5))
-    other = selector("random", fraction=0.25).choose(model, Setting(V2, 2)).units[3]
+    few, more = (selector("random", fraction=f).choose(model, RunContext(V2, 1)).units[3] for f in (0.25, 0.5))
+    other = selector("random", fraction=0.25).choose(model, RunContext(V2, 2)).units[3]
     assert len(few) == 8
     assert set(few) < set(more)
     assert set(few) != set(other)
@@ -94,8 +94,8 @@ def test_random_units_differ_with_the_seed_and_grow_with_their_number():
 
 def test_a_matched_choice_has_as_many_random_units_in_each_layer(built):
     model, here = built
-    settled = selector("periodic", threshold=0.05).choose(model, here)
-    draws = [settled.like(seed).choose(model, here).units[1] for seed in range(20)]
+    resolved = selector("periodic", threshold=0.05).choose(model, here)
+    draws = [resolved.like(seed).choose(model, here).units[1] for seed in range(20)]
     assert {len(units) for units in draws} == {2}
     assert len({tuple(units) for units in draws}) > 10
 
@@ -104,7 +104,7 @@ def test_a_matched_choice_has_units_of_the_same_norms():
     model = network(units=64)
     with torch.no_grad():
         model.softmax_weight.mul_(torch.linspace(0.5, 3, 64))
-    here = Setting(V2)
+    here = RunContext(V2)
     ranks = model.softmax_weight.detach().norm(dim=0).argsort().argsort().numpy()
     largest = selector("largest", by="norm", fraction=0.125).choose(model, here)
     draws = [largest.like(seed).choose(model, here).units[3] for seed in range(10)]
@@ -119,7 +119,7 @@ def test_random_units_without_a_number_are_as_many_as_the_periodic_ones(built):
 
 def test_layers_are_ranked_each_by_itself_or_all_together():
     model = network()
-    here = Setting(V2)
+    here = RunContext(V2)
     apart = selector("largest", by="norm", layer="all", fraction=0.25).choose(model, here).units
     together = selector("largest", by="norm", layer="all", fraction=0.25, jointly=True).choose(model, here).units
     assert [len(units) for units in apart.values()] == [8, 8, 8]
@@ -129,7 +129,7 @@ def test_layers_are_ranked_each_by_itself_or_all_together():
 
 def test_units_of_the_papers_count_from_one():
     model = network()
-    assert selector(units=[1, 32], units_base=1).choose(model, Setting(V2)).units[3].tolist() == [0, 31]
+    assert selector(units=[1, 32], units_base=1).choose(model, RunContext(V2)).units[3].tolist() == [0, 31]
 
 
 def test_shares_of_512_units_are_those_of_part_6():
@@ -141,15 +141,15 @@ def test_shares_of_512_units_are_those_of_part_6():
 @pytest.mark.parametrize(("period", "half_width"), [(2.5, 0.5), (3.0, 1.0), (LENGTH, 0.5)])
 def test_the_ends_of_the_range_of_periods_may_be_asked_for_and_nothing_beyond(period, half_width):
     beyond = period - 0.01 if period < LENGTH else period + 0.01
-    Ranked(period=period, half_width=half_width, count=1).check(network(), Setting(V2))
-    with pytest.raises(Refusal, match="period is"):
-        Ranked(period=beyond, half_width=half_width, count=1).check(network(), Setting(V2))
+    Ranked(period=period, half_width=half_width, count=1).check(network(), RunContext(V2))
+    with pytest.raises(UserError, match="period is"):
+        Ranked(period=beyond, half_width=half_width, count=1).check(network(), RunContext(V2))
 
 
 def test_units_are_known_before_a_measurement_where_they_are_numbered_or_chosen_already():
     model = network()
     numbered = selector(units=[1, 32], units_base=1, layer=[1, 3])
     assert {layer: units.tolist() for layer, units in known_units(numbered, model).items()} == {1: [0, 31], 3: [0, 31]}
-    settled = numbered.choose(model, Setting(V2))
-    assert known_units(settled, model) is settled.units
+    resolved = numbered.choose(model, RunContext(V2))
+    assert known_units(resolved, model) is resolved.units
     assert known_units(selector("largest", by="norm", count=1), model) == {}

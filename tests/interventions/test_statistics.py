@@ -9,7 +9,7 @@ import pytest
 from small_network import SEED, network
 
 from folkrnn.interventions import statistics
-from folkrnn.interventions.intervention import Setting
+from folkrnn.interventions.intervention import RunContext
 from folkrnn.interventions.statistics import read, score
 from folkrnn.vocabulary import V2
 
@@ -24,7 +24,7 @@ def here():
     """A short tune and a long one, that differ in what they hold."""
     tunes = [["M:4/4", "K:Cmaj", "C", "|"], ["M:6/8", "K:Cdor", *["D", "E", "|"] * 20]]
     ids = [np.array([V2.start, *V2.encode(tune), V2.end]) for tune in tunes]
-    return Setting(V2, SEED, control=lambda: ids)
+    return RunContext(V2, SEED, control=lambda: ids)
 
 
 def rule(by):

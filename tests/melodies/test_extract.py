@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from midi_bytes import Event, meter, midi, note, off, on, program, tempo
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.extract import Extraction, extract_bytes
 from folkrnn.melodies.rules import REASONS, Rules, magenta_rules
-from folkrnn.refusal import Refusal
 
 C = 60 - 19
 """The class of middle C."""
@@ -191,7 +191,7 @@ def test_chords_can_be_refused():
 
 @pytest.mark.parametrize(("name", "value"), [("meters", "3/4"), ("polyphony", "lowest"), ("bars", 0)])
 def test_rules_that_there_are_not_are_refused(name, value):
-    with pytest.raises(Refusal, match=name):
+    with pytest.raises(UserError, match=name):
         Rules(**{name: value})
 
 

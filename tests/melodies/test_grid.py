@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.extract import extract
 from folkrnn.melodies.grid import (
     CLASSES,
@@ -21,7 +22,6 @@ from folkrnn.melodies.grid import (
 )
 from folkrnn.melodies.read import read_midi
 from folkrnn.melodies.rules import Rules
-from folkrnn.refusal import Refusal
 
 STEPS = 32
 any_classes = st.lists(st.integers(0, CLASSES - 1), min_size=STEPS, max_size=STEPS).map(
@@ -78,13 +78,13 @@ def test_nothing_sounds_in_an_empty_melody():
 
 @pytest.mark.parametrize("note", [GridNote(0, 1, 20), GridNote(0, 1, 109)])
 def test_a_pitch_without_class_is_refused(note):
-    with pytest.raises(Refusal, match="from 21 to 108"):
+    with pytest.raises(UserError, match="from 21 to 108"):
         from_notes([note], 4)
 
 
 @pytest.mark.parametrize("note", [GridNote(-1, 1, 60), GridNote(4, 5, 60), GridNote(2, 2, 60)])
 def test_a_note_that_does_not_start_on_the_grid_is_refused(note):
-    with pytest.raises(Refusal, match="does not start on a grid of 4 steps"):
+    with pytest.raises(UserError, match="does not start on a grid of 4 steps"):
         from_notes([note], 4)
 
 
@@ -157,7 +157,7 @@ def test_a_melody_that_begins_at_once_comes_back_out_of_its_midi_file(notes, pit
 
 
 def test_a_tempo_must_be_positive():
-    with pytest.raises(Refusal, match="positive"):
+    with pytest.raises(UserError, match="positive"):
         to_midi(np.zeros(STEPS, np.uint8), quarters_per_minute=0)
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.extract import extract_bytes
 from folkrnn.melodies.grid import to_midi, to_notes
 from folkrnn.melodies.random_notes import random_notes
 from folkrnn.melodies.rules import Rules
 from folkrnn.melodies.twinkle import twinkle
-from folkrnn.refusal import Refusal
 
 
 @settings(max_examples=40, deadline=None)
@@ -71,9 +71,9 @@ def test_the_seed_decides():
 
 
 def test_no_bars_are_refused():
-    with pytest.raises(Refusal, match="0 bars"):
+    with pytest.raises(UserError, match="0 bars"):
         random_notes(1, np.random.default_rng(0), bars=0)
-    with pytest.raises(Refusal, match="at least one"):
+    with pytest.raises(UserError, match="at least one"):
         twinkle(0)
 
 

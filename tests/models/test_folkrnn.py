@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import run_gru, run_lstm
 
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 
 
 def small(cell="lstm", **sizes):
@@ -150,5 +150,5 @@ def test_a_write_to_a_state_changes_that_step_and_all_that_follow():
     "wrong", [{"units": 0}, {"layers": 0}, {"dropout": 1.0}, {"cell": "rnn"}, {"initial_state": "random"}]
 )
 def test_sizes_that_make_no_sense_are_refused_by_name(wrong):
-    with pytest.raises(Refusal, match=next(iter(wrong))):
+    with pytest.raises(UserError, match=next(iter(wrong))):
         FolkRNN(**wrong)

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from analyses.measures.arcs import interpolate, slerp
-from folkrnn.models.draws import draw, probabilities, uniforms
+from folkrnn.errors import UserError
 from folkrnn.models.melody_tensors import valid_steps
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
+from folkrnn.models.rng import draw, probabilities, uniforms
 
 FLAT = {"encoder": (10, 7), "decoder": (9, 12), "z_size": 6, "max_seq_len": 12}
 HIERARCHICAL = {"encoder": (8,), "decoder": (9, 7), "conductor": (6, 10), "segments": 3, "z_size": 5, "max_seq_len": 12}
@@ -249,7 +249,7 @@ def test_more_melodies_than_go_at_once_are_generated_in_parts(monkeypatch):
 
 
 @KINDS
-def test_each_step_is_drawn_from_the_law_that_teacher_forcing_gives_it(sizes):
+def test_each_step_is_drawn_from_the_distribution_that_teacher_forcing_gives_it(sizes):
     model = lively(sizes)
     z = model.prior(20, seed=3)
     melodies = model.generate(z, temperature=1.3, seed=6)
@@ -331,7 +331,7 @@ def test_with_certain_sampling_only_first_inputs_are_true(sizes):
     assert (first - forced).abs().amax() > 0.1
 
 
-def test_scheduled_sampling_replaces_inputs_as_often_as_it_says_and_by_the_models_law():
+def test_scheduled_sampling_replaces_inputs_as_often_as_it_says_and_by_the_models_distribution():
     model = MusicVAE(encoder=(4,), decoder=(4,), z_size=2, max_seq_len=40)
     with torch.no_grad():
         model.decoder.output.weight.zero_()
@@ -403,7 +403,7 @@ def test_valid_steps_stand_at_the_front_of_melodies_or_segments():
     assert valid_steps(torch.tensor([0, 2, 4]), 4).int().tolist() == [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
     assert valid_steps(torch.tensor([[1, 2], [0, 1]]), 4, 2).int().tolist() == [[1, 0, 1, 1], [0, 0, 1, 0]]
     assert valid_steps(torch.tensor([0, 4]), 4, 2).int().tolist() == [[0, 0, 0, 0], [1, 1, 1, 1]]
-    with pytest.raises(Refusal, match="0 or 4 steps"):
+    with pytest.raises(UserError, match="0 or 4 steps"):
         valid_steps(torch.tensor([3]), 4, 2)
 
 
@@ -420,7 +420,7 @@ def test_valid_steps_stand_at_the_front_of_melodies_or_segments():
     ],
 )
 def test_sizes_that_make_no_sense_are_refused_by_name(wrong, says):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         MusicVAE(**wrong)
 
 
@@ -437,22 +437,22 @@ def test_sizes_that_make_no_sense_are_refused_by_name(wrong, says):
     ],
 )
 def test_what_is_no_melody_is_refused(melodies, says):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         MusicVAE(**FLAT).encode(melodies)
 
 
 def test_lengths_and_temperatures_that_cannot_be_are_refused():
     model = MusicVAE(**FLAT)
     for lengths in (torch.tensor([13]), torch.tensor([-1]), torch.tensor([3, 3])):
-        with pytest.raises(Refusal, match="lengths"):
+        with pytest.raises(UserError, match="lengths"):
             model.encode(some(1), lengths)
-    with pytest.raises(Refusal, match="temperature"):
+    with pytest.raises(UserError, match="temperature"):
         model.generate(model.prior(1, 0), temperature=0.0)
-    with pytest.raises(Refusal, match="exactly 12"):
+    with pytest.raises(UserError, match="exactly 12"):
         MusicVAE(**HIERARCHICAL).generate(torch.zeros(1, 5), steps=8)
-    with pytest.raises(Refusal, match="at least"):
+    with pytest.raises(UserError, match="at least"):
         interpolate(torch.zeros(2), torch.ones(2), 1)
-    with pytest.raises(Refusal, match=r"core\.l1"):
+    with pytest.raises(UserError, match=r"core\.l1"):
         model.trace(some(1), "core.l1.h")
 
 

@@ -12,14 +12,14 @@ SEQUENCES = st.lists(st.lists(st.integers(0, 4), min_size=2, max_size=12).map(np
 
 
 @given(SEQUENCES, st.lists(st.integers(0, 4), max_size=6), st.integers(1, 5))
-def test_every_law_adds_up_to_one(tunes, context, order):
+def test_every_distribution_adds_up_to_one(tunes, context, order):
     model = NGrams(tunes, order, 5)
-    laws = np.array([model.probabilities(context, token) for token in range(5)])
-    assert laws.sum(0) == pytest.approx(np.ones(order))
-    assert (laws > 0).all()
+    distributions = np.array([model.probabilities(context, token) for token in range(5)])
+    assert distributions.sum(0) == pytest.approx(np.ones(order))
+    assert (distributions > 0).all()
 
 
-def test_the_laws_are_those_of_witten_and_bell_by_hand():
+def test_the_distributions_are_those_of_witten_and_bell_by_hand():
     # after <s> = 0: 1 2 1 2 and 1 1
     model = NGrams([np.array([0, 1, 2, 1, 2]), np.array([0, 1, 1])], 2, 4)
     # six tokens, two kinds: 1 four times, 2 twice
@@ -35,8 +35,8 @@ def test_the_laws_are_those_of_witten_and_bell_by_hand():
 def test_nats_are_the_mean_of_minus_log_p_after_the_start():
     model = NGrams([np.array([0, 1, 2, 1, 2]), np.array([0, 1, 1])], 3, 4)
     tune = [0, 2, 1, 1]
-    laws = [model.probabilities(tune[max(0, t - 2) : t], tune[t]) for t in (1, 2, 3)]
-    assert model.nats([np.array(tune)]) == pytest.approx((-np.log(laws)).mean(0).tolist())
+    distributions = [model.probabilities(tune[max(0, t - 2) : t], tune[t]) for t in (1, 2, 3)]
+    assert model.nats([np.array(tune)]) == pytest.approx((-np.log(distributions)).mean(0).tolist())
 
 
 def test_knowing_more_helps_on_a_language_with_memory():

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.models.pointwise import roomy, sigmoid, tanh
+from folkrnn.models.pointwise import allocate, sigmoid, tanh
 from folkrnn.models.recurrent import lstm_equations
 
 
@@ -70,7 +70,7 @@ def test_the_equations_in_one_are_those_that_a_visitor_sees_one_by_one_to_the_bi
 
 
 def test_room_for_streams_is_single_precision_of_the_shape_asked_for():
-    room = roomy(3, 5, 7, device=torch.device("cpu"))
+    room = allocate(3, 5, 7, device=torch.device("cpu"))
     assert room.shape == (3, 5, 7)
     assert room.dtype == torch.float32
     assert room.is_contiguous()

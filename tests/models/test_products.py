@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folkrnn.models.draws import probabilities
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import At
 from folkrnn.models.products import Product, can_pack, check_precision
-from folkrnn.refusal import Refusal
+from folkrnn.models.rng import probabilities
 from folkrnn.sampling import Sampling, generate
 from folkrnn.vocabulary import V2
 from folkrnn.weights.sources import pretrained
@@ -168,22 +168,22 @@ def test_a_stream_is_the_same_to_the_bit_whatever_else_is_traced(cell):
 
 
 @without_bf16
-def test_laws_in_bf16_are_within_a_fiftieth_of_those_of_fp32_and_a_thousandth_on_average():
+def test_distributions_in_bf16_are_within_a_fiftieth_of_those_of_fp32_and_a_thousandth_on_average():
     model = pretrained().model.eval()
     tunes = generate(model, V2, Sampling(tunes=16, max_tokens=150), seed=3)
     tokens = torch.stack([torch.from_numpy(np.resize(tune.ids[:-1], 100)) for tune in tunes])
-    laws = []
+    distributions = []
     for precision in ("fp32", "bf16"):
         engine, state, rows = model.engine(precision), model.initial_state(16), []
         for column in tokens.T:
             logits, state = engine.step(column, state)
             rows.append(probabilities(logits, 1.0))
-        laws.append(torch.stack(rows))
-    apart = (laws[0] - laws[1]).abs().sum(-1) / 2
+        distributions.append(torch.stack(rows))
+    apart = (distributions[0] - distributions[1]).abs().sum(-1) / 2
     assert 0 < apart.mean() < 1e-3
     assert apart.max() < 0.02
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(Refusal, match="fp32 or bf16"):
+    with pytest.raises(UserError, match="fp32 or bf16"):
         check_precision("fp8", torch.device("cpu"))

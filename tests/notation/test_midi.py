@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from folkrnn.errors import UserError
 from folkrnn.notation.midi import grid, tempo, to_midi
 from folkrnn.notation.notes import notes
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
 soup = st.lists(st.sampled_from(V2.tokens), max_size=80)
@@ -79,7 +79,7 @@ def test_the_tempo_fits_the_meter_where_none_is_asked_for():
 
 
 def test_a_tempo_is_positive():
-    with pytest.raises(Refusal, match="quarters_per_minute=0"):
+    with pytest.raises(UserError, match="quarters_per_minute=0"):
         to_midi(TUNE, quarters_per_minute=0)
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from folkrnn.errors import UserError
 from folkrnn.notation.tokenise import prime_tokens
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
 
@@ -57,7 +57,7 @@ def test_plain_abc_is_transposed_and_tokenised(text: str, tokens: str):
     ],
 )
 def test_what_is_neither_is_refused_by_name(text: str, piece: str):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         prime_tokens(text)
     assert piece in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -67,7 +67,7 @@ def test_what_is_neither_is_refused_by_name(text: str, piece: str):
 def test_a_prime_is_tokens_or_refused_in_one_line(text: str):
     try:
         tokens = prime_tokens(text)
-    except Refusal as refusal:
+    except UserError as refusal:
         assert "\n" not in str(refusal)
         return
     assert all(token in V2.index for token in tokens)

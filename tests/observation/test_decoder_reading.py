@@ -13,6 +13,7 @@ from analyses.gramians import Gramians
 from analyses.measures.places import bar_period, is_measure, place_in_bar, placed_bars
 from analyses.periodicity import Periodicity
 from folkrnn.datasets.melodies import random_notes
+from folkrnn.errors import UserError
 from folkrnn.labels import MelodyLabels, labels, type_of
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.models.folkrnn import FolkRNN
@@ -20,7 +21,6 @@ from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.decoder_reading import decoder_reading, reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
-from folkrnn.refusal import Refusal
 from folkrnn.sites import parse
 from folkrnn.vocabulary import V2
 
@@ -89,7 +89,7 @@ def test_a_decoders_layers_may_be_called_without_its_name() -> None:
 
 
 def test_a_site_outside_the_decoder_is_refused() -> None:
-    with pytest.raises(Refusal, match=r"enc\.fw\.l1\.h"):
+    with pytest.raises(UserError, match=r"enc\.fw\.l1\.h"):
         decoder_reading(observed()).trace(0, "enc.fw.l1.h")
 
 

@@ -1,7 +1,7 @@
 import pytest
 
+from folkrnn.errors import UserError
 from folkrnn.observation.given import read_transcriptions
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
 JIG = "X:1\nT:First\nM:6/8\nL:1/8\nK:D\nDFA dAF|\n"
@@ -30,18 +30,18 @@ def test_a_file_may_hold_several_tunes(tmp_path):
 def test_files_that_cannot_be_read_are_refused_with_the_reason(tmp_path, content, says):
     file = tmp_path / "odd.abc"
     file.write_bytes(content)
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         read_transcriptions(str(file), V2)
 
 
 def test_why_a_tune_has_no_tokens_is_said_in_words_with_the_place():
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         read_transcriptions("X:7\nT:Case\nM:6/8\nL:1/8\nK:D\nDFA|\nd2(8a|\n", V2)
     assert str(refusal.value) == (
         "transcription=: tune 7 (Case) has no tokens: a tuplet that no tokens say, such as (8 or (5:4:5: (8, line 2 of "
         "the music, at 'd2(8a|'"
     )
-    with pytest.raises(Refusal, match=r"a meter that has no token \(4/4, .* have one\): M:3/8"):
+    with pytest.raises(UserError, match=r"a meter that has no token \(4/4, .* have one\): M:3/8"):
         read_transcriptions("X:1\nT:Case\nM:3/8\nL:1/8\nK:D\nABc|d3|]\n", V2)
 
 

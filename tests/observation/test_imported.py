@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from folkrnn.errors import UserError
 from folkrnn.notation.midi import to_midi
 from folkrnn.observation import imported
 from folkrnn.observation.given import read_transcriptions
 from folkrnn.observation.imported import as_abc
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 
 TUNE = "M:6/8 K:Cmaj C D E G 2 A | c 3 B A G | E F G A B c | d 2 B G 3 | e d c B A G | C 3 C 3 |"
@@ -113,7 +113,7 @@ ENTITIES = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]><score-partwi
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(data, says):
-    with pytest.raises(Refusal, match=says) as refusal:
+    with pytest.raises(UserError, match=says) as refusal:
         as_abc(data, "x")
     assert "\n" not in str(refusal.value)
 
@@ -123,7 +123,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.xml", b" " * 10_000)
-    with pytest.raises(Refusal, match="unpacks to more"):
+    with pytest.raises(UserError, match="unpacks to more"):
         as_abc(packed.getvalue(), "x")
 
 
@@ -141,7 +141,7 @@ def test_entities_are_refused_in_any_encoding_also_in_an_archive(text, encoding)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.xml", f'<?xml version="1.0" encoding="{encoding}"?>{text}'.encode(encoding))
-    with pytest.raises(Refusal, match="defines XML entities"):
+    with pytest.raises(UserError, match="defines XML entities"):
         as_abc(packed.getvalue(), "x")
 
 
@@ -168,5 +168,5 @@ def test_damage_is_read_or_refused(whole, data):
         changed[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     try:
         as_abc(bytes(changed), "x")
-    except Refusal as refusal:
+    except UserError as refusal:
         assert "\n" not in str(refusal)

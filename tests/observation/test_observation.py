@@ -9,11 +9,11 @@ import torch
 from analyses.activations import Activations
 from analyses.gramians import Gramians
 from analyses.posterior import Posterior
+from folkrnn.errors import UserError
 from folkrnn.families.folkrnn import FAMILY, tunes
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation import observation
 from folkrnn.observation.observation import Observation, check_longest, check_size
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate, given
 from folkrnn.vocabulary import V2
 
@@ -25,12 +25,12 @@ def seen():
     return Observation(model, V2, generate(model, V2, Sampling(tunes=40, max_tokens=30), seed=2))
 
 
-def test_a_tune_of_n_tokens_has_n_minus_one_rows_and_row_t_is_the_law_of_token_t_plus_one(seen):
-    law = seen.posterior(0)
+def test_a_tune_of_n_tokens_has_n_minus_one_rows_and_row_t_is_the_distribution_of_token_t_plus_one(seen):
+    distribution = seen.posterior(0)
     tune = seen.transcriptions[0]
-    assert law.shape == (len(tune.ids) - 1, 137)
-    np.testing.assert_allclose(law.sum(1), 1, atol=1e-5)
-    picked = law[np.arange(len(law)), tune.ids[1:]]
+    assert distribution.shape == (len(tune.ids) - 1, 137)
+    np.testing.assert_allclose(distribution.sum(1), 1, atol=1e-5)
+    picked = distribution[np.arange(len(distribution)), tune.ids[1:]]
     np.testing.assert_allclose(picked, tune.probability, rtol=1e-4)
 
 
@@ -64,7 +64,7 @@ def test_patterns_are_spelled_out_and_units_cut(seen):
 def test_an_observation_too_large_says_its_size_first(seen):
     rows = sum(len(t.ids) - 1 for t in seen.transcriptions)
     assert check_size(seen.model, seen.transcriptions, ["l1.h"], 2**30) == 4 * rows * 32
-    with pytest.raises(Refusal, match="GiB"):
+    with pytest.raises(UserError, match="GiB"):
         check_size(seen.model, seen.transcriptions, ["l*.*"], 1000)
 
 
@@ -76,11 +76,13 @@ def test_an_analysis_that_would_hold_too_much_of_a_tune_says_how_much_before_it_
     wide = {"activations": Activations("l*.*"), "posterior": Posterior()}
     FAMILY.check_room(config, seen.model, [], wide)
     long = [given([], V2), given([V2.index["C"]] * 40_000, V2)]
-    with pytest.raises(Refusal, match=r"analysis=activations holds l\*\.\* of a tune at once: of 40,001 steps 0.1 GiB"):
+    with pytest.raises(
+        UserError, match=r"analysis=activations holds l\*\.\* of a tune at once: of 40,001 steps 0.1 GiB"
+    ):
         FAMILY.check_room(config, seen.model, long, wide)
     FAMILY.check_room(config, seen.model, long, {"posterior": Posterior(), "activations": Activations()})
     FAMILY.check_room(config, seen.model, [], {"gramians": Gramians(streams=("l1.h",))})
-    with pytest.raises(Refusal, match=r"holds l1\.h and a number for every two steps .* of 40,001 steps 6.0 GiB"):
+    with pytest.raises(UserError, match=r"holds l1\.h and a number for every two steps .* of 40,001 steps 6.0 GiB"):
         FAMILY.check_room(config, seen.model, long, {"gramians": Gramians(streams=("l1.h",))})
 
 

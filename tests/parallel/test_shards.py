@@ -20,13 +20,13 @@ from small_network import applied, network
 
 import folkrnn
 from folkrnn.datasets.melodies import random_notes
-from folkrnn.interventions import laws, streams
+from folkrnn.errors import UserError
+from folkrnn.interventions import distributions, streams
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.observation.summary import summarise
 from folkrnn.parallel.blocks import each_block
 from folkrnn.parallel.shards import ALONE, Processes, processes
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
 from folkrnn.sampling.writing import SHARE, shares, written
 from folkrnn.vocabulary import V2
@@ -54,7 +54,7 @@ class Doubling:
 
     def __call__(self, block, progress):
         if block == 3 and self.wrong == "refuses":
-            raise Refusal("block 3 cannot be doubled")
+            raise UserError("block 3 cannot be doubled")
         if block == 3 and self.wrong == "fails":
             raise ZeroDivisionError("block 3")
         if block == 3 and self.wrong == "dies":
@@ -106,7 +106,7 @@ def test_devices_of_the_trainer_are_processes():
     assert processes("cpu", 4) == Processes(4)
     assert processes("cpu", "auto") == ALONE
     for devices in (-1, [0, 1], 0):
-        with pytest.raises(Refusal, match="number of processes"):
+        with pytest.raises(UserError, match="number of processes"):
             processes("cpu", devices)
 
 
@@ -132,7 +132,7 @@ def test_written_tunes_are_those_that_are_generated(small):
 
 
 def test_numbers_of_tunes_need_streams_of_their_own(small):
-    with pytest.raises(Refusal, match="one stream"):
+    with pytest.raises(UserError, match="one stream"):
         generate(small, V2, Sampling(tunes=5, rng="legacy"), 1, numbers=[1, 3])
 
 
@@ -152,8 +152,8 @@ def test_several_processes_do_all_blocks_and_count_what_they_have_done():
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
-        ("refuses", Refusal, "block 3 cannot be doubled"),
-        ("dies", Refusal, "ended by SIGKILL"),
+        ("refuses", UserError, "block 3 cannot be doubled"),
+        ("dies", UserError, "ended by SIGKILL"),
         ("fails", Exception, "ZeroDivisionError: block 3"),
     ],
 )
@@ -229,7 +229,7 @@ def test_tunes_and_their_summary_are_those_of_one_process(small, count):
 def test_tunes_of_an_intervention_are_those_of_one_process():
     """Odd numbers, edits that are closures, tokens that are drawn again, noise that goes by the tune's number."""
     model = network()
-    changed = applied(model, laws.suppress("pitch"), streams.noise("l2.h", 0.3)).model
+    changed = applied(model, distributions.suppress("pitch"), streams.noise("l2.h", 0.3)).model
     sampling = Sampling(tunes=37, max_tokens=20)
     one = written(changed, V2, sampling, 5)
     same_tunes(one, written(changed, V2, sampling, 5, Processes(9)))  # of which 3 are of use

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from reference import legacy_sampler, softmax
 
-from folkrnn.models.draws import draw, probabilities
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.rng import draw, probabilities
 from folkrnn.published import TUNES, ids_of
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate, replay_uniforms, resume_uniforms
 from folkrnn.vocabulary import V2
 
@@ -22,7 +22,7 @@ without_bf16 = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def model():
-    """An untrained network of full width whose laws are peaked enough for tunes to differ and end."""
+    """An untrained network of full width whose distributions are peaked enough for tunes to differ and end."""
     torch.manual_seed(0)
     model = FolkRNN().eval()
     with torch.no_grad():
@@ -132,16 +132,16 @@ def test_no_tune_exceeds_the_limit_and_those_cut_say_so(model):
     assert {tune.ended for tune in tunes} == {True, False}
 
 
-def test_the_recorded_probability_is_the_laws(model):
+def test_the_recorded_probability_is_the_distributions(model):
     tune = generate(model, V2, Sampling(tunes=1, max_tokens=20, temperature=0.7), seed=3)[0]
     logits = model.trace(torch.from_numpy(tune.ids[:-1]), "logits")["logits"].numpy()
     expected = [softmax(row / 0.7)[token] for row, token in zip(logits, tune.ids[1:], strict=True)]
     np.testing.assert_allclose(tune.probability, expected, rtol=1e-4)
 
 
-def test_drawn_tokens_follow_the_law():
-    law = probabilities(torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])), 1.0)
-    drawn = draw(law.expand(20_000, -1), torch.from_numpy(np.random.default_rng(0).random(20_000)))
+def test_drawn_tokens_follow_the_distribution():
+    distribution = probabilities(torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])), 1.0)
+    drawn = draw(distribution.expand(20_000, -1), torch.from_numpy(np.random.default_rng(0).random(20_000)))
     counts = np.bincount(drawn.numpy(), minlength=4)
     expected = np.array([0.5, 0.3, 0.15, 0.05]) * 20_000
     assert ((counts - expected) ** 2 / expected).sum() < 16.27  # χ² with 3 degrees of freedom, p = 0.001
@@ -149,11 +149,11 @@ def test_drawn_tokens_follow_the_law():
 
 @settings(max_examples=200)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
-def test_a_draw_is_numpys_choice_with_the_same_uniform(law_seed, seed):
-    law = np.random.RandomState(law_seed).dirichlet(np.full(137, 0.1))
-    expected = np.random.RandomState(seed).choice(np.arange(137), p=law)
+def test_a_draw_is_numpys_choice_with_the_same_uniform(distribution_seed, seed):
+    distribution = np.random.RandomState(distribution_seed).dirichlet(np.full(137, 0.1))
+    expected = np.random.RandomState(seed).choice(np.arange(137), p=distribution)
     uniform = np.random.RandomState(seed).random_sample()
-    assert int(draw(torch.from_numpy(law)[None], torch.tensor([uniform], dtype=torch.float64))) == expected
+    assert int(draw(torch.from_numpy(distribution)[None], torch.tensor([uniform], dtype=torch.float64))) == expected
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_draw_is_numpys_choice_with_the_same_uniform(law_seed, seed):
     ],
 )
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
-    with pytest.raises(Refusal, match=next(iter(wrong))):
+    with pytest.raises(UserError, match=next(iter(wrong))):
         Sampling(**wrong)
 
 
@@ -196,5 +196,5 @@ def test_by_default_what_is_sampled_is_what_the_configuration_says():
 
 
 def test_an_unknown_replay_is_refused_with_the_known_ones():
-    with pytest.raises(Refusal, match="did you mean fig1"):
+    with pytest.raises(UserError, match="did you mean fig1"):
         ids_of("fig2", V2)

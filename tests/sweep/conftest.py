@@ -21,19 +21,19 @@ PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 from folkrnn.command_line import main
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 
 HERE = Path(__file__).parent
 
 
 def study(config, overrides):
     from folkrnn.digest import config_digest
-    from folkrnn.sweep.membership import DIGEST, job_tags, parent
+    from folkrnn.sweep.environment import DIGEST, job_tags, parent
     from folkrnn.tracking import open_store, start_run
 
     kind = "well" if (HERE / "mended").exists() else os.environ.get("KINDS", "").split(",")[config.seed - 1]
     if kind == "refused":
-        raise Refusal("no tune is in K:Hmaj")
+        raise UserError("no tune is in K:Hmaj")
     store = open_store(config.tracking.uri, "folkrnn", HERE)
     tags = {DIGEST: config_digest(config), **job_tags()}
     place = HERE / "runs" / f"{config.seed}-{os.getpid()}"

@@ -20,7 +20,7 @@ from folkrnn.digest import config_digest
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.sweep.comparison import file_comparison, label, varied_settings
-from folkrnn.sweep.membership import DIGEST, job_tags, parent
+from folkrnn.sweep.environment import DIGEST, job_tags, parent
 from folkrnn.tracking import finished_children, open_store, parent_run, start_parent, start_run
 from folkrnn.tracking.report import Report, write_report
 from folkrnn.vocabulary import V2
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 def effect(kept: float) -> Findings:
     """What the analysis `effect` files of tunes of whose counting this share is kept."""
-    from analyses.measures.departure import PARTS
+    from analyses.measures.divergence import PARTS
     from analyses.measures.tune_quantities import QUANTITIES
 
     def sums(full: float) -> np.ndarray:

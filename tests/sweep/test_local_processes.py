@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import pytest
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.sweep.processes import Processes, shares, threads_for
 
 BAD = ("well", "raises", "is killed", "takes memory", "sleeps", "refused", "leaves", "segfaults")
@@ -114,5 +114,5 @@ def test_jobs_at_once_share_the_gpus():
     "limit", [{"jobs": 0}, {"jobs": 1.5}, {"threads": 0}, {"memory": 0}, {"minutes": -1}, {"grace": "long"}]
 )
 def test_a_limit_that_is_none_is_refused(limit):
-    with pytest.raises(Refusal, match=f"launcher.{next(iter(limit))}="):
+    with pytest.raises(UserError, match=f"launcher.{next(iter(limit))}="):
         Processes(**limit)

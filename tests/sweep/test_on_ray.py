@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.sweep.on_ray import Ray
 
 
@@ -45,11 +45,11 @@ def test_jobs_for_which_no_machine_has_room_are_refused(ray_here, program):
 
 @pytest.mark.parametrize("limit", [{"jobs": 0}, {"cpus": 0}, {"minutes": -1}])
 def test_a_limit_that_is_none_is_refused(limit):
-    with pytest.raises(Refusal, match=f"launcher.{next(iter(limit))}="):
+    with pytest.raises(UserError, match=f"launcher.{next(iter(limit))}="):
         Ray(**limit)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(Refusal, match=r'pip install "folkrnn-lab\[ray\]"'):
+    with pytest.raises(UserError, match=r'pip install "folkrnn-lab\[ray\]"'):
         Ray().check([])

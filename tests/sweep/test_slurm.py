@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.sweep.slurm import Slurm
 
 SMALL = ("launcher=slurm", "launcher.memory=1", "launcher.cpus=1", "launcher.minutes=5", "launcher.grace=60")
@@ -48,14 +48,14 @@ def test_a_training_that_two_processes_share_is_two_tasks_of_slurm(cluster, trai
 
 def test_without_submitit_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(Refusal, match=r'pip install "folkrnn-lab\[slurm\]"'):
+    with pytest.raises(UserError, match=r'pip install "folkrnn-lab\[slurm\]"'):
         Slurm().check([])
 
 
 def test_without_a_cluster_that_is_said(monkeypatch):
     pytest.importorskip("submitit", reason="submitit is not installed: pip install submitit")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(Refusal, match="there is no sinfo here"):
+    with pytest.raises(UserError, match="there is no sinfo here"):
         Slurm().check([])
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.tracking import Store, open_store
 from folkrnn.tracking.serve import programs
 
@@ -164,7 +164,7 @@ def postgresql() -> None:
     pytest.importorskip("psycopg2", reason="the driver of PostgreSQL is not installed: pip install psycopg2-binary")
     try:
         programs()
-    except Refusal as refusal:
+    except UserError as refusal:
         pytest.skip(f"skipped as PostgreSQL is not installed (.ci/install_postgresql): {refusal}")
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure as Drawing
 
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import open_store, start_run, upload
 from folkrnn.tracking.upload import pending
 
@@ -50,7 +50,7 @@ def test_a_damaged_journal_is_refused_in_one_line_or_read(cut_off, damage, name,
         file.write_bytes(DAMAGES[damage](content, at % len(content), bit))
         try:
             assert pending(copy) >= 0
-        except Refusal as refusal:
+        except UserError as refusal:
             assert re.search("is damaged|holds no tracked run", str(refusal))
             assert "\n" not in str(refusal)
 
@@ -74,7 +74,7 @@ def test_a_journal_names_no_file_outside_its_folder(cut_off, tmp_path):
         number = len(journal.read_text().splitlines()) + 1
         with journal.open("a") as file:
             file.write(json.dumps({"number": number, "kind": "file", "path": path}) + "\n")
-        with pytest.raises(Refusal, match="outside the run"):
+        with pytest.raises(UserError, match="outside the run"):
             upload(tmp_path / "r", f"sqlite:///{tmp_path / 'other.db'}")
 
 
@@ -83,9 +83,9 @@ def test_a_server_that_only_a_results_folder_names_is_not_sent_to(cut_off, tmp_p
     file = copy / ".tracking" / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"uri": "http://127.0.0.1:9"}))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(Refusal, match=r"say so: python -m folkrnn\.tracking upload \S+ --to http://127\.0\.0\.1:9$"):
+    with pytest.raises(UserError, match=r"say so: python -m folkrnn\.tracking upload \S+ --to http://127\.0\.0\.1:9$"):
         upload(copy)
     for known in (lambda: upload(copy, "http://127.0.0.1:9"), lambda: upload(copy)):
-        with pytest.raises(Refusal, match="no MLflow server answers"):
+        with pytest.raises(UserError, match="no MLflow server answers"):
             known()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9/")

@@ -89,7 +89,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_for_results_ends_the_run_as_failed_in_one_line(lab, store, small_disk, script):
     code = """
 import sys
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.tracking import open_store, start_run
 store = open_store(None, sys.argv[2], sys.argv[1])
 try:
@@ -97,7 +97,7 @@ try:
         print(run.run_id)
         for i in range(10):
             run.log_bytes(bytes(10**6), f"{i}.bin")
-except Refusal as refusal:
+except UserError as refusal:
     sys.exit(str(refusal))
 """
     process = script(code, lab, store.experiment, small_disk / "r")

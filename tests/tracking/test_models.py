@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
 from folkrnn.tracking import open_store, start_run
 from folkrnn.tracking.models import file_model, weights
-from folkrnn.tracking.players import player
+from folkrnn.tracking.pyfunc import player
 from folkrnn.vocabulary import V2
 from folkrnn.weights import folder
 
@@ -90,20 +90,20 @@ def test_a_registered_model_is_found_by_alias_and_version(filed, name):
     ],
 )
 def test_what_is_not_there_is_refused_in_one_line(filed, options, says):
-    with pytest.raises(Refusal, match=says) as refusal:
+    with pytest.raises(UserError, match=says) as refusal:
         read(filed, **options)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_run_without_weights_and_a_store_that_is_not_there_are_refused(filed, tmp_path):
-    with pytest.raises(Refusal, match="keeps no weights"):
+    with pytest.raises(UserError, match="keeps no weights"):
         read(filed, run=filed[2])
-    with pytest.raises(Refusal, match="no tracking store"):
+    with pytest.raises(UserError, match="no tracking store"):
         weights(run="x", folder=str(tmp_path))
 
 
 def test_an_unknown_column_is_refused(filed):
-    with pytest.raises(Refusal, match="no such column: tune"):
+    with pytest.raises(UserError, match="no such column: tune"):
         player(read(filed, run=filed[1])).predict(pd.DataFrame([{"tune": 1}]))
 
 
@@ -160,5 +160,5 @@ def test_the_example_of_melodies_is_twinkle_and_can_be_played(melodist):
     ],
 )
 def test_melodies_and_latents_that_do_not_fit_are_refused(melodist, row, says):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         melodist[0].predict(pd.DataFrame([row]))

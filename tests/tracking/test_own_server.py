@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.tracking import open_store, pending, start_run, upload
 from folkrnn.tracking import run as runs
 from folkrnn.tracking.__main__ import main
@@ -194,7 +194,7 @@ def test_a_server_that_comes_back_in_mid_run_gets_what_it_missed_while_the_run_g
         for step in range(1, 4):
             run.log_metrics({"loss": 3.0 - step}, step)
         run.log_text("X:1", "tunes/1.abc")
-        with pytest.raises(Refusal, match="still running"):
+        with pytest.raises(UserError, match="still running"):
             upload(tmp_path / "r")
         own_server.start()
         step = 3
@@ -288,7 +288,7 @@ def test_a_server_that_does_not_know_its_own_name_says_how_it_learns_it(own_serv
     strict = type(own_server)(own_server.folder, ("--", "--allowed-hosts", "lab.example.org"))
     strict.start()
     try:
-        with pytest.raises(Refusal, match="--allowed-hosts"):
+        with pytest.raises(UserError, match="--allowed-hosts"):
             open_store(strict.uri, "named", tmp_path)
     finally:
         strict.interrupt()
@@ -329,7 +329,7 @@ def test_a_port_that_is_taken_is_refused_and_one_that_is_free_is_found():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(Refusal, match=f"port {port} of 127.0.0.1 is taken"):
+        with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is taken"):
             free_port(port)
         assert free_port(0) not in (0, port)
     assert free_port(port) == port

@@ -17,9 +17,9 @@ import pytest
 import requests
 
 from folkrnn import style
+from folkrnn.errors import UserError
 from folkrnn.explorer.picture import chromium
 from folkrnn.findings import Figure, Findings
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import open_store, start_run
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,7 @@ def tab(pages):
             found = browser.new_page(viewport={"width": 1600, "height": 900})
             painted(found, pages, f"text={NAME}")  # the first page takes all the scripts along
             yield found
-    except Refusal as missing:
+    except UserError as missing:
         pytest.skip(str(missing))
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.tracking import check_store, open_store
 from folkrnn.tracking.store import absolute_uri
 
@@ -22,7 +22,7 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789-._~", min_size=8, max_size=
 @given(user=WORD, password=WORD, scheme=st.sampled_from(["http", "https"]))
 def test_an_address_with_credentials_is_refused_without_showing_them(tmp_path_factory, user, password, scheme):
     for login in (f"{user}:{password}", user, f":{password}"):
-        with pytest.raises(Refusal, match="MLFLOW_TRACKING_PASSWORD") as refusal:
+        with pytest.raises(UserError, match="MLFLOW_TRACKING_PASSWORD") as refusal:
             absolute_uri(f"{scheme}://{login}@lab.example.org:5000", tmp_path_factory.getbasetemp())
         said = str(refusal.value).replace("lab.example.org", "").replace("credentials", "")
         assert f"{login}@" not in said
@@ -44,7 +44,7 @@ def test_an_address_with_credentials_is_refused_without_showing_them(tmp_path_fa
     ],
 )
 def test_no_address_that_is_refused_shows_what_may_be_a_password(address, tmp_path):
-    with pytest.raises(Refusal, match=r"tracking\.uri=") as refusal:
+    with pytest.raises(UserError, match=r"tracking\.uri=") as refusal:
         check_store(address, tmp_path)
     assert "hunter2" not in str(refusal.value)
 
@@ -54,14 +54,14 @@ def test_a_server_that_never_answers_is_given_up_in_seconds(tmp_path):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         began = time.monotonic()
-        with pytest.raises(Refusal, match=r"no MLflow server answers .* folkrnn\.tracking serve"):
+        with pytest.raises(UserError, match=r"no MLflow server answers .* folkrnn\.tracking serve"):
             check_store(f"http://127.0.0.1:{silent.getsockname()[1]}", tmp_path)
         assert time.monotonic() - began < 6
 
 
 def test_a_file_needs_no_answer(tmp_path):
     check_store(None, tmp_path)
-    with pytest.raises(Refusal, match="cannot be used"):
+    with pytest.raises(UserError, match="cannot be used"):
         check_store("ftp://lab.example.org", tmp_path)
 
 
@@ -90,5 +90,5 @@ def closed() -> Iterator[str]:
 
 
 def test_a_server_that_wants_credentials_is_told_from_one_that_is_away(closed, tmp_path):
-    with pytest.raises(Refusal, match="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"):
+    with pytest.raises(UserError, match="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"):
         open_store(closed, "folkrnn", tmp_path)

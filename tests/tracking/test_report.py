@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 
 from folkrnn import style
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
-from folkrnn.refusal import Refusal
 from folkrnn.tracking.report import Job, JudgedClaim, Report, Section, Tune, number, render, write_report
 
 TOKENS = "M:6/8 K:Cdor |: C E G c B G | ^F 3 ] C 3 :|".split()
@@ -286,6 +286,6 @@ def test_a_report_that_cannot_be_made_leaves_the_old_one(tmp_path: Path):
 
 def test_a_report_that_finds_no_room_is_refused_in_one_line(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(Refusal, match=r"cannot write .*report\.html .*: free some space there") as refusal:
+    with pytest.raises(UserError, match=r"cannot write .*report\.html .*: free some space there") as refusal:
         write_report(tmp_path / "file" / "report.html", Report("A run"))
     assert "\n" not in str(refusal.value)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import folkrnn
+from folkrnn.errors import UserError
 from folkrnn.findings import Findings
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import open_store, parent_run, start_parent, start_run
 
 DOSES = (0.05, 0.2, 0.4)
@@ -28,7 +28,9 @@ def home(tmp_path_factory):
                 "intervention": {"cut_periodic": {"period": 9}}, "sampling": {"prime": "M:4/4 K:Cmaj"},
             })  # fmt: skip
             tables = {"tunes": pd.DataFrame({"tune": [0, 1], "kept": [dose, 1.0]})}
-            run.log_findings("effect", Findings({"kept": 1 - dose}, {}, tables, {"laws": {"p": np.arange(3.0)}}))
+            run.log_findings(
+                "effect", Findings({"kept": 1 - dose}, {}, tables, {"distributions": {"p": np.arange(3.0)}})
+            )
             if dose == DOSES[-1]:
                 run.log_failure("other", ValueError("no"))
     parent_run(store, parent, home / "parent").finish("FINISHED")
@@ -87,7 +89,7 @@ def test_a_query_chooses_runs(home, query, found):
     ],
 )
 def test_what_is_no_query_is_refused_in_one_line(home, query, said):
-    with pytest.raises(Refusal, match=said) as refused:
+    with pytest.raises(UserError, match=said) as refused:
         folkrnn.results(query, folder=home)
     assert "\n" not in str(refused.value)
 
@@ -97,14 +99,14 @@ def test_tables_and_arrays_of_a_run_are_there_by_name(home):
     one = folkrnn.result(run, folder=home)
     assert "effect_tunes" in one.tables
     assert one.table("effect_tunes")["kept"].tolist() == [0.2, 1.0]
-    assert one.arrays_filed == ["effect_laws"]
-    assert one.arrays("effect_laws")["p"].tolist() == [0.0, 1.0, 2.0]
+    assert one.arrays_filed == ["effect_distributions"]
+    assert one.arrays("effect_distributions")["p"].tolist() == [0.0, 1.0, 2.0]
     assert "cut_periodic" in one.text("config.yaml")
-    with pytest.raises(Refusal, match=r"no tables/effect_tune.csv \(did you mean effect_tunes\?\)"):
+    with pytest.raises(UserError, match=r"no tables/effect_tune.csv \(did you mean effect_tunes\?\)"):
         one.table("effect_tune")
 
 
 def test_a_store_that_is_not_there_is_refused_and_none_is_made(tmp_path):
-    with pytest.raises(Refusal, match="no tracking store"):
+    with pytest.raises(UserError, match="no tracking store"):
         folkrnn.results(folder=tmp_path)
     assert not list(tmp_path.iterdir())

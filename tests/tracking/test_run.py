@@ -14,9 +14,9 @@ import pytest
 import yaml
 from matplotlib.figure import Figure as Drawing
 
+from folkrnn.errors import UserError
 from folkrnn.figures import Figures
 from folkrnn.findings import Figure, Findings, Main
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import children, open_store, parent_run, start_parent, start_run, upload
 from folkrnn.tracking.journal import Journal
 from folkrnn.tracking.numbers import meaningful
@@ -36,7 +36,7 @@ def findings():
         metrics={"entropy": 1.25, "p(|:)": 0.5},
         figures={"heat": Figure(drawing(), "A heat map."), "mean": Figure(drawing(2), "A mean.")},
         tables={"by type": pd.DataFrame({"type": ["pitch"], "share": [0.62]})},
-        arrays={"laws": {"probs": np.eye(3), "ids": np.arange(3)}},
+        arrays={"distributions": {"probs": np.eye(3), "ids": np.arange(3)}},
     )
 
 
@@ -107,7 +107,7 @@ def test_findings_are_filed_under_the_name_of_their_analysis(store, tmp_path, fi
     ]  # fmt: skip
     table = pd.read_csv(io.BytesIO(content(store, run.run_id, "tables/posterior_by_type.csv", tmp_path)))
     assert table.to_dict("list") == {"type": ["pitch"], "share": [0.62]}
-    arrays = np.load(tmp_path / "r" / "arrays" / "posterior_laws.npz")
+    arrays = np.load(tmp_path / "r" / "arrays" / "posterior_distributions.npz")
     assert (arrays["probs"] == np.eye(3)).all()
     with PIL.Image.open(tmp_path / "r" / "figures" / "posterior_heat.png") as image:
         assert image.size == (900, 600)  # 3 × 2 inches at 300 dots per inch
@@ -248,7 +248,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(store, tmp_path):
     with start_run(store, "first", tmp_path / "r"):
         pass
     with (
-        pytest.raises(Refusal, match="holds the run 'first' already"),
+        pytest.raises(UserError, match="holds the run 'first' already"),
         start_run(store, "second", tmp_path / "r"),
     ):
         pass
@@ -266,7 +266,7 @@ def test_a_resumed_run_goes_on_under_its_id_and_tells_what_changed(store, tmp_pa
         second.log_params({"epochs": 3, "resume": True})
         second.log_metrics({"loss": 1.0}, step=2)
         with (
-            pytest.raises(Refusal, match="still running"),
+            pytest.raises(UserError, match="still running"),
             start_run(store, "a", tmp_path / "r", resume=True),
         ):
             pass
@@ -308,11 +308,11 @@ def test_a_finished_run_can_be_copied_to_another_store(store, tmp_path, findings
 
 def test_a_place_that_cannot_hold_results_is_refused_and_leaves_no_run(store, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Refusal, match="choose another folder"), start_run(store, "a", tmp_path / "file"):
+    with pytest.raises(UserError, match="choose another folder"), start_run(store, "a", tmp_path / "file"):
         pass
     (tmp_path / "r" / ".tracking").mkdir(parents=True)
     (tmp_path / "r" / ".tracking" / "run.json").write_text("{")
-    with pytest.raises(Refusal, match="damaged"), start_run(store, "a", tmp_path / "r", resume=True):
+    with pytest.raises(UserError, match="damaged"), start_run(store, "a", tmp_path / "r", resume=True):
         pass
     assert store.client.search_runs([store.experiment_id]) == []
 

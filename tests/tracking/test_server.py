@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure as Drawing
 
+from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import open_store, parent_run, pending, start_parent, start_run, upload
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def test_a_server_that_dies_in_mid_run_costs_nothing(mortal_server, tmp_path, ca
     assert json.loads((folder / "metrics.json").read_text()) == {"before": 1, "loss": 1.5, "posterior/entropy": 1}
     waiting = pending(folder)
     assert waiting >= 8
-    with pytest.raises(Refusal, match="no MLflow server answers"):
+    with pytest.raises(UserError, match="no MLflow server answers"):
         upload(folder, mortal_server.uri)
 
     mortal_server.start()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from folkrnn.errors import UserError
 from folkrnn.places import CHECKOUT
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import check_store, located, open_store, start_run
 from folkrnn.tracking.store import absolute_uri
 
@@ -91,7 +91,7 @@ def test_a_creation_that_was_cut_short_does_not_stand_in_the_way(tmp_path):
     ],
 )
 def test_other_kinds_of_store_are_refused_with_the_reason_and_what_is_allowed(uri, reason, tmp_path):
-    with pytest.raises(Refusal, match=reason) as refusal:
+    with pytest.raises(UserError, match=reason) as refusal:
         absolute_uri(uri, tmp_path)
     assert "sqlite:///mlflow.db" in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -99,11 +99,11 @@ def test_other_kinds_of_store_are_refused_with_the_reason_and_what_is_allowed(ur
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path):
     (tmp_path / "mlflow.db").write_text("my shopping list")
-    with pytest.raises(Refusal, match=r"mlflow\.db is not an SQLite database"):
+    with pytest.raises(UserError, match=r"mlflow\.db is not an SQLite database"):
         open_store(None, "a", tmp_path)
     assert (tmp_path / "mlflow.db").read_text() == "my shopping list"
     (tmp_path / "folder.db").mkdir()
-    with pytest.raises(Refusal, match="is a folder"):
+    with pytest.raises(UserError, match="is a folder"):
         open_store("sqlite:///folder.db", "a", tmp_path)
 
 
@@ -111,7 +111,7 @@ def test_a_damaged_database_is_refused_in_one_line(lab, store, tmp_path):
     whole = (lab / "mlflow.db").read_bytes()
     (tmp_path / "mlflow.db").write_bytes(whole[:100] + b"\xff" * 20_000)
     began = time.monotonic()
-    with pytest.raises(Refusal, match="cannot be used as a tracking store") as refusal:
+    with pytest.raises(UserError, match="cannot be used as a tracking store") as refusal:
         open_store(None, "a", tmp_path)
     assert "\n" not in str(refusal.value)
     assert time.monotonic() - began < 30
@@ -121,7 +121,7 @@ def test_a_database_of_something_else_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
         connection.execute("create table runs (id integer)")
     connection.close()
-    with pytest.raises(Refusal, match="cannot be used as a tracking store"):
+    with pytest.raises(UserError, match="cannot be used as a tracking store"):
         open_store(None, "a", tmp_path)
 
 
@@ -130,28 +130,28 @@ def test_a_database_of_another_version_of_mlflow_names_the_command_that_upgrades
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
         connection.execute("update alembic_version set version_num = '451aebb31d03'")
     connection.close()
-    with pytest.raises(Refusal, match="mlflow db upgrade sqlite:///"):
+    with pytest.raises(UserError, match="mlflow db upgrade sqlite:///"):
         open_store(None, "a", tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Refusal, match="cannot write to"):
+    with pytest.raises(UserError, match="cannot write to"):
         open_store(None, "a", tmp_path / "file")
-    with pytest.raises(Refusal, match="cannot write to"):
+    with pytest.raises(UserError, match="cannot write to"):
         open_store("sqlite:////proc/nowhere/mlflow.db", "a", tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_refused(tmp_path):
     tmp_path.chmod(0o555)
-    with pytest.raises(Refusal, match="Permission denied"):
+    with pytest.raises(UserError, match="Permission denied"):
         open_store(None, "a", tmp_path)
 
 
 def test_a_deleted_experiment_names_the_command_that_restores_it(lab, store):
     store.client.delete_experiment(store.experiment_id)
-    with pytest.raises(Refusal, match=f"mlflow experiments restore -x {store.experiment_id}"):
+    with pytest.raises(UserError, match=f"mlflow experiments restore -x {store.experiment_id}"):
         open_store(None, store.experiment, lab)
 
 
@@ -161,13 +161,13 @@ def test_artifacts_that_somebody_put_elsewhere_and_that_are_gone_are_missed(tmp_
     store.client.create_experiment("own", artifact_location=(tmp_path / "disk").as_uri())
     assert open_store(None, "own", tmp_path)
     (tmp_path / "disk").rmdir()
-    with pytest.raises(Refusal, match="was the folder moved"):
+    with pytest.raises(UserError, match="was the folder moved"):
         open_store(None, "own", tmp_path)
 
 
 def test_an_experiment_of_a_server_of_mlflow_is_refused_where_there_is_no_server(tmp_path):
     open_store(None, "a", tmp_path).client.create_experiment("own", artifact_location="mlflow-artifacts:/7")
-    with pytest.raises(Refusal, match="made by a server of MLflow"):
+    with pytest.raises(UserError, match="made by a server of MLflow"):
         open_store(None, "own", tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_where_names_are_read_as_ascii_that_is_the_reason_and_not_the_name(tmp_p
 def test_a_folder_whose_name_is_not_utf_8_is_refused_before_anything_is_made(tmp_path):
     folder = tmp_path / os.fsdecode(b"l\xe5tar")
     for refused in (lambda: check_store(None, folder), lambda: open_store(None, "a", folder)):
-        with pytest.raises(Refusal, match=r"l\\xe5tar is not UTF-8.*tracking\.folder="):
+        with pytest.raises(UserError, match=r"l\\xe5tar is not UTF-8.*tracking\.folder="):
             refused()
     assert list(tmp_path.iterdir()) == []
 
@@ -227,17 +227,17 @@ def test_the_advice_of_a_refusal_for_want_of_permission_is_one_that_helps(tmp_pa
     monkeypatch.setattr(os, "access", lambda place, _: str(place) != str(tmp_path / "closed"))
     (tmp_path / "closed").mkdir()
     for uri in (None, f"sqlite:///{tmp_path}/mlflow.db"):
-        with pytest.raises(Refusal, match=r"closed.*choose another place with tracking\.folder=/path/to/a/folder"):
+        with pytest.raises(UserError, match=r"closed.*choose another place with tracking\.folder=/path/to/a/folder"):
             check_store(uri, tmp_path / "closed" / "results")
     check_store(None, tmp_path / "open")
-    with pytest.raises(Refusal, match=r"choose another place with tracking\.uri=sqlite:////path/to/mlflow\.db"):
+    with pytest.raises(UserError, match=r"choose another place with tracking\.uri=sqlite:////path/to/mlflow\.db"):
         check_store(f"sqlite:///{tmp_path}/closed/mlflow.db", tmp_path / "open")
     assert [place.name for place in tmp_path.iterdir()] == ["closed"]
 
 
 def test_an_unreachable_server_is_refused_soon_and_says_how_to_go_on(tmp_path):
     began = time.monotonic()
-    with pytest.raises(Refusal, match=r"no MLflow server answers at tracking\.uri=http://127.0.0.1:9") as refusal:
+    with pytest.raises(UserError, match=r"no MLflow server answers at tracking\.uri=http://127.0.0.1:9") as refusal:
         open_store("http://127.0.0.1:9", "a", tmp_path)
     assert time.monotonic() - began < 10
     assert "python -m folkrnn.tracking serve" in str(refusal.value)
@@ -253,7 +253,7 @@ server.serve_forever()
 """, cwd=tmp_path)  # fmt: skip
     try:
         port = server.stdout.readline().strip()
-        with pytest.raises(Refusal, match="not as an MLflow server"):
+        with pytest.raises(UserError, match="not as an MLflow server"):
             open_store(f"http://127.0.0.1:{port}", "a", tmp_path)
     finally:
         server.kill()

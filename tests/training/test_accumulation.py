@@ -7,9 +7,9 @@ from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.melodies import MelodyCorpus, Source
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
 from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
 from folkrnn.training.fit import MELODIES, TUNES, TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
@@ -60,8 +60,8 @@ class Gradients(Callback):
 def trained(place, name, parts, **settings):
     loop, model, corpus, recipe = RECIPES[name]
     network, seen = scratch(model(), 1).model, Gradients()
-    if hasattr(recipe, "settled"):
-        recipe = recipe.settled(network)
+    if hasattr(recipe, "resolved"):
+        recipe = recipe.resolved(network)
     chosen = TrainerSettings(1, accelerator="cpu", progress=False, accumulate=parts, **settings)
     fitted = fit(network, corpus(), recipe, chosen, 1, place, None, [seen], loop)
     return seen, fitted
@@ -116,5 +116,5 @@ def test_a_training_in_parts_cut_off_amid_a_batch_ends_where_an_uninterrupted_on
 
 def test_another_number_of_parts_is_another_training_to_resume(tmp_path):
     trained(tmp_path, "modern", 1)
-    with pytest.raises(Refusal, match=r"trainer\.accumulate was 1 and is 2"):
+    with pytest.raises(UserError, match=r"trainer\.accumulate was 1 and is 2"):
         trained(tmp_path, "modern", 2, resume=True)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.melodies import MelodyCorpus, Source
+from folkrnn.errors import UserError
 from folkrnn.melodies.grid import to_notes
 from folkrnn.models.melody_tensors import NOTHING
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.recurrent import RecurrentLayer
-from folkrnn.refusal import Refusal
 from folkrnn.training.autoencoder import AutoencoderTraining, Recipe, remember
 from folkrnn.training.fit import MELODIES, TrainerSettings, fit
-from folkrnn.training.melody_watch import MelodyWatch, exactness, reconstruction_metrics
+from folkrnn.training.melody_curves import MelodyCurves, exactness, reconstruction_metrics
 from folkrnn.training.musicvae_objective import elbo
 from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
 from folkrnn.training.noise import VALIDATION, latents
@@ -61,7 +61,7 @@ def train(place, recipe=MODERN, sizes=FLAT, epochs=2, callbacks=(), seed=1, **se
     model = scratch(MusicVAE(**sizes), seed).model
     chosen = TrainerSettings(epochs, accelerator="cpu", progress=False, **settings)
     corpus = walks()
-    return fit(model, corpus, recipe.settled(model), chosen, seed, place, None, callbacks, MELODIES)
+    return fit(model, corpus, recipe.resolved(model), chosen, seed, place, None, callbacks, MELODIES)
 
 
 def test_the_rate_rises_then_falls_to_its_final_share():
@@ -95,7 +95,7 @@ def test_melodies_grow_to_their_full_length_but_a_conductors_are_whole_from_the_
     {"growth": 2}, {"moved": -1},
 ])  # fmt: skip
 def test_a_recipe_that_makes_no_sense_is_refused(wrong):
-    with pytest.raises(Refusal, match="recipe"):
+    with pytest.raises(UserError, match="recipe"):
         Recipe(**wrong)
 
 
@@ -123,12 +123,12 @@ def test_what_is_hidden_from_the_decoder_it_does_not_read():
     assert torch.allclose(seen, model.decode(z, melodies), atol=1e-6)
 
 
-def test_own_inputs_are_samples_of_the_models_law():
+def test_own_inputs_are_samples_of_the_models_distribution():
     model = MusicVAE(**FLAT).eval()
     with torch.no_grad():
         model.decoder.output.weight.zero_()
         model.decoder.output.bias.fill_(-1e4)
-        model.decoder.output.bias[7] = 0.0  # the law of every step is class 7
+        model.decoder.output.bias[7] = 0.0  # the distribution of every step is class 7
     z, melodies = torch.randn(20, 10), torch.randint(0, 90, (20, 12))
     read = []
     recipe = Recipe(hidden=0.0, own=1.0, growth=0.5)
@@ -165,7 +165,7 @@ def test_a_batch_costs_the_same_however_it_is_shared(mine, beta):
 
 def test_published_values_are_those_of_magentas_configs():
     def of(encoder, steps, **more):
-        return PublishedAutoencoderRecipe(**more).settled(MusicVAE([encoder], [8], 4, steps))
+        return PublishedAutoencoderRecipe(**more).resolved(MusicVAE([encoder], [8], 4, steps))
 
     small, long = of(512, 32), of(512, 256)
     assert (small.max_beta, small.beta_rate, small.free_bits) == (0.2, 0.99999, 0)
@@ -177,20 +177,20 @@ def test_published_values_are_those_of_magentas_configs():
     assert [long.beta(update, 10) for update in (0, 1, 2)] == [0, 0.2, 0.2]
     assert small.rate(0, 10) == pytest.approx(1e-3)
     assert small.rate(10_000, 10) == pytest.approx(3.7e-4, rel=0.02)
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         PublishedAutoencoderRecipe(batch_size=0)
 
 
 def test_published_sampling_gives_the_decoder_its_own_steps_ever_more_often():
     model = MusicVAE(**FLAT).eval()
     z, melodies = torch.randn(20, 10), torch.randint(0, 90, (20, 12))
-    recipe = PublishedAutoencoderRecipe(sampling_rate=10.0).settled(model)
+    recipe = PublishedAutoencoderRecipe(sampling_rate=10.0).resolved(model)
     forced = model.decode(z, melodies)
     early = recipe.logits(model, z, melodies, 0, 1)  # p = 1 / 11
     late = recipe.logits(model, z, melodies, 1000, 1)
     same = [float(torch.isclose(found, forced, atol=1e-5).all(-1).float().mean()) for found in (early, late)]
     assert same[0] > 2 * same[1]
-    long = PublishedAutoencoderRecipe(sampling_rate=0.0).settled(model)
+    long = PublishedAutoencoderRecipe(sampling_rate=0.0).resolved(model)
     assert torch.allclose(long.logits(model, z, melodies, 10_000, 1), forced, atol=1e-6)
 
 
@@ -198,7 +198,7 @@ def test_published_sampling_gives_the_decoder_its_own_steps_ever_more_often():
 def learned(tmp_path_factory):
     noted, melodies = [], []
     place = tmp_path_factory.mktemp("learned")
-    watch = MelodyWatch(
+    watch = MelodyCurves(
         ["mu", "dec.l1.h"],
         lambda metrics, step: noted.append((step, dict(metrics))),
         lambda summary, step: noted.append((step, {"sites": sorted(summary.units)})),
@@ -255,7 +255,7 @@ def test_a_training_cut_off_ends_where_an_uninterrupted_one_ends(tmp_path, recip
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     train(tmp_path, epochs=1)
-    with pytest.raises(Refusal, match=r"another configuration.*recipe"):
+    with pytest.raises(UserError, match=r"another configuration.*recipe"):
         train(tmp_path, Recipe(batch_size=16, last_beta=0.3), epochs=1, resume=True)
 
 
@@ -283,5 +283,5 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
             if trainer.global_step == 3:
                 module.model.decoder.output.bias.data[0] = math.nan
 
-    with pytest.raises(Refusal, match="training loss is nan at update 3"):
+    with pytest.raises(UserError, match="training loss is nan at update 3"):
         train(tmp_path, callbacks=[Poison()])

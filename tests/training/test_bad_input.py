@@ -9,9 +9,9 @@ import torch
 from omegaconf import OmegaConf
 
 from folkrnn.datasets.files import tokens
+from folkrnn.errors import UserError
 from folkrnn.families.folkrnn import FAMILY
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.training import autoencoder
 from folkrnn.training.fit import TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
@@ -39,7 +39,7 @@ def random_bodies(number, words=("C", "D", "E", "F", "|")):
 
 
 def test_a_dataset_of_one_tune_cannot_be_split(tmp_path):
-    with pytest.raises(Refusal, match="1 tunes: too few families"):
+    with pytest.raises(UserError, match="1 tunes: too few families"):
         train(tmp_path / "run", corpus_of(tmp_path, ["C D E F |"]))
 
 
@@ -52,7 +52,7 @@ def test_tunes_of_one_token_can_be_trained_on(tmp_path):
 
 
 def test_tunes_without_a_body_are_none(tmp_path):
-    with pytest.raises(Refusal, match="holds no tune"):
+    with pytest.raises(UserError, match="holds no tune"):
         corpus_of(tmp_path, ["", ""])
 
 
@@ -63,7 +63,7 @@ def test_tunes_with_tokens_outside_the_vocabulary_are_left_out_and_counted(tmp_p
 
 
 def test_a_dataset_of_nothing_but_foreign_tokens_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(Refusal, match=r"\(left out 2: a token that folk-rnn has not, as in .*: nonsense\)"):
+    with pytest.raises(UserError, match=r"\(left out 2: a token that folk-rnn has not, as in .*: nonsense\)"):
         corpus_of(tmp_path, ["C nonsense |", "X Y Z"])
 
 
@@ -72,7 +72,7 @@ def test_a_checkpoint_of_another_dataset_is_not_gone_on_from(tmp_path):
     train(tmp_path / "run", first)
     before = (tmp_path / "run" / "last.ckpt").read_bytes()
     second = corpus_of(tmp_path, random_bodies(61))
-    with pytest.raises(Refusal, match=r"another configuration.*data was"):
+    with pytest.raises(UserError, match=r"another configuration.*data was"):
         train(tmp_path / "run", second, resume=True)
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
 
@@ -91,7 +91,7 @@ def test_a_checkpoint_of_another_dataset_is_not_gone_on_from(tmp_path):
 def test_a_training_that_runs_away_is_refused_in_one_line(tmp_path, rate, batch, epochs, said):
     corpus = corpus_of(tmp_path, random_bodies(60 if batch == 4 else 20))
     recipe = Recipe(batch_size=batch, warmup_updates=2, learning_rate=rate)
-    with pytest.raises(Refusal, match=said) as refusal:
+    with pytest.raises(UserError, match=said) as refusal:
         train(tmp_path / "run", corpus, recipe, epochs)
     assert str(refusal.value).endswith("A smaller recipe.learning_rate may help")
     assert "\n" not in str(refusal.value)
@@ -101,7 +101,7 @@ def test_a_training_that_runs_away_is_refused_in_one_line(tmp_path, rate, batch,
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
 def test_a_rate_that_is_not_above_zero_is_refused(recipe, rate):
     name = "first_rate" if recipe is PublishedAutoencoderRecipe else "learning_rate"
-    with pytest.raises(Refusal, match="must be positive"):
+    with pytest.raises(UserError, match="must be positive"):
         recipe(**{name: rate})
 
 
@@ -120,7 +120,7 @@ with alone_in(Path(sys.argv[1])):
 def test_a_second_training_in_the_same_folder_is_refused_until_the_first_is_dead(tmp_path):
     first = subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert first.stdout.readline() == "holding\n"
-    with pytest.raises(Refusal, match="another training is at work"):
+    with pytest.raises(UserError, match="another training is at work"):
         train(tmp_path, corpus_of(tmp_path, random_bodies(60)))
     assert not list(tmp_path.glob("*.ckpt"))
     first.kill()
@@ -133,7 +133,7 @@ def test_a_further_process_of_one_training_passes_the_lock(tmp_path):
     with alone_in(tmp_path):
         with alone_in(tmp_path, first=False):
             pass
-        with pytest.raises(Refusal, match="another training"), alone_in(tmp_path):
+        with pytest.raises(UserError, match="another training"), alone_in(tmp_path):
             pass
 
 
@@ -171,7 +171,7 @@ def test_a_training_that_finds_no_room_says_so_and_leaves_the_earlier_checkpoint
     assert len(before) > 20000  # more than the child below may write
     code = FULL.format(here=__file__.rsplit("/", 1)[0], folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "Refusal: cannot write the checkpoint" in done.stderr
+    assert "UserError: cannot write the checkpoint" in done.stderr
     assert (run / "last.ckpt").read_bytes() == before
     assert torch.load(run / "last.ckpt", weights_only=True)["global_step"] == 3
     assert not list(run.glob("*.part"))
@@ -192,5 +192,5 @@ def test_a_dropout_that_the_recipe_would_replace_without_a_word_is_refused(model
     if agree:
         FAMILY.check_training(config)
         return
-    with pytest.raises(Refusal, match=r"recipe\.dropout=null keeps"):
+    with pytest.raises(UserError, match=r"recipe\.dropout=null keeps"):
         FAMILY.check_training(config)

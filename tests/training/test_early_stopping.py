@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
+from folkrnn.training.checkpointing import Checkpointing
 from folkrnn.training.checkpoints import BEST, LAST, generators, restore
-from folkrnn.training.keep import Keep
 
 
 class Epochs:
-    """What Keep sees of a trainer whose validations cost `losses`; remembers what was saved after which epoch."""
+    """What Checkpointing sees of a trainer whose validations cost `losses`; remembers what was saved after which
+    epoch.
+    """
 
     def __init__(self, keep):
         self.keep, self.saved, self.should_stop = keep, [], False
@@ -34,7 +36,7 @@ class Epochs:
 
 
 def trained(tmp_path, losses, patience=None):
-    keep = Keep(tmp_path, {}, SimpleNamespace(urgency=0), patience=patience)
+    keep = Checkpointing(tmp_path, {}, SimpleNamespace(urgency=0), patience=patience)
     epochs = Epochs(keep)
     return keep, epochs, epochs.run(losses)
 
@@ -55,9 +57,9 @@ def test_the_best_epoch_is_the_first_with_the_lowest_loss(tmp_path, losses, best
 
 
 def test_a_validation_loss_that_is_no_number_is_kept_as_nothing(tmp_path):
-    keep = Keep(tmp_path, {}, SimpleNamespace(urgency=0))
+    keep = Checkpointing(tmp_path, {}, SimpleNamespace(urgency=0))
     epochs = Epochs(keep)
-    with pytest.raises(Refusal, match="validation loss is nan after epoch 1"):
+    with pytest.raises(UserError, match="validation loss is nan after epoch 1"):
         epochs.run([2.0, float("nan")])
     assert (keep.best, epochs.saved) == (2.0, [(BEST, 0), (LAST, 0)])
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.training.fit import TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
 from folkrnn.weights.sources import checkpoint, scratch
@@ -49,16 +49,16 @@ def test_the_same_seed_trains_the_same_model(tmp_path):
 
 def test_an_unfinished_training_is_not_overwritten(tmp_path):
     trained(tmp_path, 1)
-    with pytest.raises(Refusal, match=r"trainer\.resume=true"):
+    with pytest.raises(UserError, match=r"trainer\.resume=true"):
         trained(tmp_path, 1)
 
 
 def test_there_must_be_something_to_resume(tmp_path):
-    with pytest.raises(Refusal, match="no checkpoint"):
+    with pytest.raises(UserError, match="no checkpoint"):
         trained(tmp_path, 1, resume=True)
 
 
 def test_a_corpus_of_one_tune_is_too_small_to_hold_any_out(tmp_path):
     model = FolkRNN(units=8)
-    with pytest.raises(Refusal, match="too few families"):
+    with pytest.raises(UserError, match="too few families"):
         fit(model, bars_of_eight(1), Recipe(), TrainerSettings(1, **SETTINGS), 1, tmp_path)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from folkrnn.datasets.batches import pad
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.training.language_model import Recipe, learning_rate_at, token_loss
 from folkrnn.vocabulary import V2
 from folkrnn.weights.sources import scratch
@@ -27,8 +27,10 @@ def loss_of(model, some):
 def test_the_loss_is_the_mean_of_minus_log_p_over_real_tokens():
     model = FolkRNN(units=16).eval()
     some = tunes(5, 9)
-    laws = [model.trace(torch.from_numpy(t[:-1]), "probs")["probs"].numpy() for t in some]
-    picked = np.concatenate([law[np.arange(len(law)), t[1:]] for law, t in zip(laws, some, strict=True)])
+    distributions = [model.trace(torch.from_numpy(t[:-1]), "probs")["probs"].numpy() for t in some]
+    picked = np.concatenate(
+        [distribution[np.arange(len(distribution)), t[1:]] for distribution, t in zip(distributions, some, strict=True)]
+    )
     assert loss_of(model, some) == pytest.approx(-np.log(picked).mean(), rel=1e-5)
 
 
@@ -39,7 +41,7 @@ def test_padding_does_not_change_the_loss():
     assert loss_of(model, some) == pytest.approx(sum(alone) / sum(len(t) - 1 for t in some), rel=1e-5)
 
 
-def test_a_uniform_law_costs_ln_137_nats_a_token():
+def test_a_uniform_distribution_costs_ln_137_nats_a_token():
     model = FolkRNN(units=8).eval()
     with torch.no_grad():
         model.softmax_weight.zero_()
@@ -57,7 +59,7 @@ def test_the_learning_rate_warms_up_then_falls_along_half_a_cosine():
 
 
 def test_a_recipe_that_cannot_train_is_refused():
-    with pytest.raises(Refusal, match="learning_rate"):
+    with pytest.raises(UserError, match="learning_rate"):
         Recipe(learning_rate=0)
 
 
@@ -66,7 +68,7 @@ def test_initial_input_weights_are_as_large_as_the_recipe_says():
     Recipe(input_std=0.1).prepare(model, seed=1)
     assert torch.allclose(model.layers[0].weight_ih, fresh.layers[0].weight_ih / 5)
     assert torch.equal(model.layers[1].weight_ih, fresh.layers[1].weight_ih)
-    with pytest.raises(Refusal, match="input_std"):
+    with pytest.raises(UserError, match="input_std"):
         Recipe(input_std=0.0)
 
 

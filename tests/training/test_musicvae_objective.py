@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from folkrnn.errors import UserError
 from folkrnn.models.melody_tensors import valid_steps
-from folkrnn.refusal import Refusal
 from folkrnn.training.musicvae_objective import (
     beta_at,
     clip_gradients,
@@ -68,7 +68,7 @@ def test_schedules_at_points_of_the_facts_sheet():
     ("schedule", "rate"), [("constant", 2), ("exponential", 1.0), ("inverse_sigmoid", 0.5), ("linear", 0.5)]
 )
 def test_schedules_that_give_no_probability_are_refused(schedule, rate):
-    with pytest.raises(Refusal, match=schedule):
+    with pytest.raises(UserError, match=schedule):
         sampling_probability_at(1, schedule, rate)
 
 

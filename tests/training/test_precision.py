@@ -8,9 +8,9 @@ import torch
 
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.melodies import MelodyCorpus, Source
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
 from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
 from folkrnn.training.fit import MELODIES, TUNES, TrainerSettings, check_precision, fit
 from folkrnn.training.language_model import Recipe
@@ -94,20 +94,20 @@ def test_a_bf16_training_computes_in_bf16(tmp_path):
 
 
 def test_half_precision_without_a_gpu_is_refused():
-    with pytest.raises(Refusal, match=r"16-mixed needs a GPU.*bf16-mixed"):
+    with pytest.raises(UserError, match=r"16-mixed needs a GPU.*bf16-mixed"):
         TrainerSettings(accelerator="cpu", precision="16-mixed")
 
 
 @pytest.mark.parametrize("precision", ["16", "bf16", "32", "bf16-true", "float32"])
 def test_a_precision_that_there_is_not_is_refused(precision):
-    with pytest.raises(Refusal, match=f"trainer.precision={precision}: must be one of 32-true"):
+    with pytest.raises(UserError, match=f"trainer.precision={precision}: must be one of 32-true"):
         TrainerSettings(precision=precision)
 
 
 def test_clipping_gates_while_gradients_are_scaled_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     half = TrainerSettings(accelerator="gpu", precision="16-mixed")
-    with pytest.raises(Refusal, match="gate_clip"):
+    with pytest.raises(UserError, match="gate_clip"):
         check_precision(PublishedRecipe(), half)
     check_precision(PublishedRecipe(gate_clip=None), half)
     check_precision(Recipe(), half)

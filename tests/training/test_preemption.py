@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.training.preemption import Requeued, requeue, signal_number
 from folkrnn.training.processes import Group, arrange, group, restarted
 
@@ -78,10 +78,10 @@ def test_slurm_sees_no_failure_in_a_requeued_job():
 def test_signals_are_known_by_name():
     assert signal_number("SIGUSR1") == signal_number("USR1") == signal.SIGUSR1
     assert signal_number(None) is None
-    with pytest.raises(Refusal, match="did you mean SIGUSR1"):
+    with pytest.raises(UserError, match="did you mean SIGUSR1"):
         signal_number("SIGUSER1")
     for wrong in ("SIGKILL", "SIGTERM", "SIGINT"):
-        with pytest.raises(Refusal, match="preempt_signal"):
+        with pytest.raises(UserError, match="preempt_signal"):
             signal_number(wrong)
 
 
@@ -127,18 +127,18 @@ def test_a_shell_in_an_allocation_is_alone(monkeypatch):
 ])  # fmt: skip
 def test_settings_against_what_was_started_are_refused(monkeypatch, settings, words):
     started(monkeypatch, TORCHELASTIC_RUN_ID="none", RANK=5, WORLD_SIZE=8, LOCAL_WORLD_SIZE=4, LOCAL_RANK=1)
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(UserError, match=words):
         arrange(*settings)
 
 
 def test_several_nodes_that_nobody_started_are_refused():
-    with pytest.raises(Refusal, match="torchrun --nnodes=2 or by srun"):
+    with pytest.raises(UserError, match="torchrun --nnodes=2 or by srun"):
         arrange("auto", 2, "ddp")
 
 
 def test_tasks_spread_unevenly_are_refused(monkeypatch):
     started(monkeypatch, SLURM_JOB_ID=1, SLURM_NTASKS=3, SLURM_NNODES=2, SLURM_PROCID=0)
-    with pytest.raises(Refusal, match="--ntasks-per-node"):
+    with pytest.raises(UserError, match="--ntasks-per-node"):
         group()
 
 
@@ -154,7 +154,7 @@ def test_a_job_knows_that_it_was_started_again(monkeypatch):
 
 
 def test_the_run_of_a_requeued_job_is_scheduled_and_that_of_one_that_could_not_be_is_killed():
-    from folkrnn.tracking.lifetime import ending
+    from folkrnn.tracking.run_context import ending
 
     assert ending(Requeued()) == ("SCHEDULED", "preempted; the job is back in the queue")
     assert ending(SystemExit(128 + signal.SIGUSR1)) == ("KILLED", "ended by signal 10")

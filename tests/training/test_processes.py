@@ -60,7 +60,7 @@ settings = TrainerSettings(
 recipe = recipes[name]
 if "autoencoder" in name:
     model = scratch(MusicVAE(encoder=[24], decoder=[24], z_size=6, max_seq_len=8), seed=1).model
-    recipe, corpus, loop = recipe.settled(model), melodies, MELODIES
+    recipe, corpus, loop = recipe.resolved(model), melodies, MELODIES
 else:
     model, corpus, loop = scratch(FolkRNN(units=128), seed=1).model, tunes, TUNES
 fit(model, corpus, recipe, settings, 1, folder / "run", None, [Curve()], loop)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from folkrnn.datasets.batches import Size, pad
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.initialisation import initialise
-from folkrnn.refusal import Refusal
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
 from folkrnn.training.lasagne import LasagneRMSprop, decayed, learn_initial_states
 from folkrnn.training.losses import LOSSES, Sums, summed_loss, token_loss
@@ -43,13 +43,13 @@ def clipped_gradients_of_one_layer(parameters, ids, units, limit, scale):
     dh, dc, clipped = np.zeros(units), np.zeros(units), 0
     for (token, h, c, i, f, g, o, new), target in zip(reversed(steps), reversed(ids[1:]), strict=True):
         out = o * np.tanh(new)
-        law = np.exp(v @ out + d)
-        law /= law.sum()
-        law[target] -= 1
-        law *= scale
-        grad["softmax_weight"] += np.outer(law, out)
-        grad["softmax_bias"] += law
-        dh = dh + v.T @ law
+        distribution = np.exp(v @ out + d)
+        distribution /= distribution.sum()
+        distribution[target] -= 1
+        distribution *= scale
+        grad["softmax_weight"] += np.outer(distribution, out)
+        grad["softmax_bias"] += distribution
+        dh = dh + v.T @ distribution
         dc = dc + dh * o * (1 - np.tanh(new) ** 2)
         pre = np.concatenate(
             [dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2), dh * np.tanh(new) * o * (1 - o)]
@@ -95,7 +95,7 @@ def test_without_a_limit_the_gradients_are_those_of_the_fused_kernels_for_any_de
 
 
 def test_the_gates_of_a_gru_are_not_clipped():
-    with pytest.raises(Refusal, match="GRU"):
+    with pytest.raises(UserError, match="GRU"):
         PublishedRecipe().prepare(FolkRNN(units=4, cell="gru"), 1)
 
 
@@ -126,9 +126,9 @@ def test_the_losses_are_the_authors_two_and_the_mean_over_tokens():
     with torch.no_grad():
         logits = model(inputs)
         losses = {name: float(loss(logits, targets, Size(16, 2))) for name, loss in LOSSES.items()}
-    law = np.exp(logits.numpy().astype(float))
-    law /= law.sum(-1, keepdims=True)
-    nats = [-np.log([law[b, t, targets[b, t]] for t in range(n + 1)]) for b, n in enumerate((5, 9))]
+    distribution = np.exp(logits.numpy().astype(float))
+    distribution /= distribution.sum(-1, keepdims=True)
+    nats = [-np.log([distribution[b, t, targets[b, t]] for t in range(n + 1)]) for b, n in enumerate((5, 9))]
     assert losses["per_tune"] == pytest.approx((nats[0].sum() + nats[1].sum()) / 2, rel=1e-5)
     assert losses["per_token"] == pytest.approx((nats[0].sum() + nats[1].sum()) / 16, rel=1e-5)
     assert losses["per_token"] == pytest.approx(float(token_loss(logits, targets)), rel=1e-6)
@@ -199,9 +199,9 @@ def test_the_learning_rate_stays_unless_the_decay_is_to_be_effective():
 
 
 def test_a_choice_that_does_not_exist_is_refused_with_those_that_do():
-    with pytest.raises(Refusal, match="as_published, effective"):
+    with pytest.raises(UserError, match="as_published, effective"):
         PublishedRecipe(lr_decay="none")
-    with pytest.raises(Refusal, match="positive"):
+    with pytest.raises(UserError, match="positive"):
         PublishedRecipe(gate_clip=-5)
 
 
@@ -210,5 +210,5 @@ def test_a_choice_that_does_not_exist_is_refused_with_those_that_do():
 )
 def test_a_number_out_of_its_range_is_refused(wrong):
     assert PublishedRecipe(rho=0.0).rho == 0
-    with pytest.raises(Refusal, match="must be positive and rho in"):
+    with pytest.raises(UserError, match="must be positive and rho in"):
         PublishedRecipe(**wrong)

@@ -18,8 +18,8 @@ from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.curriculum import Curriculum
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.training.checkpoints import WholeCheckpoints, write_whole
 from folkrnn.training.fit import TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
@@ -126,7 +126,7 @@ def test_a_finished_training_resumed_is_the_same_again(tmp_path, uninterrupted):
 ])  # fmt: skip
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, key, changed):
     train(tmp_path, epochs=1)
-    with pytest.raises(Refusal, match=f"another configuration.*{key}"):
+    with pytest.raises(UserError, match=f"another configuration.*{key}"):
         train(tmp_path, **({"epochs": 1, "resume": True} | changed))
 
 
@@ -197,7 +197,7 @@ def test_where_both_checkpoints_are_damaged_the_training_is_refused(tmp_path):
     train(tmp_path, epochs=1)
     for name in ("best.ckpt", "last.ckpt"):
         cut_short(tmp_path / name)
-    with pytest.raises(Refusal, match=r"best\.ckpt is not a whole checkpoint"):
+    with pytest.raises(UserError, match=r"best\.ckpt is not a whole checkpoint"):
         train(tmp_path, epochs=1, resume=True)
 
 
@@ -205,7 +205,7 @@ def test_where_there_is_no_best_checkpoint_yet_a_damaged_one_is_refused(tmp_path
     with pytest.raises(Fails):
         train(tmp_path, callbacks=[FailAt(3)], save_every_updates=1)
     flip_a_bit(tmp_path / "last.ckpt")
-    with pytest.raises(Refusal, match=r"last\.ckpt is not a whole checkpoint .* is not what was written"):
+    with pytest.raises(UserError, match=r"last\.ckpt is not a whole checkpoint .* is not what was written"):
         train(tmp_path, resume=True)
 
 
@@ -222,7 +222,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 write_whole(Path({str(file)!r}), bytes(5000))
 """
     done = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False)
-    assert "Refusal: cannot write the checkpoint" in done.stderr
+    assert "UserError: cannot write the checkpoint" in done.stderr
     assert torch.load(file, weights_only=True) == {"number": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     write_whole(file, b"whole")
@@ -239,7 +239,7 @@ class Poison(Callback):
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_names_step_and_batch(tmp_path):
-    with pytest.raises(Refusal, match=r"loss is nan at update 13 \(epoch 1, batch \d"):
+    with pytest.raises(UserError, match=r"loss is nan at update 13 \(epoch 1, batch \d"):
         train(tmp_path, callbacks=[Poison()])
     assert all(bool(torch.isfinite(value).all()) for value in last(tmp_path)["state_dict"].values())
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import yaml
 
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 from folkrnn.weights import folder
 from folkrnn.weights.__main__ import main
@@ -80,9 +80,9 @@ def test_the_weights_beside_a_card_are_those_of_the_run_in_half_precision(tmp_pa
 
 def test_a_folder_that_is_no_run_and_a_run_that_trained_nothing_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Refusal, match=r"metrics\.json"):
+    with pytest.raises(UserError, match=r"metrics\.json"):
         write("mine", tmp_path / "empty", tmp_path / "mine")
-    with pytest.raises(Refusal, match="trained nothing"):
+    with pytest.raises(UserError, match="trained nothing"):
         write("mine", run(tmp_path / "run", trained=False), tmp_path / "mine")
 
 

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 from folkrnn.weights.curve import FILE, Curve
 from folkrnn.weights.folder import CARD, PARAMETERS, VOCABULARY, save
@@ -87,14 +87,14 @@ def test_a_damaged_file_beside_the_parameters_is_no_traceback(damage, place, nam
         file.write_bytes(DAMAGES[damage](file.read_bytes(), place))
         try:
             checkpoint(str(copy))
-        except Refusal as refusal:
+        except UserError as refusal:
             assert "\n" not in str(refusal)
 
 
 def assert_same_or_refused(place: Path, before) -> None:
     try:
         found = checkpoint(str(place))
-    except Refusal as refusal:
+    except UserError as refusal:
         assert "\n" not in str(refusal)
         assert "Traceback" not in str(refusal)
     else:
@@ -106,7 +106,7 @@ def test_a_damaged_best_checkpoint_names_the_last_one(tmp_path):
     (tmp_path / "last.ckpt").write_bytes((tmp_path / "best.ckpt").read_bytes())
     (tmp_path / "best.ckpt").write_bytes((tmp_path / "best.ckpt").read_bytes()[:-10])
     with pytest.raises(
-        Refusal, match=r"best\.ckpt is not a whole .*beside it lies last\.ckpt: weights\.path=.*last\.ckpt"
+        UserError, match=r"best\.ckpt is not a whole .*beside it lies last\.ckpt: weights\.path=.*last\.ckpt"
     ):
         checkpoint(str(tmp_path))
     checkpoint(str(tmp_path / "last.ckpt"))

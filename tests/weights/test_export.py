@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.weights import folder
 from folkrnn.weights.__main__ import export, find, main
 
@@ -26,7 +26,7 @@ def test_a_folder_a_pickle_and_back_is_exact(tmp_path, capsys):
 
 def test_what_is_there_is_not_written_over(tmp_path):
     (tmp_path / "x.pkl").write_text("mine")
-    with pytest.raises(Refusal, match="there already"):
+    with pytest.raises(UserError, match="there already"):
         export("folkrnn", tmp_path / "x.pkl")
     assert (tmp_path / "x.pkl").read_text() == "mine"
 

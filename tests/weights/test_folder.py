@@ -4,8 +4,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 from folkrnn.weights.folder import CARD, PARAMETERS, VOCABULARY, load, save
 from folkrnn.weights.sources import checkpoint, pretrained
@@ -66,20 +66,20 @@ def rewritten(kept, change):
     ],
 )
 def test_foreign_or_broken_tensors_are_refused_by_name(kept, change, says):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         load(rewritten(kept, change))
 
 
 def test_a_file_cut_short_is_refused(kept):
     file = kept / PARAMETERS
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(Refusal, match="not a whole safetensors file"):
+    with pytest.raises(UserError, match="not a whole safetensors file"):
         load(kept)
 
 
 def test_a_vocabulary_of_another_size_is_refused(kept):
     (kept / VOCABULARY).write_text(json.dumps(["<s>", "</s>", "C"]))
-    with pytest.raises(Refusal, match="137 outputs"):
+    with pytest.raises(UserError, match="137 outputs"):
         load(kept)
 
 
@@ -89,7 +89,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
             return (open, (str(tmp_path / "ran"), "w"))
 
     torch.save({"state_dict": Evil()}, tmp_path / "evil.ckpt")
-    with pytest.raises(Refusal, match="plain tensors"):
+    with pytest.raises(UserError, match="plain tensors"):
         checkpoint(str(tmp_path / "evil.ckpt"))
     assert not (tmp_path / "ran").exists()
 
@@ -97,15 +97,15 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 cut short"])
 def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, content):
     (tmp_path / "odd.ckpt").write_bytes(content)
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         checkpoint(str(tmp_path / "odd.ckpt"))
     assert "\n" not in str(refusal.value)
 
 
 def test_missing_weights_are_refused_with_what_to_do():
-    with pytest.raises(Refusal, match="weights=scratch"):
+    with pytest.raises(UserError, match="weights=scratch"):
         pretrained("no_such_model")
-    with pytest.raises(Refusal, match="no such file"):
+    with pytest.raises(UserError, match="no such file"):
         checkpoint("/nowhere")
-    with pytest.raises(Refusal, match=r"weights\.path"):
+    with pytest.raises(UserError, match=r"weights\.path"):
         checkpoint(None)

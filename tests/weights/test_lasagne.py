@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from python2_pickles import lasagne_arrays, original, python2, webapp
 
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import folder, lasagne
 from folkrnn.weights.losses import by_epoch
@@ -114,7 +114,7 @@ def lasagne_reads(arrays, cell, layers, ids):
     step = 14 if cell == "lstm" else 10
     h = [arrays[step * (k + 1)] for k in range(layers)]
     c = [arrays[step * (k + 1) - 1] for k in range(layers)]
-    laws = []
+    distributions = []
     for token in ids:
         x = arrays[0][token]
         for k in range(layers):
@@ -128,8 +128,8 @@ def lasagne_reads(arrays, cell, layers, ids):
                 h[k] = u * np.tanh(x @ p[6] + r * (h[k] @ p[7]) + p[8]) + (1 - u) * h[k]
             x = h[k]
         z = (x @ arrays[-2] + arrays[-1]).squeeze()
-        laws.append(np.exp(z) / np.exp(z).sum())
-    return np.array(laws)
+        distributions.append(np.exp(z) / np.exp(z).sum())
+    return np.array(distributions)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -145,8 +145,8 @@ def test_the_model_read_computes_what_the_authors_samplers_compute(tmp_path, cel
     content = original(made, SMALL) | {"param_values": arrays}
     read = lasagne.load(written(tmp_path / "x.pkl", content))
     ids = [4, 3, 5, 0, 6, 2, 0, 1]
-    law = read.model.trace(torch.tensor(ids), "probs")["probs"].numpy()
-    np.testing.assert_allclose(law, lasagne_reads(arrays, cell, 3, ids), atol=1e-6)
+    distribution = read.model.trace(torch.tensor(ids), "probs")["probs"].numpy()
+    np.testing.assert_allclose(distribution, lasagne_reads(arrays, cell, 3, ids), atol=1e-6)
     assert ("learned embedding" in read.card) == (embedding == "learned")
 
 
@@ -186,7 +186,7 @@ def test_what_is_exported_is_read_by_pythons_own_pickle_as_the_authors_scripts_r
 
 
 def test_a_musicvae_has_no_place_in_a_pickle_of_folk_rnn(tmp_path):
-    with pytest.raises(Refusal, match="Magenta"):
+    with pytest.raises(UserError, match="Magenta"):
         lasagne.save(tmp_path / "x.pkl", folder.Weights(MusicVAE(encoder=(8,), decoder=(8,), z_size=4), None, "", ""))
 
 
@@ -217,7 +217,7 @@ ARRAYS = lasagne_arrays(model())
     ],
 )
 def test_what_is_no_folk_rnn_is_refused_in_one_line(tmp_path, content, says):
-    with pytest.raises(Refusal, match=says) as refusal:
+    with pytest.raises(UserError, match=says) as refusal:
         lasagne.load(written(tmp_path / "x.pkl", content))
     assert "\n" not in str(refusal.value)
 

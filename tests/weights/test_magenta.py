@@ -7,10 +7,10 @@ import pytest
 import torch
 from magenta_samples import FLAT, HIERARCHICAL, drawn, kept, rounding
 
+from folkrnn.errors import UserError
 from folkrnn.models.melody_tensors import valid_steps
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.musicvae_sizes import Sizes
-from folkrnn.refusal import Refusal
 from folkrnn.training.musicvae_objective import reconstruction_loss
 from folkrnn.weights.magenta import CONFIGS, load, save, shapes, to_magenta
 
@@ -219,7 +219,7 @@ BROKEN = {
 @pytest.mark.parametrize("kind", BROKEN)
 def test_checkpoints_that_are_no_melody_model_are_refused_by_name(tmp_path, kind):
     change, says = BROKEN[kind]
-    with pytest.raises(Refusal, match=says) as refusal:
+    with pytest.raises(UserError, match=says) as refusal:
         load(kept(tmp_path, change(drawn(FLAT))))
     assert "\n" not in str(refusal.value)
 
@@ -253,11 +253,11 @@ def test_a_checkpoint_is_known_by_its_shapes_and_says_which_config_fits(tmp_path
     assert found.assumed == ""
     for other, (_, sizes) in small.items():
         if other != name:
-            with pytest.raises(Refusal, match=rf"(encoder|decoder)/.*it is {name}: use model={small[name][0]}"):
+            with pytest.raises(UserError, match=rf"(encoder|decoder)/.*it is {name}: use model={small[name][0]}"):
                 load(place, expect=sizes)
 
 
 def test_a_checkpoint_of_no_named_config_says_its_sizes(tmp_path):
     says = r"encoder/mu/kernel is \[14, 6\], not \[20, 512\].*its sizes are encoder 10-7, decoder 9-12, z 6, or"
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         load(kept(tmp_path, drawn(FLAT)), expect=Sizes((10,), (9, 12), 512))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from magenta_samples import FLAT, drawn, kept
 
+from folkrnn.errors import UserError
 from folkrnn.models.musicvae_sizes import Sizes
-from folkrnn.refusal import Refusal
 from folkrnn.weights.magenta import load
 
 
@@ -50,7 +50,7 @@ def test_archives_with_unsafe_members_are_refused_and_nothing_is_written(tmp_pat
     member, says = UNSAFE[kind]
     path = archive(tmp_path / "x.tar", *parts(tmp_path), member)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         load(path)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -77,9 +77,9 @@ def test_archives_that_are_not_whole_plain_or_one_checkpoint_are_refused(tmp_pat
         "none": "0 checkpoints",
         "alone": "data file 0, which is missing",
     }.items():
-        with pytest.raises(Refusal, match=says):
+        with pytest.raises(UserError, match=says):
             load(tmp_path / f"{name}.tar")
-    with pytest.raises(Refusal, match="decompress it first"):
+    with pytest.raises(UserError, match="decompress it first"):
         load(tmp_path / "packed.tgz")
 
 
@@ -97,14 +97,14 @@ def test_damaged_archives_are_refused_or_read(tmp_path_factory, flips, cut):
     path.write_bytes(content[: max(0, len(content) - max(0, cut - 5000))])
     try:
         assert load(path).model.sizes.encoder == (1,)
-    except Refusal as refusal:
+    except UserError as refusal:
         assert str(path) in str(refusal)
 
 
 def test_a_folder_with_several_checkpoints_goes_by_its_checkpoint_file(tmp_path):
     for step, seed in (("1", 1), ("2", 2)):
         kept(tmp_path, drawn(FLAT, seed), f"model.ckpt-{step}")
-    with pytest.raises(Refusal, match=r"2 checkpoints \(model.ckpt-1, model.ckpt-2\)"):
+    with pytest.raises(UserError, match=r"2 checkpoints \(model.ckpt-1, model.ckpt-2\)"):
         load(tmp_path)
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "/another/machine/model.ckpt-1"\n')
     assert load(tmp_path).digest == load(tmp_path / "model.ckpt-1").digest != load(tmp_path / "model.ckpt-2").digest
@@ -112,10 +112,10 @@ def test_a_folder_with_several_checkpoints_goes_by_its_checkpoint_file(tmp_path)
 
 def test_what_is_not_there_is_said_with_what_may_be_meant(tmp_path):
     kept(tmp_path, drawn(FLAT), "model.ckpt-50000")
-    with pytest.raises(Refusal, match=r"model\.ckpt-50000"):
+    with pytest.raises(UserError, match=r"model\.ckpt-50000"):
         load(tmp_path / "model.ckpt-5000")
-    with pytest.raises(Refusal, match="no Magenta checkpoint"):
+    with pytest.raises(UserError, match="no Magenta checkpoint"):
         load("/nowhere/x.tar")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Refusal, match="holds no checkpoint"):
+    with pytest.raises(UserError, match="holds no checkpoint"):
         load(tmp_path / "empty")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from magenta_samples import FLAT, HIERARCHICAL, drawn, rounding
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.weights.magenta import load, to_magenta
 
 
@@ -91,7 +91,7 @@ def test_odd_manifests_are_refused_in_one_line(tmp_path, kind):
     change, says = ODD[kind]
     manifest(tmp_path / "js", drawn(FLAT))
     (tmp_path / "secret").write_bytes(bytes(100_000))
-    with pytest.raises(Refusal, match=says) as refusal:
+    with pytest.raises(UserError, match=says) as refusal:
         load(changed(tmp_path / "js", change))
     assert "\n" not in str(refusal.value)
 
@@ -100,7 +100,7 @@ def test_odd_manifests_are_refused_in_one_line(tmp_path, kind):
 def test_files_that_are_no_manifest_are_refused(tmp_path, text):
     manifest(tmp_path / "js", drawn(FLAT))
     (tmp_path / "js" / "weights_manifest.json").write_text(text)
-    with pytest.raises(Refusal, match=r"weights_manifest\.json"):
+    with pytest.raises(UserError, match=r"weights_manifest\.json"):
         load(tmp_path / "js")
 
 
@@ -109,5 +109,5 @@ def test_files_that_are_no_manifest_are_refused(tmp_path, text):
 )
 def test_models_of_another_kind_in_magenta_js_are_refused(tmp_path, config, says):
     manifest(tmp_path / "js", drawn(FLAT), config=config)
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         load(tmp_path / "js")

@@ -4,8 +4,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from folkrnn.errors import UserError
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.refusal import Refusal
 from folkrnn.weights import folder
 from folkrnn.weights.musicvae_folder import musicvae_of
 
@@ -56,7 +56,7 @@ def test_half_precision_is_read_as_single(tmp_path):
     ({"max_seq_len": "32", "segments": "3"}, "segments"),
 ])  # fmt: skip
 def test_lengths_that_are_none_are_refused(lengths, says):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         musicvae_of(model().state_dict(), lengths, "here")
 
 
@@ -72,7 +72,7 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, damage):
     tensors = {name: value.clone() for name, value in saved.state_dict().items()}
     damage(tensors)
     (tmp_path / "model.safetensors").write_bytes(safetensors.torch.save(tensors, saved.metadata()))
-    with pytest.raises(Refusal, match=r"another shape, lacks or is extra|at least one layer"):
+    with pytest.raises(UserError, match=r"another shape, lacks or is extra|at least one layer"):
         folder.load(tmp_path)
 
 
@@ -81,5 +81,5 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
     with torch.no_grad():
         saved.encoder.sigma.bias[0] = float("nan")
     folder.save(tmp_path, saved, None, "")
-    with pytest.raises(Refusal, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         folder.load(tmp_path)

@@ -7,8 +7,8 @@ from magenta_samples import FLAT, drawn, kept
 from python2_pickles import original, python2
 
 from folkrnn.download import git_blob
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2
 from folkrnn.weights.downloads import SOURCES, published
 
@@ -55,7 +55,7 @@ def test_a_magenta_tar_is_read_where_it_was_downloaded(tmp_path, monkeypatch):
 
 
 def test_another_file_than_the_published_one_is_refused():
-    with serving(Behaviour(python2({"token2idx": {}}))) as address, pytest.raises(Refusal, match="not the published"):
+    with serving(Behaviour(python2({"token2idx": {}}))) as address, pytest.raises(UserError, match="not the published"):
         published("folkrnn_v2", address)
 
 
@@ -65,5 +65,5 @@ def test_the_blob_ids_are_those_of_the_facts_and_every_address_is_secure():
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():
-    with pytest.raises(Refusal, match="did you mean folkrnn_v2"):
+    with pytest.raises(UserError, match="did you mean folkrnn_v2"):
         published("folkrnn_v22")

@@ -19,11 +19,11 @@ from python2_pickles import original, python2
 from folkrnn.build import build
 from folkrnn.datasets import parsing
 from folkrnn.datasets.parsing import read_text
+from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.abc import read_abc
 from folkrnn.notation.tokenise import tokenise
 from folkrnn.observation.given import read_transcriptions
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import folder, lasagne
 from folkrnn.weights.sources import checkpoint
@@ -42,7 +42,7 @@ def refused(path, says, read=checkpoint):
     """Asserts that the file is refused in one line that says so, without much memory."""
     tracemalloc.start()
     try:
-        with pytest.raises(Refusal, match=says) as refusal:
+        with pytest.raises(UserError, match=says) as refusal:
             read(str(path))
         assert tracemalloc.get_traced_memory()[1] < LIMIT
     finally:
@@ -150,7 +150,7 @@ def test_shapes_that_claim_a_model_of_terabytes_are_refused_before_it_is_made(tm
     tensors["layers.0.weight_hh"] = torch.zeros(4 * units, 0, dtype=torch.float16)
     safetensors.torch.save_file(tensors, tmp_path / "model.safetensors")
     (tmp_path / folder.VOCABULARY).write_text(json.dumps(["<s>", "</s>"]))
-    with pytest.raises(Refusal, match="not a FolkRNN"):
+    with pytest.raises(UserError, match="not a FolkRNN"):
         checkpoint(str(tmp_path))
 
 
@@ -177,7 +177,7 @@ def test_a_config_with_a_target_outside_the_project_is_not_built(target):
         {"_target_": target, "command": "true"},
         {"_target_": "folkrnn.weights.sources.checkpoint", "path": {"_target_": target, "command": "true"}},
     ):
-        with pytest.raises(Refusal, match=r"not allowed|inside another") as refusal:
+        with pytest.raises(UserError, match=r"not allowed|inside another") as refusal:
             build(node, "weights")
         assert "\n" not in str(refusal.value)
 
@@ -186,13 +186,13 @@ MILLION = "c" * 1_000_000
 
 
 def test_a_million_notes_on_one_line_are_refused_as_transcription_and_left_out_of_corpora(tmp_path):
-    with pytest.raises(Refusal, match="1,000,000 characters"):
+    with pytest.raises(UserError, match="1,000,000 characters"):
         read_transcriptions(MILLION, V2)
-    with pytest.raises(Refusal, match=r"length|characters"):
+    with pytest.raises(UserError, match=r"length|characters"):
         read_transcriptions(f"X:1\nM:4/4\nL:1/8\nK:C\n{MILLION}\n", V2)
     (tune,) = read_abc(f"X:1\nM:4/4\nL:1/8\nK:C\n{MILLION}\n")
     assert tokenise(tune).reason == "length"
-    with pytest.raises(Refusal, match=r"tokens|characters"):
+    with pytest.raises(UserError, match=r"tokens|characters"):
         read_transcriptions("M:4/4 K:Cmaj " + "c " * 40_000, V2)
 
 
@@ -241,7 +241,7 @@ def test_a_damaged_file_of_any_kind_is_read_or_refused(whole, tmp_path, name):
         file.write_bytes(data)
         try:
             lasagne.load(file) if name == "x.pkl" else checkpoint(str(file if name == "x.ckpt" else tmp_path))
-        except Refusal as refusal:
+        except UserError as refusal:
             assert "\n" not in str(refusal)
 
     holds()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from folkrnn.datasets.melodies import melodies, twinkle
-from folkrnn.training.melody_watch import reconstruction_metrics
+from folkrnn.training.melody_curves import reconstruction_metrics
 from folkrnn.weights.sources import SHIPPED, pretrained
 
 FOLDER = SHIPPED / "musicvae_2bar"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.weights import tensor_bundle
 from folkrnn.weights.tensor_bundle import Region, masked_crc, read_bundle, write_bundle
 
@@ -144,7 +144,7 @@ def test_a_damaged_variable_is_refused_when_it_is_read_and_not_before(bundle):
     file.write_bytes(content)
     variables = opened(bundle)
     assert variables["a/kernel"].read().shape == (3, 4)
-    with pytest.raises(Refusal, match=r"checksum of a/bias"):
+    with pytest.raises(UserError, match=r"checksum of a/bias"):
         variables["a/bias"].read()
 
 
@@ -170,7 +170,7 @@ def test_claims_that_do_not_fit_what_is_there_are_refused_without_taking_memory(
     value, says = CLAIMS[claim]
     prefix = put(tmp_path, table(plain(entry(b"", b""), entry(b"kernel", value))))
     tracemalloc.start()
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(UserError, match=says):
         read_all(prefix)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
@@ -179,7 +179,7 @@ def test_claims_that_do_not_fit_what_is_there_are_refused_without_taking_memory(
 def test_variables_that_share_their_bytes_cannot_claim_more_than_the_file(tmp_path):
     names = [f"kernel_{n}".encode() for n in range(9)]
     shared = plain(entry(b"", b""), *(entry(name, about(shape=(5, 10), size=200)) for name in names))
-    with pytest.raises(Refusal, match="1800 bytes of variables, but its data files hold 1000"):
+    with pytest.raises(UserError, match="1800 bytes of variables, but its data files hold 1000"):
         opened(put(tmp_path, table(shared)))
 
 
@@ -202,7 +202,7 @@ STRUCTURES = {
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_tables_that_are_none_are_refused_in_one_line(tmp_path, structure):
     index, says = STRUCTURES[structure]
-    with pytest.raises(Refusal, match=says) as refusal:
+    with pytest.raises(UserError, match=says) as refusal:
         opened(put(tmp_path, index))
     assert "\n" not in str(refusal.value)
 
@@ -210,25 +210,25 @@ def test_tables_that_are_none_are_refused_in_one_line(tmp_path, structure):
 def test_an_index_too_large_or_with_too_many_names_is_refused(tmp_path, monkeypatch):
     prefix = put(tmp_path, table(plain(*(entry(bytes([n]), about()) for n in range(1, 60)))), bytes(48 * 60))
     monkeypatch.setattr(tensor_bundle, "MOST_VARIABLES", 20)
-    with pytest.raises(Refusal, match="more than 20 variables"):
+    with pytest.raises(UserError, match="more than 20 variables"):
         opened(prefix)
     monkeypatch.setattr(tensor_bundle, "LARGEST_INDEX", 500)
-    with pytest.raises(Refusal, match="at most 500"):
+    with pytest.raises(UserError, match="at most 500"):
         opened(prefix)
 
 
 def test_types_that_are_not_numbers_are_named_and_only_refused_when_read(tmp_path):
     found = opened(put(tmp_path, table(plain(entry(b"", b""), entry(b"text", about(dtype=7, shape=(), size=9))))))
     assert found["text"].dtype == ""
-    with pytest.raises(Refusal, match="type 7"):
+    with pytest.raises(UserError, match="type 7"):
         found["text"].read()
 
 
 def survives(prefix):
-    """Reads what there is to read; a Refusal is as good as an answer, anything else is not."""
+    """Reads what there is to read; a UserError is as good as an answer, anything else is not."""
     try:
         arrays = read_all(prefix)
-    except Refusal:
+    except UserError:
         return
     assert sum(array.nbytes for array in arrays.values()) <= Path(f"{prefix}.data-00000-of-00001").stat().st_size
 

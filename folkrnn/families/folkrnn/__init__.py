@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn import filing
+from folkrnn import artifacts
 from folkrnn.analysis import Analysis
 from folkrnn.build import build
 from folkrnn.datasets.corpus import Corpus, in_vocabulary
+from folkrnn.errors import UserError
 from folkrnn.families.family import Family, trainer_settings
 from folkrnn.families.folkrnn import tunes as filed
 from folkrnn.families.folkrnn.playing import (
@@ -34,7 +35,6 @@ from folkrnn.observation import replayed
 from folkrnn.observation.given import changes_of, read_transcriptions
 from folkrnn.observation.observation import Observation, check_longest, check_size
 from folkrnn.observation.summary import summarise
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Transcription, Transcriptions, Uniforms, replay_uniforms, tune_uniforms
 from folkrnn.tracking import TrackedRun
 from folkrnn.vocabulary import Vocabulary
@@ -67,21 +67,21 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
     ) -> Fitted:
         """Returns the model trained as `recipe=` and `trainer=` say; what `tracked` is None for files nothing."""
         from folkrnn.tracking.lightning import RunLogger
+        from folkrnn.training.activation_curves import ActivationCurves
         from folkrnn.training.fit import TrainerSettings
         from folkrnn.training.fit import fit as train
-        from folkrnn.training.watch import Watch
 
         recipe, trainer = build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config))
         logger, callbacks = None, []
         if tracked is not None:
             logger = RunLogger(tracked)
-            file_summary = partial(filing.file_summary, tracked)
+            file_summary = partial(artifacts.file_summary, tracked)
 
             def file_tune(abc: str, step: int) -> None:
                 tracked.log_text(abc, f"training/tune_after_{step:06d}.abc")
 
             sites = config.observation.sites
-            callbacks = [Watch(corpus, sites, config.seed, tracked.log_metrics, file_summary, file_tune)]
+            callbacks = [ActivationCurves(corpus, sites, config.seed, tracked.log_metrics, file_summary, file_tune)]
         return train(weights.model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks)
 
     def observe(
@@ -114,17 +114,17 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         if not interventions:
             return control
         setting = replace(
-            self.setting_of(config, vocabulary), control=lambda: [tune.ids for tune in control.transcriptions]
+            self.run_context_of(config, vocabulary), control=lambda: [tune.ids for tune in control.transcriptions]
         )
-        settled = composition.settle(interventions, model, setting)
-        changed, known = composition.apply(settled, model, setting)
+        resolved = composition.resolve(interventions, model, setting)
+        changed, known = composition.apply(resolved, model, setting)
         matched = [
             seen(composition.apply(others, model, setting)[0])
             for draw in range(config.cut.controls)
-            if (others := composition.matched(settled, draw, config.seed)) is not None
+            if (others := composition.matched(resolved, draw, config.seed)) is not None
         ]
         observation = seen(changed, control=control, matched=tuple(matched))
-        observation.accounts = composition.account(changed, known, observation.transcriptions)
+        observation.effects = composition.account(changed, known, observation.transcriptions)
         if given:
             return observation
         if tunes_read is None:
@@ -149,7 +149,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         tracked.log_text(filed.as_abc(observation), "tunes/all.abc")
         if observation.control is not None:
             tracked.log_text(filed.as_abc(observation.control), "tunes/control.abc")
-        for account in observation.accounts:
+        for account in observation.effects:
             tracked.log_findings(
                 f"intervention/{account.name}", Findings(account.metrics, tables=account.tables, main={})
             )
@@ -158,11 +158,11 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
             "tunes/all.tokens.txt",
         )
         tracked.log_text("".join(filed.draws(observation)), "tunes/draws.csv")
-        with filing.progress("Observing", len(tunes)) as advance:
+        with artifacts.progress("Observing", len(tunes)) as advance:
             summary = summarise(observation.model, observation.ids, settings.sites, observation.processes, advance)
-        filing.file_summary(tracked, summary)
+        artifacts.file_summary(tracked, summary)
         if settings.keep:
-            with filing.progress("Tracing", len(tunes)) as advance:
+            with artifacts.progress("Tracing", len(tunes)) as advance:
                 for k, streams in observation.each_kept(settings.keep, advance):
                     tracked.log_findings("traces", Findings(arrays={f"tune{k:04d}": streams}))
 
@@ -172,7 +172,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
 
         own, replaced = config.model.get("dropout"), config.recipe.get("dropout")
         if replaced is not None and own not in (None, USUAL_DROPOUT, replaced):
-            raise Refusal(
+            raise UserError(
                 f"model.dropout={own} and recipe.dropout={replaced} contradict each other: recipe.dropout=null "
                 "keeps the model's"
             )
@@ -211,7 +211,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
     ) -> tuple[Weights, Corpus, dict[str, Any]]:
         """Returns a fresh model over the tokens of the corpus, or the corpus in the words of a loaded model.
 
-        Raises Refusal where a fresh model was asked to have another number of tokens, and where no tune of the corpus
+        Raises UserError where a fresh model was asked to have another number of tokens, and where no tune of the corpus
         can be said in the words of the model.
         """
         if not to_train:
@@ -220,7 +220,9 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         if corpus.vocabulary.tokens == weights.words.tokens:
             return weights, corpus, {}
         if config.model.vocabulary_size not in (size, len(weights.words)):
-            raise Refusal(f"model.vocabulary_size={config.model.vocabulary_size}, but {corpus.name} has {size} tokens")
+            raise UserError(
+                f"model.vocabulary_size={config.model.vocabulary_size}, but {corpus.name} has {size} tokens"
+            )
         model = build({**config.model, "vocabulary_size": size}, "model")
         return scratch(model, config.seed, corpus.vocabulary), corpus, {"model.vocabulary_size": size}
 
@@ -232,10 +234,10 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions]
         titled = list(zip(tunes, filed.titles_of(observation), strict=True))
         if "midi" in formats:
-            filing.file_archive(tracked, "midi", "mid", (partial(to_midi, tokens) for tokens, _ in titled))
+            artifacts.file_archive(tracked, "midi", "mid", (partial(to_midi, tokens) for tokens, _ in titled))
         if "musicxml" in formats:
             made = (partial(to_musicxml, tokens, title) for tokens, title in titled)
-            filing.file_archive(tracked, "musicxml", "musicxml", made)
+            artifacts.file_archive(tracked, "musicxml", "musicxml", made)
 
     def dataset_card(self, corpus: Corpus) -> str:
         return filed.dataset_card(corpus)
@@ -244,9 +246,9 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         """Returns the first tunes with score, sound and MIDI, as the report shows them; files all three."""
         tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions[:SHOWN]]
         titles = filed.titles_of(observation)
-        return filing.file_played(
+        return artifacts.file_played(
             tracked,
-            [filing.Played(f"{k + 1:02d}", titles[k], tokens, to_midi(tokens)) for k, tokens in enumerate(tunes)],
+            [artifacts.Played(f"{k + 1:02d}", titles[k], tokens, to_midi(tokens)) for k, tokens in enumerate(tunes)],
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from folkrnn import filing
+from folkrnn import artifacts
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.tokenise import prime_tokens
@@ -23,7 +23,7 @@ from folkrnn.sampling import (
     replay_uniforms,
     resume_uniforms,
 )
-from folkrnn.sampling.keep import kept
+from folkrnn.sampling.cached import kept
 from folkrnn.sampling.writing import written
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.folder import Weights
@@ -77,7 +77,7 @@ def resume(
     pairs = zip(observation.transcriptions, control.transcriptions, strict=True)
     beginnings = [beginning(changed.ids, control.ids) for changed, control in pairs]
     uniforms = resume_uniforms(model, beginnings, sampling, config.seed, uniforms)
-    with filing.progress("Resuming", sampling.tunes) as advance:
+    with artifacts.progress("Resuming", sampling.tunes) as advance:
         return written(model, vocabulary, sampling, config.seed, observers(config), uniforms, advance)
 
 
@@ -113,7 +113,7 @@ def play(
     unchanged = weights.model
     assert isinstance(unchanged, FolkRNN)  # a family is found by its models
     uniforms = None if replay is None else replay_uniforms(unchanged, vocabulary, replay, sampling, seed)
-    with filing.progress("Generating", sampling.tunes) as advance:
+    with artifacts.progress("Generating", sampling.tunes) as advance:
         tunes = written(model, vocabulary, sampling, seed, observers(config), uniforms, advance)
     if replay is None:
         return tunes

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from folkrnn import filing
+from folkrnn import artifacts
 from folkrnn.build import build
 from folkrnn.datasets.melodies import MelodyCorpus
+from folkrnn.errors import UserError
 from folkrnn.explorer.melodies import as_tokens
 from folkrnn.families.family import Family, trainer_settings
 from folkrnn.findings import Findings
@@ -23,7 +24,6 @@ from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observed import Given
 from folkrnn.parallel.shards import processes
-from folkrnn.refusal import Refusal
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights.folder import Weights
 
@@ -55,21 +55,21 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
         from folkrnn.tracking.lightning import RunLogger
         from folkrnn.training.fit import MELODIES, TrainerSettings
         from folkrnn.training.fit import fit as train
-        from folkrnn.training.melody_watch import MelodyWatch
+        from folkrnn.training.melody_curves import MelodyCurves
 
         model = weights.model
         assert isinstance(model, MusicVAE)  # a family is found by its models
         check_length(corpus, model)
-        recipe, trainer = build(config.recipe, "recipe").settled(model), TrainerSettings(**trainer_settings(config))
+        recipe, trainer = build(config.recipe, "recipe").resolved(model), TrainerSettings(**trainer_settings(config))
         logger, callbacks = None, []
         if tracked is not None:
             logger = RunLogger(tracked)
-            file_summary = partial(filing.file_summary, tracked)
+            file_summary = partial(artifacts.file_summary, tracked)
 
             def file_melody(midi: bytes, step: int) -> None:
                 tracked.log_bytes(midi, f"training/melody_after_{step:06d}.mid")
 
-            callbacks = [MelodyWatch(config.observation.sites, tracked.log_metrics, file_summary, file_melody)]
+            callbacks = [MelodyCurves(config.observation.sites, tracked.log_metrics, file_summary, file_melody)]
         return train(model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks, MELODIES)
 
     def observe(
@@ -100,26 +100,28 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
             tempi,
             chosen,
             processes=processes(config.trainer.accelerator, config.trainer.devices),
-            progress=filing.progress,
+            progress=artifacts.progress,
         )
         if not interventions:
             return control
-        setting = replace(self.setting_of(config, None), latents=lambda: (control.classes, *control.latents))
-        settled = composition.settle(interventions, model, setting)
+        setting = replace(self.run_context_of(config, None), latents=lambda: (control.classes, *control.latents))
+        resolved = composition.resolve(interventions, model, setting)
         matched = tuple(
             replace(control, model=composition.apply(others, model, setting)[0], _once={})
             for draw in range(config.cut.controls)
-            if (others := composition.matched(settled, draw, config.seed)) is not None
+            if (others := composition.matched(resolved, draw, config.seed)) is not None
         )
-        changed, accounts = composition.apply(settled, model, setting)
-        return replace(control, model=changed, control=control, matched=matched, accounts=accounts, _once={})
+        changed, effects = composition.apply(resolved, model, setting)
+        return replace(control, model=changed, control=control, matched=matched, effects=effects, _once={})
 
     def observed(self, observation: LatentObservation) -> str:
         return f"{len(observation):,} melod{'y' if len(observation) == 1 else 'ies'}"
 
     def file_tunes(self, tracked: TrackedRun, observation: LatentObservation, formats: Sequence[str]) -> None:
         if "midi" in formats:
-            filing.file_archive(tracked, "midi", "mid", (partial(to_midi, classes) for classes in observation.classes))
+            artifacts.file_archive(
+                tracked, "midi", "mid", (partial(to_midi, classes) for classes in observation.classes)
+            )
 
     def in_a_line(self, corpus: MelodyCorpus) -> str:
         return f"{len(corpus):,} melodies of {corpus.classes.shape[1]} sixteenths"
@@ -128,14 +130,14 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
         """Files the latents of all melodies, the first as MIDI with what comes back, and the summary of activations."""
         arrays = {"mu": observation.mu, "sigma": observation.sigma, "classes": observation.classes}
         tracked.log_findings("observation", Findings(arrays={"latents": arrays}))
-        for account in observation.accounts:
+        for account in observation.effects:
             tracked.log_findings(
                 f"intervention/{account.name}", Findings(account.metrics, tables=account.tables, main={})
             )
         for k in range(min(SHOWN, len(observation.classes))):
             tracked.log_bytes(to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
             tracked.log_bytes(to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")
-        filing.file_summary(tracked, observation.summary(settings.sites))
+        artifacts.file_summary(tracked, observation.summary(settings.sites))
         if settings.keep:
             for k, batch in enumerate(observation.each_kept(settings.keep)):
                 tracked.log_findings("traces", Findings(arrays={f"batch{k:04d}": batch}))
@@ -147,8 +149,8 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
             both = {"": observation.classes[k], "_from_mu": observation.reconstruction(k)}
             for ending, classes in both.items():
                 title = f"Melody {k + 1}{' as it comes back' if ending else ''}"
-                played.append(filing.Played(f"{k + 1:02d}{ending}", title, as_tokens(classes), to_midi(classes)))
-        return filing.file_played(tracked, played)
+                played.append(artifacts.Played(f"{k + 1:02d}{ending}", title, as_tokens(classes), to_midi(classes)))
+        return artifacts.file_played(tracked, played)
 
     def check_training(self, config: DictConfig) -> None:
         """Refuses a recipe or trainer that cannot train."""
@@ -160,7 +162,7 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
 def check_length(corpus: MelodyCorpus, model: MusicVAE) -> None:
     """Refuses a corpus whose melodies are not as long as the model's."""
     if corpus.classes.shape[1] != model.sizes.max_seq_len:
-        raise Refusal(
+        raise UserError(
             f"dataset {corpus.name} has melodies of {corpus.classes.shape[1]} steps, the model reads "
             f"{model.sizes.max_seq_len}; set dataset.bars={model.sizes.max_seq_len // 16}"
         )

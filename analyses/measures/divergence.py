@@ -1,4 +1,5 @@
-"""How far one model goes from another: the first token that differs, and the divergence of laws on the same tokens.
+"""How far one model goes from another: the first token that differs, and the divergence of distributions on the same
+tokens.
 
 D(Q‖P) = Σ q log(q/p), in nats, of the changed model's distribution Q from the control's P. An intervention may exclude
 what the control allows (a suppressed token: then D is −log of what P leaves), and P excludes nothing, so this direction
@@ -26,8 +27,8 @@ PARTS = ("all", "type", *TYPES, "total_variation")
 
 
 @dataclass
-class Laws:
-    """How the laws of other models differ from the control's on the control's own tokens."""
+class Distributions:
+    """How the distributions of other models differ from the control's on the control's own tokens."""
 
     changed: np.ndarray
     """Per tune the sum over steps, and the number of steps, of each of PARTS, `[N, 10, 2]`."""
@@ -36,8 +37,10 @@ class Laws:
     """The mean divergence at each step, NaN where no tune is that long: after the intervention, then of each draw."""
 
 
-def compare_laws(observation: Observation, control: Observation, most: int) -> Laws:
-    """Returns the divergence of the laws of the changed model, and of each matched one, on `most` control tunes."""
+def compare_distributions(observation: Observation, control: Observation, most: int) -> Distributions:
+    """Returns the divergence of the distributions of the changed model, and of each matched one, on `most` control
+    tunes.
+    """
     tunes, types = list(control.transcriptions[:most]), control.vocabulary.types
     sides = [observation, *observation.matched]
     readers = [Observation(o.model, control.vocabulary, tunes, seed=control.seed) for o in (control, *sides)]
@@ -55,30 +58,30 @@ def compare_laws(observation: Observation, control: Observation, most: int) -> L
             total[side, :steps] += every["all"]
     with np.errstate(invalid="ignore"):
         by_step = list(total / count)
-    return Laws(sums[0], list(sums[1:]), by_step)
+    return Distributions(sums[0], list(sums[1:]), by_step)
 
 
-def accepted(model: FolkRNN, ids: np.ndarray, law: np.ndarray) -> np.ndarray:
-    """Returns the law `[T, V]` of what is drawn after each of `ids [T]` once rejected draws are drawn again.
+def accepted(model: FolkRNN, ids: np.ndarray, distribution: np.ndarray) -> np.ndarray:
+    """Returns the distribution `[T, V]` of what is drawn after each of `ids [T]` once rejected draws are drawn again.
 
-    For a model that rejects nothing it is the law itself.
+    For a model that rejects nothing it is the distribution itself.
     """
     hooks = Hooks(model.hooks)
     if REJECTED not in hooks:
-        return law
-    found, position = law.astype(float), model.tracker.begin(1)
-    none = torch.zeros(1, law.shape[1], dtype=torch.bool, device=model.device)
+        return distribution
+    found, position = distribution.astype(float), model.tracker.begin(1)
+    none = torch.zeros(1, distribution.shape[1], dtype=torch.bool, device=model.device)
     for t, token in enumerate(ids):
         position = model.tracker.after(position, torch.tensor([int(token)], device=model.device))
         rejected = hooks(REJECTED, none, Step(t, position=position))[0].cpu().numpy()
         if rejected.any():
             found[t, rejected] = 0.0
-            found[t] *= law[t].sum() / found[t].sum()
+            found[t] *= distribution[t].sum() / found[t].sum()
     return found
 
 
 def compared(P: np.ndarray, Q: np.ndarray, types: Sequence[str]) -> dict[str, np.ndarray]:
-    """Returns each of PARTS at each step, `[T]`, of laws `[T, V]`."""
+    """Returns each of PARTS at each step, `[T]`, of distributions `[T, V]`."""
     return {
         "all": divergence(Q, P),
         **divergence_by_type(Q, P, types),

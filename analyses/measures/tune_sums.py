@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analyses.measures import paired
-from analyses.measures.departure import first_difference
+from analyses.measures.divergence import first_difference
 from analyses.measures.tune_quantities import CHROMATIC_IN_SCALE, QUANTITIES, scrambled, sums
 from folkrnn.observation.observation import Observation
 
@@ -19,7 +19,7 @@ NAMES = list(QUANTITIES)
 
 
 @dataclass
-class Heard:
+class TuneSums:
     """The sums `[N, Q, 2]` of the tunes of every condition, and where each tune leaves the control, `[N]`."""
 
     control: np.ndarray
@@ -34,17 +34,17 @@ class Heard:
     """What no change looks like: the unchanged model with other random numbers; of replays `resumed`."""
     null_again: np.ndarray | None = None
 
-    def unchanged(self) -> Heard | None:
+    def unchanged(self) -> TuneSums | None:
         """Returns the same with what no change looks like, drawn once more, in the place of the changed tunes."""
         return None if self.null_again is None else replace(self, changed=self.null_again, matched=[])
 
 
-def hear(observation: Observation, control: Observation) -> Heard:
+def hear(observation: Observation, control: Observation) -> TuneSums:
     """Returns the sums of the tunes of every condition and where each tune leaves the control."""
     rng = np.random.default_rng([observation.seed, 1])
     before = tokens_of(control)
     ended = [t.ended for t in control.transcriptions]
-    return Heard(
+    return TuneSums(
         control=_sums(control),
         changed=_sums(observation),
         matched=[_sums(other) for other in observation.matched],

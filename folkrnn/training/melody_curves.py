@@ -63,7 +63,7 @@ def reconstruction_metrics(model: MusicVAE, classes: np.ndarray, lengths: np.nda
     return found
 
 
-class MelodyWatch(Callback):
+class MelodyCurves(Callback):
     """Files after each validation what the model writes back and what its latents and gates do.
 
     `file_metrics(metrics, step)` gets `baseline/always_hold_steps` (the share of steps that hold or stay silent, which

@@ -1,8 +1,8 @@
 """What an edit took from the softmax layer: the directions of W before − W after, and what they say in tokens.
 
 A cut of units takes away columns, a truncation or the removal of a component singular vectors. The difference
-D = U Σ Wᵀ is what the layer can no longer do: along its right vectors a hidden state used to displace the law along the
-left ones.
+D = U Σ Wᵀ is what the layer can no longer do: along its right vectors a hidden state used to displace the distribution
+along the left ones.
 """
 
 from __future__ import annotations

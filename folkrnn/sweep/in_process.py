@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.sweep.jobs import Job, starts_itself_again
 
 
 @dataclass(frozen=True)
-class Here:
+class InProcess:
     """What `launcher=here` names."""
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Raises Refusal for a training in several processes: each of them would run the whole sweep again."""
+        """Raises UserError for a training in several processes: each of them would run the whole sweep again."""
         for job in jobs:
             if starts_itself_again(job.config):
-                raise Refusal(
+                raise UserError(
                     f"job {job.number} of {len(jobs)} ({job}): it trains in several processes, each of which would run "
                     "the whole sweep; use launcher=processes, where every job is a command of its own"
                 )

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 
 
-class Pace(Callback):
+class Throughput(Callback):
     """Logs `train/tokens_per_second`: tokens predicted, over all processes, since the values that were logged last."""
 
     def __init__(self) -> None:

@@ -29,7 +29,8 @@ def normals(position: Position, count: int, seed: int, purpose: int) -> Tensor:
     """Returns `[B, count]` standard normals in single precision, none beyond 4.4.
 
     Four come from one hash, of 16 bits each: which of 65,536 equally likely values it is. That is four times as fast as
-    Box and Muller's way and as numpy's ziggurat, and no test of a million numbers tells the law from a normal one.
+    Box and Muller's way and as numpy's ziggurat, and no test of a million numbers tells the distribution from a
+    normal one.
     """
     bits = _bits(position.tune, position.step, (count + 3) // 4, seed, purpose)
     places = bits.view(torch.int16).int() + 2**15
@@ -38,7 +39,7 @@ def normals(position: Position, count: int, seed: int, purpose: int) -> Tensor:
 
 @cache
 def _quantiles(device: torch.device) -> Tensor:
-    """The middles of 65,536 equally likely slices of the normal law, of variance 1, `[65536]`."""
+    """The middles of 65,536 equally likely slices of the normal distribution, of variance 1, `[65536]`."""
     middles = torch.special.ndtri((torch.arange(2**16, dtype=torch.float64) + 0.5) / 2**16)
     return (middles / middles.square().mean().sqrt()).float().to(device)
 

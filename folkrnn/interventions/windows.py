@@ -9,8 +9,8 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
+from folkrnn.errors import UserError
 from folkrnn.models.positions import Position
-from folkrnn.refusal import Refusal
 from folkrnn.vocabulary import Vocabulary
 
 Rows = Callable[[Position], Tensor | None]
@@ -37,19 +37,19 @@ class Window:
         return self == ALWAYS
 
     def check(self, vocabulary: Vocabulary | None, max_tokens: int) -> None:
-        """Raises Refusal for a range or token that no tune can reach."""
+        """Raises UserError for a range or token that no tune can reach."""
         for name, first, limit in (("steps", 0, max_tokens), ("bars", 1, max_tokens), ("parts", 1, max_tokens)):
             found = getattr(self, name)
             if found is None:
                 continue
             low, high = found
             if not first <= low <= limit or (high is not None and high < low):
-                raise Refusal(
+                raise UserError(
                     f"{name}=[{low}, {'null' if high is None else high}] is no range of {name}: the first must lie "
                     f"between {first} and {limit} (sampling.max_tokens), the last not before it"
                 )
         if self.after and vocabulary is None:
-            raise Refusal(f"after={list(self.after)} names tokens; melodies have none: give steps or bars")
+            raise UserError(f"after={list(self.after)} names tokens; melodies have none: give steps or bars")
         if vocabulary is not None:
             token_ids(self.after, vocabulary)
 
@@ -115,18 +115,18 @@ def _range(name: str, value: RangeSetting) -> Range | None:
     pair = [value, value] if isinstance(value, int) else list(value)
     whole = [number is None or (isinstance(number, int) and not isinstance(number, bool)) for number in pair]
     if len(pair) != 2 or not all(whole) or pair[0] is None:
-        raise Refusal(f"{name}={value} is no range; write a number, [first, last] or [first, null] (to the end)")
+        raise UserError(f"{name}={value} is no range; write a number, [first, last] or [first, null] (to the end)")
     return pair[0], pair[1]
 
 
 def token_ids(words: str | Sequence[str], vocabulary: Vocabulary | None) -> tuple[int, ...]:
     """Returns the ids of tokens and token types (`|`, `measure`), ascending.
 
-    Raises Refusal for what is neither, and where a model without a vocabulary is to know a token.
+    Raises UserError for what is neither, and where a model without a vocabulary is to know a token.
     """
     found: set[int] = set()
     for word in words.split() if isinstance(words, str) else words:
         if vocabulary is None:
-            raise Refusal(f"{word} is a token; the melodies of this model have none")
+            raise UserError(f"{word} is a token; the melodies of this model have none")
         found |= set(vocabulary.of_type(word) if word in vocabulary.types else vocabulary.encode([word]))
     return tuple(sorted(found))

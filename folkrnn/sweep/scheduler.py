@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from folkrnn.sweep.board import Board
 from folkrnn.sweep.jobs import Ending, Launch, Launcher, Outcome, Running
+from folkrnn.sweep.progress import Progress
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
@@ -19,7 +19,7 @@ Settle = Callable[[Launch, Ending, float], Outcome]
 
 
 def watch(
-    launcher: Launcher, launches: Sequence[Launch], board: Board, settle: Settle
+    launcher: Launcher, launches: Sequence[Launch], board: Progress, settle: Settle
 ) -> tuple[list[Outcome], int | None]:
     """Runs all jobs; returns how each that was started ended, and the signal that stopped the sweep, if one did.
 
@@ -51,7 +51,7 @@ def watch(
     return outcomes, signals[0] if signals else None
 
 
-def _pass_on(signals: list[int], heeded: int, running: list[tuple[Launch, Running, float]], board: Board) -> None:
+def _pass_on(signals: list[int], heeded: int, running: list[tuple[Launch, Running, float]], board: Progress) -> None:
     first = heeded == 0
     again = len(signals) > 1
     if first and running:

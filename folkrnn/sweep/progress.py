@@ -20,7 +20,7 @@ FAILURE = "[red]✗[/]"
 
 
 @dataclass
-class Board:
+class Progress:
     """Follows `jobs` on standard error; on a terminal with live lines, else with one for each start and end."""
 
     jobs: int
@@ -39,7 +39,7 @@ class Board:
 
         self.console: Console = Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> Progress:
         if self.live and sys.stderr.isatty():
             from rich.live import Live
 

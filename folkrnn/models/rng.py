@@ -1,6 +1,7 @@
-"""Drawing one class per row from a law, and the random streams that draws come from.
+"""Drawing one class per row from a distribution, and the random streams that draws come from.
 
-A draw inverts the cumulative law in double precision: the first class whose cumulative probability exceeds the uniform.
+A draw inverts the cumulative distribution in double precision: the first class whose cumulative probability exceeds
+the uniform.
 Each tune or melody has streams of its own, keyed by (seed, number), so that what it draws with is the same whatever its
 company.
 """
@@ -38,8 +39,10 @@ def probabilities(logits: Tensor, temperature: float) -> Tensor:
     return (logits.to(torch.float64) / temperature).softmax(-1)
 
 
-def draw(law: Tensor, uniform: Tensor) -> Tensor:
-    """Returns for each row of `law [B, V]` the first token whose cumulative probability exceeds its uniform, `[B]`."""
-    cumulative = law.cumsum(-1)
-    threshold = uniform.to(law.device, torch.float64).unsqueeze(1) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp_(max=law.shape[1] - 1)
+def draw(distribution: Tensor, uniform: Tensor) -> Tensor:
+    """Returns for each row of `distribution [B, V]` the first token whose cumulative probability exceeds its uniform,
+    `[B]`.
+    """
+    cumulative = distribution.cumsum(-1)
+    threshold = uniform.to(distribution.device, torch.float64).unsqueeze(1) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp_(max=distribution.shape[1] - 1)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 
-class Refusal(ValueError):
+class UserError(ValueError):
     """Input that cannot be used. Its text is one line for the user; `run.py` prints it without a traceback."""
 
 

@@ -1,4 +1,4 @@
-"""Suppression and displacement: the laws they draw from, and what they account for."""
+"""Suppression and displacement: the distributions they draw from, and what they account for."""
 
 from __future__ import annotations
 
@@ -14,58 +14,58 @@ from scipy.stats import chisquare
 from small_network import SAMPLING, applied, ids, network, play, setting
 
 from analyses.measures.displacement import factor
-from folkrnn.interventions import composition, laws, softmax
-from folkrnn.models.draws import draw
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
+from folkrnn.interventions import composition, distributions, softmax
+from folkrnn.models.rng import draw
 from folkrnn.sampling.redraw import redraw, side_streams
 from folkrnn.vocabulary import V2
 
 PITCHES = torch.tensor(V2.of_type("pitch"))
 
 
-def test_rejection_draws_from_the_law_of_what_is_left():
+def test_rejection_draws_from_the_distribution_of_what_is_left():
     rng = np.random.default_rng(0)
-    law = torch.from_numpy(rng.dirichlet(np.ones(8)))
+    distribution = torch.from_numpy(rng.dirichlet(np.ones(8)))
     rejected = torch.zeros(8, dtype=torch.bool)
     rejected[[1, 4, 6]] = True
     count = 20_000
-    rows = law.expand(count, -1)
+    rows = distribution.expand(count, -1)
     chosen = draw(rows, torch.from_numpy(rng.random(count)))
     sides = side_streams(1, torch.arange(count), torch.zeros(count, dtype=torch.long))
     found = np.bincount(redraw(rows, chosen, rejected.expand(count, -1), sides), minlength=8)
-    masked = law.masked_fill(rejected, 0).numpy()
+    masked = distribution.masked_fill(rejected, 0).numpy()
     assert found[[1, 4, 6]].sum() == 0
     left = ~rejected.numpy()
     assert chisquare(found[left], count * (masked / masked.sum())[left]).pvalue > 1e-3
 
 
-def test_rejecting_and_masking_write_tunes_of_the_same_law():
+def test_rejecting_and_masking_write_tunes_of_the_same_distribution():
     model, many = network(), replace(SAMPLING, tunes=2500, max_tokens=3, live=2500)
     counts = []
     for how in ("resample", "mask"):
-        changed = applied(model, laws.suppress("pitch |", how=how)).model
+        changed = applied(model, distributions.suppress("pitch |", how=how)).model
         counts.append(np.bincount([tune.ids[3] for tune in play(changed, many)], minlength=len(V2)))
     first, second = (count.astype(float) for count in counts)
     often = first + second >= 10
     pooled = (first + second)[often] / 2
-    # twice the statistic of one sample against a known law, since both are samples
+    # twice the statistic of one sample against a known distribution, since both are samples
     assert chisquare(first[often], pooled * first[often].sum() / pooled.sum()).pvalue > 1e-3
     assert first[list(V2.of_type("pitch"))].sum() == second[list(V2.of_type("pitch"))].sum() == 0
 
 
 def test_what_is_too_unlikely_to_be_accepted_is_still_found():
-    law = torch.tensor([[1 - 1e-9, 1e-9]], dtype=torch.float64)
+    distribution = torch.tensor([[1 - 1e-9, 1e-9]], dtype=torch.float64)
     rejected = torch.tensor([[True, False]])
-    assert redraw(law, torch.tensor([0]), rejected, side_streams(1, torch.tensor([0]), torch.tensor([0]))).tolist() == [
-        1
-    ]
+    assert redraw(
+        distribution, torch.tensor([0]), rejected, side_streams(1, torch.tensor([0]), torch.tensor([0]))
+    ).tolist() == [1]
 
 
 @pytest.mark.parametrize("how", ["resample", "mask"])
 def test_suppressed_tokens_come_in_no_row_of_the_window_and_elsewhere_as_before(how):
     model = network()
     control = play(model)
-    tunes = play(applied(model, laws.suppress("pitch", how, steps=[5, 9])).model)
+    tunes = play(applied(model, distributions.suppress("pitch", how, steps=[5, 9])).model)
     tunes = [tune for tune in tunes if len(tune.ids) == SAMPLING.max_tokens + 1]
     assert len(tunes) > 10
     kinds = np.array([[V2.types[token] for token in tune.ids[1:]] for tune in tunes])
@@ -78,9 +78,9 @@ def test_suppressed_tokens_come_in_no_row_of_the_window_and_elsewhere_as_before(
 @pytest.mark.parametrize("how", ["resample", "mask"])
 def test_the_account_names_what_was_suppressed_and_what_came_instead(how):
     model = network()
-    done = applied(model, laws.suppress("pitch", how))
+    done = applied(model, distributions.suppress("pitch", how))
     tunes = play(done.model)
-    (account,) = composition.account(done.model, done.accounts, tunes)
+    (account,) = composition.account(done.model, done.effects, tunes)
     table = account.table.set_index(["tune", "step"])
     assert len(table) == sum(len(tune.ids) - 1 for tune in tunes)
     for k, tune in enumerate(tunes[:3]):
@@ -100,13 +100,13 @@ def test_the_account_names_what_was_suppressed_and_what_came_instead(how):
 def test_a_factor_multiplies_the_probability_of_the_tokens_together_at_any_temperature(temperature, alpha, seed):
     logits = torch.randn(5, 137, generator=torch.Generator().manual_seed(seed)) * 3
     chosen = torch.tensor([4, 77])
-    delta, limit = laws.deltas(logits, chosen, alpha, temperature)
+    delta, limit = distributions.deltas(logits, chosen, alpha, temperature)
     moved = logits.double()
     moved[:, chosen] += (delta * temperature).unsqueeze(1)
     before, after = ((value.double() / temperature).softmax(-1) for value in (logits, moved))
     p, became = before[:, chosen].sum(1), after[:, chosen].sum(1)
     assert torch.equal(limit, alpha * p >= 1)
-    assert torch.allclose(became, torch.where(limit, 1 - laws.LIMIT, alpha * p), rtol=1e-9, atol=1e-12)
+    assert torch.allclose(became, torch.where(limit, 1 - distributions.LIMIT, alpha * p), rtol=1e-9, atol=1e-12)
     assert torch.allclose(after[:, 5], before[:, 5] * (1 - became) / (1 - p), rtol=1e-6)
 
 
@@ -114,31 +114,31 @@ def test_delta_and_factor_agree_on_the_worked_example():
     # part 2 of the blog: δ = 1.54 and p = 0.05 give α = 3.94
     p = 0.05
     logits = torch.tensor([[math.log(p), math.log(1 - p)]])
-    delta, _ = laws.deltas(logits, torch.tensor([0]), float(factor(1.54, p)), 1.0)
+    delta, _ = distributions.deltas(logits, torch.tensor([0]), float(factor(1.54, p)), 1.0)
     assert float(factor(1.54, p)) == pytest.approx(3.9423, abs=1e-4)
     assert float(delta) == pytest.approx(1.54, abs=1e-6)
 
 
 def test_alpha_zero_masks_token_for_token():
     model = network()
-    zero = play(applied(model, laws.displace("pitch", alpha=0.0)).model)
-    assert ids(zero) == ids(play(applied(model, laws.suppress("pitch", "mask")).model))
+    zero = play(applied(model, distributions.displace("pitch", alpha=0.0)).model)
+    assert ids(zero) == ids(play(applied(model, distributions.suppress("pitch", "mask")).model))
 
 
 def test_a_factor_beyond_the_limit_is_counted_and_the_token_all_but_certain():
     model = network()
-    done = applied(model, laws.displace("pitch", alpha=1e9, steps=[2, 11]))
+    done = applied(model, distributions.displace("pitch", alpha=1e9, steps=[2, 11]))
     tunes = play(done.model)
-    (account,) = composition.account(done.model, done.accounts, tunes)
+    (account,) = composition.account(done.model, done.effects, tunes)
     assert account.metrics["steps_at_limit"] == account.metrics["steps"] == 10 * len(tunes)
-    assert np.allclose(account.table["becomes"], 1 - laws.LIMIT, atol=1e-7)
+    assert np.allclose(account.table["becomes"], 1 - distributions.LIMIT, atol=1e-7)
     assert all(V2.types[token] == "pitch" for tune in tunes for token in tune.ids[3:13])
 
 
 def test_a_displacement_acts_after_the_temperature():
     model, cold = network(), replace(SAMPLING, temperature=0.5)
-    done = applied(model, laws.displace("A,", delta=1.54), temperature=0.5)
-    (account,) = composition.account(done.model, done.accounts, play(done.model, cold))
+    done = applied(model, distributions.displace("A,", delta=1.54), temperature=0.5)
+    (account,) = composition.account(done.model, done.effects, play(done.model, cold))
     table = account.table
     assert np.allclose(table["becomes"] / table["probability"], factor(1.54, table["probability"]), rtol=1e-4)
 
@@ -149,7 +149,7 @@ def test_the_authors_samplers_suppress_too(rng):
     network_ = network()
     with torch.no_grad():
         network_.softmax_bias[V2.end] = 1.0
-    tunes = play(applied(network_, laws.suppress("pitch")).model, few)
+    tunes = play(applied(network_, distributions.suppress("pitch")).model, few)
     assert not any(V2.types[token] == "pitch" for tune in tunes for token in tune.ids[3:])
 
 
@@ -163,10 +163,10 @@ def test_components_that_make_a_token_are_found_by_measurement_and_taken_away():
     with torch.no_grad():
         model.softmax_weight.copy_(left @ torch.diag(torch.linspace(40, 20, 40)) @ direction.T)
     here = setting(model)
-    chosen = softmax.remove_component(by="|", count=1).settled(model, here)
+    chosen = softmax.remove_component(by="|", count=1).resolved(model, here)
     auc = softmax.separation(model, "|", here)
     assert chosen.components == (int(auc.argmax()) + 1,)
     assert auc.max() > 0.7
-    assert softmax.remove_component([3]).settled(model, here).components == (3,)
-    with pytest.raises(Refusal, match="count is 41"):
+    assert softmax.remove_component([3]).resolved(model, here).components == (3,)
+    with pytest.raises(UserError, match="count is 41"):
         softmax.remove_component(by="|", count=41).check(model, here)

@@ -9,11 +9,11 @@ from folkrnn.datasets.families import split
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.ngram import baselines
 from folkrnn.notation.abc import read_abc
+from folkrnn.training.activation_curves import ActivationCurves
 from folkrnn.training.fit import TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
-from folkrnn.training.pace import time_left
 from folkrnn.training.published import PublishedRecipe
-from folkrnn.training.watch import Watch
+from folkrnn.training.throughput import time_left
 
 
 def corpus():
@@ -43,7 +43,7 @@ def logger_into(noted):
 def trained(folder, recipe, epochs=2):
     logged, filed, summaries, tunes = Noted(), Noted(), [], []
     data = corpus()
-    watch = Watch(
+    watch = ActivationCurves(
         data,
         ["l1.h"],
         1,

@@ -1,6 +1,7 @@
-"""What the laws of a tune say beside the tokens that were drawn: events in waiting, shadows of the melody, spread.
+"""What the distributions of a tune say beside the tokens that were drawn: events in waiting, shadows of the melody,
+spread.
 
-A law is a row of `law [T, V]`; row t draws token t + 1 of the transcription `ids [T + 1]`.
+A distribution is a row of `distribution [T, V]`; row t draws token t + 1 of the transcription `ids [T + 1]`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from folkrnn.notation.keys import read_key
 from folkrnn.vocabulary import Vocabulary, pitch_parts
 
 
-def entropy(law: np.ndarray) -> np.ndarray:
-    """Returns the entropy of each row of `law [T, V]` in nats, `[T]`."""
-    return -np.sum(law * np.log(np.where(law > 0, law, 1.0)), axis=1)
+def entropy(distribution: np.ndarray) -> np.ndarray:
+    """Returns the entropy of each row of `distribution [T, V]` in nats, `[T]`."""
+    return -np.sum(distribution * np.log(np.where(distribution > 0, distribution, 1.0)), axis=1)
 
 
 def broken_rhythms(vocabulary: Vocabulary) -> list[int]:
@@ -51,7 +52,7 @@ def mode_of(ids: np.ndarray, vocabulary: Vocabulary) -> str:
     return tokens[0].removeprefix("K:C") if tokens else "maj"
 
 
-def trend(law: np.ndarray, ids: np.ndarray, tokens: Sequence[int], vocabulary: Vocabulary) -> float:
+def trend(distribution: np.ndarray, ids: np.ndarray, tokens: Sequence[int], vocabulary: Vocabulary) -> float:
     """Returns Spearman's correlation of the joint probability of `tokens` with the step, over steps after a pitch.
 
     Elsewhere a duration has no place, and its probability says nothing. NaN with fewer than three such steps.
@@ -59,14 +60,17 @@ def trend(law: np.ndarray, ids: np.ndarray, tokens: Sequence[int], vocabulary: V
     from scipy.stats import spearmanr
 
     rows = np.flatnonzero(np.isin(ids[:-1], vocabulary.of_type("pitch")))
-    mass = law[rows][:, list(tokens)].sum(1)
+    mass = distribution[rows][:, list(tokens)].sum(1)
     if len(rows) < 3 or np.ptp(mass) == 0:
         return float("nan")
     return float(spearmanr(rows, mass).statistic)
 
 
-def shadow(law: np.ndarray, ids: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns (rows, height drawn, mean height of the accidentals under the law) of the steps that draw a pitch.
+def shadow(
+    distribution: np.ndarray, ids: np.ndarray, vocabulary: Vocabulary
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns (rows, height drawn, mean height of the accidentals under the distribution) of the steps that draw a
+    pitch.
 
     All `[N]`; heights in semitones above `C`, in the mode of the transcription.
     """
@@ -74,39 +78,41 @@ def shadow(law: np.ndarray, ids: np.ndarray, vocabulary: Vocabulary) -> tuple[np
     rows = np.flatnonzero(np.isfinite(height[ids[1:]]))
     if not marked or not len(rows):
         return rows[:0], np.zeros(0), np.zeros(0)
-    mass = law[rows][:, marked].astype(np.float64)
+    mass = distribution[rows][:, marked].astype(np.float64)
     centre = (mass @ height[marked]) / np.maximum(mass.sum(1), 1e-300)
     return rows, height[ids[1:]][rows], centre
 
 
-def shadow_correlation(law: np.ndarray, ids: np.ndarray, vocabulary: Vocabulary) -> float:
+def shadow_correlation(distribution: np.ndarray, ids: np.ndarray, vocabulary: Vocabulary) -> float:
     """Returns Pearson's r between the two heights of `shadow`; NaN where either is constant."""
-    _, drawn, centre = shadow(law, ids, vocabulary)
+    _, drawn, centre = shadow(distribution, ids, vocabulary)
     if len(drawn) < 3 or np.ptp(drawn) == 0 or np.ptp(centre) == 0:
         return float("nan")
     return float(np.corrcoef(drawn, centre)[0, 1])
 
 
-def likely_undrawn(law: np.ndarray, ids: np.ndarray, likely: float, vocabulary: Vocabulary) -> np.ndarray:
+def likely_undrawn(distribution: np.ndarray, ids: np.ndarray, likely: float, vocabulary: Vocabulary) -> np.ndarray:
     """Returns the ids of tokens that reach the probability `likely` at some step and are never drawn, likeliest first.
 
     Meters and modes are left out: of each a tune can have but one.
     """
-    peak = law.max(0)
-    absent = ~np.isin(np.arange(law.shape[1]), [*ids, *vocabulary.of_type("meter", "mode")])
+    peak = distribution.max(0)
+    absent = ~np.isin(np.arange(distribution.shape[1]), [*ids, *vocabulary.of_type("meter", "mode")])
     order = np.argsort(-peak, kind="stable")
     return order[(peak[order] >= likely) & absent[order]]
 
 
-def often_likely(law: np.ndarray, tokens: Sequence[int], likely: float, times: int) -> list[int]:
+def often_likely(distribution: np.ndarray, tokens: Sequence[int], likely: float, times: int) -> list[int]:
     """Returns those of `tokens` that reach the probability `likely` at `times` steps or more, the most often first."""
-    count = (law[:, list(tokens)] >= likely).sum(0)
+    count = (distribution[:, list(tokens)] >= likely).sum(0)
     return [tokens[i] for i in np.argsort(-count, kind="stable") if count[i] >= times]
 
 
-def pitch_spread(law: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
-    """Returns between how many equally likely pitches each law would be as undecided, `[T]` (its perplexity)."""
-    mass = law[:, list(vocabulary.of_type("pitch"))].astype(np.float64)
+def pitch_spread(distribution: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """Returns between how many equally likely pitches each distribution would be as undecided, `[T]` (its
+    perplexity).
+    """
+    mass = distribution[:, list(vocabulary.of_type("pitch"))].astype(np.float64)
     mass /= np.maximum(mass.sum(1, keepdims=True), 1e-300)
     return np.exp(entropy(mass))
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from folkrnn.build import build
 from folkrnn.digest import config_digest
+from folkrnn.errors import UserError
 from folkrnn.naming import REPORT, folder_name, run_name
-from folkrnn.refusal import Refusal
 from folkrnn.settings import check
 from folkrnn.sweep import comparison
-from folkrnn.sweep.board import Board, log_name, numbers
-from folkrnn.sweep.endings import in_words
-from folkrnn.sweep.here import Here
+from folkrnn.sweep.environment import DIGEST, JOB, in_this_process, variables
+from folkrnn.sweep.exit_status import in_words
+from folkrnn.sweep.in_process import InProcess
 from folkrnn.sweep.jobs import (
     FAILED,
     FINISHED,
@@ -33,8 +33,8 @@ from folkrnn.sweep.jobs import (
     Outcome,
     introduced,
 )
-from folkrnn.sweep.membership import DIGEST, JOB, in_this_process, variables
-from folkrnn.sweep.watch import watch
+from folkrnn.sweep.progress import Progress, log_name, numbers
+from folkrnn.sweep.scheduler import watch
 from folkrnn.training.processes import group
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root:
     """Runs the jobs of a sweep under one MLflow run; returns how many failed, at most 100.
 
     `known` are the settings that there are, `typed` what the sweep was asked for with, `root` the folder that `conf`
-    lies in, beside `run.py` in a checkout; `perform` is for `launcher=here`. Raises Refusal, before anything
+    lies in, beside `run.py` in a checkout; `perform` is for `launcher=here`. Raises UserError, before anything
     starts, where a job or the store is not usable; KeyboardInterrupt or what SIGTERM raises after the signal that
     stopped the sweep.
     """
     started_once()
     if jobs[0].config.sweep.metric is not None:
-        raise Refusal("sweep.metric: type it on the command line; in a file it begins no search")
+        raise UserError("sweep.metric: type it on the command line; in a file it begins no search")
     jobs = introduced(jobs)
     launcher = checked(jobs, known)
     with opened(jobs, typed) as sweep:
@@ -85,24 +85,24 @@ def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root:
 
 
 def started_once() -> None:
-    """Raises Refusal where torchrun or SLURM run this command several times: each would be the whole sweep."""
+    """Raises UserError where torchrun or SLURM run this command several times: each would be the whole sweep."""
     mine = group()
     if mine.size > 1:
-        raise Refusal(
+        raise UserError(
             f"-m: a sweep is one process, and {mine.launcher} runs this command {mine.size} times: type it once, "
             "without torchrun or srun (in a script for SLURM, with --ntasks=1); every job starts the processes it needs"
         )
 
 
-def checked(jobs: Sequence[Job], known: Collection[str]) -> Launcher | Here:
-    """Returns the launcher that all jobs agree on. Raises Refusal for a job that cannot be run, naming it."""
+def checked(jobs: Sequence[Job], known: Collection[str]) -> Launcher | InProcess:
+    """Returns the launcher that all jobs agree on. Raises UserError for a job that cannot be run, naming it."""
     for job in jobs:
         try:
             check(job.config, known)
-        except Refusal as error:
-            raise Refusal(f"job {job.number} of {len(jobs)} ({job}): {error}") from error
+        except UserError as error:
+            raise UserError(f"job {job.number} of {len(jobs)} ({job}): {error}") from error
     if any(job.config.launcher != jobs[0].config.launcher for job in jobs):
-        raise Refusal("launcher: one launcher runs the whole sweep; its settings cannot be swept")
+        raise UserError("launcher: one launcher runs the whole sweep; its settings cannot be swept")
     launcher = build(jobs[0].config.launcher, "launcher")
     launcher.check(jobs)
     return launcher
@@ -112,7 +112,7 @@ def checked(jobs: Sequence[Job], known: Collection[str]) -> Launcher | Here:
 def opened(jobs: Sequence[Job], typed: Sequence[str]) -> Iterator[Sweep]:
     """Opens the store and yields a sweep of these jobs under a new parent, which an error in the block ends."""
     from folkrnn.tracking import located, open_store, parent_run, start_parent
-    from folkrnn.tracking.lifetime import ending as how_it_ended
+    from folkrnn.tracking.run_context import ending as how_it_ended
 
     tracking = jobs[0].config.tracking
     uri, home = located(tracking.uri, tracking.folder)
@@ -128,22 +128,22 @@ def opened(jobs: Sequence[Job], typed: Sequence[str]) -> Iterator[Sweep]:
         raise
 
 
-def at_once(launcher: Launcher | Here) -> int | None:
+def at_once(launcher: Launcher | InProcess) -> int | None:
     """Returns how many jobs the launcher takes at a time; None: all."""
-    return 1 if isinstance(launcher, Here) else launcher.at_once
+    return 1 if isinstance(launcher, InProcess) else launcher.at_once
 
 
 def all_of(
-    sweep: Sweep, launcher: Launcher | Here, root: Path, perform: Perform, count: int
+    sweep: Sweep, launcher: Launcher | InProcess, root: Path, perform: Perform, count: int
 ) -> tuple[list[Outcome], int | None]:
     """Runs the jobs, of `count` in all; returns how each ended, by number, and the signal that stopped them, if any."""
-    with Board(count, at_once(launcher), sweep.logs, live=not isinstance(launcher, Here)) as board:
+    with Progress(count, at_once(launcher), sweep.logs, live=not isinstance(launcher, InProcess)) as board:
         outcomes = _skipped(sweep)
         for outcome in outcomes:
             board.ended(outcome)
         left = [job for job in sweep.jobs if job.number not in {outcome.job.number for outcome in outcomes}]
         stopped = None
-        if isinstance(launcher, Here):
+        if isinstance(launcher, InProcess):
             outcomes += [_here(sweep, job, perform, board) for job in left]
         else:
             sweep.logs.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ def _skipped(sweep: Sweep) -> list[Outcome]:
         except Exception as error:
             if not is_trouble(error):
                 raise
-            raise Refusal(
+            raise UserError(
                 f"{sweep.store.uri} does not say which jobs finished before ({in_one_line(error)}): run the command "
                 "again when it answers"
             ) from error
@@ -189,7 +189,7 @@ def _finished_before(run: Child, commit: str) -> str:
     return f"finished before (run {run.run_id[:12]}{other}); rerun=true runs it again"
 
 
-def _here(sweep: Sweep, job: Job, perform: Perform, board: Board) -> Outcome:
+def _here(sweep: Sweep, job: Job, perform: Perform, board: Progress) -> Outcome:
     """Runs a job in this process; what would end the process ends the sweep."""
     board.say(f"\n── job {job.number} of {board.jobs}: {job}")
     began = time.monotonic()

@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from folkrnn.refusal import Refusal
+from folkrnn.errors import UserError
 from folkrnn.training.checkpoints import BEST, LAST, OURS, generators, restore
 from folkrnn.training.preemption import Requeued, requeue
 
@@ -87,7 +87,7 @@ def _reinstate(handlers: Mapping[int, Any]) -> None:
             signal.signal(number, handler)
 
 
-class Keep(Callback):
+class Checkpointing(Callback):
     """Writes `last.ckpt` after every epoch, in between as asked for, and when stopped; `best.ckpt` after the best one.
 
     `minutes` and `updates` are the longest a checkpoint within an epoch is waited for (None: not at all); after
@@ -142,7 +142,7 @@ class Keep(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         loss = float(trainer.callback_metrics["validation/loss"])
         if not math.isfinite(loss):
-            raise Refusal(
+            raise UserError(
                 f"the validation loss is {loss} after epoch {trainer.current_epoch}, which is not kept. A smaller "
                 "recipe.learning_rate may help"
             )

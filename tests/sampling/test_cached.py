@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.sampling import Sampling, generate, keep, mark_replayed
+from folkrnn.sampling import Sampling, cached, generate, mark_replayed
 from folkrnn.vocabulary import V2
 
 SAMPLING = Sampling(tunes=3, max_tokens=12, prime=("M:4/4",))
@@ -28,7 +28,7 @@ def tunes():
 
 
 def kept(make, sampling=SAMPLING, weights="w", seed=3, replay=None):
-    return keep.kept(weights, V2.digest, sampling, seed, replay, "cpu", make)
+    return cached.kept(weights, V2.digest, sampling, seed, replay, "cpu", make)
 
 
 def refuse():
@@ -47,7 +47,7 @@ def test_the_same_again_is_not_generated_again(tunes):
 
 def test_on_a_cpu_in_single_precision_it_does_not_matter_how_many_tunes_are_in_progress_at_once(tunes):
     kept(lambda: tunes)
-    assert keep.key_of("w", V2.digest, SAMPLING, 3, None, "cpu") == keep.key_of(
+    assert cached.key_of("w", V2.digest, SAMPLING, 3, None, "cpu") == cached.key_of(
         "w", V2.digest, SAMPLING, 3, None, "cpu", 2
     )
     assert len(kept(refuse, sampling=replace(SAMPLING, live=1))) == 3
@@ -77,7 +77,7 @@ def test_where_sums_depend_on_the_size_of_batches_it_makes_another_entry(monkeyp
     sampling = replace(SAMPLING, precision=precision)
 
     def key(sampling, processes=1):
-        return keep.key_of("w", V2.digest, sampling, 3, None, device, processes)
+        return cached.key_of("w", V2.digest, sampling, 3, None, device, processes)
 
     assert key(sampling) == key(sampling)
     assert len({key(sampling), key(replace(sampling, **other)), key(sampling, processes=2)}) == 3
@@ -85,16 +85,16 @@ def test_where_sums_depend_on_the_size_of_batches_it_makes_another_entry(monkeyp
 
 def test_where_nothing_is_said_of_processes_one_writes_the_tunes():
     sampling = replace(SAMPLING, precision="bf16")
-    unsaid, one, two = (keep.key_of("w", V2.digest, sampling, 3, None, "cpu", *n) for n in ((), (1,), (2,)))
+    unsaid, one, two = (cached.key_of("w", V2.digest, sampling, 3, None, "cpu", *n) for n in ((), (1,), (2,)))
     assert unsaid == one != two
-    assert inspect.signature(keep.kept).parameters["processes"].default == 1
+    assert inspect.signature(cached.kept).parameters["processes"].default == 1
 
 
 def test_gpus_of_different_makes_have_entries_of_their_own(monkeypatch):
     keys = set()
     for make in ("one GPU", "another"):
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda _, make=make: make)
-        keys.add(keep.key_of("w", V2.digest, SAMPLING, 3, None, "cuda"))
+        keys.add(cached.key_of("w", V2.digest, SAMPLING, 3, None, "cuda"))
     assert len(keys) == 2
 
 
@@ -104,7 +104,7 @@ def test_an_entry_whose_time_cannot_be_written_is_read_all_the_same(tunes, monke
     def refused(*_: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
-    monkeypatch.setattr(keep.os, "utime", refused)
+    monkeypatch.setattr(cached.os, "utime", refused)
     assert len(kept(refuse)) == 3
 
 
@@ -117,7 +117,7 @@ def test_a_torn_entry_is_made_anew(tunes, cache):
 
 
 def test_only_so_many_entries_are_kept(tunes, cache, monkeypatch):
-    monkeypatch.setattr(keep, "MOST", 2)
+    monkeypatch.setattr(cached, "MOST", 2)
     for seed in range(4):
         kept(lambda: tunes, seed=seed)
     assert len(list(cache.glob("control-*.npz"))) == 2

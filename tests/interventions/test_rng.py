@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from folkrnn.interventions.chance import _GOLDEN, _mixed, normals, uniforms, uniforms_of
+from folkrnn.interventions.rng import _GOLDEN, _mixed, normals, uniforms, uniforms_of
 from folkrnn.models.positions import Position, TuneTracker
 from folkrnn.vocabulary import V2
 
@@ -21,7 +21,7 @@ def test_uniforms_and_normals_are_distributed_as_such():
     assert kstest(normals(places(1000), 1001, 1, 0).flatten().numpy(), "norm").pvalue > 1e-3
 
 
-def test_normals_have_the_moments_of_a_normal_law_and_tails():
+def test_normals_have_the_moments_of_a_normal_distribution_and_tails():
     drawn = normals(places(2000), 1000, 4, 0).double()
     n = drawn.numel()
     assert abs(float(drawn.mean())) < 4 / np.sqrt(n)

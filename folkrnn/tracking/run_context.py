@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from folkrnn.errors import Terminated, UserError
 from folkrnn.figures import AS_PNG, Figures
-from folkrnn.refusal import Refusal, Terminated
 from folkrnn.tracking.journal import Journal, in_one_line, now, writing
 from folkrnn.tracking.process import is_gone, process_tags
 from folkrnn.tracking.provenance import CHECKOUT, provenance, provenance_tags
@@ -44,7 +44,8 @@ def start_run(
     `log_failure`; KILLED after Ctrl-C or SIGTERM; SCHEDULED where the job went back into a queue. Exceptions go on to
     the caller. `parent` is the run id of a sweep. `figures` says as what figures are written beside PNG. `wanted` names
     numbers that become metrics whatever else does. With `resume`, the run begun in `folder` is continued under its id,
-    or begun anew with all it had where `store` has not got it. Raises Refusal where `folder` holds a run already and is
+    or begun anew with all it had where `store` has not got it. Raises UserError where `folder` holds a run already
+    and is
     not to be resumed, where that run still runs, or where the store takes no run.
     """
     every = {**provenance_tags(CHECKOUT, overrides), **(tags or {}), **process_tags()}
@@ -79,8 +80,8 @@ def _finish_after(run: TrackedRun, error: BaseException, status: str, reason: st
                 run.log_text(traceback.format_exc(), "traceback.txt")
         finally:
             run.finish(status, reason)
-    except Refusal as refusal:
-        if not isinstance(error, Refusal):  # a disk without room need not be told of twice
+    except UserError as refusal:
+        if not isinstance(error, UserError):  # a disk without room need not be told of twice
             log.error("%s", refusal)
 
 
@@ -119,7 +120,9 @@ def _begin(
 ) -> TrackedRun:
     journal = Journal(folder)
     if journal.about and not resume:
-        raise Refusal(f"{folder} holds the run {journal.about['name']!r} already: resume it, or choose another folder")
+        raise UserError(
+            f"{folder} holds the run {journal.about['name']!r} already: resume it, or choose another folder"
+        )
     if parent:
         tags = {**tags, "mlflow.parentRunId": parent}
     if journal.about and _is_in(store, journal, folder):
@@ -133,7 +136,7 @@ def _begin(
 
 
 def _is_in(store: Store, journal: Journal, folder: Path) -> bool:
-    """Whether the store has the run of the journal; raises Refusal if that one still runs."""
+    """Whether the store has the run of the journal; raises UserError if that one still runs."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -141,9 +144,11 @@ def _is_in(store: Store, journal: Journal, folder: Path) -> bool:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return False
-        raise Refusal(f"the tracking store {store.uri} cannot continue the run: {in_one_line(error)}") from error
+        raise UserError(f"the tracking store {store.uri} cannot continue the run: {in_one_line(error)}") from error
     if run.info.status == "RUNNING" and not is_gone(run.data.tags):
-        raise Refusal(f"the run in {folder} is still running (process {run.data.tags.get('process.id', '?')}): end it")
+        raise UserError(
+            f"the run in {folder} is still running (process {run.data.tags.get('process.id', '?')}): end it"
+        )
     return run.info.lifecycle_stage == "active"
 
 

@@ -30,7 +30,7 @@ LONGEST = 95
 Metrics = Mapping[str, float]
 
 
-class Watch(Callback):
+class ActivationCurves(Callback):
     """Files baselines when training starts, and after each validation what the model does and writes.
 
     `file_metrics(metrics, step)` gets `baseline/uniform`, `baseline/unigram`, `baseline/2gram` … `baseline/5gram`

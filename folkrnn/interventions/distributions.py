@@ -1,7 +1,8 @@
-"""Changing the law of the next token: suppression (paper, Figs. 10 to 12) and displacement (Fig. 13).
+"""Changing the distribution of the next token: suppression (paper, Figs. 10 to 12) and displacement (Fig. 13).
 
 Suppression by re-sampling draws until the token is allowed, from a side stream; masking gives suppressed tokens no
-probability. Both draw from the same law and consume random numbers differently. Displacement moves the value before
+probability. Both draw from the same distribution and consume random numbers differently. Displacement moves the value
+before
 the softmax by δ, or so that the probability of the tokens together is multiplied by α (see `displacement`). Temperature
 acts before: p and δ are those of values already divided by it.
 """
@@ -16,13 +17,13 @@ from typing import ClassVar, Literal, Unpack, get_args
 import torch
 from torch import Tensor
 
-from folkrnn.interventions.intervention import Account, Intervention, Setting
-from folkrnn.interventions.where import ALWAYS, Rows, When, Window, token_ids, window
+from folkrnn.errors import UserError
+from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
+from folkrnn.interventions.windows import ALWAYS, Rows, When, Window, token_ids, window
 from folkrnn.interventions.writes import Write, with_hooks
-from folkrnn.models.draws import draw
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import REJECTED, Step
-from folkrnn.refusal import Refusal
+from folkrnn.models.rng import draw
 
 How = Literal["resample", "mask"]
 
@@ -45,19 +46,19 @@ class Suppress(Intervention):
     def watched(self) -> tuple[str, ...]:
         return self.tokens
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         if self.how not in get_args(How):
-            raise Refusal(f"how={self.how}: tokens can be suppressed by {' or '.join(get_args(How))}")
+            raise UserError(f"how={self.how}: tokens can be suppressed by {' or '.join(get_args(How))}")
         ids = token_ids(self.tokens, setting.vocabulary)
         if len(ids) >= len(setting.vocabulary) - 1:
-            raise Refusal(f"{len(ids)} of {len(setting.vocabulary)} tokens are suppressed; leave at least two")
+            raise UserError(f"{len(ids)} of {len(setting.vocabulary)} tokens are suppressed; leave at least two")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
         return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
 
-    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
-        account = Account("", {"tokens": float(len(token_ids(self.tokens, setting.vocabulary)))})
+    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
+        account = EffectRecord("", {"tokens": float(len(token_ids(self.tokens, setting.vocabulary)))})
         ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
         if not len(ids):
             return model, account
@@ -86,23 +87,25 @@ class Displace(Intervention):
     def watched(self) -> tuple[str, ...]:
         return self.tokens
 
-    def check(self, model: FolkRNN, setting: Setting) -> None:
+    def check(self, model: FolkRNN, setting: RunContext) -> None:
         if (self.delta is None) == (self.alpha is None):
-            raise Refusal("give delta (added before the softmax) or alpha (a factor of the probability), and not both")
+            raise UserError(
+                "give delta (added before the softmax) or alpha (a factor of the probability), and not both"
+            )
         if self.alpha is not None and not 0 <= self.alpha < math.inf:
-            raise Refusal(f"alpha is {self.alpha:g}; a probability can be multiplied by 0 or more, at most by 1/p")
+            raise UserError(f"alpha is {self.alpha:g}; a probability can be multiplied by 0 or more, at most by 1/p")
         if self.delta is not None and not math.isfinite(self.delta):
-            raise Refusal(f"delta is {self.delta:g}; it must be a finite number; alpha=0 masks")
+            raise UserError(f"delta is {self.delta:g}; it must be a finite number; alpha=0 masks")
         ids = token_ids(self.tokens, setting.vocabulary)
         if not 0 < len(ids) < len(setting.vocabulary) - 1:
-            raise Refusal(f"{len(ids)} of {len(setting.vocabulary)} tokens are displaced; name some and leave some")
+            raise UserError(f"{len(ids)} of {len(setting.vocabulary)} tokens are displaced; name some and leave some")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
-    def fixes(self, model: FolkRNN, setting: Setting) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
         return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
 
-    def edit(self, model: FolkRNN, setting: Setting) -> tuple[FolkRNN, Account]:
-        account = Account("", {"delta": self.delta} if self.alpha is None else {"alpha": self.alpha})
+    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
+        account = EffectRecord("", {"delta": self.delta} if self.alpha is None else {"alpha": self.alpha})
         if self.delta == 0 or self.alpha == 1:
             return model, account
         ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
@@ -151,8 +154,8 @@ def deltas(logits: Tensor, ids: Tensor, alpha: float, temperature: float) -> tup
     δ = ln[(1 − p) / (1/α − p)] for logits `[B, V]`, in double precision; where α p would be 1 or more, that of a
     probability of 1 − 1e-6. It is −∞ for α = 0, and 0 where no other token has any probability.
     """
-    law = (logits.double() / temperature).softmax(-1)
-    own, rest = law[:, ids].sum(1), law.index_fill(1, ids, 0.0).sum(1)
+    distribution = (logits.double() / temperature).softmax(-1)
+    own, rest = distribution[:, ids].sum(1), distribution.index_fill(1, ids, 0.0).sum(1)
     wanted = alpha * own
     at_limit = wanted >= 1
     becomes = wanted.clamp(max=1 - LIMIT)
@@ -177,17 +180,17 @@ class _Reject:
 
 
 class _Watch:
-    """What suppression accounts for: the tokens' probability, what would have been drawn, and what came instead."""
+    """What suppression effects for: the tokens' probability, what would have been drawn, and what came instead."""
 
     def __init__(self, ids: Tensor, temperature: float, rows: Rows) -> None:
         self.ids, self.temperature, self.rows = ids, temperature, rows
 
     def notes(self, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
         inside = self.rows(step.position)
-        law = (before.double() / self.temperature).softmax(-1)
-        found = {"probability": law[:, self.ids].sum(1)}
+        distribution = (before.double() / self.temperature).softmax(-1)
+        found = {"probability": distribution[:, self.ids].sum(1)}
         if step.uniform is not None and step.following is not None:
-            first = draw(law.cpu(), step.uniform.nan_to_num(0.0).cpu()).to(law.device)
+            first = draw(distribution.cpu(), step.uniform.nan_to_num(0.0).cpu()).to(distribution.device)
             hit = torch.isin(first, self.ids) & step.uniform.isfinite()
             none = torch.full_like(first, -1)
             found["suppressed"] = hit if inside is None else hit & inside

@@ -11,11 +11,11 @@ import torch
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
+from folkrnn.errors import UserError
 from folkrnn.melodies.grid import CLASSES, STEPS_PER_BAR
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.notation.score import to_abc
 from folkrnn.notation.tokenise import prime_tokens
-from folkrnn.refusal import Refusal
 from folkrnn.sampling import Sampling, generate
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class TunePlayer:
     def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Returns one row per tune: `row` of the input, `tune`, `abc`, `tokens` (separated by spaces), `ended`.
 
-        Raises Refusal for columns, primes and settings that cannot be played.
+        Raises UserError for columns, primes and settings that cannot be played.
         """
         found = []
         for number, row in enumerate(_rows(model_input, self.example)):
@@ -84,7 +84,7 @@ class MelodyPlayer:
         """Returns per row of the input `row`, `latents` (Z numbers) and `melody` (T classes), written from them.
 
         The latents are those given, or the μ of the `melody` given (T classes), or with neither a draw from N(0, I) by
-        `seed`. Each step is the likeliest class, or with a `temperature` above 0 drawn by `seed`. Raises Refusal for
+        `seed`. Each step is the likeliest class, or with a `temperature` above 0 drawn by `seed`. Raises UserError for
         columns, melodies and latents that do not fit the model.
         """
         found = []
@@ -97,18 +97,20 @@ class MelodyPlayer:
 
     def _latents(self, row: Mapping[str, Any], seed: int) -> torch.Tensor:
         if "melody" in row and "latents" in row:
-            raise Refusal("a row has a melody or latents, not both")
+            raise UserError("a row has a melody or latents, not both")
         steps, count = self.model.sizes.max_seq_len, self.model.sizes.z_size
         if "latents" in row:
             latents = np.asarray(row["latents"], np.float32)
             if latents.shape != (count,) or not np.isfinite(latents).all():
-                raise Refusal(f"latents must be {count} numbers; these are of shape {latents.shape}")
+                raise UserError(f"latents must be {count} numbers; these are of shape {latents.shape}")
             return torch.from_numpy(latents)[None].to(self.model.device)
         if "melody" not in row:
             return self.model.prior(1, seed)
         melody = np.asarray(row["melody"])
         if melody.shape != (steps,) or not np.isin(melody, np.arange(CLASSES)).all():
-            raise Refusal(f"a melody must be {steps} classes from 0 to {CLASSES - 1}; this is of shape {melody.shape}")
+            raise UserError(
+                f"a melody must be {steps} classes from 0 to {CLASSES - 1}; this is of shape {melody.shape}"
+            )
         with torch.no_grad():
             return self.model.encode(torch.from_numpy(melody.astype(np.int64))[None].to(self.model.device))[0]
 
@@ -125,7 +127,7 @@ def _rows(model_input: pd.DataFrame, columns: Mapping[str, Any]) -> Iterator[dic
     """Yields what each row gives; what is empty is not given."""
     rows = pd.DataFrame(model_input)
     if unknown := [str(name) for name in rows.columns if name not in columns]:
-        raise Refusal(f"no such column: {', '.join(unknown)}; there are {', '.join(columns)}")
+        raise UserError(f"no such column: {', '.join(unknown)}; there are {', '.join(columns)}")
     for row in rows.to_dict("records"):
         yield {str(name): value for name, value in row.items() if not _empty(value)}
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folkrnn.interventions.where import disjoint, token_ids, window
+from folkrnn.interventions.windows import disjoint, token_ids, window
 from folkrnn.models.positions import TuneTracker
 from folkrnn.notation.bars import bars
 from folkrnn.published import TUNES
