@@ -57,9 +57,9 @@ MOSTLY = 0.5
 
 @dataclass(frozen=True)
 class Activations(Analysis):
-    """Draws streams of one tune as images, histograms, sorted per step, and as the largest value per unit.
+    """Draws activations of one tune as images, histograms, sorted per step, and as the largest value per unit.
 
-    Metrics bear the name of their stream if several are looked at.
+    Metrics bear the name of their activation if several are looked at.
     """
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
@@ -70,7 +70,7 @@ class Activations(Analysis):
     }
 
     site: str | None = None
-    """The stream, or several by a pattern (`l*.h`, `l2.*`); None: the hidden states of the last layer."""
+    """The activation, or several by a pattern (`l*.h`, `l2.*`); None: the hidden states of the last layer."""
     tune: int = 0
     near_zero: float = 0.07
     strong: float = 0.8
@@ -88,16 +88,16 @@ class Activations(Analysis):
         k = min(self.tune, len(observation.transcriptions) - 1)
         names = self.names(observation)
         table = self.population(observation, names)
-        streams = observation.traces(k, names)
+        activations = observation.traces(k, names)
         rng = np.random.default_rng(observation.seed)
         figures = {
             "layers": Figure(
-                draw.layers(streams, self.near_zero),
+                draw.layers(activations, self.near_zero),
                 self.caption_layers(k, table),
-                title=f"Values of {len(names)} streams in tune {k}, and how often each is near zero",
+                title=f"Values of {len(names)} activations in tune {k}, and how often each is near zero",
             )
         }
-        found = Findings(figures=figures if len(names) > 1 else {}, arrays={f"tune{k}": streams})
+        found = Findings(figures=figures if len(names) > 1 else {}, arrays={f"tune{k}": activations})
         for name in names:
             prefix, tail = (f"{name}/", f"_{name}") if len(names) > 1 else ("", "")
             part = table[table["site"] == name].dropna(axis=1, how="all")
@@ -105,33 +105,34 @@ class Activations(Analysis):
                 found.metrics |= with_interval(
                     f"{prefix}{quantity}", mean_interval(part[quantity].to_numpy(), self.resamples, rng)
                 )
-            found.lists.update({f"{prefix}{key}": units for key, units in self.lists(streams[name]).items()})
-            gate, tokens, steps = is_gate(name), observation.tokens(k)[:-1], len(streams[name])
+            found.lists.update({f"{prefix}{key}": units for key, units in self.lists(activations[name]).items()})
+            gate, tokens, steps = is_gate(name), observation.tokens(k)[:-1], len(activations[name])
             shown = stretch.shown(steps)
             found.figures[f"image{tail}"] = Figure(
-                draw.image(name, tokens[shown], streams[name][shown], gate),
+                draw.image(name, tokens[shown], activations[name][shown], gate),
                 self.caption_image(k, name) + stretch.said(steps),
                 title=f"{name} of every unit over the steps of tune {k}",
             )
             found.figures[f"distribution{tail}"] = Figure(
-                draw.distribution(name, streams[name]),
+                draw.distribution(name, activations[name]),
                 self.caption_distribution(k, name, part) + stretch.said_of_lines(steps),
                 title=f"How the values of {name} are distributed in tune {k}",
             )
         found.figures |= self.spread(table, names, found.metrics)
-        found.tables.update({"tunes": table, "units": self.units(streams)})
+        found.tables.update({"tunes": table, "units": self.units(activations)})
         return found
 
     def names(self, observation: Observation) -> list[str]:
-        """Returns the streams that are looked at."""
+        """Returns the activations that are looked at."""
         pattern = self.site or f"l{len(observation.model.layers)}.h"
         return [str(site) for site in grammar.parse([pattern], observation.model.sites)]
 
     def population(self, observation: Observation, names: list[str]) -> pd.DataFrame:
-        """Returns one row per tune and stream, in the words of the metrics; what does not apply to one is NaN."""
+        """Returns one row per tune and activation, in the words of the metrics; what does not apply to one is NaN."""
         rows = [
-            {"site": name} | (self.measure_gate(k, streams[name]) if is_gate(name) else self.measure(k, streams[name]))
-            for k, streams in observation.each(names)
+            {"site": name}
+            | (self.measure_gate(k, activations[name]) if is_gate(name) else self.measure(k, activations[name]))
+            for k, activations in observation.each(names)
             for name in names
         ]
         order = {name: place for place, name in enumerate(names)}
@@ -206,8 +207,8 @@ class Activations(Analysis):
             "units_saturated": [str(unit) for unit in order[::-1] if largest[unit] > self.saturated],
         }
 
-    def units(self, streams: Mapping[str, np.ndarray]) -> pd.DataFrame:
-        """Returns one row per stream and unit: its largest magnitude and its mean in the tune shown."""
+    def units(self, activations: Mapping[str, np.ndarray]) -> pd.DataFrame:
+        """Returns one row per activation and unit: its largest magnitude and its mean in the tune shown."""
         parts = [
             pd.DataFrame(
                 {
@@ -217,7 +218,7 @@ class Activations(Analysis):
                     "mean": values.mean(0),
                 }
             )
-            for name, values in streams.items()
+            for name, values in activations.items()
         ]
         return pd.concat(parts, ignore_index=True)
 
@@ -254,12 +255,12 @@ class Activations(Analysis):
             if "near_zero_share" in part and part["near_zero_share"].notna().any()
         )
         return (
-            f"Tune {k}, several streams together: distribution of their values, share of values up to a magnitude, "
+            f"Tune {k}, several activations together: distribution of their values, share of values up to a magnitude, "
             f"and the largest magnitude of each unit. Over all tunes: {said or 'gates, see below'}. Part 7: sparse in "
             "every layer, more saturated the deeper."
         )
 
 
 def is_gate(site: str) -> bool:
-    """Whether a stream is a sigmoid, in (0, 1)."""
+    """Whether an activation is a sigmoid, in (0, 1)."""
     return site.split("[")[0].split(".")[-1] in GATES

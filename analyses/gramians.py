@@ -6,7 +6,8 @@ of two steps, the cosine of their angle, drawn as a magnitude, since polarity is
 token t, so a state is compared with the one-hot Gramian of the tokens just read (lag 0: part 9's shift by one pixel)
 and of those that follow (lag 1). The similarity of two Gramians is Pearson's r over their unequal pairs of steps.
 
-Part 9's cosines are large wherever a stream has a mean, as gates have. Beside them stands what is left when the mean of
+Part 9's cosines are large wherever an activation has a mean, as gates have. Beside them stands what is left when the
+mean of
 every unit is taken off (`centred_read`), and what circular shifts in time leave of that (see `measures.centred`).
 """
 
@@ -22,10 +23,10 @@ import pandas as pd
 from analyses.drawings import gramians as draw
 from analyses.measures import centred, similarity
 from analyses.measures import repetition_pairs as again
+from analyses.measures.activation_pairs import cross_metrics, cross_table, layers_of, likeness, pairs_of
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.passages import reversals
 from analyses.measures.places import is_measure, place_in_bar
-from analyses.measures.stream_pairs import cross_metrics, cross_table, layers_of, likeness, pairs_of
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
@@ -35,7 +36,7 @@ from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 
 ONLY_IN_TABLES = ("same_place", "other_place", "centred_shifted")
-"""What is no metric of the run: with seven streams in three layers there would be too many to compare."""
+"""What is no metric of the run: with seven activations in three layers there would be too many to compare."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Gramians(Analysis):
         "l*.h/similarity_read": Main("The last layer's Gramian follows the token read with {}"),
     }
 
-    streams: Sequence[str] = ("l*.*",)
+    sites: Sequence[str] = ("l*.*",)
     far: float = 1.98
     near: float = 0.02
     reach: int = 4
@@ -61,7 +62,9 @@ class Gramians(Analysis):
     tune: int = 0
     resamples: int = 1000
     animated: Sequence[str] = ("h", "o", "tanhc", "c", "i", "f", "i×o")
-    """Part 9's animations: streams, and products of two (vertical axis last); h flips against the one-hot Gramian."""
+    """Part 9's animations: activations, and products of two (vertical axis last); h flips against the one-hot
+    Gramian.
+    """
 
     def __post_init__(self) -> None:
         if not 0 <= self.near < self.far <= 2:
@@ -74,32 +77,28 @@ class Gramians(Analysis):
             if getattr(self, name) < 2:
                 raise UserError(f"gramians.{name} is {getattr(self, name)}; it must be at least 2 steps")
 
-    @property
-    def sites(self) -> tuple[str, ...]:
-        return tuple(self.streams)
-
     def __call__(self, observation: Observation | LatentObservation) -> Findings:
         observation = reading(observation)
         k = min(self.tune, len(observation.transcriptions) - 1)
-        names = [str(site) for site in grammar.parse(self.streams, observation.model.sites)]
+        names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
         distributions, layers = self.gather(observation, names)
         rng = np.random.default_rng(observation.seed)
         population = self.population(distributions, layers, names, rng)
         tokens = observation.tokens(k)
         cross = cross_table(tokens, observation.traces(k, names))
         distance = similarity.l1(observation.posterior(k))
-        streams = observation.traces(k, names)
-        gram = {name: similarity.gramian(streams[name]) for name in names}
+        activations = observation.traces(k, names)
+        gram = {name: similarity.gramian(activations[name]) for name in names}
         per_bar = similarity.bar_table(tokens, distance)
         metrics = self.metrics(population)
         return Findings(
             metrics=metrics | cross_metrics(cross),
-            figures=self.figures(tokens, k, distance, streams, gram, per_bar, layers)
+            figures=self.figures(tokens, k, distance, activations, gram, per_bar, layers)
             | self.spread(distributions, layers, metrics),
-            animations=self.animations(tokens, k, streams, gram),
+            animations=self.animations(tokens, k, activations, gram),
             tables={
                 "posteriors": distributions,
-                "streams": layers,
+                "activations": layers,
                 "population": population,
                 f"bars_tune{k}": per_bar,
                 f"passages_tune{k}": again.passage_table(
@@ -115,7 +114,7 @@ class Gramians(Analysis):
         )
 
     def animations(
-        self, tokens: Sequence[str], k: int, streams: dict[str, np.ndarray], gram: dict[str, np.ndarray]
+        self, tokens: Sequence[str], k: int, activations: dict[str, np.ndarray], gram: dict[str, np.ndarray]
     ) -> dict[str, Animation]:
         """Returns part 9's animations: the layers of each of `animated` in turn, resting at the last."""
         found = {}
@@ -123,11 +122,13 @@ class Gramians(Analysis):
             one, _, other = name.partition("×")
             if other:
                 layers = [
-                    layer for layer in layers_of(streams) if {f"{layer}.{one}", f"{layer}.{other}"} <= set(streams)
+                    layer
+                    for layer in layers_of(activations)
+                    if {f"{layer}.{one}", f"{layer}.{other}"} <= set(activations)
                 ]
                 panels = {
                     f"{layer}.{other} (up) · {layer}.{one} (across)": np.abs(
-                        similarity.cross(streams[f"{layer}.{other}"], streams[f"{layer}.{one}"])
+                        similarity.cross(activations[f"{layer}.{other}"], activations[f"{layer}.{one}"])
                     )
                     for layer in layers
                 }
@@ -139,7 +140,7 @@ class Gramians(Analysis):
             frames = draw.frames(tokens, one_hot, panels)
             rest = [1.0] * (len(frames) - 1) + [3.0]
             found[f"flip_{name.replace('×', '_')}"] = Animation(
-                frames, (_FLIP if name == "h" else _CYCLE).format(tune=k, stream=name), rest
+                frames, (_FLIP if name == "h" else _CYCLE).format(tune=k, activation=name), rest
             )
         return found
 
@@ -166,16 +167,16 @@ class Gramians(Analysis):
         return found
 
     def gather(self, observation: Observation, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Returns (one row per tune about its posteriors, one row per tune and stream), traced in batches."""
+        """Returns (one row per tune about its posteriors, one row per tune and activation), traced in batches."""
         distributions, layers = [], []
-        for k, streams in observation.each([*names, "probs"]):
+        for k, activations in observation.each([*names, "probs"]):
             tokens = observation.tokens(k)
-            distributions.append({"tune": k} | self.measure_distribution(tokens, streams["probs"]))
-            gram = {name: np.abs(similarity.gramian(streams[name])) for name in names}
+            distributions.append({"tune": k} | self.measure_distribution(tokens, activations["probs"]))
+            gram = {name: np.abs(similarity.gramian(activations[name])) for name in names}
             layers += [
                 {"tune": k, "site": name}
                 | self.measure_gramian(tokens, gram[name])
-                | self.measure_values(tokens, streams[name])
+                | self.measure_values(tokens, activations[name])
                 | likeness(gram, name)
                 for name in names
             ]
@@ -209,13 +210,13 @@ class Gramians(Analysis):
             **roles,
         }
 
-    def measure_stream(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    def measure_activation(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
         """Returns similarities to the one-hot Gramian, structure by place in the bar, and saturation of direction."""
         gram = np.abs(similarity.gramian(values))
         return self.measure_gramian(tokens, gram) | self.measure_values(tokens, values)
 
     def measure_values(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
-        """Returns how much of the stream is saturated, and its likeness to the one-hot Gramian without its mean.
+        """Returns how much of the activation is saturated, and its likeness to the one-hot Gramian without its mean.
 
         `open_share`: values above 0.9, `shut_share`: below 0.1, which say of a gate whether it is saturated.
         """
@@ -265,14 +266,14 @@ class Gramians(Analysis):
         tokens: Sequence[str],
         k: int,
         distance: np.ndarray,
-        streams: dict[str, np.ndarray],
+        activations: dict[str, np.ndarray],
         gram: dict[str, np.ndarray],
         per_bar: pd.DataFrame,
         layers: pd.DataFrame,
     ) -> dict[str, Figure]:
         pairs = similarity.pairs(distance)
         one_hot = similarity.one_hot(tokens[: len(distance)])
-        families = layers_of(streams)
+        families = layers_of(activations)
         found = {
             "posteriors": Figure(
                 draw.distances(tokens, distance, self.near, self.far),
@@ -287,23 +288,24 @@ class Gramians(Analysis):
                 title=f"Equal tokens in tune {k}",
             ),
         }
-        for stream in dict.fromkeys(name for members in families.values() for name in members):
-            panels = {name: np.abs(gram[name]) for name in gram if name.endswith(f".{stream}")}
-            caption = _STREAM.format(tune=k, stream=stream)
-            found[f"stream_{stream}"] = Figure(
+        for activation in dict.fromkeys(name for members in families.values() for name in members):
+            panels = {name: np.abs(gram[name]) for name in gram if name.endswith(f".{activation}")}
+            caption = _ACTIVATION.format(tune=k, activation=activation)
+            found[f"activation_{activation}"] = Figure(
                 draw.layers(tokens, one_hot, panels),
                 caption,
-                title=f"|Cosine| between the values of {stream} at all pairs of steps of tune {k}",
+                title=f"|Cosine| between the values of {activation} at all pairs of steps of tune {k}",
             )
         for layer, members in families.items():
             products = {
-                (a, b): similarity.cross(streams[f"{layer}.{a}"], streams[f"{layer}.{b}"]) for a, b in pairs_of(members)
+                (a, b): similarity.cross(activations[f"{layer}.{a}"], activations[f"{layer}.{b}"])
+                for a, b in pairs_of(members)
             }
             if products:
                 found[f"cross_{layer}"] = Figure(
                     draw.crosses(tokens, layer, products),
                     _CROSS.format(tune=k, layer=layer),
-                    title=f"|Cosine| between two streams of layer {layer.lstrip('l')} at all steps of tune {k}",
+                    title=f"|Cosine| between two activations of layer {layer.lstrip('l')} at all steps of tune {k}",
                 )
         windows = {name: similarity.running(np.abs(gram[name]), self.window) for name in gram if name.endswith(".c")}
         found["bars"] = Figure(
@@ -339,22 +341,26 @@ _ONE_HOT = (
     "Tune {tune}: which tokens are equal. Runs along the main diagonal are repeats, runs across it reversals; lines "
     "are measure tokens. After part 9's first figure."
 )
-_STREAM = (
-    "Tune {tune}: |cosine| between the values of {stream} at all pairs of steps, layer by layer, beside the one-hot "
+_ACTIVATION = (
+    "Tune {tune}: |cosine| between the values of {activation} at all pairs of steps, layer by layer, beside the "
+    "one-hot "
     "Gramian of the tokens just read. Sanguine: same direction but for the sign (from 0.99); powder blue: orthogonal "
     "(up to 0.01); darker grey: smaller angle (of gates, all above 0, the lightest is the widest angle "
     "there is); the axes name the token just read. After part 9."
 )
 _FLIP = (
-    "Tune {tune}: the layers of {stream} in turn, each after the one-hot Gramian of the tokens just read, so that the "
+    "Tune {tune}: the layers of {activation} in turn, each after the one-hot Gramian of the tokens just read, so "
+    "that the "
     "eye sees what moves: a shift by one step is a token that comes next. After part 9's animations."
 )
 _CYCLE = (
-    "Tune {tune}: |cosine| between the values of {stream} at all pairs of steps, layer by layer, resting at the last; "
+    "Tune {tune}: |cosine| between the values of {activation} at all pairs of steps, layer by layer, resting at the "
+    "last; "
     "the axes name the token just read. After part 9's animations."
 )
 _CROSS = (
-    "Tune {tune}: |cosine| between two streams of {layer} at all pairs of steps (first named up, second across: the "
+    "Tune {tune}: |cosine| between two activations of {layer} at all pairs of steps (first named up, second across: "
+    "the "
     "output gate on the vertical axis), in the colours of the other Gramians. Part 9 finds no structure here for v2."
 )
 _BARS = (

@@ -122,11 +122,11 @@ class LayerMaps(Analysis):
             source, _, past = one.source.partition(" and ")
             target = widths.get(one.target, units)
             sums.append(Products.empty(self.folds, widths.get(source, units) + (target if past else 0), target))
-        for k, x, streams in self.streams(observation, maps):
+        for k, x, activations in self.activations(observation, maps):
             for one, products in zip(maps, sums, strict=True):
-                y = streams[one.target]
+                y = activations[one.target]
                 shift = np.random.default_rng([observation.seed, k]).integers(1, max(2, len(y)))
-                y, read = np.roll(y, shift, 0) if one.shifted else y, inputs(one, x, streams)
+                y, read = np.roll(y, shift, 0) if one.shifted else y, inputs(one, x, activations)
                 for fold, rows in self.dealt(len(y)) if folds is None else [(int(folds[k]), slice(None))]:
                     products.add(fold, read[rows], y[rows])
         return sums
@@ -136,14 +136,14 @@ class LayerMaps(Analysis):
         edges = np.linspace(0, rows, self.folds + 1).astype(int)
         return [(fold, slice(*stretch)) for fold, stretch in enumerate(pairwise(edges.tolist())) if np.diff(stretch)]
 
-    def streams(
+    def activations(
         self, observation: Observation, maps: list[Map]
     ) -> Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]:
-        """Yields (tune, one-hot tokens read `[n, V]`, streams) for every tune."""
+        """Yields (tune, one-hot tokens read `[n, V]`, activations) for every tune."""
         sites = {one.target for one in maps} | {one.source.removesuffix(" and past") for one in maps} - {"token"}
         one_hot = np.eye(len(observation.vocabulary), dtype=np.float32)
-        for k, streams in observation.each(sorted(sites)):
-            yield k, one_hot[observation.transcriptions[k].ids[:-1]], streams
+        for k, activations in observation.each(sorted(sites)):
+            yield k, one_hot[observation.transcriptions[k].ids[:-1]], activations
 
     def measure(self, one: Map, products: Products) -> tuple[dict[str, object], pd.DataFrame]:
         """Returns the row of a map, and R² of each unit of its target."""
@@ -170,7 +170,7 @@ class LayerMaps(Analysis):
         kind = "tunes" if n >= self.folds else "steps"
         second = f" A linear map of h¹ tells {below['r2'].iloc[0]:.0%} of the variance of h²." if len(below) else ""
         return (
-            f"Share of the variance of a stream that a linear map tells of {kind} it was not fitted to "
+            f"Share of the variance of an activation that a linear map tells of {kind} it was not fitted to "
             f"({n} tune{'s' * (n != 1)} in {self.folds} folds; the line spans the folds), from the token just read, "
             "the layer below, the layer below and the layer's own state one step earlier, and, as a control, with the "
             "target shifted "
@@ -178,13 +178,13 @@ class LayerMaps(Analysis):
         )
 
 
-def inputs(one: Map, tokens: np.ndarray, streams: dict[str, np.ndarray]) -> np.ndarray:
+def inputs(one: Map, tokens: np.ndarray, activations: dict[str, np.ndarray]) -> np.ndarray:
     """Returns what the map reads at every row, `[n, D]`; the past of the first row is zero."""
     source, _, past = one.source.partition(" and ")
-    x = tokens if source == "token" else streams[source]
+    x = tokens if source == "token" else activations[source]
     if not past:
         return x
-    before = np.concatenate([np.zeros_like(streams[one.target][:1]), streams[one.target][:-1]])
+    before = np.concatenate([np.zeros_like(activations[one.target][:1]), activations[one.target][:-1]])
     return np.concatenate([x, before], axis=1)
 
 

@@ -77,11 +77,11 @@ class LayerProperties(Analysis):
         fold = dict(zip(kept, np.random.default_rng(observation.seed).permutation(len(kept)) % self.folds, strict=True))
         ends = np.cumsum([0, *(len(variable.categories) for variable in variables)])
         sums = Products.empty(self.folds, layers * width, 2 * int(ends[-1]))
-        for k, streams in observation.each([f"l{n}.h" for n in range(1, layers + 1)]):
+        for k, activations in observation.each([f"l{n}.h" for n in range(1, layers + 1)]):
             if k not in fold:
                 continue
             start = first_row(tokens[k])
-            x = np.concatenate([streams[f"l{n}.h"][start:] for n in range(1, layers + 1)], axis=1)
+            x = np.concatenate([activations[f"l{n}.h"][start:] for n in range(1, layers + 1)], axis=1)
             y = columns(tokens[k], variables)
             shift = np.random.default_rng([observation.seed, k]).integers(1, max(2, len(y)))
             sums.add(int(fold[k]), x, np.concatenate([y, np.roll(y, shift, 0)], axis=1))

@@ -54,7 +54,7 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Periodicity(Analysis):
-    """Spectra of all units of some streams: images, classes, periodic units, strong periods, traces."""
+    """Spectra of all units of some activations: images, classes, periodic units, strong periods, traces."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
     main: ClassVar[Mapping[str, Main]] = {
@@ -147,11 +147,11 @@ class Periodicity(Analysis):
     def gather(self, observation: Observation, names: Sequence[str]) -> Gathered:
         """Returns the numbers of every tune and site, traced in batches and not kept."""
         found = Gathered(spectrum={name: [np.zeros(self.length // 2 + 1), 0] for name in names})
-        for k, streams in observation.each(names):
+        for k, activations in observation.each(names):
             tokens = observation.tokens(k)
             rng = np.random.default_rng([observation.seed, k])
             for name in names:
-                row, spectrum = self.measure(tokens, streams[name], rng)
+                row, spectrum = self.measure(tokens, activations[name], rng)
                 found.rows.append({"tune": k, "site": name} | row)
                 if np.isfinite(spectrum).all():
                     found.spectrum[name][0] = found.spectrum[name][0] + spectrum
@@ -161,7 +161,7 @@ class Periodicity(Analysis):
     def measure(
         self, tokens: Sequence[str], values: np.ndarray, rng: np.random.Generator
     ) -> tuple[dict[str, Any], np.ndarray]:
-        """Returns (row of the table, mean spectrum `[length/2 + 1]`) of one stream.
+        """Returns (row of the table, mean spectrum `[length/2 + 1]`) of one activation.
 
         `chance` is the share of periodic units after the steps were put in random order.
         """
@@ -199,7 +199,7 @@ class Periodicity(Analysis):
         return pd.DataFrame(rows)
 
     def unit_table(self, observation: Observation, k: int, name: str) -> pd.DataFrame:
-        """Returns one row per unit of one stream of tune k: share, whether periodic, class, largest magnitude."""
+        """Returns one row per unit of one activation of tune k: share, whether periodic, class, largest magnitude."""
         values, tokens = observation.trace(k, name), observation.tokens(k)
         rng = np.random.default_rng([observation.seed, k, 1])
         spectrum, period = spectra.power(values, self.length, self.dc), self.period_of(tokens)

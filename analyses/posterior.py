@@ -65,7 +65,9 @@ class Posterior(Analysis):
     def __call__(self, observation: Observation) -> Findings:
         k = min(self.tune, len(observation.transcriptions) - 1)
         distribution, tokens, ids = observation.posterior(k), observation.tokens(k), observation.transcriptions[k].ids
-        numbers = {n: self.measure(observation, n, streams["probs"]) for n, streams in observation.each(["probs"])}
+        numbers = {
+            n: self.measure(observation, n, activations["probs"]) for n, activations in observation.each(["probs"])
+        }
         spacing = {
             name: _most_frequent(step for row in numbers.values() for step in row.pop(name)) for name in SPACINGS
         }

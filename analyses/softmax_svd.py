@@ -181,7 +181,7 @@ class SoftmaxSVD(Analysis):
             tunes += generate(observation.model, observation.vocabulary, sampling, observation.seed)
         some = replace(observation, transcriptions=tunes, _kept={})
         of_type = np.isin(range(len(some.vocabulary)), some.vocabulary.of_type(self.type))
-        found = {k: self.project(streams[site], svd) for k, streams in some.each([site])}
+        found = {k: self.project(activations[site], svd) for k, activations in some.each([site])}
         tunes = range(len(found))
         lengths = [len(found[k]) for k in tunes]
         tune = np.repeat(tunes, lengths)

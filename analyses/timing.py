@@ -36,7 +36,7 @@ CLEAR = 0.5
 
 @dataclass
 class Gathered:
-    """Of one stream: sums over tunes of the correlations of each unit, and one profile a tune."""
+    """Of one activation: sums over tunes of the correlations of each unit, and one profile a tune."""
 
     total: np.ndarray
     """Σ r over tunes in which it is defined, `[2·reach + 1, U]`; `count` in how many."""
@@ -57,7 +57,7 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Timing(Analysis):
-    """Lag profiles of units against a type of token: who follows, who announces, by stream."""
+    """Lag profiles of units against a type of token: who follows, who announces, by activation."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
     main: ClassVar[Mapping[str, Main]] = {
@@ -127,14 +127,14 @@ class Timing(Analysis):
         )
 
     def gather(self, observation: Observation, names: Sequence[str]) -> dict[str, Gathered]:
-        """Returns the sums of every stream, traced in batches and not kept."""
+        """Returns the sums of every activation, traced in batches and not kept."""
         found: dict[str, Gathered] = {}
-        for k, streams in observation.each(names):
+        for k, activations in observation.each(names):
             event = is_type(observation.tokens(k), self.event)
             shift = np.random.default_rng([observation.seed, k]).integers(1, max(2, len(event)))
             for name in names:
-                r = lag_correlation(streams[name], event, self.reach)
-                control = lag_correlation(streams[name], np.roll(event, shift), self.reach)
+                r = lag_correlation(activations[name], event, self.reach)
+                control = lag_correlation(activations[name], np.roll(event, shift), self.reach)
                 one = found.setdefault(name, Gathered(*(np.zeros(r.shape) for _ in range(4))))
                 one.total += np.nan_to_num(r)
                 one.count += np.isfinite(r)
@@ -170,7 +170,7 @@ class Timing(Analysis):
         return frame
 
     def site_row(self, name: str, units: pd.DataFrame, profile: pd.DataFrame) -> dict[str, object]:
-        """Returns what is said of a stream: its lead, how many units respond, and how many of these announce."""
+        """Returns what is said of an activation: its lead, how many units respond, and how many of these announce."""
         part = units[units["site"] == name]
         responding = part[part["responds"]]
         mean = profile["mean"].to_numpy()
@@ -184,13 +184,13 @@ class Timing(Analysis):
         }
 
     def clear_at(self, units: pd.DataFrame, name: str, lag: int) -> list[str]:
-        """Returns the units of a stream that are strongest at a lag and clear there, the clearest first."""
+        """Returns the units of an activation that are strongest at a lag and clear there, the clearest first."""
         size = units["r"].abs()
         part = units[(units["site"] == name) & (units["best_lag"] == lag) & (size >= CLEAR)]
         return part.loc[size[part.index].sort_values(ascending=False, kind="stable").index, "unit"].astype(str).tolist()
 
     def clearest(self, units: pd.DataFrame) -> pd.DataFrame:
-        """Returns of each stream the unit that follows and the one that announces most strongly."""
+        """Returns of each activation the unit that follows and the one that announces most strongly."""
         known = units[units["r"].notna()].assign(
             announces=lambda t: t["best_lag"] >= 1, strength=lambda t: t["r"].abs()
         )
@@ -201,7 +201,8 @@ class Timing(Analysis):
     def caption_lags(self, tunes: int) -> str:
         return (
             f"Correlation of the units' values with “the token at this lag is a {self.event} token”: mean |r| over "
-            f"the units of a stream, then over {tunes:,} tune{'s' * (tunes != 1)} (95 % intervals). Lag 0 is the token "
+            f"the units of an activation, then over {tunes:,} tune{'s' * (tunes != 1)} (95 % intervals). Lag 0 is "
+            f"the token "
             "just read, lag 1 the one that the row's distribution draws: a peak on the left follows the input, on "
             "the right it "
             "announces the output (part 7: layer 1 follows, layer 3 causes)."
@@ -216,7 +217,7 @@ class Timing(Analysis):
 
     def caption_traces(self, k: int) -> str:
         return (
-            f"Tune {k}: of each stream the unit that follows {self.event} tokens most clearly, and the one that "
+            f"Tune {k}: of each activation the unit that follows {self.event} tokens most clearly, and the one that "
             "announces them, over the tokens read."
         )
 

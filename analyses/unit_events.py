@@ -1,10 +1,12 @@
 """Which unit does what? Each unit's activity against everything that happens in a tune. (Part 8, agenda.)
 
-For every unit of the chosen streams, gates and cell states included, and every variable of `analyses.measures.events`
+For every unit of the chosen activations, gates and cell states included, and every variable of
+`analyses.measures.events`
 (which token was just read, its type, the one that follows, the place in the bar in steps and in time, the bar of the
 part, the part, …), the share of the unit's variance that the variable explains (η²), less what shuffled labels
 explain. A unit belongs to the variable with the largest excess among those that are significant when all units,
-variables and streams are tested at once. The type of a token follows from the token, so the token explains at least as
+variables and activations are tested at once. The type of a token follows from the token, so the token explains at
+least as
 much: a unit belongs to the type (or to the kind of measure token) only where that holds at least `nested` of what the
 token itself explains. η² of a variable with many answers is large by chance; `adjusted` takes that off. Many units
 answer to several variables, of which some imply each other (a bar line was just read: no time of the bar has passed),
@@ -47,7 +49,7 @@ from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
 
 SITES_AT_ONCE = 4
-"""Streams whose sums are held in memory together."""
+"""Activations whose sums are held in memory together."""
 
 MINIMUM = 8
 """Rows that a tune must have; a shorter one is left out."""
@@ -97,7 +99,7 @@ class UnitEvents(Analysis):
                 "shares": Figure(
                     draw.shares(shares),
                     self.caption_shares(observation, units),
-                    title="Which variable explains the units of each stream best",
+                    title="Which variable explains the units of each activation best",
                 ),
                 "excess": Figure(
                     draw.excess(excess), CAPTION_EXCESS, title="How much each variable explains beyond chance"
@@ -143,10 +145,10 @@ class UnitEvents(Analysis):
             some = names[start : start + SITES_AT_ONCE]
             ends = np.cumsum([0, *(widths[name].shape[1] for name in some)])
             sums = Explained.empty(variables, self.shuffles, int(ends[-1]))
-            for k, streams in observation.each(some):
+            for k, activations in observation.each(some):
                 if k not in places:
                     continue
-                values = np.concatenate([streams[name][first_row(tokens[k]) :] for name in some], axis=1)
+                values = np.concatenate([activations[name][first_row(tokens[k]) :] for name in some], axis=1)
                 sums.add(values, drawn_labels(places[k], tunes, variables, *drawn[places[k]]))
             found |= {
                 name: sums.of(slice(*stretch)).result() for name, stretch in zip(some, pairwise(ends), strict=True)
@@ -230,9 +232,10 @@ class UnitEvents(Analysis):
     def caption_shares(self, observation: Observation, units: pd.DataFrame) -> str:
         explained = (units["variable"] != NONE).mean()
         return (
-            f"What explains each unit best, by stream, over {len(observation.transcriptions)} tunes: {explained:.0%} "
+            f"What explains each unit best, by activation, over {len(observation.transcriptions)} tunes: "
+            f"{explained:.0%} "
             f"of all units answer to something at a significance of {self.significance:g} corrected over all units, "
-            f"variables and streams ({units['unit'].size * (len(VARIABLES) + 1):,} comparisons, "
+            f"variables and activations ({units['unit'].size * (len(VARIABLES) + 1):,} comparisons, "
             f"{self.shuffles} shuffles). Part 8 asks what the gates of each layer follow."
         )
 
@@ -244,6 +247,6 @@ class UnitEvents(Analysis):
 
 
 CAPTION_EXCESS = (
-    "Mean over the units of each stream of the share of variance that a variable explains (η²), less the same with "
+    "Mean over the units of each activation of the share of variance that a variable explains (η²), less the same with "
     "shuffled labels. Variables overlap, so the shares of a row do not add up."
 )

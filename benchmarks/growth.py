@@ -130,7 +130,7 @@ def writing(model: FolkRNN, load: Load) -> Callable[[], object]:
 
 
 def tracing(model: FolkRNN, load: Load) -> Callable[[], object]:
-    """Traces random tunes; streams are dropped as they come."""
+    """Traces random tunes; activations are dropped as they come."""
     rng = np.random.default_rng(0)
     tunes = [np.append(V2.start, rng.integers(2, 137, load.length)) for _ in range(load.tunes)]
     blocks = Blocks(tunes, lambda _: load.batch or 64)

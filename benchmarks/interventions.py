@@ -2,7 +2,7 @@
 
     python benchmarks/interventions.py [--tunes 256] [--max-tokens 64] [--threads 2]
 
-Edits of parameters must cost nothing, edits of streams, distributions and inputs at most 30 %. Tunes are cut before
+Edits of parameters must cost nothing, edits of activations, distributions and inputs at most 30 %. Tunes are cut before
 most of them
 end, so that every model steps through the same number of rows.
 """
@@ -15,7 +15,7 @@ import torch
 from measuring import options, time_interleaved
 from threadpoolctl import threadpool_limits
 
-from folkrnn.interventions import composition, distributions, inputs, push, softmax, streams
+from folkrnn.interventions import activations, composition, distributions, inputs, push, softmax
 from folkrnn.interventions.cuts import cut
 from folkrnn.interventions.intervention import Intervention, RunContext
 from folkrnn.sampling import Sampling, generate
@@ -28,11 +28,11 @@ INTERVENTIONS: dict[str, Callable[[], Intervention]] = {
     "the same, in bars 3 and 4 only": lambda: cut(select="random", fraction=0.33, bars=[3, 4]),
     "the same, inside, in bars 3 and 4": lambda: cut("recurrence", bars=[3, 4], select="random", fraction=0.33),
     "truncation to rank 30, in bar 3": lambda: softmax.truncate_softmax(30, bars=3),
-    "clamp of 100 units of l3.h": lambda: streams.clamp("l3.h[0:100]", 0.0),
-    "clamp of all cell states": lambda: streams.clamp("l*.c", 0.5),
-    "noise on one layer": lambda: streams.noise("l3.h", 0.01),
-    "noise on all layers": lambda: streams.noise("l*.h", 0.01),
-    "patch of l2.h": lambda: streams.patch("l2.h", "fig1"),
+    "clamp of 100 units of l3.h": lambda: activations.clamp("l3.h[0:100]", 0.0),
+    "clamp of all cell states": lambda: activations.clamp("l*.c", 0.5),
+    "noise on one layer": lambda: activations.noise("l3.h", 0.01),
+    "noise on all layers": lambda: activations.noise("l*.h", 0.01),
+    "patch of l2.h": lambda: activations.patch("l2.h", "fig1"),
     "push of a token": lambda: push.push_hidden("A,", 0.1, "minimum_norm"),
     "suppression by re-sampling": lambda: distributions.suppress("measure"),
     "suppression by masking": lambda: distributions.suppress("measure", "mask"),

@@ -2,9 +2,10 @@
 
     python benchmarks/trace.py [--tunes 64] [--threads 2]
 
-Prints tokens per second of the fused forward pass; of a trace of all streams (33 of the layers, x, logits, probs); of a
+Prints tokens per second of the fused forward pass; of a trace of all activations (33 of the layers, x, logits, probs); of a
 tracer as one would write it at first, a loop over steps that keeps lists of gates; and of the bare matrix products on
-the fastest path there is: the limit. Copying all streams once is timed too: a trace writes them at least once. Memory
+the fastest path there is: the limit. Copying all activations once is timed too: a trace writes them at least once.
+Memory
 that a work frees stays at hand for the next, so that what the system takes for new pages is not counted.
 """
 
@@ -20,10 +21,10 @@ from folkrnn.weights.sources import pretrained
 
 FUSED, TRACE, NAIVE, PRODUCTS, COPY = (
     "fused forward",
-    "trace of all streams",
+    "trace of all activations",
     "naive loop that keeps lists",
     "bare matrix products",
-    "one copy of all streams",
+    "one copy of all activations",
 )
 ALL = ["x", "l*.*", "l*.*.pre", "logits", "probs"]
 
@@ -46,7 +47,7 @@ def naive_trace(model: FolkRNN, tokens: Tensor) -> list[Tensor]:
             row += [i, f, g, o, *gates, c, tanhc, x]
         logits = model.read_out(x)
         kept.append([*row, logits, logits.softmax(-1)])
-    return [torch.stack(stream, dim=1) for stream in zip(*kept, strict=True)]
+    return [torch.stack(activation, dim=1) for activation in zip(*kept, strict=True)]
 
 
 @torch.no_grad()
@@ -58,8 +59,8 @@ def main() -> None:
     model = pretrained().model.eval()
     tokens = irish_batch(chosen.tunes)
     B, T = tokens.shape
-    products, streams = BareProducts(model, B), list(model.trace(tokens, ALL).values())
-    size = sum(stream.numel() for stream in streams)
+    products, activations = BareProducts(model, B), list(model.trace(tokens, ALL).values())
+    size = sum(activation.numel() for activation in activations)
     with memory_kept():
         times = time_interleaved(
             {
@@ -67,12 +68,14 @@ def main() -> None:
                 TRACE: lambda: model.trace(tokens, ALL),
                 NAIVE: lambda: naive_trace(model, tokens),
                 PRODUCTS: lambda: [products.step(B) for _ in range(T)],
-                COPY: lambda: [stream.clone() for stream in streams],
+                COPY: lambda: [activation.clone() for activation in activations],
             },
             chosen.rounds,
             chosen.clock,
         )
-    print(f"{B} tunes of {T} tokens, {chosen.threads} threads; {len(streams)} streams, {size * 4 / 2**20:.0f} MiB")
+    print(
+        f"{B} tunes of {T} tokens, {chosen.threads} threads; {len(activations)} activations, {size * 4 / 2**20:.0f} MiB"
+    )
     print(times.rates(B * T, "tokens"))
     print(f"trace ÷ fused forward                {times.ratio(TRACE, FUSED)}")
     print(f"naive loop ÷ trace                   {times.ratio(NAIVE, TRACE)}")

@@ -56,7 +56,7 @@ APART = re.compile(
 """Curves of a training that stand in a table alone: MLflow shows every metric."""
 
 MOST_HIDDEN = 3
-"""Of more layers, those nearest to the output; all are in `tables/summary_streams.csv`."""
+"""Of more layers, those nearest to the output; all are in `tables/summary_activations.csv`."""
 
 EXPLORER = "explore.html"
 SAID = 3
@@ -160,20 +160,25 @@ def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None)
     )
     figure = Figure(
         draw_summary(summary),
-        f"Every observed stream over {summary.rows:,} steps: the spread over its units of their mean, their standard "
+        f"Every observed activation over {summary.rows:,} steps: the spread over its units of their mean, their "
+        f"standard "
         "deviation and the share of steps at which they are saturated (gates below 0.1 or above 0.9, others beyond "
         "±0.8). Boxes hold the middle half of the units, whiskers 98 % of them. Orange: gates; grey: all else. The "
         "first two axes are logarithmic beyond ±1.",
-        f"The units of every observed stream over {summary.rows:,} steps",
+        f"The units of every observed activation over {summary.rows:,} steps",
     )
     tracked.log_findings(
         "summary",
-        Findings(figures={"streams": figure}, tables={"units": units, "streams": pd.DataFrame(summary.table())}),
+        Findings(
+            figures={"activations": figure}, tables={"units": units, "activations": pd.DataFrame(summary.table())}
+        ),
     )
 
 
 def draw_summary(summary: Summary) -> matplotlib.figure.Figure:
-    """Returns a figure with one box per stream: the units' means, standard deviations, and share of saturated steps."""
+    """Returns a figure with one box per activation: the units' means, standard deviations, and share of saturated
+    steps.
+    """
     sites, thin = list(summary.units), {"linewidth": 0.7}
     from matplotlib.patches import Patch
 
@@ -286,9 +291,9 @@ def file_report(
     command = shlex.join([*COMMAND, *overrides])
     explorer = EXPLORER if (tracked.folder / EXPLORER).is_file() else ""
     every = Findings(tables={"all numbers": tracked.numbers.table()})
-    summary = tracked.folder / "tables" / "summary_streams.csv"
+    summary = tracked.folder / "tables" / "summary_activations.csv"
     if summary.is_file():  # of a family that files one
-        every.tables["activations of every stream"] = pd.read_csv(summary)
+        every.tables["activations of every activation"] = pd.read_csv(summary)
     report = Report(
         title=tracked.name,
         said=said,

@@ -134,7 +134,10 @@ RULES: dict[str, Rule] = {
 """What the settings that every run has must be. A setting without a rule is checked by what is built from it."""
 
 
-RENAMED = {"tracking.vector": "figures.format=svg (or pdf) and figures.data=true"}
+RENAMED = {
+    "tracking.vector": "figures.format=svg (or pdf) and figures.data=true",
+    "analysis.gramians.streams": "analysis.gramians.sites",
+}
 """What keys of before are called now."""
 
 

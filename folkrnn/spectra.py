@@ -1,4 +1,4 @@
-"""Spectra of streams over steps: zero-padded, one-sided, with the shares and shapes that part 5 of the blog names.
+"""Spectra of activations over steps: zero-padded, one-sided, with the shares and shapes that part 5 of the blog names.
 
 Frequencies are in cycles per step, periods in steps. `power[k]` is |X_k|² of a sequence zero-padded to N values; inner
 bins count twice where energy is added up, since they stand for both signs (Parseval: Σx² = Σ weight·power / N).

@@ -16,9 +16,9 @@ def parameters(model: FolkRNN) -> dict[str, np.ndarray]:
 
 
 def run_lstm(model: FolkRNN, tokens: list[int]) -> dict[str, np.ndarray]:
-    """Every stream of a FolkRNN with LSTM cells, `[T, H]`, one tune, in double precision."""
+    """Every activation of a FolkRNN with LSTM cells, `[T, H]`, one tune, in double precision."""
     p, H = parameters(model), model.units
-    streams: dict[str, list[np.ndarray]] = {}
+    activations: dict[str, list[np.ndarray]] = {}
     L = len(model.layers)
     start = p.get("initial", np.zeros((L, 2, H)))
     h, c = list(start[:, 0]), list(start[:, 1])
@@ -33,16 +33,16 @@ def run_lstm(model: FolkRNN, tokens: list[int]) -> dict[str, np.ndarray]:
             h[k] = o * np.tanh(c[k])
             values = {"i": i, "f": f, "g": g, "o": o, "c": c[k], "tanhc": np.tanh(c[k]), "h": h[k]}
             for name, value in (values | {f"{gate}.pre": v for gate, v in pre.items()}).items():
-                streams.setdefault(f"l{k + 1}.{name}", []).append(value)
+                activations.setdefault(f"l{k + 1}.{name}", []).append(value)
             x = h[k]
-        streams.setdefault("logits", []).append(p["softmax_weight"] @ x + p["softmax_bias"])
-    return {name: np.array(rows) for name, rows in streams.items()}
+        activations.setdefault("logits", []).append(p["softmax_weight"] @ x + p["softmax_bias"])
+    return {name: np.array(rows) for name, rows in activations.items()}
 
 
 def run_gru(model: FolkRNN, tokens: list[int]) -> dict[str, np.ndarray]:
-    """Every stream of a FolkRNN with GRU cells, `[T, H]`, one tune, in double precision."""
+    """Every activation of a FolkRNN with GRU cells, `[T, H]`, one tune, in double precision."""
     p, H = parameters(model), model.units
-    streams: dict[str, list[np.ndarray]] = {}
+    activations: dict[str, list[np.ndarray]] = {}
     h = [np.zeros(H) for _ in model.layers]
     for token in tokens:
         x = np.eye(model.vocabulary_size)[token]
@@ -54,10 +54,10 @@ def run_gru(model: FolkRNN, tokens: list[int]) -> dict[str, np.ndarray]:
             n = np.tanh(xn + r * hn)
             h[k] = (1 - u) * n + u * h[k]
             for name, value in {"r": r, "u": u, "n": n, "h": h[k], "n.pre": xn + r * hn}.items():
-                streams.setdefault(f"l{k + 1}.{name}", []).append(value)
+                activations.setdefault(f"l{k + 1}.{name}", []).append(value)
             x = h[k]
-        streams.setdefault("logits", []).append(p["softmax_weight"] @ x + p["softmax_bias"])
-    return {name: np.array(rows) for name, rows in streams.items()}
+        activations.setdefault("logits", []).append(p["softmax_weight"] @ x + p["softmax_bias"])
+    return {name: np.array(rows) for name, rows in activations.items()}
 
 
 def softmax(z: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from small_network import network as small_network
 
 import folkrnn.models.recurrent as recurrent
 from folkrnn.datasets.corpus import Corpus, Tune
-from folkrnn.interventions import distributions, inputs, push, softmax, streams
+from folkrnn.interventions import activations, distributions, inputs, push, softmax
 from folkrnn.interventions.cuts import cut
 from folkrnn.models.captured import Captured
 from folkrnn.models.folkrnn import FolkRNN
@@ -80,7 +80,7 @@ def test_the_pretended_device_refuses_what_a_gpu_refuses(gpu):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_streams_on_a_gpu_are_those_of_the_cpu(gpu, cell):
+def test_activations_on_a_gpu_are_those_of_the_cpu(gpu, cell):
     model, tokens = network(cell), torch.arange(20).view(2, 10)
     sites = ["l*.*", "x", "logits", "probs"]
     expected, moved = model.trace(tokens, sites), copy.deepcopy(model).to(gpu)
@@ -101,9 +101,9 @@ EDITS = {
     "scale": lambda: softmax.scale_softmax(0.3),
     "displaced": lambda: distributions.displace("A A, C", delta=3.0),
     "suppressed": lambda: distributions.suppress("pitch", steps=[0, 20]),
-    "mean": lambda: streams.clamp("l2.h", "mean"),
-    "noise": lambda: streams.noise("l*.h", 0.3),
-    "patch": lambda: streams.patch("l2.h", "fig1"),
+    "mean": lambda: activations.clamp("l2.h", "mean"),
+    "noise": lambda: activations.noise("l*.h", 0.3),
+    "patch": lambda: activations.patch("l2.h", "fig1"),
     "push": lambda: push.push_hidden("A,", 4.0, "minimum_norm", where="recurrence"),
     "two-hot": inputs.blend_input,
 }

@@ -10,7 +10,7 @@ import torch
 
 import folkrnn
 from folkrnn.errors import UserError
-from folkrnn.interventions import distributions, streams
+from folkrnn.interventions import activations, distributions
 from folkrnn.interventions.cuts import cut
 from folkrnn.vocabulary import V2
 
@@ -114,7 +114,7 @@ def test_a_musicvae_is_edited_and_traced_alike(melodies):
     assert (found["dec.l1.h[0,5]"] == np.float32(0.9)).all()
     assert found["z"][3] == 0
     assert tunes[0].midi()[:4] == b"MThd"
-    assert melodies.edit(streams.clamp("mu[2]", "mean")).trace(tunes[0], "mu")["mu"].shape == (512,)
+    assert melodies.edit(activations.clamp("mu[2]", "mean")).trace(tunes[0], "mu")["mu"].shape == (512,)
 
 
 def test_what_cannot_be_loaded_traced_or_edited_is_refused_by_name(lab, melodies):

@@ -93,9 +93,9 @@ def test_the_main_job_files_everything_that_it_shows(default):
     expected = {
         "report.html", "explore.html", "config.yaml", "tunes/all.abc", "tunes/all.tokens.txt", "tunes/draws.csv",
         "tunes/01.svg", "tunes/01.mid", "dataset/card.md", "dataset/left_out.csv", "figures/posterior_log10.png",
-        "figures/activations_image.png", "figures/tune_statistics_counting.png", "figures/summary_streams.png",
+        "figures/activations_image.png", "figures/tune_statistics_counting.png", "figures/summary_activations.png",
         "tables/summary_units.csv", "tables/posterior_tunes.csv", "arrays/posterior_tune0.npz", "tables/metrics.csv",
-        "tables/summary_streams.csv", "provenance.json", "tunes/01.mp3",
+        "tables/summary_activations.csv", "provenance.json", "tunes/01.mp3",
     }  # fmt: skip
     assert expected <= uploaded
     assert expected <= local

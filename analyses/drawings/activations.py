@@ -1,4 +1,4 @@
-"""How the values of one stream of a tune are drawn."""
+"""How the values of one activation of a tune are drawn."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def distribution(site: str, values: np.ndarray) -> matplotlib.figure.Figure:
 
 
 def layers(values: Mapping[str, np.ndarray], near_zero: float) -> matplotlib.figure.Figure:
-    """Draws several streams together: distribution of their values, and their units' largest magnitudes, sorted."""
+    """Draws several activations together: distribution of their values, and their units' largest magnitudes, sorted."""
     figure = style.figure(height=2.7)
     left, middle, right = figure.subplots(1, 3)
     shades = mpl.colormaps["viridis"](np.linspace(0.85, 0.1, len(values)))
-    for colour, (site, stream) in zip(shades, values.items(), strict=True):
-        reach = max(1.0, float(np.abs(stream).max()))
+    for colour, (site, activation) in zip(shades, values.items(), strict=True):
+        reach = max(1.0, float(np.abs(activation).max()))
         left.hist(
-            stream.ravel(), np.linspace(-reach, reach, 81), histtype="step", color=colour, label=site, density=True
+            activation.ravel(), np.linspace(-reach, reach, 81), histtype="step", color=colour, label=site, density=True
         )
-        magnitude = np.sort(np.abs(stream).ravel())
+        magnitude = np.sort(np.abs(activation).ravel())
         middle.plot(magnitude, np.linspace(0, 1, len(magnitude)), color=colour, label=site)
-        largest = np.sort(np.abs(stream).max(0))
+        largest = np.sort(np.abs(activation).max(0))
         right.plot(np.linspace(0, 1, len(largest)), largest, color=colour, label=site)
     middle.axvline(near_zero, color=style.SOFT, linewidth=0.8, linestyle="--")
     left.set_yscale("log")

@@ -35,7 +35,7 @@ def coloured(closeness: np.ndarray, near: np.ndarray, far: np.ndarray) -> np.nda
 
 
 def of_angles(cosine: np.ndarray, name: str) -> np.ndarray:
-    """Returns the picture of |cosine| `[T, T]` between the values of streams, which `name` names.
+    """Returns the picture of |cosine| `[T, T]` between the values of activations, which `name` names.
 
     Gates are all above 0, so that none are at wide angles: where only gates are compared the lightest grey is the
     widest angle that there is.
@@ -112,7 +112,7 @@ _ANGLES = ("|cos| ≥ 0.99", "|cos| ≤ 0.01", "between, darker: smaller angle")
 
 
 def crosses(tokens: Sequence[str], layer: str, products: dict[tuple[str, str], np.ndarray]) -> matplotlib.figure.Figure:
-    """Returns one panel per pair of streams of a layer."""
+    """Returns one panel per pair of activations of a layer."""
     pictures = {}
     for (a, b), product in products.items():
         magnitude = np.abs(product)
@@ -145,25 +145,25 @@ def bars(table: pd.DataFrame) -> matplotlib.figure.Figure:
 
 
 def likeness(table: pd.DataFrame, reach: int) -> matplotlib.figure.Figure:
-    """Returns one panel per stream: the likeness of each layer to the one-hot Gramian, against lag."""
-    streams = list(dict.fromkeys(name.split(".", 1)[1] for name in table["site"]))
-    columns = min(4, len(streams))
-    rows = -(-len(streams) // columns)
+    """Returns one panel per activation: the likeness of each layer to the one-hot Gramian, against lag."""
+    activations = list(dict.fromkeys(name.split(".", 1)[1] for name in table["site"]))
+    columns = min(4, len(activations))
+    rows = -(-len(activations) // columns)
     figure = style.figure(height=0.56 + 1.75 * rows)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     lags = np.arange(-reach, reach + 1)
     mean = table.groupby("site", sort=False).mean(numeric_only=True)
-    for axes, stream in zip(panels, streams, strict=False):
-        of_stream = [name for name in mean.index if name.split(".", 1)[1] == stream]
-        for name in of_stream:
+    for axes, activation in zip(panels, activations, strict=False):
+        of_activation = [name for name in mean.index if name.split(".", 1)[1] == activation]
+        for name in of_activation:
             layer = name.split(".", 1)[0]
             colour = style.PALETTE[(int(layer.lstrip("l")) - 1) % len(style.PALETTE)]
             values = [mean.loc[name, f"lag{lag:+d}"] for lag in lags]
             axes.plot(lags, values, "o-", markersize=3, color=colour, label=f"layer {layer.lstrip('l')}")
         axes.axhline(0, color=style.SOFT, linewidth=0.6)
         axes.axvline(0.5, color=style.INK, linewidth=0.6, linestyle=":")
-        axes.set_title(stream)
-    for axes in panels[len(streams) :]:
+        axes.set_title(activation)
+    for axes in panels[len(activations) :]:
         axes.set_axis_off()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(panels))
     figure.supxlabel("lag of the token, in steps (0: just read, 1: the next)", fontsize=7.5)
@@ -199,8 +199,8 @@ def spread_of_layers(layers: pd.DataFrame, metrics: Mapping[str, float]) -> matp
         ("c", "saturation_second_half", "c: mean |cos| in the second half"),
     )
     quantities = []
-    for stream, column, label in shown:
-        sites = [name for name in dict.fromkeys(layers["site"]) if name.endswith(f".{stream}")]
+    for activation, column, label in shown:
+        sites = [name for name in dict.fromkeys(layers["site"]) if name.endswith(f".{activation}")]
         values = {name: layers.loc[layers["site"] == name, column].to_numpy(float) for name in sites}
         means = {name: population.interval_of(metrics, f"{name}/{column}") for name in sites}
         if sites:

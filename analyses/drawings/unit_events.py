@@ -35,7 +35,7 @@ COLOURS = {
 
 
 def shares(table: pd.DataFrame) -> matplotlib.figure.Figure:
-    """One stacked bar per stream: the share of its units that belong to each variable."""
+    """One stacked bar per activation: the share of its units that belong to each variable."""
     figure = style.figure(height=max(2.2, 0.24 * len(table) + 0.9))
     axes = figure.subplots()
     rows = np.arange(len(table))
@@ -53,7 +53,7 @@ def shares(table: pd.DataFrame) -> matplotlib.figure.Figure:
 
 
 def excess(table: pd.DataFrame) -> matplotlib.figure.Figure:
-    """Stream by variable: the mean excess of η² over the units."""
+    """Activation by variable: the mean excess of η² over the units."""
     values, names = table.to_numpy(), [name.removeprefix("excess/") for name in table.columns]
     figure = style.figure(height=max(2.4, 0.21 * len(table) + 1.2))
     axes = figure.subplots()

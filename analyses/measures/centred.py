@@ -1,8 +1,9 @@
 """Gramians without what all steps have in common, and what they are where steps are out of phase.
 
-The cosine between two steps is large wherever a stream has a mean: gates lie between 0 and 1. Centred, the mean of each
+The cosine between two steps is large wherever an activation has a mean: gates lie between 0 and 1. Centred, the mean
+of each
 unit over the tune is taken off first. CKA (centred kernel alignment, Kornblith et al. 2019) is the cosine between two
-centred Gramians, 1 where the pairs of steps relate alike in both streams. Its null, and that of any likeness of two
+centred Gramians, 1 where the pairs of steps relate alike in both activations. Its null, and that of any likeness of two
 Gramians, shifts one of them in time, the end coming round to the beginning: each keeps all its own structure, and only
 what they have at the same steps is lost.
 """
@@ -31,12 +32,12 @@ def shifts(steps: int) -> np.ndarray:
 
 
 def cka(one: np.ndarray, other: np.ndarray) -> float:
-    """Returns CKA with linear kernels of two streams `[T, H]`, between 0 and 1; NaN where one is constant."""
+    """Returns CKA with linear kernels of two activations `[T, H]`, between 0 and 1; NaN where one is constant."""
     return float(_aligned(*map(_kernel, (one, other)), [0])[0])
 
 
 def cka_of_shifts(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns the same with the second stream shifted in time by each of `shifts`."""
+    """Returns the same with the second activation shifted in time by each of `shifts`."""
     return _aligned(*map(_kernel, (one, other)), shifts(len(one)))
 
 

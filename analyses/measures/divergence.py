@@ -47,8 +47,8 @@ def compare_distributions(observation: Observation, control: Observation, most: 
     longest = max(len(t.ids) for t in tunes) - 1
     sums = np.zeros((len(sides), len(tunes), len(PARTS), 2))
     total, count = np.zeros((len(sides), longest)), np.zeros(longest)
-    for streams in zip(*(reader.each(["logits"]) for reader in readers), strict=True):
-        (k, own), *others = streams
+    for activations in zip(*(reader.each(["logits"]) for reader in readers), strict=True):
+        (k, own), *others = activations
         P, steps = softmax(own["logits"].astype(float), axis=-1), len(own["logits"])
         count[:steps] += 1
         for side, (_, other) in enumerate(others):

@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Result:
-    """What the variables explain of each unit of a stream."""
+    """What the variables explain of each unit of an activation."""
 
     ratios: np.ndarray
     """η² by labelling (0: the true one), variable and unit, `[1 + R, variables, U]`."""

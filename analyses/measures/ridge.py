@@ -1,4 +1,4 @@
-"""Linear maps between streams, judged on tunes that they were not fitted to.
+"""Linear maps between activations, judged on tunes that they were not fitted to.
 
 Sums of products are kept by fold of tunes, so memory grows with neither the tunes nor their length; the map for a fold
 is fitted to the sums of all others.

@@ -121,8 +121,8 @@ def watch(observation: Observation, control: Observation, words: str | None) -> 
     for side, seen in (("control", control), ("changed", observation)):
         reader = Observation(control.model, vocabulary, seen.transcriptions, seed=control.seed)
         found: dict[int, np.ndarray] = {}
-        for k, streams in reader.each(["probs"]):
-            distribution = streams["probs"]
+        for k, activations in reader.each(["probs"]):
+            distribution = activations["probs"]
             found[k] = distribution[:, ids].astype(float).sum(1)
             if side == "changed" and not told:
                 transcription = seen.transcriptions[k]

@@ -20,11 +20,13 @@ APART = 8
 """Steps that two of these in one tune are apart at least: the same peak is not named twice."""
 
 UNIT_RANGE = {**dict.fromkeys("iforu", (0.0, 1.0)), **dict.fromkeys("hgn", (-1.0, 1.0))}
-"""Between which values the streams of a layer lie; a cell state has no bounds."""
+"""Between which values the activations of a layer lie; a cell state has no bounds."""
 
 
 def bounds(site: str, values: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Returns between which values a stream is kept: those that bound it, or ± its largest magnitude in `values`."""
+    """Returns between which values an activation is kept: those that bound it, or ± its largest magnitude in
+    `values`.
+    """
     known = UNIT_RANGE.get(site.split(".")[-1])
     if known is not None:
         return known

@@ -44,13 +44,13 @@ class Shown:
     number: int
     transcription: Transcription
     ids: np.ndarray
-    streams: Mapping[str, np.ndarray]
+    activations: Mapping[str, np.ndarray]
     """`[T, units]` by site; `probs` `[T, V]` among them."""
 
 
 @dataclass(frozen=True)
-class Streams:
-    """Which streams of a model the page holds."""
+class Sites:
+    """Which activations of a model the page holds."""
 
     layers: dict[str, slice]
     """The hidden states of each layer, and where its units stand when those of all layers are counted."""
@@ -60,7 +60,7 @@ class Streams:
     """Units by site."""
 
     @classmethod
-    def of(cls, sites: Mapping[str, int]) -> Streams:
+    def of(cls, sites: Mapping[str, int]) -> Sites:
         layers = [site.name for site in grammar.parse("l*.h", sites)]
         edges = np.cumsum([0, *(sites[name] for name in layers)]).tolist()
         gates = tuple(name for name in sites if name.count(".") == 1 and name.split(".")[1] in GATES)
@@ -78,19 +78,19 @@ Gated = Mapping[tuple[int, int], Mapping[str, np.ndarray]]
 
 def packs_of(observation: Observation, findings: Mapping[str, Findings], heading: Mapping[str, Any]) -> dict[str, Pack]:
     """Returns the packs `core` and `states` of a page on this observation; `heading` is what stands at its top."""
-    streams = Streams.of(observation.model.sites)
-    searched = _first(observation, how_many_searched(observation, streams.units))
+    activations = Sites.of(observation.model.sites)
+    searched = _first(observation, how_many_searched(observation, activations.units))
     before = [] if observation.control is None else [observation.control]
-    count = how_many([len(t.ids) - 1 for t in searched.transcriptions], streams.units, 1 + len(before))
+    count = how_many([len(t.ids) - 1 for t in searched.transcriptions], activations.units, 1 + len(before))
     core, states = Pack(dict(heading)), Pack()
     engraved = [*(t for control in before for t in control.transcriptions[:count]), *searched.transcriptions]
     with ThreadPoolExecutor(max_workers=1) as beside:  # verovio is another process: it draws while this one traces
         drawing = beside.submit(sheets, [_body(t.ids[:LONGEST], observation.vocabulary) for t in engraved])
-        traced = _trace(searched, streams, count, findings, core, states)
-        sides = [*(_shown(_first(control, count), streams) for control in before), traced]
-        gated = _trace_gates([*before, searched], sides, streams)
+        traced = _trace(searched, activations, count, findings, core, states)
+        sides = [*(_shown(_first(control, count), activations) for control in before), traced]
+        gated = _trace_gates([*before, searched], sides, activations)
         drawn = drawing.result()
-    _write_model(observation, streams, gated, core)
+    _write_model(observation, activations, gated, core)
     tunes = _write_shown(sides, gated, drawn, core, states)
     others = zip(searched.transcriptions[count:], drawn[len(before) * count + count :], strict=True)
     states.manifest["searched"] = [
@@ -104,33 +104,34 @@ def packs_of(observation: Observation, findings: Mapping[str, Findings], heading
         "tunes": tunes,
         "apart": [_apart(tunes[k]["tokens"], tunes[k + count]["tokens"]) for k in range(count)] if before else [],
         "left_out": _left_out(total, len(searched.transcriptions), count, len(gated), len(tunes)),
-        "cuts": unit_facts.cuts(observation.effects, findings, len(streams.layers)),
+        "cuts": unit_facts.cuts(observation.effects, findings, len(activations.layers)),
     }
     return {"core": core, "states": states}
 
 
-def _write_model(observation: Observation, streams: Streams, gated: Gated, core: Pack) -> None:
-    """Writes the vocabulary, the layers, and between which values each stream is kept."""
+def _write_model(observation: Observation, activations: Sites, gated: Gated, core: Pack) -> None:
+    """Writes the vocabulary, the layers, and between which values each activation is kept."""
     vocabulary = observation.vocabulary
-    ranges = _ranges(streams, gated)
+    ranges = _ranges(activations, gated)
     core.manifest |= {
         "vocabulary": list(vocabulary.tokens),
         "types": [TYPES.index(name) for name in vocabulary.types],
         "type_names": list(TYPES),
         "layers": [
-            {"name": name, "first": part.start, "units": streams.sizes[name]} for name, part in streams.layers.items()
+            {"name": name, "first": part.start, "units": activations.sizes[name]}
+            for name, part in activations.layers.items()
         ],
         "sites": [
-            {"name": name, "low": low, "high": high, "units": streams.sizes[name]}
+            {"name": name, "low": low, "high": high, "units": activations.sizes[name]}
             for name, (low, high) in ranges.items()
         ],
     }
 
 
-def _ranges(streams: Streams, gated: Gated) -> dict[str, tuple[float, float]]:
+def _ranges(activations: Sites, gated: Gated) -> dict[str, tuple[float, float]]:
     return {
         name: bounds(name, [one[name] for one in gated.values() if name in one])
-        for name in [*streams.layers, *streams.gates]
+        for name in [*activations.layers, *activations.gates]
     }
 
 
@@ -145,7 +146,7 @@ def _write_shown(
         key, tune = f"s{s}/{k}", sides[s][k]
         entry = _entry(key, tune, drawn[s * count + k], core)
         tunes.append(entry | {"side": s, "number": k, "gates": (s, k) in gated})
-        for name, value in {**tune.streams, **gated.get((s, k), {})}.items():
+        for name, value in {**tune.activations, **gated.get((s, k), {})}.items():
             if name in ranges:
                 states.arrays[f"{key}/{name}"] = to_bytes(value, *ranges[name]).T
     return tunes
@@ -180,47 +181,47 @@ def _first(observation: Observation, count: int) -> Observation:
     return Observation(observation.model, observation.vocabulary, few, seed=observation.seed)
 
 
-def _shown(observation: Observation, streams: Streams) -> list[Shown]:
+def _shown(observation: Observation, activations: Sites) -> list[Shown]:
     """All tunes of an observation with hidden states and distributions."""
-    found = {k: _cut(k, observation, values) for k, values in observation.each([*streams.layers, "probs"])}
+    found = {k: _cut(k, observation, values) for k, values in observation.each([*activations.layers, "probs"])}
     return [found[k] for k in sorted(found)]
 
 
-def _cut(k: int, observation: Observation, streams: Mapping[str, np.ndarray]) -> Shown:
+def _cut(k: int, observation: Observation, activations: Mapping[str, np.ndarray]) -> Shown:
     ids = observation.transcriptions[k].ids[:LONGEST]
-    kept = {name: np.array(value[: len(ids) - 1]) for name, value in streams.items()}
+    kept = {name: np.array(value[: len(ids) - 1]) for name, value in activations.items()}
     return Shown(k, observation.transcriptions[k], ids, kept)
 
 
 def _trace_gates(
-    observations: Sequence[Observation], sides: Sequence[Sequence[Shown]], streams: Streams
+    observations: Sequence[Observation], sides: Sequence[Sequence[Shown]], activations: Sites
 ) -> dict[tuple[int, int], Mapping[str, np.ndarray]]:
     """Returns gates and cell states by side and tune, where they fit into the room that hidden states have left.
 
     Tunes come in order, of the last side, the observed one, before the other.
     """
     found: dict[tuple[int, int], Mapping[str, np.ndarray]] = {}
-    room = ROOM - sum(len(tune.ids) * streams.units for tune in chain(*sides))
-    width = sum(streams.sizes[name] for name in streams.gates)
+    room = ROOM - sum(len(tune.ids) * activations.units for tune in chain(*sides))
+    width = sum(activations.sizes[name] for name in activations.gates)
     for k, s in product(range(len(sides[0])), reversed(range(len(sides)))):
         rows = len(sides[s][k].ids) - 1
         if rows * width > room:
             continue
         room -= rows * width
-        found[s, k] = {name: value[:rows] for name, value in observations[s].traces(k, streams.gates).items()}
+        found[s, k] = {name: value[:rows] for name, value in observations[s].traces(k, activations.gates).items()}
     return found
 
 
 def _trace(
     searched: Observation,
-    streams: Streams,
+    activations: Sites,
     count: int,
     findings: Mapping[str, Findings],
     core: Pack,
     states: Pack,
 ) -> list[Shown]:
     """Traces every tune that is searched, once; writes what is known of units, and returns the `count` first tunes."""
-    layers = list(streams.layers)
+    layers = list(activations.layers)
     events = unit_facts.EventSums([searched.tokens(k) for k in range(len(searched.transcriptions))], searched.seed)
     moments, shown, kept = Moments(), [], {}
     for k, traced in searched.each([*layers, "probs"]):
@@ -245,7 +246,7 @@ def _trace(
         "softmax/token": token,
         "softmax/weight": weight,
     }
-    _write_events(events.events(streams.layers, unit_facts.known_events(findings, layers)), core)
+    _write_events(events.events(activations.layers, unit_facts.known_events(findings, layers)), core)
     return sorted(shown, key=lambda one: one.number)
 
 
@@ -271,7 +272,7 @@ def _write_events(found: unit_facts.Events | None, core: Pack) -> None:
 
 def _entry(key: str, tune: Shown, sheet: Sheet, core: Pack) -> dict[str, Any]:
     """What the page knows of a shown tune; its arrays go into `core`."""
-    probs = tune.streams["probs"].astype(np.float64)
+    probs = tune.activations["probs"].astype(np.float64)
     top = np.argsort(-probs, axis=1, kind="stable")[:, :LIKELIEST]
     following = probs[np.arange(len(probs)), tune.ids[1:]]
     terms = probs * np.log(np.where(probs > 0, probs, 1.0))

@@ -1,7 +1,7 @@
 """Effect records: what edits did to the tunes of a run, counted on the finished tunes, whatever batch made them.
 
 Each tune is read once more by the very steps that wrote it. A row of the table `steps` is a tune and a step (row t of
-every stream, deciding token t + 1) at which something changed.
+every activation, deciding token t + 1) at which something changed.
 """
 
 from __future__ import annotations

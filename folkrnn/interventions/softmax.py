@@ -149,7 +149,7 @@ def separation(model: FolkRNN, words: str, setting: RunContext) -> np.ndarray:
     """
     right = np.linalg.svd(softmax_of(model)[0].detach().double().cpu().numpy(), full_matrices=False)[2]
     site = f"l{len(model.layers)}.h"
-    found = [(streams[site], ids[1:]) for ids, streams in read(model, setting.control()[:MEASURED], [site])]
+    found = [(activations[site], ids[1:]) for ids, activations in read(model, setting.control()[:MEASURED], [site])]
     if not found:
         raise UserError("there are no tunes to measure components on")
     made = np.isin(np.concatenate([ids for _, ids in found]), token_ids(words, setting.vocabulary))

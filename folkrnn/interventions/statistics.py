@@ -33,10 +33,10 @@ def score(rule: Ranked, layers: Sequence[int], model: FolkRNN, setting: RunConte
     sums: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
     steps: list[int] = []
     wanted = token_ids(rule.token, setting.vocabulary)
-    for ids, streams in read(model, setting.control()[: rule.tunes], [f"l{layer}.h" for layer in layers]):
+    for ids, activations in read(model, setting.control()[: rule.tunes], [f"l{layer}.h" for layer in layers]):
         steps.append(len(ids) - 1)
         for layer in layers:
-            sums[layer].append(_statistic(rule, streams[f"l{layer}.h"], np.isin(ids[1:], wanted)))
+            sums[layer].append(_statistic(rule, activations[f"l{layer}.h"], np.isin(ids[1:], wanted)))
     if not steps:
         raise UserError("there are no tunes to measure units on")
     weights = np.array(steps, float)[:, None]
@@ -84,14 +84,14 @@ def _column_norms(model: FolkRNN, layer: int) -> np.ndarray:
 def read(
     model: FolkRNN, tunes: Sequence[np.ndarray], sites: Sequence[str]
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Yields (token ids `[N]`, streams `[N − 1, units]`) of every tune, read by the model without edits."""
+    """Yields (token ids `[N]`, activations `[N − 1, units]`) of every tune, read by the model without edits."""
     plain = unhooked(model)
     for start in range(0, len(tunes), BATCH):
         some = list(tunes[start : start + BATCH])
         inputs, _ = pad(some, 0)
-        streams = {name: value.cpu().numpy() for name, value in plain.trace(inputs.to(plain.device), sites).items()}
+        activations = {name: value.cpu().numpy() for name, value in plain.trace(inputs.to(plain.device), sites).items()}
         for row, ids in enumerate(some):
-            yield ids, {name: value[row, : len(ids) - 1] for name, value in streams.items()}
+            yield ids, {name: value[row, : len(ids) - 1] for name, value in activations.items()}
 
 
 def column_auc(values: np.ndarray, label: np.ndarray) -> np.ndarray:

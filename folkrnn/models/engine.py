@@ -27,7 +27,7 @@ from folkrnn.models.captured import Captured, height
 from folkrnn.models.hooks import OUT, REJECTED, AnyHook, Hook, Hooks, See, State, Step
 from folkrnn.models.positions import Position, Tracker
 from folkrnn.models.products import Precision, Product, UnpackedProduct
-from folkrnn.models.recurrent import STREAMS, RecurrentLayer, gru_cell, lstm_cell, lstm_equations, recur
+from folkrnn.models.recurrent import ACTIVATIONS, RecurrentLayer, gru_cell, lstm_cell, lstm_equations, recur
 from folkrnn.models.rng import SMALLEST_BATCH
 
 WINDOW = 16
@@ -58,7 +58,7 @@ class Stack:
     @property
     def sites(self) -> list[str]:
         """What hooks are called for, in no order: every site but `probs`."""
-        inner = [f"{self.prefix}l{k + 1}.{s}" for k, one in enumerate(self.layers) for s in STREAMS[one.cell]]
+        inner = [f"{self.prefix}l{k + 1}.{s}" for k, one in enumerate(self.layers) for s in ACTIVATIONS[one.cell]]
         return [f"{self.prefix}x", *inner, "logits"]
 
     @property
@@ -182,11 +182,11 @@ class Engine:
         after: list[State] = []
         h = tokens
         for layer, name, before in zip(self._layers, self._names, state, strict=True):
-            named = hooks.streams(name)
-            rooms = {stream: hooks.room(site, step, len(tokens)) for stream, site in named.items()}
+            named = hooks.activations(name)
+            rooms = {activation: hooks.room(site, step, len(tokens)) for activation, site in named.items()}
             found, last = layer.window(h, before, rooms)
-            for stream, site in named.items():
-                hooks(site, found[stream], step)
+            for activation, site in named.items():
+                hooks(site, found[activation], step)
             h = found["h"]
             after.append(last)
         if OUT in hooks:
@@ -290,9 +290,10 @@ class _Layer:
     def window(
         self, below: Tensor, state: State, rooms: Mapping[str, Tensor | None]
     ) -> tuple[Mapping[str, Tensor], State]:
-        """Returns h and the streams of `rooms`, `[S, B, H]` each, and the state after reading what is below.
+        """Returns h and the activations of `rooms`, `[S, B, H]` each, and the state after reading what is below.
 
-        That is tokens `[S, B]` or the states of the layer below, `[S, B, H]`. Streams are written to their room as they
+        That is tokens `[S, B]` or the states of the layer below, `[S, B, H]`. Activations are written to their room
+        as they
         come, where it holds all B rows in one piece.
         """
         driven = (
@@ -367,7 +368,7 @@ def over(
 
     Fused; step by step where hooks name a site of the layer, `name` being how those begin (`cond.l1.`).
     """
-    if steps is None or not hooks.streams(name):
+    if steps is None or not hooks.activations(name):
         return layer.fused(x, state)
     recurrent, driven = UnpackedProduct([layer.weight_hh]), layer.drive(x).transpose(0, 1)
     hidden, _ = recur(recurrent, driven, state, see=lambda s: hooks.of(name, steps[s]))
@@ -379,5 +380,5 @@ def reconstructed(
 ) -> dict[str, Tensor]:
     """Returns those of the layer's sites that are in `names`, `[B, T, H]` each, given the h that `fused` made of x."""
     wanted = {name for name in names if name.startswith(prefix)}
-    streams = {"h": h} if wanted <= {f"{prefix}h"} else layer.reconstruct(x, h, state)
-    return {name: streams[name.removeprefix(prefix)] for name in wanted}
+    activations = {"h": h} if wanted <= {f"{prefix}h"} else layer.reconstruct(x, h, state)
+    return {name: activations[name.removeprefix(prefix)] for name in wanted}

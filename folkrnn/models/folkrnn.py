@@ -21,7 +21,7 @@ from folkrnn.models.engine import Engine, Given, Stack, reconstructed
 from folkrnn.models.hooks import AnyHook, State
 from folkrnn.models.model import Model
 from folkrnn.models.products import Precision
-from folkrnn.models.recurrent import GATES, STREAMS, Cell, RecurrentLayer
+from folkrnn.models.recurrent import ACTIVATIONS, GATES, Cell, RecurrentLayer
 from folkrnn.models.traces import Trace, asked
 
 INPUT_STD = 0.5
@@ -90,7 +90,11 @@ class FolkRNN(Model):
 
     @property
     def sites(self) -> dict[str, int]:
-        inner = {f"l{k + 1}.{stream}": self.units for k in range(len(self.layers)) for stream in STREAMS[self.cell]}
+        inner = {
+            f"l{k + 1}.{activation}": self.units
+            for k in range(len(self.layers))
+            for activation in ACTIVATIONS[self.cell]
+        }
         return {"x": self.vocabulary_size} | inner | {"logits": self.vocabulary_size, "probs": self.vocabulary_size}
 
     @property
@@ -205,7 +209,7 @@ class FolkRNN(Model):
             return asked(self._reconstructed(batch, names), wanted, tokens.dim() == 1)
         trace = Trace({name: self.sites[name] for name in names}, *batch.shape, self.device)
         self.engine().run(Given(batch, tunes), [trace])
-        return asked(trace.streams, wanted, tokens.dim() == 1)
+        return asked(trace.activations, wanted, tokens.dim() == 1)
 
     def one_hot(self, tokens: Tensor) -> Tensor:
         """Returns the inputs `[…, V]` that tokens `[…]` are."""
@@ -213,14 +217,14 @@ class FolkRNN(Model):
 
     def _reconstructed(self, tokens: Tensor, names: set[str]) -> dict[str, Tensor]:
         x = self.one_hot(tokens)
-        streams = {"x": x}
+        activations = {"x": x}
         for k, (layer, state) in enumerate(zip(self.layers, self.initial_state(len(tokens)), strict=True)):
             h = layer.fused(x, state)
-            streams |= reconstructed(layer, x, h, state, f"l{k + 1}.", names)
+            activations |= reconstructed(layer, x, h, state, f"l{k + 1}.", names)
             x = h
-        streams["logits"] = self.read_out(x)
-        streams["probs"] = streams["logits"].softmax(-1)
-        return {name: streams[name] for name in names}
+        activations["logits"] = self.read_out(x)
+        activations["probs"] = activations["logits"].softmax(-1)
+        return {name: activations[name] for name in names}
 
 
 def _check(vocabulary_size: int, units: int, layers: int, dropout: float, cell: str, initial_state: str) -> None:

@@ -30,7 +30,7 @@ REJECTED = "rejected"
 """The site of draws: which tokens are drawn again until another comes, `[B, V]` of bool; none unless a hook says so."""
 
 See = Callable[[str, Tensor], Tensor]
-"""Called with the name of a stream of one layer (`h`, `i.pre`) and its value; what it returns takes its place."""
+"""Called with the name of an activation of one layer (`h`, `i.pre`) and its value; what it returns takes its place."""
 
 
 @dataclass
@@ -135,16 +135,16 @@ class Hooks:
         """Returns whether any hook names a site that begins so."""
         return any(site.startswith(prefixes) for site in self._at)
 
-    def streams(self, layer: str) -> Mapping[str, str]:
-        """Returns the streams of a layer (`l2.`) that any hook names, with their sites."""
+    def activations(self, layer: str) -> Mapping[str, str]:
+        """Returns the activations of a layer (`l2.`) that any hook names, with their sites."""
         return self._layers.get(layer, {})
 
     def of(self, layer: str, step: Step) -> See | None:
-        """Returns what is called with the streams of a layer at this step; None where nobody names one."""
+        """Returns what is called with the activations of a layer at this step; None where nobody names one."""
         named = self._layers.get(layer)
         if not named:
             return None
-        return lambda stream, value: self(named[stream], value, step) if stream in named else value
+        return lambda activation, value: self(named[activation], value, step) if activation in named else value
 
     def room(self, site: str, step: Step, steps: int) -> Tensor | None:
         """Returns the memory that one of the hooks has for a site's values of some steps."""

@@ -252,11 +252,13 @@ class MusicVAE(Model):
         z: Tensor | None = None,
         numbers: Sequence[int] | None = None,
     ) -> dict[str, Tensor]:
-        """Returns the streams that `patterns` name while the model encodes `melodies` and decodes them, teacher-forced.
+        """Returns the activations that `patterns` name while the model encodes `melodies` and decodes them,
+        teacher-forced.
 
-        Layer streams are `[B, T, H]` (`[B, K, H]` for the conductor), latents `[B, Z]`; one melody `[T]` loses the B.
-        Row t of an encoder stream is the state after reading step t (from the other end for `enc.bw`); row t of a
-        decoder stream is the state after reading the t steps before, and row t of `probs` is the distribution of step
+        Layer activations are `[B, T, H]` (`[B, K, H]` for the conductor), latents `[B, Z]`; one melody `[T]` loses the B.
+        Row t of an encoder activation is the state after reading step t (from the other end for `enc.bw`); row t of a
+        decoder activation is the state after reading the t steps before, and row t of `probs` is the distribution of
+        step
         t. The
         decoder is conditioned on `z`, or on μ without one. Outside training small batches are padded to 16 rows. Raises
         UserError for a site that the model lacks.
@@ -271,20 +273,20 @@ class MusicVAE(Model):
         if (rows := self._batch_invariant_rows(count)) is not None:
             classes, ends = classes[rows], ends[rows]
             z = None if z is None else z[rows]
-        found = self._streams(run, classes, {site.name for site in wanted}, ends, z)
+        found = self._activations(run, classes, {site.name for site in wanted}, ends, z)
         return asked({name: value[:count] for name, value in found.items()}, wanted, alone)
 
-    def _streams(
+    def _activations(
         self, run: MelodyRun, classes: Tensor, names: set[str], ends: Tensor, z: Tensor | None
     ) -> dict[str, Tensor]:
-        streams = {"x": (x := run.see("x", self._one_hot(classes), classes))}
+        activations = {"x": (x := run.see("x", self._one_hot(classes), classes))}
         if mine := names & self.encoder.sites.keys():
-            streams |= self.encoder.trace(x, ends, mine, run.hooks, run.reading(classes, ends))
+            activations |= self.encoder.trace(x, ends, mine, run.hooks, run.reading(classes, ends))
         if z is None or names & {"mu", "sigma"}:
-            streams["mu"], streams["sigma"] = run.encode(x, classes, ends)
-        streams["z"] = z = run.see("z", streams["mu"] if z is None else z, classes)
+            activations["mu"], activations["sigma"] = run.encode(x, classes, ends)
+        activations["z"] = z = run.see("z", activations["mu"] if z is None else z, classes)
         if self.conductor is not None and (mine := names & self.conductor.sites.keys()):
-            streams |= self.conductor.trace(z, self.sizes.segments, mine, run.hooks, run.conducting(len(z)))
+            activations |= self.conductor.trace(z, self.sizes.segments, mine, run.hooks, run.conducting(len(z)))
         if mine := names & self.decoder.sites.keys():
             previous, conditions = self._segmented(classes), run.conditions(z)
             if run.decodes:
@@ -292,10 +294,10 @@ class MusicVAE(Model):
                 for k in range(previous.shape[1]):
                     source = Scheduled(previous[:, k], numbers=run.numbers)
                     run.decode(source, conditions, k, previous.shape[2], [trace])
-                return streams | trace.streams
+                return activations | trace.activations
             found = self.decoder.trace(previous.flatten(0, 1), conditions.flatten(0, 1), mine)
-            streams |= {name: value.reshape(*classes.shape, -1) for name, value in found.items()}
-        return streams
+            activations |= {name: value.reshape(*classes.shape, -1) for name, value in found.items()}
+        return activations
 
     def _run(self, rows: int, hook: AnyHook | None, numbers: Sequence[int] | None) -> MelodyRun:
         """What runs the parts of the model with its hooks; `numbers` are those of the rows, padded like them."""

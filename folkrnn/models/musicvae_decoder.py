@@ -17,7 +17,7 @@ from folkrnn.models.engine import NO_HOOKS, Batch, Engine, Source, Stack, over, 
 from folkrnn.models.hooks import AnyHook, Hook, Hooks, State, Step
 from folkrnn.models.melody_tensors import NOTHING, one_hot
 from folkrnn.models.positions import Tracker
-from folkrnn.models.recurrent import STREAMS, RecurrentLayer
+from folkrnn.models.recurrent import ACTIVATIONS, RecurrentLayer
 from folkrnn.models.rng import draw, probabilities
 from folkrnn.models.traces import Trace
 
@@ -71,7 +71,7 @@ class Conductor(nn.Module):
         if edits.within("cond."):
             trace = Trace({name: self.sites[name] for name in names}, len(z), segments, z.device)
             self(z, segments, edits.and_then(trace), steps)
-            return trace.streams
+            return trace.activations
         return _trace(self.layers, z.new_zeros(len(z), segments, 1), self.initial.states(z), "cond", names)
 
 
@@ -132,10 +132,10 @@ class Decoder(nn.Module):
     def trace(self, previous: Tensor, condition: Tensor, names: set[str]) -> dict[str, Tensor]:
         """Returns the sites in `names`, `[B, S, units]` each."""
         x, states = self._inputs(previous, condition), self.initial.states(condition)
-        streams = _trace(self.layers, x, states, self.name, names | {f"{self.name}.l{len(self.layers)}.h"})
-        logits = self.output(streams[f"{self.name}.l{len(self.layers)}.h"])
-        streams |= {f"{self.name}.x": x[..., : self.depth], "logits": logits, "probs": logits.softmax(-1)}
-        return {name: streams[name] for name in names & streams.keys()}
+        activations = _trace(self.layers, x, states, self.name, names | {f"{self.name}.l{len(self.layers)}.h"})
+        logits = self.output(activations[f"{self.name}.l{len(self.layers)}.h"])
+        activations |= {f"{self.name}.x": x[..., : self.depth], "logits": logits, "probs": logits.softmax(-1)}
+        return {name: activations[name] for name in names & activations.keys()}
 
     def _inputs(self, previous: Tensor, condition: Tensor) -> Tensor:
         repeated = condition.unsqueeze(1).expand(-1, previous.shape[1], -1)
@@ -218,13 +218,17 @@ class Free:
 
 
 def _sites(name: str, layers: nn.ModuleList) -> dict[str, int]:
-    return {f"{name}.l{k + 1}.{stream}": layer.units for k, layer in enumerate(layers) for stream in STREAMS["lstm"]}
+    return {
+        f"{name}.l{k + 1}.{activation}": layer.units
+        for k, layer in enumerate(layers)
+        for activation in ACTIVATIONS["lstm"]
+    }
 
 
 def _trace(layers: nn.ModuleList, x: Tensor, states: list[State], name: str, names: set[str]) -> dict[str, Tensor]:
-    streams: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
     for k, (layer, state) in enumerate(zip(layers, states, strict=True)):
         h = layer.fused(x, state)
-        streams |= reconstructed(layer, x, h, state, f"{name}.l{k + 1}.", names)
+        activations |= reconstructed(layer, x, h, state, f"{name}.l{k + 1}.", names)
         x = h
-    return streams
+    return activations

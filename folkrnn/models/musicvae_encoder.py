@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from folkrnn.models.engine import NO_HOOKS, over, reconstructed
 from folkrnn.models.hooks import Hooks, Step
-from folkrnn.models.recurrent import STREAMS, RecurrentLayer
+from folkrnn.models.recurrent import ACTIVATIONS, RecurrentLayer
 from folkrnn.models.traces import Trace
 
 Steps = Callable[[str], Sequence[Step]]
@@ -51,12 +51,12 @@ class Encoder(nn.Module):
 
     @property
     def sites(self) -> dict[str, int]:
-        """Every stream of every layer and direction, and its number of units."""
+        """Every activation of every layer and direction, and its number of units."""
         return {
-            f"enc.{direction}.l{k + 1}.{stream}": layer.units
+            f"enc.{direction}.l{k + 1}.{activation}": layer.units
             for direction in DIRECTIONS
             for k, layer in enumerate(self.layers)
-            for stream in STREAMS["lstm"]
+            for activation in ACTIVATIONS["lstm"]
         }
 
     def forward(
@@ -96,7 +96,7 @@ class Encoder(nn.Module):
         if edits.within("enc."):
             trace = Trace({name: self.sites[name] for name in names}, *x.shape[:2], x.device)
             self.code(x, lengths, edits.and_then(trace), steps)
-            found = trace.streams
+            found = trace.activations
         else:
             found = self._reconstructed(x, turned, names)
         return {
@@ -106,16 +106,16 @@ class Encoder(nn.Module):
 
     def _reconstructed(self, x: Tensor, turned: Tensor | None, names: set[str]) -> dict[str, Tensor]:
         """The sites in `names`, in the order of reading."""
-        streams: dict[str, Tensor] = {}
+        activations: dict[str, Tensor] = {}
         for k, layer in enumerate(self.layers):
             hidden = []
             for direction, part, inputs in (("fw", layer.fw, x), ("bw", layer.bw, turn(x, turned))):
                 state, prefix = _zero_state(part, inputs), f"enc.{direction}.l{k + 1}."
                 h = part.fused(inputs, state)
-                streams |= reconstructed(part, inputs, h, state, prefix, names)
+                activations |= reconstructed(part, inputs, h, state, prefix, names)
                 hidden.append(h if direction == "fw" else turn(h, turned))
             x = torch.cat(hidden, dim=-1)
-        return streams
+        return activations
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def sigmoid(x: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def allocate(*shape: int, device: torch.device) -> Tensor:
-    """Returns an empty tensor in single precision for streams of every step.
+    """Returns an empty tensor in single precision for activations of every step.
 
     On a CPU numpy asks for it in large pages where the system grants them: the first touch of small ones can take
     longer than what is computed.

@@ -34,11 +34,11 @@ NOWHERE: Mapping[str, Tensor] = {}
 GATES: dict[str, tuple[str, ...]] = {"lstm": ("i", "f", "g", "o"), "gru": ("r", "u", "n")}
 """Gates in the order in which their rows are stacked in the weight matrices (that of `torch.nn`)."""
 
-STREAMS: dict[str, tuple[str, ...]] = {
+ACTIVATIONS: dict[str, tuple[str, ...]] = {
     "lstm": ("i.pre", "f.pre", "g.pre", "o.pre", "i", "f", "g", "o", "c", "tanhc", "h"),
     "gru": ("r.pre", "u.pre", "n.pre", "r", "u", "n", "h"),
 }
-"""Every stream of a cell that can be read or written, in the order in which a step computes them."""
+"""Every activation of a cell that can be read or written, in the order in which a step computes them."""
 
 
 _PRE = ("i.pre", "f.pre", "g.pre", "o.pre")
@@ -105,7 +105,7 @@ class RecurrentLayer(nn.Module):
         return nn.functional.linear(x, self.weight_ih, self.bias)
 
     def reconstruct(self, x: Tensor, h: Tensor, state: State) -> dict[str, Tensor]:
-        """Returns every stream `[B, T, H]` given the h `[B, T, H]` that `fused` computed from x.
+        """Returns every activation `[B, T, H]` given the h `[B, T, H]` that `fused` computed from x.
 
         All pre-activations follow from one matrix product over all steps, since every h_{t−1} is known; c is then a
         cheap scan.
@@ -113,7 +113,7 @@ class RecurrentLayer(nn.Module):
         before = torch.cat([state[0].unsqueeze(1), h[:, :-1]], dim=1)
         drive, recurrent = self.drive(x), nn.functional.linear(before, self.weight_hh)
         if self.cell == "gru":
-            return _gru_streams(drive, recurrent, h)
+            return _gru_activations(drive, recurrent, h)
         pre = dict(zip(GATES["lstm"], (drive + recurrent).chunk(4, dim=-1), strict=True))
         gates = {name: pre[name].tanh() if name == "g" else sigmoid(pre[name]) for name in pre}
         c = _scan(gates["f"], gates["i"] * gates["g"], state[1])
@@ -148,13 +148,13 @@ def recur(
 ) -> tuple[list[Tensor], State]:
     """Returns h `[B, H]` of every step, and the state after them, for inputs that are known: W_x x + b `[S, B, G·H]`.
 
-    `recurrent(h, added)` is W_h h + added. The streams that `into` names are written to its tensors `[S, B, H]`;
-    `see(s)` gives what step s calls with its streams.
+    `recurrent(h, added)` is W_h h + added. The activations that `into` names are written to its tensors `[S, B, H]`;
+    `see(s)` gives what step s calls with its activations.
     """
-    hidden, each = [], {stream: value.unbind() for stream, value in into.items()}
+    hidden, each = [], {activation: value.unbind() for activation, value in into.items()}
     cell = lstm_cell if len(state) == 2 else gru_cell
     for s, driven in enumerate(drive.unbind()):
-        rooms = {stream: steps[s] for stream, steps in each.items()}
+        rooms = {activation: steps[s] for activation, steps in each.items()}
         state = cell(recurrent, driven, state, see and see(s), rooms)
         hidden.append(state[0])
     return hidden, state
@@ -170,7 +170,8 @@ def lstm_cell(
 def lstm_equations(pre: Tensor, c: Tensor, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE) -> State:
     """Returns (h, c) `[B, H]` from pre-activations `[B, 4H]` and the c before.
 
-    `see` reads and replaces streams by name; the streams that `into` names are written to its tensors, and what is
+    `see` reads and replaces activations by name; the activations that `into` names are written to its tensors, and
+    what is
     returned may be among them.
     """
     see = see or _unchanged
@@ -193,7 +194,7 @@ def gru_cell(
     """Returns (h,) `[B, H]` after a step of a GRU whose inputs give W_x x + b, `driven [B, 3H]`."""
     (h,) = state
     if into:
-        see = lambda stream, value: into[stream].copy_(value) if stream in into else value  # noqa: E731
+        see = lambda activation, value: into[activation].copy_(value) if activation in into else value  # noqa: E731
     see = see or _unchanged
     xr, xu, xn = driven.chunk(3, dim=-1)
     hr, hu, hn = recurrent(h, None).chunk(3, dim=-1)
@@ -207,7 +208,7 @@ def _unchanged(_: str, value: Tensor) -> Tensor:
     return value
 
 
-def _gru_streams(drive: Tensor, recurrent: Tensor, h: Tensor) -> dict[str, Tensor]:
+def _gru_activations(drive: Tensor, recurrent: Tensor, h: Tensor) -> dict[str, Tensor]:
     xr, xu, xn = drive.chunk(3, dim=-1)
     hr, hu, hn = recurrent.chunk(3, dim=-1)
     pre = {"r.pre": xr + hr, "u.pre": xu + hu}

@@ -23,7 +23,7 @@ class Trace:
         self.sites: Collection[str] = {"logits" if name == "probs" else name for name in widths}
 
     @property
-    def streams(self) -> dict[str, Tensor]:
+    def activations(self) -> dict[str, Tensor]:
         """What was kept, `[R, T, units]` each; the rows of a step lie side by side in memory, as they are computed."""
         return {name: value.transpose(0, 1) for name, value in self._kept.items()}
 
@@ -47,10 +47,10 @@ class Trace:
             target[..., :rows, :] = value[..., :rows, :]
 
 
-def asked(streams: Mapping[str, Tensor], sites: Sequence[Site] | Iterable[Site], alone: bool) -> dict[str, Tensor]:
+def asked(activations: Mapping[str, Tensor], sites: Sequence[Site] | Iterable[Site], alone: bool) -> dict[str, Tensor]:
     """Returns the sites asked for, with the units asked for, by their full names; `alone` takes the one tune out."""
     found = {}
     for site in sites:
-        value = streams[site.name] if site.units is None else streams[site.name][..., list(site.units)]
+        value = activations[site.name] if site.units is None else activations[site.name][..., list(site.units)]
         found[str(site)] = value[0] if alone else value
     return found

@@ -145,7 +145,9 @@ class LatentObservation:
         return self.model.generate(latents, steps=self.classes.shape[1], first=first).numpy()
 
     def each(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
-        """Yields the streams of batches of melodies, encoded and decoded with teacher forcing, as `MusicVAE.trace`."""
+        """Yields the activations of batches of melodies, encoded and decoded with teacher forcing, as
+        `MusicVAE.trace`.
+        """
         work = Tracing(self.model, tuple(sites))
         for block in MelodyBlocks(self.classes):
             yield work(block, lambda _: None)
@@ -158,7 +160,9 @@ class LatentObservation:
             )
 
     def summary(self, sites: Iterable[str]) -> Summary:
-        """Returns the summary of these streams, as `each` yields them; it does not depend on processes or threads."""
+        """Returns the summary of these activations, as `each` yields them; it does not depend on processes or
+        threads.
+        """
         work = Summing(Tracing(self.model, tuple(sites)))
         with self.progress("Observing", len(self)) as advance:
             return summary_of(added(each_block(work, MelodyBlocks(self.classes), self.processes, advance)))
@@ -198,16 +202,16 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Tracing:
-    """The work of tracing: the streams of a block of melodies by site."""
+    """The work of tracing: the activations of a block of melodies by site."""
 
     model: MusicVAE
     sites: tuple[str, ...]
 
     def __call__(self, block: Block, progress: Progress) -> Arrays:
         numbers, classes = block
-        streams = self.model.trace(_on(self.model, classes), self.sites, numbers=numbers)
+        activations = self.model.trace(_on(self.model, classes), self.sites, numbers=numbers)
         progress(len(classes))
-        return {name: value.cpu().numpy() for name, value in streams.items()}
+        return {name: value.cpu().numpy() for name, value in activations.items()}
 
 
 @dataclass(frozen=True)

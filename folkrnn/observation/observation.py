@@ -26,7 +26,9 @@ BATCH = 32
 """Transcriptions traced at once where all are, at most."""
 
 BATCH_BYTES = 2**28
-"""What the streams of the transcriptions traced at once may take: long tunes and many streams make smaller batches."""
+"""What the activations of the transcriptions traced at once may take: long tunes and many activations make smaller
+batches.
+"""
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Observation:
     effects: list[EffectRecord] = field(default_factory=list)
     """What each intervention changed."""
     processes: Processes = ALONE
-    """Who observes what takes long: the summary and the streams that are kept."""
+    """Who observes what takes long: the summary and the activations that are kept."""
     _kept: dict[tuple[int, str], np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
@@ -80,19 +82,19 @@ class Observation:
         return self.trace(k, "probs")
 
     def trace(self, k: int, site: str) -> np.ndarray:
-        """One stream of transcription k, `[N − 1, units]`. Raises UserError for a site that the model lacks."""
+        """One activation of transcription k, `[N − 1, units]`. Raises UserError for a site that the model lacks."""
         return self.traces(k, [site])[site]
 
     def each(self, sites: Iterable[str]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        """Yields (k, streams `[N − 1, units]`) for every transcription, traced in batches and not kept.
+        """Yields (k, activations `[N − 1, units]`) for every transcription, traced in batches and not kept.
 
         Memory does not grow with the number of transcriptions; the order is by length, longest first.
         """
         work, blocks = self._tracing(sites)
         for numbers, ids in blocks:
-            streams = work.streams(numbers, ids)
+            activations = work.activations(numbers, ids)
             for row, (k, tune) in enumerate(zip(numbers, ids, strict=True)):
-                yield k, {name: value[row, : len(tune) - 1] for name, value in streams.items()}
+                yield k, {name: value[row, : len(tune) - 1] for name, value in activations.items()}
 
     def each_kept(
         self, sites: Iterable[str], progress: Progress | None = None
@@ -103,11 +105,11 @@ class Observation:
         """
         work, blocks = self._tracing(sites)
         for found in each_block(work, blocks, self.processes, progress):
-            streams: dict[int, dict[str, np.ndarray]] = {}
+            activations: dict[int, dict[str, np.ndarray]] = {}
             for key, value in found.items():
                 number, _, name = key.partition("/")
-                streams.setdefault(int(number), {})[name] = value
-            yield from streams.items()
+                activations.setdefault(int(number), {})[name] = value
+            yield from activations.items()
 
     def _tracing(self, sites: Iterable[str]) -> tuple[Tracing, Blocks]:
         names = tuple(str(site) for site in grammar.parse(sites, self.model.sites))
@@ -119,7 +121,7 @@ class Observation:
         return Tracing(self.model, self.vocabulary.end, names), Blocks(self.ids, size)
 
     def traces(self, k: int, sites: Iterable[str]) -> dict[str, np.ndarray]:
-        """Several streams of transcription k, each `[N − 1, units]`; patterns such as `l*.h` are spelled out."""
+        """Several activations of transcription k, each `[N − 1, units]`; patterns such as `l*.h` are spelled out."""
         names = [str(site) for site in grammar.parse(sites, self.model.sites)]
         missing = [name for name in names if (k, name) not in self._kept]
         if missing:
@@ -131,25 +133,25 @@ class Observation:
 
 @dataclass(frozen=True)
 class Tracing:
-    """The work of tracing: the streams of the transcriptions of a block."""
+    """The work of tracing: the activations of the transcriptions of a block."""
 
     model: FolkRNN
     end: int
     names: tuple[str, ...]
 
     def __call__(self, block: Block, progress: Progress) -> Arrays:
-        """Returns streams `[N − 1, units]` by `<number>/<site>`."""
+        """Returns activations `[N − 1, units]` by `<number>/<site>`."""
         numbers, tunes = block
-        streams = self.streams(numbers, tunes)
+        activations = self.activations(numbers, tunes)
         progress(len(tunes))
         return {
             f"{k}/{name}": value[row, : len(ids) - 1]
             for row, (k, ids) in enumerate(zip(numbers, tunes, strict=True))
-            for name, value in streams.items()
+            for name, value in activations.items()
         }
 
-    def streams(self, numbers: Sequence[int], tunes: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Returns the streams of these transcriptions side by side, `[B, T, units]` each."""
+    def activations(self, numbers: Sequence[int], tunes: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns the activations of these transcriptions side by side, `[B, T, units]` each."""
         inputs, _ = pad(tunes, self.end)
         traced = self.model.trace(inputs.to(self.model.device), self.names, tunes=numbers)
         return {name: value.cpu().numpy() for name, value in traced.items()}

@@ -22,21 +22,22 @@ from folkrnn.parallel.blocks import each_block
 from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
 
 GATES = frozenset("iforu")
-"""Streams that are sigmoids, in (0, 1): saturation is their share near 0 and near 1."""
+"""Activations that are sigmoids, in (0, 1): saturation is their share near 0 and near 1."""
 
 SPARSE, STRONG, DEAD = 0.07, 0.8, 0.004
 CLOSED, OPEN = 0.1, 0.9
 BATCH = 64
 BLOCK = 1024
-"""Steps gathered before they are added up: larger reductions are faster, and this many take 2 MB a stream."""
+"""Steps gathered before they are added up: larger reductions are faster, and this many take 2 MB an activation."""
 
 
 ADDED, LARGEST, SMALLEST = slice(0, 7), 7, 8
-"""Rows of the sums of a stream, `[9, H]`: what is added up over blocks, and what is not."""
+"""Rows of the sums of an activation, `[9, H]`: what is added up over blocks, and what is not."""
 
 
 class UnitSums:
-    """Running sums of one stream, one entry per unit. Rows are gathered and added in blocks, in the order they come.
+    """Running sums of one activation, one entry per unit. Rows are gathered and added in blocks, in the order they
+    come.
 
     numpy adds, on one thread: torch's sums change in the last bit with the threads, and its counts take ten times as
     long.
@@ -161,7 +162,7 @@ def summary_of(sums: Mapping[str, np.ndarray]) -> Summary:
 
 
 def per_unit(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the finished quantities, `[H]` each, of the sums `[9, H]` of a stream."""
+    """Returns the finished quantities, `[H]` each, of the sums `[9, H]` of an activation."""
     rows, total, squares, absolute, sparse, low, high, largest, smallest = sums
     mean = total / rows
     return {
@@ -184,9 +185,10 @@ def summarise(
     processes: Processes = ALONE,
     progress: Progress | None = None,
 ) -> Summary:
-    """Returns the summary of the streams that `patterns` name over all steps of `tunes` (token ids from `<s>` on).
+    """Returns the summary of the activations that `patterns` name over all steps of `tunes` (token ids from `<s>` on).
 
-    For gates, `low` and `high` are the shares below 0.1 and above 0.9; for other streams, below −0.8 and above 0.8. The
+    For gates, `low` and `high` are the shares below 0.1 and above 0.9; for other activations, below −0.8 and above
+    0.8. The
     result does not depend on threads, on processes or on how the tunes were generated: they are read here in blocks of
     64, by length, each block is summed alone, and the sums are added in that order. `progress` is called with the
     number of tunes that have just been read.
@@ -213,15 +215,17 @@ class Reading:
         return sums.finished()
 
 
-def summarise_streams(streams: Iterable[tuple[str, np.ndarray]]) -> Summary:
-    """Returns the summary of streams that come in parts, (site, `[…, units]`); a site may come any number of times."""
-    return summary_of(sums_of(streams))
+def summarise_activations(activations: Iterable[tuple[str, np.ndarray]]) -> Summary:
+    """Returns the summary of activations that come in parts, (site, `[…, units]`); a site may come any number of
+    times.
+    """
+    return summary_of(sums_of(activations))
 
 
-def sums_of(streams: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Returns the sums of each site, `[9, H]`, of streams that come in parts."""
+def sums_of(activations: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns the sums of each site, `[9, H]`, of activations that come in parts."""
     sums: dict[str, UnitSums] = {}
-    for name, value in streams:
+    for name, value in activations:
         units = value.shape[-1]
         part = sums.setdefault(name, UnitSums(units, name.split(".")[-1] in GATES))
         for rows in torch.from_numpy(value).reshape(-1, units).split(BLOCK):

@@ -14,7 +14,7 @@ from analyses.measures.music_neurons import RULES, neuron_table
 from folkrnn.datasets.melody_batches import MelodyBatches, tensors
 from folkrnn.melodies.grid import FIRST_ON, HOLD, to_midi
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.observation.summary import Summary, summarise_streams
+from folkrnn.observation.summary import Summary, summarise_activations
 
 WATCHED = 1024
 """Validation melodies that are encoded and written back after each validation, drawn once from all of them."""
@@ -102,7 +102,9 @@ class MelodyCurves(Callback):
         self.file_metrics({f"validation/{name}": value for name, value in found.items()}, step)
         some, ends = tensors(self.classes[:SUMMARISED], self.lengths[:SUMMARISED])
         with torch.no_grad():
-            streams = model.trace(some.to(model.device), self.sites, lengths=ends)
+            activations = model.trace(some.to(model.device), self.sites, lengths=ends)
             first = model.reconstruct(some[:1].to(model.device), ends[:1])[0]
-        self.file_summary(summarise_streams((name, value.cpu().numpy()) for name, value in streams.items()), step)
+        self.file_summary(
+            summarise_activations((name, value.cpu().numpy()) for name, value in activations.items()), step
+        )
         self.file_melody(to_midi(first.numpy()), step)

@@ -42,11 +42,11 @@ def test_it_writes_bars_of_eight_notes_and_nothing_else(observation):
 
 
 def test_its_cell_holds_the_count_and_its_second_unit_the_last_note_of_a_bar(observation):
-    streams = observation.traces(0, ["l1.c", "l1.h"])
-    count = np.concatenate([np.zeros(3), np.tile([*range(1, K + 1), 0], BARS)])[: len(streams["l1.c"])]
-    np.testing.assert_allclose(streams["l1.c"][:, 0], STEP * count, atol=1e-6)
-    np.testing.assert_allclose(streams["l1.h"][:, 1], np.where(count == K, ON, -ON), atol=1e-6)
-    np.testing.assert_allclose(streams["l1.h"][:, 2], 0, atol=1e-6)
+    activations = observation.traces(0, ["l1.c", "l1.h"])
+    count = np.concatenate([np.zeros(3), np.tile([*range(1, K + 1), 0], BARS)])[: len(activations["l1.c"])]
+    np.testing.assert_allclose(activations["l1.c"][:, 0], STEP * count, atol=1e-6)
+    np.testing.assert_allclose(activations["l1.h"][:, 1], np.where(count == K, ON, -ON), atol=1e-6)
+    np.testing.assert_allclose(activations["l1.h"][:, 2], 0, atol=1e-6)
 
 
 def test_its_distributions_are_certain_and_spike_at_every_ninth_step(observation):
@@ -73,7 +73,7 @@ def test_the_second_unit_is_the_one_that_announces_bar_lines(observation):
 
 
 def test_its_states_repeat_with_the_bar_and_part_9s_numbers_say_so(observation):
-    found = Gramians(streams=["l1.h"], resamples=20)(observation)
+    found = Gramians(sites=["l1.h"], resamples=20)(observation)
     gram, tokens = found.arrays["tune0"]["l1.h"], observation.tokens(0)[: len(observation.trace(0, "l1.h"))]
     place = np.concatenate([[-1, -1, -1], np.tile(np.arange(1, K + 2), BARS)])[: len(tokens)]
     np.testing.assert_allclose(gram[(place[:, None] == place) & (place > 0)], 1.0, atol=1e-6)

@@ -45,13 +45,13 @@ def observed(**options) -> Observation:
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_the_matrices_of_a_gate_drive_its_pre_activation(cell: str) -> None:
     seen = observed(cell=cell)
-    streams = {name: value.astype(float) for name, value in seen.traces(0, ["l*.*.pre", "l*.h"]).items()}
+    activations = {name: value.astype(float) for name, value in seen.traces(0, ["l*.*.pre", "l*.h"]).items()}
     inputs, recurrent = gate_matrices(seen.model, 1)
     H = seen.model.units
     for place, gate in enumerate(g for g in inputs if g != "n"):  # n resets its recurrent part first
         bias = seen.model.layers[1].bias.detach().numpy()[place * H : (place + 1) * H]
-        expected = streams["l1.h"][1:] @ inputs[gate].T + streams["l2.h"][:-1] @ recurrent[gate].T + bias
-        np.testing.assert_allclose(streams[f"l2.{gate}.pre"][1:], expected, atol=1e-5)
+        expected = activations["l1.h"][1:] @ inputs[gate].T + activations["l2.h"][:-1] @ recurrent[gate].T + bias
+        np.testing.assert_allclose(activations[f"l2.{gate}.pre"][1:], expected, atol=1e-5)
 
 
 def test_a_one_hot_input_picks_one_column() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analyses.drawings import gramians as gramian_figures
 from analyses.gramians import Gramians
-from analyses.measures import centred, similarity, stream_pairs
+from analyses.measures import activation_pairs, centred, similarity
 from analyses.measures.passages import repeats, reversals
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
@@ -159,20 +159,20 @@ def test_the_longest_repeats_of_fig_1_are_bars_1_2_and_9_10_and_its_reversals_th
 
 def test_a_state_that_is_its_input_is_as_like_the_one_hot_gramian_as_can_be_at_lag_0():
     states = np.eye(len(V2))[V2.encode(FIG1[:-1])]
-    row = Gramians().measure_stream(FIG1, states)
+    row = Gramians().measure_activation(FIG1, states)
     assert row["similarity_read"] == pytest.approx(1.0)
     assert max(row[f"lag{lag:+d}"] for lag in range(-4, 5) if lag) < 0.9
     shifted = np.eye(len(V2))[V2.encode(FIG1[1:])]
-    assert Gramians().measure_stream(FIG1, shifted)["similarity_next"] == pytest.approx(1.0)
+    assert Gramians().measure_activation(FIG1, shifted)["similarity_next"] == pytest.approx(1.0)
 
 
 def test_a_state_that_knows_only_its_place_in_the_bar_has_structure_by_place_and_one_that_knows_tokens_none():
     from analyses.measures.places import place_in_bar
 
     places = place_in_bar(FIG1)[:-1]
-    known = Gramians().measure_stream(FIG1, np.eye(40)[places])
+    known = Gramians().measure_activation(FIG1, np.eye(40)[places])
     assert known["place_structure"] == pytest.approx(1.0)
-    tokens = Gramians().measure_stream(FIG1, np.eye(len(V2))[V2.encode(FIG1[:-1])])
+    tokens = Gramians().measure_activation(FIG1, np.eye(len(V2))[V2.encode(FIG1[:-1])])
     assert tokens["place_structure"] == pytest.approx(0.0)
 
 
@@ -181,7 +181,7 @@ def test_a_state_that_comes_to_rest_saturates():
     states = (
         rng.normal(size=(107, 16)) * np.linspace(1, 0, 107)[:, None] + np.ones(16) * np.linspace(0, 2, 107)[:, None]
     )
-    row = Gramians().measure_stream(FIG1, states)
+    row = Gramians().measure_activation(FIG1, states)
     assert row["saturation_second_half"] > 0.9 > row["saturation_first_half"]
     curve = similarity.running(np.abs(similarity.gramian(states)), 16)
     assert np.isnan(curve[0])
@@ -207,8 +207,8 @@ def test_the_longest_tune_of_a_population_does_not_hide_the_others():
     seen = Observation(model, V2, generate(model, V2, Sampling(tunes=4, max_tokens=50), seed=1))
     found = Gramians(resamples=100)(seen)
     assert found.tables["posteriors"]["tune"].tolist() == [0, 1, 2, 3]
-    assert len(found.tables["streams"]) == 4 * 14
-    part = found.tables["streams"].query("site == 'l2.h'")["similarity_read"]
+    assert len(found.tables["activations"]) == 4 * 14
+    part = found.tables["activations"].query("site == 'l2.h'")["similarity_read"]
     assert found.metrics["l2.h/similarity_read"] == pytest.approx(part.mean())
 
 
@@ -216,7 +216,7 @@ def test_a_gru_has_gates_of_its_own():
     torch.manual_seed(0)
     model = FolkRNN(units=12, layers=2, cell="gru").eval()
     found = Gramians()(Observation(model, V2, [given(ids_of("fig1", V2), V2)]))
-    assert {"stream_r", "stream_u", "stream_n", "stream_h"} <= set(found.figures)
+    assert {"activation_r", "activation_u", "activation_n", "activation_h"} <= set(found.figures)
     assert "saturation" not in found.figures
 
 
@@ -235,7 +235,7 @@ def test_settings_that_mean_nothing_are_refused(settings):
 
 def test_a_layer_that_does_not_exist_is_refused(fig1):
     with pytest.raises(UserError, match="layers 1 to 3"):
-        Gramians(streams=["l4.h"])(fig1)
+        Gramians(sites=["l4.h"])(fig1)
 
 
 def test_animations_go_through_the_layers_and_rest_at_the_last_with_tokens_on_both_axes(found):
@@ -249,7 +249,7 @@ def test_animations_go_through_the_layers_and_rest_at_the_last_with_tokens_on_bo
     assert both.frames[0].legends
 
 
-def test_the_layers_of_the_animated_stream_flip_against_the_one_hot_gramian(found):
+def test_the_layers_of_the_animated_activation_flip_against_the_one_hot_gramian(found):
     animation = found.animations["flip_h"]
     titles = [frame.axes[0].get_title() for frame in animation.frames]
     assert titles == ["equal tokens", "l1.h", "equal tokens", "l2.h", "equal tokens", "l3.h"]
@@ -266,14 +266,14 @@ def planted_gates(shared: float, mean: float, seed: int = 0) -> dict[str, np.nda
 
 
 def test_what_two_gates_share_is_seen_without_their_means_and_not_beneath_them():
-    hidden = stream_pairs.cross_metrics(stream_pairs.cross_table(FIG1, planted_gates(1.0, 20.0)))
+    hidden = activation_pairs.cross_metrics(activation_pairs.cross_table(FIG1, planted_gates(1.0, 20.0)))
     assert hidden["in_out_centred_largest"] > 0.5
     assert hidden["cross_centred_largest"] > hidden["cross_centred_largest_shifted"]
-    nothing = stream_pairs.cross_metrics(stream_pairs.cross_table(FIG1, planted_gates(0.0, 20.0)))
+    nothing = activation_pairs.cross_metrics(activation_pairs.cross_table(FIG1, planted_gates(0.0, 20.0)))
     assert nothing["cross_centred_largest"] < 0.1
 
 
-def test_streams_align_where_they_share_something():
+def test_activations_align_where_they_share_something():
     rng = np.random.default_rng(1)
     beyond = []
     for _ in range(40):

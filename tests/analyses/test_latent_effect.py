@@ -12,7 +12,7 @@ from analyses.latent_effect import LatentEffect
 from analyses.measures.melody_quantities import WORDS, sums
 from folkrnn.datasets.melodies import random_notes
 from folkrnn.errors import UserError
-from folkrnn.interventions import composition, streams
+from folkrnn.interventions import activations, composition
 from folkrnn.interventions import latents as edits
 from folkrnn.interventions.intervention import RunContext
 from folkrnn.models.musicvae import MusicVAE
@@ -58,7 +58,7 @@ def test_an_intervention_of_no_size_has_exactly_no_effect(control):
 
 
 def test_an_edit_of_the_decoder_diverges_though_no_latent_moves(control):
-    found = ANALYSIS(seen(control, streams.clamp("dec.l1.h[0:6]", 0.5)))
+    found = ANALYSIS(seen(control, activations.clamp("dec.l1.h[0:6]", 0.5)))
     assert found.metrics["moved"] == 0
     assert found.metrics["kl"] > 0.01
 

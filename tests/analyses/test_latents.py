@@ -7,7 +7,7 @@ from analyses.latent_spread import LatentSpread
 from folkrnn.datasets.melodies import random_notes, twinkle
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.observation.summary import summarise_streams
+from folkrnn.observation.summary import summarise_activations
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def test_one_melody_is_enough(seen):
     assert len(LatentSpread()(one).tables["neurons"]) == 12
 
 
-def test_the_summary_of_streams_reads_every_row_once(seen):
+def test_the_summary_of_activations_reads_every_row_once(seen):
     parts = [(name, value) for batch in seen.each(["dec.l1.h", "mu"]) for name, value in batch.items()]
-    summary = summarise_streams(parts)
+    summary = summarise_activations(parts)
     values = np.concatenate([value.reshape(-1, 16) for name, value in parts if name == "dec.l1.h"])
     np.testing.assert_allclose(summary.units["dec.l1.h"]["mean"], values.mean(0), atol=1e-6)
     assert summary.rows == len(values) == 40 * 32

@@ -1,4 +1,4 @@
-"""Linear maps between streams: the sums agree with a plain regression, planted maps are found, controls are not."""
+"""Linear maps between activations: the sums agree with a plain regression, planted maps are found, controls are not."""
 
 import numpy as np
 import pytest
@@ -72,8 +72,8 @@ def test_the_layers_own_past_never_tells_less_than_the_layer_below_alone(seen: O
 
 
 def test_the_past_is_the_row_before():
-    streams = {"l1.h": np.arange(6.0).reshape(3, 2), "l2.h": np.arange(6.0, 12).reshape(3, 2)}
-    read = inputs(Map("l2.h", "l1.h and past"), np.zeros((3, 4)), streams)
+    activations = {"l1.h": np.arange(6.0).reshape(3, 2), "l2.h": np.arange(6.0, 12).reshape(3, 2)}
+    read = inputs(Map("l2.h", "l1.h and past"), np.zeros((3, 4)), activations)
     np.testing.assert_array_equal(read, [[0, 1, 0, 0], [2, 3, 6, 7], [4, 5, 8, 9]])
 
 

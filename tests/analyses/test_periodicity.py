@@ -1,4 +1,4 @@
-"""Periodic units and population numbers on planted streams."""
+"""Periodic units and population numbers on planted activations."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,16 +19,16 @@ from folkrnn.vocabulary import V2
 
 @dataclass
 class Planted(Observation):
-    """An observation whose streams are given instead of a model's."""
+    """An observation whose activations are given instead of a model's."""
 
-    streams: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    activations: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
     def trace(self, k: int, site: str) -> np.ndarray:
-        return self.streams[k, site]
+        return self.activations[k, site]
 
     def each(self, sites) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for k in range(len(self.transcriptions)):
-            yield k, {site: self.streams[k, site] for site in sites}
+            yield k, {site: self.activations[k, site] for site in sites}
 
 
 def tune(text: str):
@@ -45,7 +45,7 @@ def read():
 def planted(columns: list[np.ndarray]) -> Planted:
     model = FolkRNN(units=len(columns), layers=1).eval()
     transcription = given(ids_of("swing_swang_swung", V2), V2)
-    return Planted(model, V2, [transcription], streams={(0, "l1.h"): np.stack(columns, axis=1)})
+    return Planted(model, V2, [transcription], activations={(0, "l1.h"): np.stack(columns, axis=1)})
 
 
 def test_exactly_the_units_with_a_planted_period_of_nine_are_selected():

@@ -1,4 +1,4 @@
-"""Who follows and who announces, on planted streams."""
+"""Who follows and who announces, on planted activations."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,20 +23,20 @@ ROWS = len(TOKENS) - 1
 
 @dataclass
 class Planted(Observation):
-    """An observation whose one stream is given instead of a model's."""
+    """An observation whose one activation is given instead of a model's."""
 
-    stream: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    activation: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def trace(self, k: int, site: str) -> np.ndarray:
-        return self.stream
+        return self.activation
 
     def each(self, sites) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        yield 0, dict.fromkeys(sites, self.stream)
+        yield 0, dict.fromkeys(sites, self.activation)
 
 
 def planted(columns: list[np.ndarray]) -> Planted:
     model = FolkRNN(units=len(columns), layers=1).eval()
-    return Planted(model, V2, [given(ids_of("swing_swang_swung", V2), V2)], stream=np.stack(columns, axis=1))
+    return Planted(model, V2, [given(ids_of("swing_swang_swung", V2), V2)], activation=np.stack(columns, axis=1))
 
 
 @pytest.mark.parametrize("lag", [-2, 0, 1, 3])

@@ -28,26 +28,26 @@ def words(tokens: list[str], name: str) -> list[str]:
 
 @dataclass
 class Planted(Observation):
-    """An observation whose streams are given instead of a model's."""
+    """An observation whose activations are given instead of a model's."""
 
-    streams: dict[int, np.ndarray] = field(default_factory=dict)
+    activations: dict[int, np.ndarray] = field(default_factory=dict)
 
     def traces(self, k: int, sites) -> dict[str, np.ndarray]:
-        return dict.fromkeys(sites, self.streams[k])
+        return dict.fromkeys(sites, self.activations[k])
 
     def trace(self, k: int, site: str) -> np.ndarray:
-        return self.streams[k]
+        return self.activations[k]
 
     def each(self, sites) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for k in range(len(self.transcriptions)):
-            yield k, dict.fromkeys(sites, self.streams[k])
+            yield k, dict.fromkeys(sites, self.activations[k])
 
 
 def observe(tunes: list[list[str]], activity) -> Planted:
     """Tunes read by a model whose one layer does what `activity(tokens) [N − 1, U]` says."""
-    streams = {k: activity(tokens) for k, tokens in enumerate(tunes)}
-    model = FolkRNN(units=streams[0].shape[1], layers=1).eval()
-    return Planted(model, V2, [given(V2.encode(tokens[1:-1]), V2) for tokens in tunes], streams=streams)
+    activations = {k: activity(tokens) for k, tokens in enumerate(tunes)}
+    model = FolkRNN(units=activations[0].shape[1], layers=1).eval()
+    return Planted(model, V2, [given(V2.encode(tokens[1:-1]), V2) for tokens in tunes], activations=activations)
 
 
 def some_tunes(n: int, seed: int = 0) -> list[list[str]]:

@@ -84,7 +84,7 @@ def test_probabilities_of_drawn_tokens_are_those_filed_with_the_draws(core, obse
 
 def test_activations_are_those_of_the_trace_within_half_a_level(core, states, observation):
     sites = {site["name"]: site for site in core.manifest["sites"]}
-    assert set(sites) == {f"l{k}.{stream}" for k in (1, 2, 3) for stream in "hifogc"}
+    assert set(sites) == {f"l{k}.{activation}" for k in (1, 2, 3) for activation in "hifogc"}
     for tune in core.manifest["tunes"]:
         assert tune["gates"], "a small model has room for all gates"
         traced = observation.traces(tune["number"], sites)

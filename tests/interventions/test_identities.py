@@ -12,7 +12,7 @@ import pytest
 import torch
 from small_network import SAMPLING, applied, ids, network, play
 
-from folkrnn.interventions import distributions, inputs, push, softmax, streams
+from folkrnn.interventions import activations, distributions, inputs, push, softmax
 from folkrnn.interventions.cuts import cut
 from folkrnn.parallel import predicting
 from folkrnn.parallel.predicting import Sent
@@ -30,9 +30,9 @@ NOTHING = {
     "probability times one": lambda: distributions.displace("A,", alpha=1.0),
     "no token suppressed": lambda: distributions.suppress([]),
     "suppressed after the end": lambda: distributions.suppress("pitch", steps=[24, None]),
-    "noise of no size": lambda: streams.noise(deviation=0.0),
-    "shift by nothing": lambda: streams.clamp(value=0.0, add=True),
-    "clamp of no units": lambda: streams.clamp(fraction=0.0, value=1.0),
+    "noise of no size": lambda: activations.noise(deviation=0.0),
+    "shift by nothing": lambda: activations.clamp(value=0.0, add=True),
+    "clamp of no units": lambda: activations.clamp(fraction=0.0, value=1.0),
     "push by nothing": lambda: push.push_hidden("A,", delta=0.0, method="minimum_norm"),
     "input of one token": lambda: inputs.blend_input(1.0, 0.0),
     "input of one token and none": lambda: inputs.blend_input(1.0, 0.3, tokens=None),
@@ -59,11 +59,11 @@ SOMETHING = {
     "attenuated": lambda: distributions.displace("pitch", alpha=0.3),
     "suppressed": lambda: distributions.suppress("pitch", steps=[0, 20]),
     "masked": lambda: distributions.suppress("pitch duration", how="mask"),
-    "zero": lambda: streams.clamp("l2.h[0:9]", 0.0),
-    "mean": lambda: streams.clamp("l2.h", "mean"),
-    "noise": lambda: streams.noise("l*.h", 0.3),
-    "noise on some units": lambda: streams.noise("l1.h", 0.5, select="random", fraction=0.5),
-    "patch": lambda: streams.patch("l2.h", "fig1"),
+    "zero": lambda: activations.clamp("l2.h[0:9]", 0.0),
+    "mean": lambda: activations.clamp("l2.h", "mean"),
+    "noise": lambda: activations.noise("l*.h", 0.3),
+    "noise on some units": lambda: activations.noise("l1.h", 0.5, select="random", fraction=0.5),
+    "patch": lambda: activations.patch("l2.h", "fig1"),
     "push": lambda: push.push_hidden("A,", 4.0, "minimum_norm", where="recurrence"),
     "two-hot": inputs.blend_input,
     "input suppressed": lambda: inputs.blend_input(0.0, 0.0, None, after="pitch"),
@@ -120,8 +120,8 @@ def test_a_cut_of_the_output_is_a_zeroed_column_and_h_zeroed_before_the_softmax_
         zeroed.softmax_weight[:, units] = 0
     always = applied(model, cut(units=units)).model
     edited = applied(model, cut(units=units, steps=[0, None])).model
-    clamped = applied(model, streams.clamp("out[0,5,7]", 0.0)).model
-    inside = applied(model, streams.clamp("l3.h[0,5,7]", 0.0)).model
+    clamped = applied(model, activations.clamp("out[0,5,7]", 0.0)).model
+    inside = applied(model, activations.clamp("l3.h[0,5,7]", 0.0)).model
     wanted = ids(play(zeroed))
     assert wanted != ids(play(model))
     assert ids(play(always)) == ids(play(edited)) == ids(play(clamped)) == wanted
@@ -133,7 +133,7 @@ def test_a_cut_of_the_output_is_a_zeroed_column_and_h_zeroed_before_the_softmax_
 def test_a_cut_of_both_connections_is_h_held_at_zero(cell, layer):
     model, units = network(cell, start=0.0), [1, 2, 20]
     both = applied(model, cut(units=units, where="both", layer=layer)).model
-    held = applied(model, streams.clamp(f"l{layer}.h[1,2,20]", 0.0)).model
+    held = applied(model, activations.clamp(f"l{layer}.h[1,2,20]", 0.0)).model
     assert ids(play(both)) == ids(play(held)) != ids(play(model))
 
 
@@ -185,7 +185,7 @@ def test_changes_of_the_softmax_layer_compose_in_order_within_windows_too(first,
 
 
 def test_what_is_done_to_logits_is_done_to_those_of_the_changed_softmax_layer():
-    held = streams.clamp("logits[53]", 2.5)
+    held = activations.clamp("logits[53]", 2.5)
     for when in ({}, {"steps": [0, None]}):
         changed = applied(network(), held, softmax.truncate_softmax(rank=6, **when)).model
         assert (logits(changed)[:, 53] == 2.5).all()
@@ -201,21 +201,21 @@ def test_a_scaled_softmax_layer_reads_the_units_that_are_left_within_a_window_to
 
 
 def test_units_are_selected_in_every_layer_that_the_sites_name():
-    chosen = streams.clamp(["l1.h", "l*.c", "out"], 0.0, fraction=0.5)
+    chosen = activations.clamp(["l1.h", "l*.c", "out"], 0.0, fraction=0.5)
     (account,) = applied(network(), chosen).effects
     counts = account.tables["units"].groupby("site")["unit"].count().to_dict()
     assert counts == {"l1.h": 16, "l1.c": 16, "l2.c": 16, "l3.c": 16, "out": 16}
 
 
 def test_a_number_of_units_alone_is_a_number_of_random_ones():
-    (account,) = applied(network(), streams.clamp("l2.h", 0.0, count=5)).effects
+    (account,) = applied(network(), activations.clamp("l2.h", 0.0, count=5)).effects
     assert account.metrics["units"] == 5
 
 
 @pytest.mark.parametrize("site", ["l1.h", "l2.c", "l3.h", "l*.o.pre", "out", "logits"])
 def test_patching_a_tune_into_itself_changes_nothing(site):
     model = network()
-    changed = applied(model, streams.patch(site, source=4)).model
+    changed = applied(model, activations.patch(site, source=4)).model
     before, after = play(model)[4], play(changed)[4]
     assert after.ids.tolist() == before.ids.tolist()
     assert np.allclose(before.probability, after.probability, rtol=1e-5, atol=0)
@@ -223,7 +223,7 @@ def test_patching_a_tune_into_itself_changes_nothing(site):
 
 def test_patching_another_tune_makes_the_model_say_what_it_says_there():
     model = network()
-    changed = applied(model, streams.patch(["l3.h"], source=4)).model
+    changed = applied(model, activations.patch(["l3.h"], source=4)).model
     tokens = torch.from_numpy(play(model)[7].ids[:-1])
     other = torch.from_numpy(play(model)[4].ids[:-1])
     shared = min(len(tokens), len(other))
@@ -241,7 +241,7 @@ def test_a_scaled_softmax_layer_with_its_bias_is_a_temperature():
 
 def test_units_held_at_their_mean_stay_there():
     model = network()
-    done = applied(model, streams.clamp("l2.h[3,4]", "mean"))
+    done = applied(model, activations.clamp("l2.h[3,4]", "mean"))
     tokens = torch.from_numpy(play(model)[0].ids[:-1])
     held = done.model.trace(tokens, "l2.h")["l2.h"]
     rows = np.concatenate([model.trace(torch.from_numpy(t.ids[:-1]), "l2.h")["l2.h"].numpy() for t in play(model)])

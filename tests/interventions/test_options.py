@@ -42,7 +42,7 @@ def test_shared_settings_reach_all_and_own_ones_win():
 
 
 @pytest.mark.parametrize("option", ["clamp", "noise", "patch"])
-def test_streams_are_written_to_units_chosen_in_any_way(option):
+def test_activations_are_written_to_units_chosen_in_any_way(option):
     at = f"intervention.{option}"
     found = built(f"intervention={option}", f"{at}.select=largest", f"{at}.by=variance", f"{at}.count=3")
     assert (found[option].select.by, found[option].select.count) == ("variance", 3)

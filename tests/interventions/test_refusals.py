@@ -6,7 +6,7 @@ import pytest
 from small_network import SAMPLING, network
 
 from folkrnn.errors import UserError
-from folkrnn.interventions import composition, distributions, inputs, push, softmax, streams
+from folkrnn.interventions import activations, composition, distributions, inputs, push, softmax
 from folkrnn.interventions.cuts import cut
 from folkrnn.interventions.intervention import RunContext
 from folkrnn.vocabulary import V2
@@ -48,17 +48,17 @@ BAD = [
     (lambda: distributions.displace("A,"), "delta"),
     (lambda: distributions.displace("A,", delta=1.0, alpha=0.1), "not both"),
     (lambda: distributions.displace("H", alpha=0.1), "'H'"),
-    (lambda: streams.clamp("l4.h"), "layers 1 to 3"),
-    (lambda: streams.clamp("l3.h[32]"), "units 0 to 31"),
-    (lambda: streams.clamp("probs"), "probs"),
-    (lambda: streams.clamp("l3.h", "median"), "at their mean"),
-    (lambda: streams.clamp("l3.h", "mean", add=True), "adds a number"),
-    (lambda: streams.clamp("l3.h", unist=3), "did you mean units"),
+    (lambda: activations.clamp("l4.h"), "layers 1 to 3"),
+    (lambda: activations.clamp("l3.h[32]"), "units 0 to 31"),
+    (lambda: activations.clamp("probs"), "probs"),
+    (lambda: activations.clamp("l3.h", "median"), "at their mean"),
+    (lambda: activations.clamp("l3.h", "mean", add=True), "adds a number"),
+    (lambda: activations.clamp("l3.h", unist=3), "did you mean units"),
     (lambda: cut(unit=[3]), "did you mean units"),
-    (lambda: streams.clamp("l3.h", layer=1), "how many units"),
-    (lambda: streams.noise(deviation=-1.0), "not below 0"),
-    (lambda: streams.noise(["l3.h", "logits"], fraction=0.1), "logits has no units of a layer"),
-    (lambda: streams.patch("l3.h", "no tune at all"), "no"),
+    (lambda: activations.clamp("l3.h", layer=1), "how many units"),
+    (lambda: activations.noise(deviation=-1.0), "not below 0"),
+    (lambda: activations.noise(["l3.h", "logits"], fraction=0.1), "logits has no units of a layer"),
+    (lambda: activations.patch("l3.h", "no tune at all"), "no"),
     (lambda: push.push_hidden("Q"), "'Q'"),
     (lambda: push.push_hidden("A,", residual=2.0), "between 0 and 1"),
     (lambda: push.push_hidden("A,", method="dense"), "sparse, minimum_norm"),
@@ -76,9 +76,9 @@ def test_bad_input_is_refused_with_the_bounds_named(make, says):
 
 
 CONFLICTS = [
-    (cut(units=[3, 4]), streams.clamp("l3.h[4]", 0.0), "unit 4 of l3.h"),
-    (cut(units=[3, 4]), streams.clamp("out[3]", 0.5), "unit 3 of l3.h"),
-    (streams.clamp("l1.c", 0.0), streams.patch("l1.c[7]", "fig1"), "unit 7 of l1.c"),
+    (cut(units=[3, 4]), activations.clamp("l3.h[4]", 0.0), "unit 4 of l3.h"),
+    (cut(units=[3, 4]), activations.clamp("out[3]", 0.5), "unit 3 of l3.h"),
+    (activations.clamp("l1.c", 0.0), activations.patch("l1.c[7]", "fig1"), "unit 7 of l1.c"),
     (distributions.suppress("| :|"), distributions.displace("|", alpha=0.5), "the distribution of |"),
     (
         distributions.suppress("measure", steps=[3, 9]),
@@ -86,8 +86,8 @@ CONFLICTS = [
         "the distribution of |",
     ),
     (distributions.suppress("A,"), distributions.suppress("pitch", "mask"), "the distribution of A,"),
-    (distributions.suppress("|"), streams.clamp("logits[53]", 0.0), "the distribution of |"),
-    (inputs.blend_input(), streams.clamp("x[5]", 0.0), "unit 5 of x"),
+    (distributions.suppress("|"), activations.clamp("logits[53]", 0.0), "the distribution of |"),
+    (inputs.blend_input(), activations.clamp("x[5]", 0.0), "unit 5 of x"),
 ]
 
 
@@ -100,10 +100,10 @@ def test_two_interventions_may_not_determine_the_same(one, other, says):
 
 def test_what_is_kept_apart_in_time_or_place_is_no_conflict():
     pairs = [
-        (cut(units=[3], steps=[0, 4]), streams.clamp("l3.h[3]", 0.0, steps=[5, None])),
-        (cut(units=[3]), streams.clamp("l2.h[3]", 0.0)),
+        (cut(units=[3], steps=[0, 4]), activations.clamp("l3.h[3]", 0.0, steps=[5, None])),
+        (cut(units=[3]), activations.clamp("l2.h[3]", 0.0)),
         (distributions.suppress("|", bars=[1, 2]), distributions.displace("|", alpha=0.5, bars=3)),
-        (streams.noise("l3.h", 0.1), cut(units=[3])),
+        (activations.noise("l3.h", 0.1), cut(units=[3])),
         (distributions.suppress("measure"), distributions.displace("A,", alpha=0.5)),
         (distributions.suppress("A,", after="measure"), distributions.displace("A,", alpha=0.5, after="pitch")),
     ]
@@ -113,7 +113,7 @@ def test_what_is_kept_apart_in_time_or_place_is_no_conflict():
 
 def test_a_conflict_that_only_a_measurement_shows_is_refused_before_the_tunes_are_played():
     model = network()
-    both = {"cut": cut(select="largest", by="norm", fraction=0.5), "clamp": streams.clamp("l3.h", 0.0)}
+    both = {"cut": cut(select="largest", by="norm", fraction=0.5), "clamp": activations.clamp("l3.h", 0.0)}
     composition.check(both, model, HERE)
     with pytest.raises(UserError, match="both determine unit"):
         composition.resolve(both, model, HERE)

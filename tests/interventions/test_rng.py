@@ -1,4 +1,4 @@
-"""Random numbers of edits: the right distribution, one stream per (seed, tune, step), the same in any company."""
+"""Random numbers of edits: the right distribution, one stream per (seed, tune, step), batch-invariant."""
 
 from __future__ import annotations
 

@@ -33,11 +33,11 @@ def rule(by):
 
 @pytest.mark.parametrize("by", ["mean", "largest", "variance", "token"])
 def test_a_statistic_of_several_tunes_is_that_of_their_steps_one_after_the_other(model, here, by):
-    streams, events = [], []
+    activations, events = [], []
     for ids, found in read(model, here.control(), ["l2.h"]):
-        streams.append(found["l2.h"])
+        activations.append(found["l2.h"])
         events.append(np.isin(ids[1:], V2.of_type("measure")))
-    h, event = np.concatenate(streams).astype(float), np.concatenate(events)
+    h, event = np.concatenate(activations).astype(float), np.concatenate(events)
     expected = {
         "mean": np.abs(h).mean(0),
         "largest": np.abs(h).max(0),
@@ -45,7 +45,7 @@ def test_a_statistic_of_several_tunes_is_that_of_their_steps_one_after_the_other
         "token": np.abs(np.corrcoef(h.T, event)[-1, :-1]),
     }[by]
     np.testing.assert_allclose(score(rule(by), [2], model, here)[2], expected, rtol=1e-4, atol=1e-6)
-    each = np.mean([np.abs(part).mean(0) for part in streams], axis=0)
+    each = np.mean([np.abs(part).mean(0) for part in activations], axis=0)
     assert by != "mean" or np.abs(each - expected).max() > 0.01  # else the two tunes could not tell
 
 

@@ -90,7 +90,7 @@ class Kept:
 def test_windows_of_steps_are_the_steps_to_1e_6_and_each_tune_has_all_of_its_own(cell, site):
     model, some = network(cell), tunes(19)
     if site not in model.sites:
-        pytest.skip("a stream of the other cell")
+        pytest.skip("an activation of the other cell")
     found = []
     for windows in (True, False):
         kept = Kept(site, len(some), windows)
@@ -111,7 +111,7 @@ def test_a_tune_reads_the_same_to_the_bit_in_any_batch(count, seed, known):
         trace = Trace({"l3.h": 16, "probs": 137}, len(numbers), len(some[numbers[0]]), model.device)
         with torch.no_grad():
             model.engine().run(Given.of([some[k] for k in numbers], numbers, known=known), [trace])
-        return trace.streams
+        return trace.activations
 
     together = read(range(count))
     last = count - 1

@@ -46,7 +46,7 @@ def test_parameter_totals_equal_those_printed_in_published_logs(cell, units, voc
 
 @pytest.mark.parametrize(("cell", "reference"), [("lstm", run_lstm), ("gru", run_gru)])
 @pytest.mark.parametrize("reconstruct", [True, False])
-def test_a_trace_yields_every_stream_of_an_independent_numpy_network(cell, reference, reconstruct):
+def test_a_trace_yields_every_activation_of_an_independent_numpy_network(cell, reference, reconstruct):
     model = small(cell)
     tokens = np.random.default_rng(0).integers(0, 137, 40)
     traced = model.trace(torch.from_numpy(tokens), ["l*.*", "l*.*.pre", "logits"], reconstruct=reconstruct)

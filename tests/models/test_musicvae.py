@@ -173,9 +173,9 @@ def test_every_site_has_the_width_that_sites_says(sizes):
 @KINDS
 def test_the_cells_identities_hold_in_every_layer(sizes):
     model = lively(sizes)
-    streams = model.trace(some(4), [site for site in model.sites if ".l" in site])
-    for layer in {site.rsplit(".", 1)[0] for site in streams if site.endswith(".h")}:
-        gates = {gate: streams[f"{layer}.{gate}"] for gate in "ifgoch"}
+    activations = model.trace(some(4), [site for site in model.sites if ".l" in site])
+    for layer in {site.rsplit(".", 1)[0] for site in activations if site.endswith(".h")}:
+        gates = {gate: activations[f"{layer}.{gate}"] for gate in "ifgoch"}
         assert torch.allclose(gates["h"], gates["o"] * gates["c"].tanh(), atol=1e-6)
         steps = range(10, -1, -1) if layer.startswith("enc.bw") else range(1, gates["c"].shape[1])
         before = 1 if layer.startswith("enc.bw") else -1

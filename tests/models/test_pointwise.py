@@ -59,17 +59,17 @@ def test_sigmoid_is_that_of_torch_to_2e_7_from_end_to_end():
 def test_the_equations_in_one_are_those_that_a_visitor_sees_one_by_one_to_the_bit(rows, units, wanted):
     pre, c, seen = torch.randn(rows, 4 * units) * 3, torch.randn(rows, units), {}
 
-    def look(stream, value):
-        seen[stream] = value.clone()
+    def look(activation, value):
+        seen[activation] = value.clone()
         return value
 
     visited = lstm_equations(pre, c, look)
-    into = {stream: torch.empty(rows, units) for stream in wanted}
+    into = {activation: torch.empty(rows, units) for activation in wanted}
     assert all(torch.equal(a, b) for a, b in zip(lstm_equations(pre, c, into=into), visited, strict=True))
-    assert all(torch.equal(value, seen[stream]) for stream, value in into.items())
+    assert all(torch.equal(value, seen[activation]) for activation, value in into.items())
 
 
-def test_room_for_streams_is_single_precision_of_the_shape_asked_for():
+def test_room_for_activations_is_single_precision_of_the_shape_asked_for():
     room = allocate(3, 5, 7, device=torch.device("cpu"))
     assert room.shape == (3, 5, 7)
     assert room.dtype == torch.float32

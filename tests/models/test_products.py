@@ -157,7 +157,7 @@ def test_a_write_by_a_hook_of_one_site_is_that_by_a_hook_of_all():
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_stream_is_the_same_to_the_bit_whatever_else_is_traced(cell):
+def test_an_activation_is_the_same_to_the_bit_whatever_else_is_traced(cell):
     torch.manual_seed(0)
     model = FolkRNN(units=32, cell=cell).eval()
     tokens = torch.randint(0, 137, (18, 12))

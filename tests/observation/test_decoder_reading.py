@@ -68,10 +68,10 @@ def test_rows_are_those_of_the_decoders_own_trace(seen: LatentObservation) -> No
     read = decoder_reading(seen)
     rows = torch.from_numpy(seen.classes.astype(np.int64))
     whole = seen.model.trace(rows, [f"{name}.l2.c", "probs"], z=torch.from_numpy(seen.mu))
-    for k, streams in read.each(["l2.c", "probs"]):
-        np.testing.assert_allclose(streams["l2.c"], whole[f"{name}.l2.c"][k], atol=1e-6)
+    for k, activations in read.each(["l2.c", "probs"]):
+        np.testing.assert_allclose(activations["l2.c"], whole[f"{name}.l2.c"][k], atol=1e-6)
         np.testing.assert_allclose(read.posterior(k), whole["probs"][k], atol=1e-6)
-        assert len(read.tokens(k)) == len(streams["l2.c"]) + 1
+        assert len(read.tokens(k)) == len(activations["l2.c"]) + 1
 
 
 def test_no_more_melodies_are_read_than_asked() -> None:
@@ -96,7 +96,7 @@ def test_a_site_outside_the_decoder_is_refused() -> None:
 ANALYSES = (
     Activations(resamples=5),
     Periodicity(period=16, resamples=5),
-    Gramians(streams=["l1.h"], resamples=5, animated=()),
+    Gramians(sites=["l1.h"], resamples=5, animated=()),
 )
 
 

@@ -34,24 +34,24 @@ def test_a_tune_of_n_tokens_has_n_minus_one_rows_and_row_t_is_the_distribution_o
     np.testing.assert_allclose(picked, tune.probability, rtol=1e-4)
 
 
-def test_streams_of_all_tunes_equal_those_of_each_alone(seen):
+def test_activations_of_all_tunes_equal_those_of_each_alone(seen):
     visited = set()
-    for k, streams in seen.each(["l2.c", "logits"]):
+    for k, activations in seen.each(["l2.c", "logits"]):
         alone = seen.traces(k, ["l2.c", "logits"])
-        for site, value in streams.items():
+        for site, value in activations.items():
             np.testing.assert_allclose(value, alone[site], atol=2e-6)
         visited.add(k)
     assert visited == set(range(40))
 
 
-def test_streams_that_take_much_room_are_traced_in_smaller_batches(seen, monkeypatch):
+def test_activations_that_take_much_room_are_traced_in_smaller_batches(seen, monkeypatch):
     whole = dict(seen.each(["l*.c"]))
     longest = max(len(t.ids) for t in seen.transcriptions) - 1
     monkeypatch.setattr(observation, "BATCH_BYTES", 4 * 3 * 32 * longest * 2)
     sizes = []
-    for k, streams in seen.each(["l*.c"]):
-        sizes.append(streams["l1.c"].base.shape[0])
-        for site, value in streams.items():
+    for k, activations in seen.each(["l*.c"]):
+        sizes.append(activations["l1.c"].base.shape[0])
+        for site, value in activations.items():
             np.testing.assert_allclose(value, whole[k][site], atol=2e-6)
     assert len(sizes) == 40 and sizes[0] == 2
 
@@ -81,9 +81,9 @@ def test_an_analysis_that_would_hold_too_much_of_a_tune_says_how_much_before_it_
     ):
         FAMILY.check_room(config, seen.model, long, wide)
     FAMILY.check_room(config, seen.model, long, {"posterior": Posterior(), "activations": Activations()})
-    FAMILY.check_room(config, seen.model, [], {"gramians": Gramians(streams=("l1.h",))})
+    FAMILY.check_room(config, seen.model, [], {"gramians": Gramians(sites=("l1.h",))})
     with pytest.raises(UserError, match=r"holds l1\.h and a number for every two steps .* of 40,001 steps 6.0 GiB"):
-        FAMILY.check_room(config, seen.model, long, {"gramians": Gramians(streams=("l1.h",))})
+        FAMILY.check_room(config, seen.model, long, {"gramians": Gramians(sites=("l1.h",))})
 
 
 def test_how_tokens_were_drawn_is_one_table_in_parts(seen, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from small_network import applied, network
 
-from folkrnn.interventions import streams
+from folkrnn.interventions import activations
 from folkrnn.parallel import predicting
 from folkrnn.parallel.predicting import Sent, _Pickler, _private, _received, _signature
 
@@ -38,7 +38,7 @@ def test_a_work_that_was_changed_on_its_way_is_not_read(monkeypatch):
 
 
 def test_an_edited_model_arrives_as_it_was_without_torch_load():
-    model = applied(network(), streams.noise("l2.h", 0.3)).model
+    model = applied(network(), activations.noise("l2.h", 0.3)).model
     sent = _sent(model)
     named = {value for _, value, _ in pickletools.genops(sent) if isinstance(value, str)}
     assert not {"_load_from_bytes", "load"} & named

@@ -21,7 +21,7 @@ from small_network import applied, network
 import folkrnn
 from folkrnn.datasets.melodies import random_notes
 from folkrnn.errors import UserError
-from folkrnn.interventions import distributions, streams
+from folkrnn.interventions import activations, distributions
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.observation.summary import summarise
@@ -131,7 +131,7 @@ def test_written_tunes_are_those_that_are_generated(small):
         np.testing.assert_array_equal(one.uniform, other.uniform)
 
 
-def test_numbers_of_tunes_need_streams_of_their_own(small):
+def test_numbers_of_tunes_need_foundof_their_own(small):
     with pytest.raises(UserError, match="one stream"):
         generate(small, V2, Sampling(tunes=5, rng="legacy"), 1, numbers=[1, 3])
 
@@ -229,7 +229,7 @@ def test_tunes_and_their_summary_are_those_of_one_process(small, count):
 def test_tunes_of_an_intervention_are_those_of_one_process():
     """Odd numbers, edits that are closures, tokens that are drawn again, noise that goes by the tune's number."""
     model = network()
-    changed = applied(model, distributions.suppress("pitch"), streams.noise("l2.h", 0.3)).model
+    changed = applied(model, distributions.suppress("pitch"), activations.noise("l2.h", 0.3)).model
     sampling = Sampling(tunes=37, max_tokens=20)
     one = written(changed, V2, sampling, 5)
     same_tunes(one, written(changed, V2, sampling, 5, Processes(9)))  # of which 3 are of use
@@ -247,8 +247,8 @@ def test_traces_of_given_tunes_are_those_of_one_process(cell, count):
     alone = Observation(model, V2, tunes)
     found = dict(Observation(model, V2, tunes, processes=Processes(count)).each_kept(["l*.*", "probs"]))
     assert sorted(found) == list(range(45))
-    for k, streams_ in alone.each_kept(["l*.*", "probs"]):
-        for site, value in streams_.items():
+    for k, found in alone.each_kept(["l*.*", "probs"]):
+        for site, value in found.items():
             np.testing.assert_array_equal(value, found[k][site], err_msg=f"{k} {site}")
 
 

@@ -144,7 +144,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
 
     def file_observation(self, tracked: TrackedRun, observation: Observation, settings: DictConfig) -> None:
         """Files all tunes (those of the control too), how each token was drawn, the summary of activations, what
-        interventions changed, and the streams that are to be kept."""
+        interventions changed, and the activations that are to be kept."""
         tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions]
         tracked.log_text(filed.as_abc(observation), "tunes/all.abc")
         if observation.control is not None:
@@ -163,8 +163,8 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         artifacts.file_summary(tracked, summary)
         if settings.keep:
             with artifacts.progress("Tracing", len(tunes)) as advance:
-                for k, streams in observation.each_kept(settings.keep, advance):
-                    tracked.log_findings("traces", Findings(arrays={f"tune{k:04d}": streams}))
+                for k, activations in observation.each_kept(settings.keep, advance):
+                    tracked.log_findings("traces", Findings(arrays={f"tune{k:04d}": activations}))
 
     def check_training(self, config: DictConfig) -> None:
         """Refuses a recipe or trainer that cannot train."""

@@ -1,4 +1,6 @@
-"""Two streams of a layer: how their Gramians, and the products of their values, resemble each other and the tokens."""
+"""Two activations of a layer: how their Gramians, and the products of their values, resemble each other and the
+tokens.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ import pandas as pd
 from analyses.measures import centred, similarity
 
 CELLS = ("c", "tanhc")
-"""Streams that are not multiplied with others: they are states, not gates."""
+"""Activations that are not multiplied with others: they are states, not gates."""
 
 
 def pairs_of(members: Sequence[str]) -> list[tuple[str, str]]:
-    """Returns every two streams of a layer that are multiplied with each other: (vertical, horizontal) as drawn.
+    """Returns every two activations of a layer that are multiplied with each other: (vertical, horizontal) as drawn.
 
     The output gate stands on the vertical axis, as in part 9.
     """
@@ -24,16 +26,16 @@ def pairs_of(members: Sequence[str]) -> list[tuple[str, str]]:
     return [(b, a) if b == "o" else (a, b) for a, b in pairs]
 
 
-def cross_table(tokens: Sequence[str], streams: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Returns for every two streams of a layer what their products, and their Gramians, have in common.
+def cross_table(tokens: Sequence[str], activations: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Returns for every two activations of a layer what their products, and their Gramians, have in common.
 
-    `similarity_read`: the likeness of the products to the one-hot Gramian; `centred_read`: the same of the streams
+    `similarity_read`: the likeness of the products to the one-hot Gramian; `centred_read`: the same of the activations
     without their means, with the 95 % quantile of what circular shifts give; `cka`: the alignment of the two, likewise.
     """
     rows = []
-    for layer, members in layers_of(streams).items():
+    for layer, members in layers_of(activations).items():
         for a, b in pairs_of(members):
-            one, other = streams[f"{layer}.{a}"], streams[f"{layer}.{b}"]
+            one, other = activations[f"{layer}.{a}"], activations[f"{layer}.{b}"]
             product, without = (
                 similarity.cross(one, other),
                 similarity.cross(centred.centred(one), centred.centred(other)),
@@ -71,7 +73,7 @@ def cross_metrics(cross: pd.DataFrame) -> dict[str, float]:
     """Returns how like the one-hot Gramian the products of two of i, f, o and h are, the pairs that part 9 looks at.
 
     The candidate, of which h is made, is left out. `cross_similarity` is the mean size over the pairs, `…_largest` that
-    of the pair that is most alike; `cross_centred_…` the same of streams without their means, the largest with the
+    of the pair that is most alike; `cross_centred_…` the same of activations without their means, the largest with the
     quantile of circular shifts of its own pair, and `in_out_…` what becomes of the pair that part 9 draws, i × o.
     """
     part = cross[~(cross[["first", "second"]] == "g").any(axis=1)]
@@ -102,9 +104,9 @@ def _upper(values: np.ndarray) -> float:
 
 
 def likeness(gram: dict[str, np.ndarray], name: str) -> dict[str, float]:
-    """Returns Pearson's r over pairs of steps between a stream's |Gramian| and those of h and o of its layer."""
-    layer, stream = name.split(".", 1)
-    others = {other: gram.get(f"{layer}.{other}") for other in ("h", "o") if other != stream}
+    """Returns Pearson's r over pairs of steps between an activation's |Gramian| and those of h and o of its layer."""
+    layer, activation = name.split(".", 1)
+    others = {other: gram.get(f"{layer}.{other}") for other in ("h", "o") if other != activation}
     return {
         f"likeness_to_{other}": similarity.correlation(similarity.pairs(gram[name]), similarity.pairs(theirs))
         for other, theirs in others.items()
@@ -113,9 +115,9 @@ def likeness(gram: dict[str, np.ndarray], name: str) -> dict[str, float]:
 
 
 def layers_of(names: Sequence[str] | dict[str, Any]) -> dict[str, list[str]]:
-    """Returns the streams of each layer, in order: {"l1": ["i", "f", …], …}."""
+    """Returns the activations of each layer, in order: {"l1": ["i", "f", …], …}."""
     found: dict[str, list[str]] = {}
     for name in names:
-        layer, stream = name.split(".", 1)
-        found.setdefault(layer, []).append(stream)
+        layer, activation = name.split(".", 1)
+        found.setdefault(layer, []).append(activation)
     return found

@@ -1,6 +1,7 @@
-"""Writing into streams while the model runs: held at a value, shifted, noisy, or taken from another transcription.
+"""Writing into activations while the model runs: held at a value, shifted, noisy, or taken from another transcription.
 
-Any stream of any layer can be written, for chosen units, at the rows of a window, of a folk-rnn as of a MusicVAE (its
+Any activation of any layer can be written, for chosen units, at the rows of a window, of a folk-rnn as of a MusicVAE
+(its
 latents too); besides, `out` is the top layer's h as the softmax layer alone sees it.
 """
 
@@ -46,7 +47,7 @@ _NOISE = 11
 
 
 @dataclass(frozen=True)
-class WriteStream(Intervention):
+class WriteActivation(Intervention):
     """What `how` says, into some units of some sites.
 
     `value` holds them at a number, `mean` at their mean over the unchanged model's tunes, `add` adds a number, `noise`
@@ -73,7 +74,7 @@ class WriteStream(Intervention):
 
     def check(self, model: FolkRNN, setting: RunContext) -> None:
         if self.how not in get_args(How):
-            raise UserError(f"how={self.how}: streams can be written by {', '.join(get_args(How))}")
+            raise UserError(f"how={self.how}: activations can be written by {', '.join(get_args(How))}")
         if not np.isfinite(self.value) or (self.how == "noise" and self.value < 0):
             raise UserError(f"value is {self.value:g}; it must be finite, and for noise not below 0")
         places = self._places(model)
@@ -98,14 +99,14 @@ class WriteStream(Intervention):
         if self.how in ("noise", "patch") and any(site.name == "x" for site in places):
             raise UserError(f"x of a MusicVAE are whole melodies, which take no {self.how}; dec.x are their steps")
 
-    def resolved(self, model: FolkRNN, setting: RunContext) -> WriteStream:
+    def resolved(self, model: FolkRNN, setting: RunContext) -> WriteActivation:
         base = unhooked(model)
         select = None if self.select is None else self.select.choose(base, setting)
         chosen = self._units(base, select)
         means = _means(base, setting, list(chosen)) if self.how == "mean" else {}
         return replace(self, select=select, chosen=chosen, means=means)
 
-    def matched(self, seed: int) -> WriteStream | None:
+    def matched(self, seed: int) -> WriteActivation | None:
         if self.chosen is None or self.select is None:
             return None
         return replace(self, select=self.select.like(seed), chosen=None)
@@ -189,7 +190,7 @@ class WriteStream(Intervention):
         return value.repeat_interleave(len(melody) // len(value), dim=0)  # a conductor's step lasts a segment
 
     def _other(self, model: FolkRNN | MusicVAE, setting: RunContext, site: str) -> Tensor:
-        """The stream of the other transcription, `[T, units]`, by the very steps that generation takes."""
+        """The activation of the other transcription, `[T, units]`, by the very steps that generation takes."""
         if setting.vocabulary is None:
             return self._melody(model, setting, site)
         if self.transcription is not None:
@@ -204,27 +205,29 @@ class WriteStream(Intervention):
         trace = Trace({name: model.sites[name]}, 1, len(tokens), model.device)
         with torch.no_grad():
             model.engine().run(Given(tokens[None], known=False), [trace])
-        return trace.streams[name][0]
+        return trace.activations[name][0]
 
 
-def clamp(sites: str | list[str] = "l*.h", value: float | str = 0.0, add: bool = False, **settings: Any) -> WriteStream:
-    """Returns streams held at a number or their `mean`, or with a number added.
+def clamp(
+    sites: str | list[str] = "l*.h", value: float | str = 0.0, add: bool = False, **settings: Any
+) -> WriteActivation:
+    """Returns activations held at a number or their `mean`, or with a number added.
 
     Further settings say which units (see `choice.selector`; by default those in the brackets of a site, or all) and
     when (`where.window`), here and below.
     """
     if isinstance(value, str) and value not in ("mean", "zero"):
-        raise UserError(f"value={value}: streams are held at a number, at zero or at their mean")
+        raise UserError(f"value={value}: activations are held at a number, at zero or at their mean")
     if add and value == "mean":
         raise UserError("add=true adds a number; value=mean is none")
     how = "mean" if value == "mean" else "add" if add else "value"
     number = 0.0 if isinstance(value, str) else float(value)
-    return WriteStream(how, _listed(sites), number, **_chosen(sites, settings))
+    return WriteActivation(how, _listed(sites), number, **_chosen(sites, settings))
 
 
-def noise(sites: str | list[str] = "l*.h", deviation: float = 0.1, **settings: Any) -> WriteStream:
-    """Returns streams with normal noise added."""
-    return WriteStream("noise", _listed(sites), deviation, **_chosen(sites, settings))
+def noise(sites: str | list[str] = "l*.h", deviation: float = 0.1, **settings: Any) -> WriteActivation:
+    """Returns activations with normal noise added."""
+    return WriteActivation("noise", _listed(sites), deviation, **_chosen(sites, settings))
 
 
 def patch(
@@ -233,10 +236,10 @@ def patch(
     source: int = 0,
     offset: int = 0,
     **settings: Any,
-) -> WriteStream:
-    """Returns streams that take the values they have while the model reads another transcription."""
+) -> WriteActivation:
+    """Returns activations that take the values they have while the model reads another transcription."""
     of = {"transcription": transcription, "source": source, "offset": offset}
-    return WriteStream("patch", _listed(sites), 0.0, **of, **_chosen(sites, settings))
+    return WriteActivation("patch", _listed(sites), 0.0, **of, **_chosen(sites, settings))
 
 
 def _chosen(sites: str | list[str], settings: dict[str, Any]) -> dict[str, Any]:
@@ -259,7 +262,7 @@ def _width(model: FolkRNN, site: str) -> int:
 
 
 def _layer(site: str, model: FolkRNN) -> int:
-    """The layer of a site; `out` is the top one's. Streams over tokens have none: 0."""
+    """The layer of a site; `out` is the top one's. Activations over tokens have none: 0."""
     if site == OUT:
         return len(model.layers)
     return int(site[1 : site.index(".")]) if site[0] == "l" and "." in site else 0
@@ -268,10 +271,10 @@ def _layer(site: str, model: FolkRNN) -> int:
 def _means(model: FolkRNN, setting: RunContext, sites: list[str]) -> dict[str, np.ndarray]:
     names = {site: model.top if site == OUT else site for site in sites}
     totals, rows = dict.fromkeys(sites, 0.0), dict.fromkeys(sites, 0)
-    for streams in _read(model, setting, sorted(set(names.values()))):
+    for activations in _read(model, setting, sorted(set(names.values()))):
         for site, name in names.items():
-            rows[site] += len(streams[name])
-            totals[site] = totals[site] + streams[name].sum(0, dtype=np.float64)
+            rows[site] += len(activations[name])
+            totals[site] = totals[site] + activations[name].sum(0, dtype=np.float64)
     if not all(rows.values()):
         raise UserError("there are no tunes to take means over")
     return {site: total / rows[site] for site, total in totals.items()}
@@ -280,7 +283,7 @@ def _means(model: FolkRNN, setting: RunContext, sites: list[str]) -> dict[str, n
 def _read(model: FolkRNN | MusicVAE, setting: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
     """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
     if setting.vocabulary is not None:
-        yield from (streams for _, streams in read(model, setting.control(), sites))
+        yield from (activations for _, activations in read(model, setting.control(), sites))
         return
     for some in np.array_split(classes := setting.latents()[0], -(-len(classes) // MELODIES)):
         traced = model.trace(torch.from_numpy(some.astype(np.int64)).to(model.device), sites)
