@@ -237,9 +237,8 @@ def _caption(halves: pd.DataFrame, key: str, curves: Mapping[str, Curve]) -> str
     tunes = max(max(curve.tunes) for curve in curves.values())
     return (
         f"What is kept of counting and of melody against {key}, and how far distributions move; {tunes} tunes per "
-        f"dose, 95 % "
-        f"bootstrap intervals over tunes{' and draws of random units' if MATCHED in ' '.join(curves) else ''}. "
-        f"{text[:1].upper()}{text[1:]}."
+        "dose, 95 % bootstrap intervals over "
+        f"tunes{' and draws of random units' if MATCHED in ' '.join(curves) else ''}. {text[:1].upper()}{text[1:]}."
     )
 
 

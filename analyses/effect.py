@@ -220,10 +220,9 @@ class Effect(Analysis):
         found.figures["departure"] = Figure(
             draw.departure(survival, by_step, shown.reset_index(drop=True)),
             f"Share of {tunes} tunes that are still token for token those of the control; divergence of the "
-            f"distributions, read "
-            f"on the tokens of {len(distributions.changed)} of the control's tunes; the same by whether the type of "
-            f"the next "
-            "token or the choice within the type is at stake (these add up, but for the rare types left out).",
+            f"distributions, read on the tokens of {len(distributions.changed)} of the control's tunes; the same by "
+            "whether the type of the next token or the choice within the type is at stake (these add up, but for the "
+            "rare types left out).",
             title="How soon tunes depart from the control, and by which decisions",
         )
         seen = {"control": control, "changed": observation, "resumed": observation.resumed}

@@ -7,8 +7,8 @@ token t, so a state is compared with the one-hot Gramian of the tokens just read
 and of those that follow (lag 1). The similarity of two Gramians is Pearson's r over their unequal pairs of steps.
 
 Part 9's cosines are large wherever an activation has a mean, as gates have. Beside them stands what is left when the
-mean of
-every unit is taken off (`centred_read`), and what circular shifts in time leave of that (see `measures.centred`).
+mean of every unit is taken off (`centred_read`), and what circular shifts in time leave of that (see
+`measures.centred`).
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ class Gramians(Analysis):
         if not 0 <= self.near < self.far <= 2:
             raise UserError(
                 f"gramians.near={self.near:g} and gramians.far={self.far:g} are L1 distances between distributions; "
-                f"they must "
-                "satisfy 0 ≤ near < far ≤ 2"
+                "they must satisfy 0 ≤ near < far ≤ 2"
             )
         for name in ("window", "shortest_repeat", "shortest_reversal"):
             if getattr(self, name) < 2:
@@ -343,25 +342,22 @@ _ONE_HOT = (
 )
 _ACTIVATION = (
     "Tune {tune}: |cosine| between the values of {activation} at all pairs of steps, layer by layer, beside the "
-    "one-hot "
-    "Gramian of the tokens just read. Sanguine: same direction but for the sign (from 0.99); powder blue: orthogonal "
-    "(up to 0.01); darker grey: smaller angle (of gates, all above 0, the lightest is the widest angle "
+    "one-hot Gramian of the tokens just read. Sanguine: same direction but for the sign (from 0.99); powder blue: "
+    "orthogonal (up to 0.01); darker grey: smaller angle (of gates, all above 0, the lightest is the widest angle "
     "there is); the axes name the token just read. After part 9."
 )
 _FLIP = (
     "Tune {tune}: the layers of {activation} in turn, each after the one-hot Gramian of the tokens just read, so "
-    "that the "
-    "eye sees what moves: a shift by one step is a token that comes next. After part 9's animations."
+    "that the eye sees what moves: a shift by one step is a token that comes next. After part 9's animations."
 )
 _CYCLE = (
     "Tune {tune}: |cosine| between the values of {activation} at all pairs of steps, layer by layer, resting at the "
-    "last; "
-    "the axes name the token just read. After part 9's animations."
+    "last; the axes name the token just read. After part 9's animations."
 )
 _CROSS = (
     "Tune {tune}: |cosine| between two activations of {layer} at all pairs of steps (first named up, second across: "
-    "the "
-    "output gate on the vertical axis), in the colours of the other Gramians. Part 9 finds no structure here for v2."
+    "the output gate on the vertical axis), in the colours of the other Gramians. Part 9 finds no structure here for "
+    "v2."
 )
 _BARS = (
     "Tune {tune}: mean L1 distance of the distributions that drew a bar's tokens to those of all other steps. Part "

@@ -170,11 +170,10 @@ class LayerMaps(Analysis):
         kind = "tunes" if n >= self.folds else "steps"
         second = f" A linear map of h¹ tells {below['r2'].iloc[0]:.0%} of the variance of h²." if len(below) else ""
         return (
-            f"Share of the variance of an activation that a linear map tells of {kind} it was not fitted to "
-            f"({n} tune{'s' * (n != 1)} in {self.folds} folds; the line spans the folds), from the token just read, "
-            "the layer below, the layer below and the layer's own state one step earlier, and, as a control, with the "
-            "target shifted "
-            f"round.{second}"
+            f"Share of the variance of an activation that a linear map tells of {kind} it was not fitted to ({n} "
+            f"tune{'s' * (n != 1)} in {self.folds} folds; the line spans the folds), from the token just read, the "
+            "layer below, the layer below and the layer's own state one step earlier, and, as a control, with the "
+            f"target shifted round.{second}"
         )
 
 

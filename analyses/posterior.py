@@ -1,11 +1,11 @@
 """What does the softmax say at each step? (Part 5 of the blog.)
 
 Definitions: row t is the distribution of token t + 1 given all before it, at temperature 1. Entropy is in nats (a
-uniform distribution
-over 137 tokens has 4.92). The spacing of the measure spikes is the most frequent distance between successive steps at
-which the measure tokens together hold more than half of the probability. A token is likely from a probability of 0.05.
-Accidentals shadow the melody as far as the mean pitch of their probability, over the steps that draw a note, correlates
-with the pitch drawn. The spread of a distribution is the perplexity of its pitches. Trends are Spearman's correlations.
+uniform distribution over 137 tokens has 4.92). The spacing of the measure spikes is the most frequent distance between
+successive steps at which the measure tokens together hold more than half of the probability. A token is likely from a
+probability of 0.05. Accidentals shadow the melody as far as the mean pitch of their probability, over the steps that
+draw a note, correlates with the pitch drawn. The spread of a distribution is the perplexity of its pitches. Trends are
+Spearman's correlations.
 """
 
 from __future__ import annotations
@@ -179,9 +179,8 @@ class Posterior(Analysis):
         return (
             f"Tune {k}: the melody and the mean pitch of the probability on accidentals (top: part 5 sees it shadow "
             f"the contour; mean correlation over {len(table)} tunes {mean['accidental_shadow']:.2f}), and over how "
-            f"many pitches the distribution spreads (bottom): {mean['pitch_spread_at_starts']:.1f} at the first "
-            f"note of a part, "
-            f"{mean['pitch_spread_elsewhere']:.1f} elsewhere."
+            f"many pitches the distribution spreads (bottom): {mean['pitch_spread_at_starts']:.1f} at the first note "
+            f"of a part, {mean['pitch_spread_elsewhere']:.1f} elsewhere."
         )
 
     def population(self, table: pd.DataFrame, metrics: Mapping[str, float]) -> dict[str, Figure]:
@@ -285,6 +284,5 @@ _CAPTION_LAW = (
 )
 _CAPTION_TYPES = (
     "Tune {tune}: the probability of each token type over time, and the entropy of the distribution; vertical lines "
-    "are measure "
-    "tokens. Spikes of “measure” come once a bar where the model counts."
+    "are measure tokens. Spikes of “measure” come once a bar where the model counts."
 )

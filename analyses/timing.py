@@ -201,11 +201,9 @@ class Timing(Analysis):
     def caption_lags(self, tunes: int) -> str:
         return (
             f"Correlation of the units' values with “the token at this lag is a {self.event} token”: mean |r| over "
-            f"the units of an activation, then over {tunes:,} tune{'s' * (tunes != 1)} (95 % intervals). Lag 0 is "
-            f"the token "
-            "just read, lag 1 the one that the row's distribution draws: a peak on the left follows the input, on "
-            "the right it "
-            "announces the output (part 7: layer 1 follows, layer 3 causes)."
+            f"the units of an activation, then over {tunes:,} tune{'s' * (tunes != 1)} (95 % intervals). Lag 0 is the "
+            "token just read, lag 1 the one that the row's distribution draws: a peak on the left follows the input, "
+            "on the right it announces the output (part 7: layer 1 follows, layer 3 causes)."
         )
 
     def caption_best(self, sites: pd.DataFrame) -> str:

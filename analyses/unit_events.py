@@ -1,16 +1,14 @@
 """Which unit does what? Each unit's activity against everything that happens in a tune. (Part 8, agenda.)
 
 For every unit of the chosen activations, gates and cell states included, and every variable of
-`analyses.measures.events`
-(which token was just read, its type, the one that follows, the place in the bar in steps and in time, the bar of the
-part, the part, …), the share of the unit's variance that the variable explains (η²), less what shuffled labels
-explain. A unit belongs to the variable with the largest excess among those that are significant when all units,
-variables and activations are tested at once. The type of a token follows from the token, so the token explains at
-least as
-much: a unit belongs to the type (or to the kind of measure token) only where that holds at least `nested` of what the
-token itself explains. η² of a variable with many answers is large by chance; `adjusted` takes that off. Many units
-answer to several variables, of which some imply each other (a bar line was just read: no time of the bar has passed),
-so the runner-up stands in the table too.
+`analyses.measures.events` (which token was just read, its type, the one that follows, the place in the bar in steps and
+in time, the bar of the part, the part, …), the share of the unit's variance that the variable explains (η²), less what
+shuffled labels explain. A unit belongs to the variable with the largest excess among those that are significant when
+all units, variables and activations are tested at once. The type of a token follows from the token, so the token
+explains at least as much: a unit belongs to the type (or to the kind of measure token) only where that holds at least
+`nested` of what the token itself explains. η² of a variable with many answers is large by chance; `adjusted` takes that
+off. Many units answer to several variables, of which some imply each other (a bar line was just read: no time of the
+bar has passed), so the runner-up stands in the table too.
 """
 
 from __future__ import annotations
@@ -233,9 +231,8 @@ class UnitEvents(Analysis):
         explained = (units["variable"] != NONE).mean()
         return (
             f"What explains each unit best, by activation, over {len(observation.transcriptions)} tunes: "
-            f"{explained:.0%} "
-            f"of all units answer to something at a significance of {self.significance:g} corrected over all units, "
-            f"variables and activations ({units['unit'].size * (len(VARIABLES) + 1):,} comparisons, "
+            f"{explained:.0%} of all units answer to something at a significance of {self.significance:g} corrected "
+            f"over all units, variables and activations ({units['unit'].size * (len(VARIABLES) + 1):,} comparisons, "
             f"{self.shuffles} shuffles). Part 8 asks what the gates of each layer follow."
         )
 

@@ -3,8 +3,7 @@
     python benchmarks/interventions.py [--tunes 256] [--max-tokens 64] [--threads 2]
 
 Edits of parameters must cost nothing, edits of activations, distributions and inputs at most 30 %. Tunes are cut before
-most of them
-end, so that every model steps through the same number of rows.
+most of them end, so that every model steps through the same number of rows.
 """
 
 from __future__ import annotations

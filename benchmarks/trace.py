@@ -2,11 +2,10 @@
 
     python benchmarks/trace.py [--tunes 64] [--threads 2]
 
-Prints tokens per second of the fused forward pass; of a trace of all activations (33 of the layers, x, logits, probs); of a
-tracer as one would write it at first, a loop over steps that keeps lists of gates; and of the bare matrix products on
-the fastest path there is: the limit. Copying all activations once is timed too: a trace writes them at least once.
-Memory
-that a work frees stays at hand for the next, so that what the system takes for new pages is not counted.
+Prints tokens per second of the fused forward pass; of a trace of all activations (33 of the layers, x, logits, probs);
+of a tracer as one would write it at first, a loop over steps that keeps lists of gates; and of the bare matrix products
+on the fastest path there is: the limit. Copying all activations once is timed too: a trace writes them at least once.
+Memory that a work frees stays at hand for the next, so that what the system takes for new pages is not counted.
 """
 
 from __future__ import annotations

@@ -161,10 +161,9 @@ def file_summary(tracked: TrackedRun, summary: Summary, step: int | None = None)
     figure = Figure(
         draw_summary(summary),
         f"Every observed activation over {summary.rows:,} steps: the spread over its units of their mean, their "
-        f"standard "
-        "deviation and the share of steps at which they are saturated (gates below 0.1 or above 0.9, others beyond "
-        "±0.8). Boxes hold the middle half of the units, whiskers 98 % of them. Orange: gates; grey: all else. The "
-        "first two axes are logarithmic beyond ±1.",
+        "standard deviation and the share of steps at which they are saturated (gates below 0.1 or above 0.9, others "
+        "beyond ±0.8). Boxes hold the middle half of the units, whiskers 98 % of them. Orange: gates; grey: all "
+        "else. The first two axes are logarithmic beyond ±1.",
         f"The units of every observed activation over {summary.rows:,} steps",
     )
     tracked.log_findings(

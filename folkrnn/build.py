@@ -68,9 +68,8 @@ def build(node: Mapping[str, Any], group: str) -> Any:
     """Returns what the node's `_target_` makes of its other keys, as an option of a group in GROUPS.
 
     Containers arrive as plain dicts and lists. The key `name`, by which an option calls itself, is dropped where the
-    target has no such parameter. Raises UserError for a target that the group does not take or that does not exist,
-    for a
-    target inside another one, for a parameter that it does not have, and for one that is lacking.
+    target has no such parameter. Raises UserError for a target that the group does not take or that does not exist, for
+    a target inside another one, for a parameter that it does not have, and for one that is lacking.
     """
     where = str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""
     container = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)

@@ -148,8 +148,7 @@ class Lab:
         """Returns the activations while the model reads a tune, `[T, units]` by site; latents of a melody are `[Z]`.
 
         Row t is the state after reading token t (0 is `<s>`), which decides token t + 1. Raises UserError for a site
-        that
-        the model lacks.
+        that the model lacks.
         """
         tune = self.read(tune) if isinstance(tune, str) else tune
         if isinstance(tune, Melody):

@@ -57,8 +57,7 @@ def results_folder(runs: Path, name: str, digest: str, resume: bool) -> Path:
     Where another run of this digest is there, whatever it is called, `-2` and so on stands behind it. A new folder is
     made at once, so that no process that starts at the same time takes it too. With `resume` it is the latest one,
     whose training was cut off. Raises UserError where such a training is there and is not to be resumed, and where
-    there
-    is none to resume.
+    there is none to resume.
     """
     found = _of_digest(runs, digest)
     unfinished = is_unfinished(runs, digest)

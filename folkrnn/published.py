@@ -46,8 +46,7 @@ def ids_of(name: str, vocabulary: Vocabulary) -> list[int]:
     """Returns the token ids (without markers) of a published tune, or of the tokens in a file of that path.
 
     A published tune is put into the words of the vocabulary. Raises UserError for a name that is neither, and for a
-    tune
-    with tokens that have no counterpart there, naming them.
+    tune with tokens that have no counterpart there, naming them.
     """
     if name in TUNES:
         return vocabulary.encode(remap(TUNES[name].split(), V2, vocabulary))

@@ -1,8 +1,7 @@
 """The grammar that names every place in a model that can be read or written.
 
-A site is an activation of a layer, `l3.h`, `l1.f`, `l2.o.pre`, `enc.fw.l1.c`, or an activation of the whole model,
-`x`, `logits`,
-`probs`. In a pattern `*` stands for any run of characters without a dot, and units may follow: `l*.h`,
+A site is an activation of a layer, `l3.h`, `l1.f`, `l2.o.pre`, `enc.fw.l1.c`, or an activation of the whole model, `x`,
+`logits`, `probs`. In a pattern `*` stands for any run of characters without a dot, and units may follow: `l*.h`,
 `l3.h[60,97,156]`, `l1.c[0:32]`. Layers count from 1, units from 0. The layers of a MusicVAE's decoder may be called
 without its name: `l1.h` for `dec.l1.h`.
 """
@@ -35,9 +34,8 @@ class Site:
 def parse(patterns: str | Iterable[str], available: Mapping[str, int]) -> list[Site]:
     """Returns the sites that `patterns` name among `available` (site name to number of units), each once, in order.
 
-    Raises UserError for a pattern that is no site, matches none, or asks for a unit beyond the activation's width;
-    the line
-    names what there is.
+    Raises UserError for a pattern that is no site, matches none, or asks for a unit beyond the activation's width; the
+    line names what there is.
     """
     words = [patterns] if isinstance(patterns, str) else list(patterns)
     found: dict[str, Site] = {}

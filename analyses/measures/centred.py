@@ -1,11 +1,10 @@
 """Gramians without what all steps have in common, and what they are where steps are out of phase.
 
-The cosine between two steps is large wherever an activation has a mean: gates lie between 0 and 1. Centred, the mean
-of each
-unit over the tune is taken off first. CKA (centred kernel alignment, Kornblith et al. 2019) is the cosine between two
-centred Gramians, 1 where the pairs of steps relate alike in both activations. Its null, and that of any likeness of two
-Gramians, shifts one of them in time, the end coming round to the beginning: each keeps all its own structure, and only
-what they have at the same steps is lost.
+The cosine between two steps is large wherever an activation has a mean: gates lie between 0 and 1. Centred, the mean of
+each unit over the tune is taken off first. CKA (centred kernel alignment, Kornblith et al. 2019) is the cosine between
+two centred Gramians, 1 where the pairs of steps relate alike in both activations. Its null, and that of any likeness of
+two Gramians, shifts one of them in time, the end coming round to the beginning: each keeps all its own structure, and
+only what they have at the same steps is lost.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """What a tune is to eyes and ears, with every note tied to its token: score, bars, notes in seconds, order of playing.
 
 Tokens are counted in the whole transcription, from `<s>` (0) on, as rows of activations are. The score comes from
-verovio,
-which gives each note the id of its token. Sound is made in the page from the notes: any passage can be heard, the
-cursor knows which token sounds, and notes take a hundredth of what MP3s would.
+verovio, which gives each note the id of its token. Sound is made in the page from the notes: any passage can be heard,
+the cursor knows which token sounds, and notes take a hundredth of what MP3s would.
 """
 
 from __future__ import annotations

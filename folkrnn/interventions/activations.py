@@ -1,8 +1,7 @@
 """Writing into activations while the model runs: held at a value, shifted, noisy, or taken from another transcription.
 
 Any activation of any layer can be written, for chosen units, at the rows of a window, of a folk-rnn as of a MusicVAE
-(its
-latents too); besides, `out` is the top layer's h as the softmax layer alone sees it.
+(its latents too); besides, `out` is the top layer's h as the softmax layer alone sees it.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 Suppression by re-sampling draws until the token is allowed, from a side stream; masking gives suppressed tokens no
 probability. Both draw from the same distribution and consume random numbers differently. Displacement moves the value
-before
-the softmax by δ, or so that the probability of the tokens together is multiplied by α (see `displacement`). Temperature
-acts before: p and δ are those of values already divided by it.
+before the softmax by δ, or so that the probability of the tokens together is multiplied by α (see `displacement`).
+Temperature acts before: p and δ are those of values already divided by it.
 """
 
 from __future__ import annotations

@@ -30,11 +30,10 @@ class RandomNotes:
 def random_notes(count: int, rng: np.random.Generator, bars: int = 2) -> RandomNotes:
     """Returns `count` sequences as the paper draws them.
 
-    K note-ons, uniform from 2 to the number of steps (32); one on step 0, the others on distinct steps; pitches
-    uniform from 30 to 100; each note lasts to the next, so there is no note-off; D seconds in all, a whole number
-    uniform from 1 to 8. D changes no class, only what is measured in seconds. Of longer sequences the paper says
-    nothing: here K goes up to their number of steps, and D grows with the number of bars.
-    Raises UserError for less than one bar.
+    K note-ons, uniform from 2 to the number of steps (32); one on step 0, the others on distinct steps; pitches uniform
+    from 30 to 100; each note lasts to the next, so there is no note-off; D seconds in all, a whole number uniform from
+    1 to 8. D changes no class, only what is measured in seconds. Of longer sequences the paper says nothing: here K
+    goes up to their number of steps, and D grows with the number of bars. Raises UserError for less than one bar.
     """
     if bars < 1 or count < 0:
         raise UserError(

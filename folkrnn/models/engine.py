@@ -292,9 +292,8 @@ class _Layer:
     ) -> tuple[Mapping[str, Tensor], State]:
         """Returns h and the activations of `rooms`, `[S, B, H]` each, and the state after reading what is below.
 
-        That is tokens `[S, B]` or the states of the layer below, `[S, B, H]`. Activations are written to their room
-        as they
-        come, where it holds all B rows in one piece.
+        That is tokens `[S, B]` or the states of the layer below, `[S, B, H]`. Activations are written to their room as
+        they come, where it holds all B rows in one piece.
         """
         driven = (
             self.lookup(below) if below.dim() == 2 else self.inward(below.flatten(0, 1)).unflatten(0, below.shape[:2])

@@ -255,13 +255,11 @@ class MusicVAE(Model):
         """Returns the activations that `patterns` name while the model encodes `melodies` and decodes them,
         teacher-forced.
 
-        Layer activations are `[B, T, H]` (`[B, K, H]` for the conductor), latents `[B, Z]`; one melody `[T]` loses the B.
-        Row t of an encoder activation is the state after reading step t (from the other end for `enc.bw`); row t of a
-        decoder activation is the state after reading the t steps before, and row t of `probs` is the distribution of
-        step
-        t. The
-        decoder is conditioned on `z`, or on μ without one. Outside training small batches are padded to 16 rows. Raises
-        UserError for a site that the model lacks.
+        Layer activations are `[B, T, H]` (`[B, K, H]` for the conductor), latents `[B, Z]`; one melody `[T]` loses the
+        B. Row t of an encoder activation is the state after reading step t (from the other end for `enc.bw`); row t of
+        a decoder activation is the state after reading the t steps before, and row t of `probs` is the distribution of
+        step t. The decoder is conditioned on `z`, or on μ without one. Outside training small batches are padded to 16
+        rows. Raises UserError for a site that the model lacks.
         """
         wanted = grammar.parse(patterns, self.sites)
         alone = melodies.dim() == 1

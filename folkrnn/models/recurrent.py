@@ -170,9 +170,8 @@ def lstm_cell(
 def lstm_equations(pre: Tensor, c: Tensor, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE) -> State:
     """Returns (h, c) `[B, H]` from pre-activations `[B, 4H]` and the c before.
 
-    `see` reads and replaces activations by name; the activations that `into` names are written to its tensors, and
-    what is
-    returned may be among them.
+    `see` reads and replaces activations by name; the activations that `into` names are written to its tensors, and what
+    is returned may be among them.
     """
     see = see or _unchanged
     i, f, g, o = (see(f"{name}.pre", part) for name, part in zip("ifgo", pre.chunk(4, dim=-1), strict=True))

@@ -65,8 +65,7 @@ def as_abc(data: bytes, name: str) -> str | None:
 
     Of several parts the first is taken, of several voices the first, of a chord the first note; of a MIDI file the
     instrument with the most notes, its upper voice, on a grid of sixteenths, in the key that fits best. Raises
-    UserError,
-    naming `name`, where the file is damaged or holds no such tune.
+    UserError, naming `name`, where the file is damaged or holds no such tune.
     """
     if data[:4] in (b"MThd", b"RIFF"):
         return _of_midi(data, name)

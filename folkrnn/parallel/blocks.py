@@ -24,8 +24,7 @@ def each_block(
 
     Several processes (at most one per block) finish all blocks first; their shards wait on disk, in a temporary folder,
     and are read one at a time. A UserError that `work` raises in another process is raised here too. Raises UserError
-    where
-    one of them is killed; whatever ends the others early, none is left running.
+    where one of them is killed; whatever ends the others early, none is left running.
     """
     advance = progress or _quiet
     count = min(processes.count, len(blocks))

@@ -12,8 +12,7 @@ tokens.
 `legacy_webapp`: RandomState(seed) anew for each tune, consuming a draw during the prime as well, as folkrnn.org does.
 
 In all of them a token is drawn by inverting the cumulative distribution in double precision: the first token whose
-cumulative
-probability exceeds the uniform.
+cumulative probability exceeds the uniform.
 """
 
 from __future__ import annotations

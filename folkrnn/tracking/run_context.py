@@ -44,9 +44,8 @@ def start_run(
     `log_failure`; KILLED after Ctrl-C or SIGTERM; SCHEDULED where the job went back into a queue. Exceptions go on to
     the caller. `parent` is the run id of a sweep. `figures` says as what figures are written beside PNG. `wanted` names
     numbers that become metrics whatever else does. With `resume`, the run begun in `folder` is continued under its id,
-    or begun anew with all it had where `store` has not got it. Raises UserError where `folder` holds a run already
-    and is
-    not to be resumed, where that run still runs, or where the store takes no run.
+    or begun anew with all it had where `store` has not got it. Raises UserError where `folder` holds a run already and
+    is not to be resumed, where that run still runs, or where the store takes no run.
     """
     every = {**provenance_tags(CHECKOUT, overrides), **(tags or {}), **process_tags()}
     folder = Path(folder).absolute()

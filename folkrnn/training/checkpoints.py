@@ -96,8 +96,7 @@ def to_resume(folder: Path, mine: Mapping[str, str]) -> tuple[Path, dict[str, An
     """Returns the checkpoint that a training goes on from, and what it says of that beyond what Lightning reads.
 
     It is the last one; the best, of an earlier epoch's end, where the last was damaged. Raises UserError where both
-    were,
-    and for one of another training than `mine`.
+    were, and for one of another training than `mine`.
     """
     path = folder / LAST
     try:

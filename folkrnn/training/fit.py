@@ -145,10 +145,10 @@ def fit(
     Checkpoints are `folder/best.ckpt` and `folder/last.ckpt`. With `settings.resume` training goes on from the last,
     from within an epoch too, and arrives (on a CPU, with as many threads) at the very parameters of a training that was
     never cut off. Raises UserError for a checkpoint of another configuration, where another training is at work in the
-    folder, and where the loss is no longer a number or far above that of guessing.
-    SIGTERM and Ctrl-C finish the update and write the last checkpoint first; then SystemExit(143) or KeyboardInterrupt
-    is raised, unless an earlier handler raises something else. `settings.preempt_signal` does the same and puts a SLURM
-    job back into the queue; then Requeued is raised. Of several processes it is enough that one gets the signal.
+    folder, and where the loss is no longer a number or far above that of guessing. SIGTERM and Ctrl-C finish the update
+    and write the last checkpoint first; then SystemExit(143) or KeyboardInterrupt is raised, unless an earlier handler
+    raises something else. `settings.preempt_signal` does the same and puts a SLURM job back into the queue; then
+    Requeued is raised. Of several processes it is enough that one gets the signal.
     """
     last = folder / LAST
     if settings.resume and not last.is_file():

@@ -51,8 +51,7 @@ def read(file: Path) -> Any:
     """Returns what a checkpoint holds: plain tensors and values.
 
     Raises UserError where the file is missing, was damaged in any bit of its content, holds anything else, or claims
-    more
-    than it holds.
+    more than it holds.
     """
     if not file.is_file():
         raise UserError(f"there is no checkpoint {file}")

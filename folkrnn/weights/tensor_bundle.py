@@ -72,8 +72,7 @@ def read_bundle(index: Region, shards: Mapping[int, Region]) -> dict[str, Variab
     """Returns the variables of a checkpoint by name, unread.
 
     Raises UserError where the index is damaged, compressed, too large, or names what the data files (`shards`, by
-    number)
-    do not hold; `read` of a variable raises it for an unknown type or a wrong checksum.
+    number) do not hold; `read` of a variable raises it for an unknown type or a wrong checksum.
     """
     if index.size > LARGEST_INDEX:
         raise UserError(f"{index.name} has {index.size} bytes; an index of a checkpoint has at most {LARGEST_INDEX}")
