@@ -170,7 +170,7 @@ def draw_strengths(axes: matplotlib.axes.Axes, strength: pd.DataFrame, music: in
             axes.axhline(places[0] - 0.5, color="white", linewidth=1.2)
     axes.set_yticks(range(len(rows)), rows, fontsize=style.SMALLEST)
     axes.tick_params(axis="y", length=0)
-    height = 72 * axes.get_figure().get_figheight() * axes.get_position().height
+    height = 72 * axes.bbox.height / axes.figure.dpi
     style.stagger(axes, "y", height / max(1, len(rows)), style.SMALLEST)
     draw.after_music(axes, music)
     draw.neuron_axis(axes, values.shape[1])

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from folkrnn import style
-from folkrnn import verdicts as verdicts_of
+from folkrnn import claims_report, style
 from folkrnn.findings import Figure, Findings
 from folkrnn.naming import REPORT
 from folkrnn.notation.audio import record
@@ -286,7 +285,7 @@ def file_report(
     sections = [Section(name, found) for name, found in findings.items()]
     if beside is not None and beside.tables:
         sections.append(Section("control", beside, _CONTROL))
-    claims = [verdicts_of.shown_claim(verdict) for verdict in verdicts]
+    claims = [claims_report.shown_claim(verdict) for verdict in verdicts]
     command = shlex.join([*COMMAND, *overrides])
     explorer = EXPLORER if (tracked.folder / EXPLORER).is_file() else ""
     every = Findings(tables={"all numbers": tracked.numbers.table()})
@@ -345,7 +344,7 @@ def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, 
         console.print(f"[red]failed:[/red] {failure}", highlight=False)
     lines = [
         f"model    {weights.model.shape} from {weights.source}",
-        *verdicts_of.in_a_line(tracked.metrics),
+        *claims_report.in_a_line(tracked.metrics),
         f"results  {tracked.folder}",
         f"report   {tracked.folder / REPORT}",
         *([f"explore  {tracked.folder / EXPLORER}"] if (tracked.folder / EXPLORER).is_file() else []),

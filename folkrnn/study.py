@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn import artifacts, naming, style
+from folkrnn import artifacts, claims_report, naming, style
 from folkrnn import figures as figures_of
-from folkrnn import verdicts as verdicts_of
 from folkrnn.analysis import main_of
 from folkrnn.build import build
 from folkrnn.claims import document, documents
@@ -161,9 +160,9 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         plan.family.file_tunes(tracked, observation, config.files)
         findings = analyse(plan.analyses, observation, tracked, plan.figures)
         controls = repeat(plan, observation, weights, tracked)
-        beside = verdicts_of.beside(findings, controls, plan.family.observed(observation))
+        beside = claims_report.beside(findings, controls, plan.family.observed(observation))
         tracked.log_findings("control", beside)
-        verdicts = verdicts_of.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
+        verdicts = claims_report.file_claims(tracked, config, plan.documents, weights, plan.corpus, findings, controls)
         if config.explorer and plan.family.explorable:
             show_inside(tracked, weights, observation, findings)
         entries = plan.family.report_entries(tracked, observation)
