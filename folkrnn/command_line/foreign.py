@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from folkrnn.errors import UserError, shown
@@ -29,6 +31,15 @@ OF_THE_MACHINE = {
 
 ADDRESSES = {"weights": ("uri", "folder", "address"), "dataset": ("address",)}
 """Settings that name another machine or store, by section: a file leaves them as they are."""
+
+LARGEST = 10_000
+"""Values of a file with its references written out, and of all references of a configuration; ours has some 500."""
+
+DEEPEST = 32
+"""Levels of a file, of which OmegaConf reads no more than some 90; ours have five."""
+
+_REFERENCE = re.compile(r"\$\{(\.*)([\w.\[\]/@-]+)\}")
+"""`${key}` and `${..key}`; what calls a resolver, as `${name:value}` does, is none."""
 
 MAIN = "config"
 """The project's main configuration file, in its folder."""
@@ -61,8 +72,23 @@ def guarded() -> Iterator[None]:
     """Has Hydra, within the block, refuse what files from elsewhere may not say, before anything is done with it."""
     from hydra._internal import hydra as internal
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.config_repository import ConfigRepository
+
+    class Repository(ConfigRepository):
+        def load_config(self, config_path: str) -> Any:
+            _check_size(config_path, self)
+            return super().load_config(config_path)
 
     class Guarded(ConfigLoaderImpl):
+        def __init__(self, config_search_path: Any) -> None:
+            super().__init__(config_search_path)
+            self.repository = Repository(config_search_path)
+
+        def load_configuration(self, *arguments: Any, **named: Any) -> DictConfig:
+            config = super().load_configuration(*arguments, **named)
+            check_references(config)
+            return config
+
         def _load_single_config(self, default: Any, repo: Any) -> Any:
             path = default.config_path
             _check_path(path)
@@ -85,6 +111,102 @@ def guarded() -> Iterator[None]:
 def _check_path(path: str) -> None:
     if ".." in path.split("/"):
         raise UserError(f"{path}: an option lies in a folder of options, not above it")
+
+
+def _check_size(path: str, repo: Any) -> None:
+    """Raises UserError for a file in which references to references stand for more than can be held."""
+    source = next((each for each in repo.get_sources() if each.is_config(path)), None)
+    if source is None or source.scheme() != "file":
+        return
+    file = Path(source.path.removeprefix("file://"), path if path.endswith((".yaml", ".yml")) else f"{path}.yaml")
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if (values := written_out(text)) > LARGEST:
+        raise UserError(
+            f"{file}: with every reference (*name) written out it has {_number(values)} values, or they are nested "
+            f"deeper than {DEEPEST} levels; up to {LARGEST:,} are taken"
+        )
+
+
+def _number(values: float) -> str:
+    return f"over {10**12:,}" if values > 10**12 else f"{values:,.0f}"
+
+
+def written_out(text: str) -> float:
+    """Returns how many values a YAML text has where each reference stands for a copy.
+
+    Infinity where one holds itself, and below DEEPEST levels; what is no YAML, whoever reads it will say.
+    """
+    import yaml
+
+    sizes: dict[str | None, float] = {}
+    around: list[tuple[str | None, float]] = [(None, 0.0)]  # the name of each open collection, and what it has so far
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.CollectionStartEvent):
+                around.append((event.anchor, 1.0))
+                if event.anchor is not None:
+                    sizes[event.anchor] = inf  # until all that is in it is known
+                if len(around) > DEEPEST:
+                    return inf
+                continue
+            if isinstance(event, yaml.CollectionEndEvent):
+                name, values = around.pop()
+            elif isinstance(event, yaml.AliasEvent):
+                name, values = None, sizes.get(event.anchor, 0.0)
+            elif isinstance(event, yaml.ScalarEvent):
+                name, values = event.anchor, 1.0
+            else:
+                continue
+            if name is not None:
+                sizes[name] = values
+            around[-1] = (around[-1][0], around[-1][1] + values)
+    return sum(values for _, values in around)
+
+
+def check_references(config: DictConfig) -> None:
+    """Raises UserError where `${name}` in `${name}` in `${name}` … stands for more than can be held.
+
+    A reference to itself is for OmegaConf to refuse.
+    """
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(config, resolve=False)
+    sizes: dict[tuple[str, ...], float] = {}
+
+    def at(place: tuple[str, ...]) -> Any:
+        node: Any = plain
+        for name in place:
+            if isinstance(node, list):
+                node = node[int(name)] if name.isdecimal() and int(name) < len(node) else None
+            else:
+                node = node.get(name) if isinstance(node, dict) else None
+        return node
+
+    def size(place: tuple[str, ...]) -> float:
+        if place not in sizes:
+            sizes[place] = 0.0  # until known
+            node = at(place)
+            if isinstance(node, dict | list):
+                names = node if isinstance(node, dict) else range(len(node))
+                sizes[place] = 1.0 + sum(size((*place, str(name))) for name in names)
+            else:
+                sizes[place] = 1.0 + sum(map(size, referred(place, node)))
+        return sizes[place]
+
+    def referred(place: tuple[str, ...], node: object) -> Iterator[tuple[str, ...]]:
+        for dots, path in _REFERENCE.findall(node) if isinstance(node, str) else ():
+            above = place[: len(place) - len(dots)] if dots else ()
+            yield (*above, *re.findall(r"[^.\[\]]+", path))
+
+    for name in plain:
+        try:
+            values = size((str(name),))
+        except RecursionError:  # a chain of references, one after the other
+            values = inf
+        if values > LARGEST:
+            raise UserError(
+                f"{name}: its references (${{name}}) stand for {_number(values)} values; up to {LARGEST:,} are taken"
+            )
 
 
 def _own_sections(provider: str, path: str) -> frozenset[str]:

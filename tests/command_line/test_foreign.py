@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from folkrnn.command_line import main
+from folkrnn.command_line.foreign import check_references, written_out
+from folkrnn.errors import UserError
 from folkrnn.settings import check
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -275,3 +280,66 @@ def test_the_address_of_the_server_may_be_read(tried, monkeypatch):
     assert status == 2
     assert "holds credentials" in said
     assert "hunter2" not in said
+
+
+BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghijkl")
+)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        BOMB.replace("[", "{<<: [").replace("]", "]}"),
+        "a: &a [*a]\n",
+        "a: &a {b: *a}\n",
+        f"a: {'[' * 20_000}{']' * 20_000}\n",
+        f"a: {'{a: ' * 90}1{'}' * 90}\n",
+        f"a:\n  {'- ' * 900}1\n",
+    ],
+    ids=["lists", "merges", "a list in itself", "a mapping in itself", "brackets", "braces", "hyphens"],
+)
+def test_references_to_references_are_refused_before_they_are_written_out(tried, text: str):
+    status, said, seen = tried({"experiment/bomb.yaml": EXPERIMENT + text}, "experiment=bomb")
+    assert (status, seen) == (2, [])
+    assert "bomb.yaml" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_what_a_text_with_references_comes_to():
+    assert written_out("a: 1\nb: [1, 2]") == 7
+    assert written_out("a: &x [1, 2]\nb: *x\nc: *x") == 1 + 3 * (1 + 3)
+    assert written_out(BOMB) > 9**12
+    assert written_out("") == 0
+    assert written_out("a: &x [1, *x]") == written_out("[" * 32) == inf
+    assert max(written_out(file.read_text(encoding="utf-8")) for file in CONF.rglob("*.yaml")) < 1000
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "entry",
+    ["{name}: '{refs}'", "{name}: [{items}]", "{name}: {{x: [{items}]}}"],
+    ids=["strings", "lists", "nested"],
+)
+def test_interpolations_of_interpolations_are_refused_before_they_are_followed(tried, entry: str):
+    lines = [
+        entry.format(name=name, refs=f"${{evil.{before}}}" * 9, items=", ".join([f"'${{evil.{before}}}'"] * 9))
+        for before, name in pairwise("abcdefghijkl")
+    ]
+    text = "evil:\n  a: x\n" + "".join(f"  {line}\n" for line in lines) + "seed: ${evil.l}\n"
+    status, said, seen = tried({"experiment/bomb.yaml": EXPERIMENT + text}, "experiment=bomb")
+    assert (status, seen) == (2, [])
+    assert re.search(r"references \(\$\{name\}\) stand for (over )?[\d,]{12,} values", said)
+    assert len(said.splitlines()) == 1
+
+
+def test_references_are_counted_from_the_top_from_above_and_into_lists():
+    check_references(OmegaConf.create({"a": {"b": "${.c}", "c": "${..d[0]}"}, "d": ["${a.c}"]}))
+    many = {"d": [[1] * 200], "a": {f"k{i}": "${..d[0]}" for i in range(100)}}
+    with pytest.raises(UserError, match=r"a: its references .* 20,\d+ values"):
+        check_references(OmegaConf.create(many))
+    chain = {f"k{i}": f"${{k{i + 1}}}" for i in range(3_000)} | {"k3000": 1}
+    with pytest.raises(UserError, match="k0: its references"):
+        check_references(OmegaConf.create(chain))
