@@ -68,7 +68,7 @@ class MelodyCorpus:
     rejections: Counter[str] = field(default_factory=Counter)
     terms: dict[str, str] = field(default_factory=dict)
     unused: list[tuple[str, str, str]] = field(default_factory=list)
-    """Title, reason and detail of each source that was read and yields no melody."""
+    """Title or place, reason and detail of each source that yields no melody, and of what could not be read."""
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     """Steps of each that count, `[N]`; all of them if not given."""
     quarters_per_minute: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -174,8 +174,8 @@ def melodies(
     related = cached_arrays(
         f"families-{cache_key(named, folkrnn.notation, folkrnn.datasets)}", lambda: {"family": families(tunes)}
     )
-    unused = [(tune.title, why, "") for tune, why in zip(tunes, found["reason"].tolist(), strict=True) if why]
-    rejections.update(why for _, why, _ in unused)
+    silent = [(tune.title, why, "") for tune, why in zip(tunes, found["reason"].tolist(), strict=True) if why]
+    rejections.update(why for _, why, _ in silent)
     return MelodyCorpus(
         name=corpus.name,
         classes=found["classes"],
@@ -185,7 +185,7 @@ def melodies(
         family=related["family"],
         rejections=rejections,
         terms=corpus.terms,
-        unused=unused,
+        unused=[*map(tuple, corpus.unused), *silent],
     )
 
 

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import folkrnn.datasets
 import folkrnn.notation
 from folkrnn.cache import cache_folder, cache_key, keep, kept
 from folkrnn.datasets.corpus import LeftOut, Tune
@@ -116,4 +117,4 @@ def parse_texts(name: str, texts: Sequence[tuple[str, str]]) -> Parsed:
     def parse() -> Parsed:
         return parse_all([tune for source, text in texts for tune in read_abc(text, source)], name)
 
-    return cached(cache_key(texts, folkrnn.notation), parse)
+    return cached(cache_key(texts, folkrnn.notation, folkrnn.datasets), parse)
