@@ -23,7 +23,7 @@ ELSEWHERE = {
     "CHANGELOG.md": "changes.md",
     "benchmarks/README.md": "benchmarks.md",
     **{
-        f"folkrnn/weights/{name}/card.md": f"weights/{name}.md"
+        f"folkrnn/weights/{name}/README.md": f"weights/{name}.md"
         for name in ("folkrnn", "folkrnn_small", "musicvae_2bar")
     },
 }

@@ -96,7 +96,7 @@ def file_weights(tracked: TrackedRun, weights: Weights) -> None:
     tracked.log_provenance(facts | ({"weights.terms": weights.terms} if weights.terms else {}))
     tracked.log_params({"parameters": weights.model.parameter_counts()["weights"]}, file=None)
     if weights.card:
-        tracked.log_text(weights.card, "weights/card.md")
+        tracked.log_text(weights.card, "weights/README.md")
 
 
 def offer(tracked: TrackedRun) -> None:

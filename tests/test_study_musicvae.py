@@ -68,7 +68,7 @@ def test_two_bars_train_are_watched_and_analysed(tmp_path, tunes):
     } <= set(metrics)  # fmt: skip
     assert len(metrics) <= 25
     assert len(curve_of(tmp_path, "validation/loss")) == 2
-    (card,) = tmp_path.glob("runs/*/weights/card.md")
+    (card,) = tmp_path.glob("runs/*/weights/README.md")
     assert "nats per melody" in card.read_text()
     loaded = run(tmp_path / "again", "weights=checkpoint", f"weights.path={card.parent}", "dataset=twinkle",
                  "analysis=latent_example", "observation.sites=[mu]")  # fmt: skip

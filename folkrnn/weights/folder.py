@@ -1,8 +1,9 @@
-"""Weights on disk: a folder with `model.safetensors` (the parameters), `vocabulary.json` (of a FolkRNN), `card.md` and,
-where it is known how the training went, `curve.csv`.
+"""Weights on disk: a folder with `model.safetensors` (the parameters), `vocabulary.json` (of a FolkRNN), `README.md` (the
+card), `config.json` and, where it is known how the training went, `curve.csv`.
 
-Sizes and cell follow from the tensors' shapes; the lengths of a MusicVAE stand in the metadata of `model.safetensors`.
-Nothing in the folder is executed or instantiated.
+These are the files of a repository on the Hugging Face hub. Sizes and cell follow from the tensors' shapes; the lengths
+of a MusicVAE stand in the metadata of `model.safetensors`. `config.json` tells others what the model is and is not
+read. Nothing in the folder is executed or instantiated.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ from folkrnn.weights.curve import Curve
 from folkrnn.weights.initial import Initial
 from folkrnn.weights.musicvae_folder import MARK, musicvae_of
 
-PARAMETERS, VOCABULARY, CARD = "model.safetensors", "vocabulary.json", "card.md"
-FILES = (PARAMETERS, VOCABULARY, CARD, curves.FILE)
+PARAMETERS, VOCABULARY, CARD, CONFIG = "model.safetensors", "vocabulary.json", "README.md", "config.json"
+OLD_CARD = "card.md"
+"""The card's name in folders of before; read where there is no other."""
+
+FILES = (PARAMETERS, VOCABULARY, CARD, CONFIG, curves.FILE)
 
 WRITTEN = "digest"
 """Where the metadata of our own files state the digest of their content: the format has no checksum."""
@@ -93,8 +97,21 @@ def save(
     if vocabulary is not None:
         write_whole(folder / VOCABULARY, json.dumps(vocabulary.tokens, ensure_ascii=False, indent=0))
     write_whole(folder / CARD, card)
+    write_whole(folder / CONFIG, json.dumps(described(model), ensure_ascii=False, indent=2) + "\n")
     if curve is not None:
         write_whole(folder / curves.FILE, curves.to_csv(curve))
+
+
+def described(model: Model) -> dict[str, object]:
+    """Returns what `config.json` says: the family, the shape and the number of parameters of a model."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "library_name": "folkrnn-lab",
+        "model_type": model.family,
+        "shape": model.shape,
+        "parameters": parameters,
+        **model.metadata(),
+    }
 
 
 def load(place: Path) -> Weights:
@@ -111,7 +128,7 @@ def load(place: Path) -> Weights:
     else:
         vocabulary = read_vocabulary(file.parent) or assumed(file)
         model = model_of(tensors, str(file), vocabulary)
-    card = _text(file.parent / CARD) or ""
+    card = _text(file.parent / CARD) or _text(file.parent / OLD_CARD) or ""
     return Weights(model, vocabulary, str(place), digest(model), card, curve=curves.read(file.parent))
 
 

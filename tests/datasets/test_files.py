@@ -43,7 +43,7 @@ def test_the_irish_corpus_keeps_nearly_all_of_three_collections_and_says_why_not
 
 
 def test_the_irish_corpus_is_the_one_that_the_shipped_weights_were_trained_on():
-    card = resources.files("folkrnn.weights").joinpath("folkrnn", "card.md").read_text(encoding="utf-8")
+    card = resources.files("folkrnn.weights").joinpath("folkrnn", "README.md").read_text(encoding="utf-8")
     assert f"digest `{irish().digest}`" in card
 
 

@@ -30,7 +30,7 @@ def filed(tmp_path_factory):
             run.log_file(file)
         file_model(run, run.folder / "weights")
     with start_run(store, "no training", home / "runs" / "b") as other:
-        other.log_text("# a card", "weights/card.md")
+        other.log_text("# a card", "weights/README.md")
     mlflow.set_tracking_uri(store.uri)
     store.client.create_registered_model("jigs")
     store.client.create_model_version("jigs", f"runs:/{run.run_id}/model", run.run_id)

@@ -45,7 +45,7 @@ def run(place, metrics=METRICS, words="weights=scratch seed=3", trained=True):
 
 def test_a_card_begins_with_what_the_model_cannot_do_the_worst_first(tmp_path):
     write("mine", run(tmp_path / "run"), tmp_path / "mine")
-    text = (tmp_path / "mine" / "card.md").read_text()
+    text = (tmp_path / "mine" / "README.md").read_text()
     limits = text.split("## What it cannot do")[1].split("##")[0].strip().splitlines()
     assert limits == [
         "- bars that stood before in their part: 2.0%; in the data 20.0%.",
@@ -57,7 +57,7 @@ def test_a_card_begins_with_what_the_model_cannot_do_the_worst_first(tmp_path):
 def test_a_card_states_what_the_runs_filed_and_the_command_that_printed_it(tmp_path):
     measured = run(tmp_path / "other", {"held_out/nats_per_token": 1.1}, "analysis=held_out", trained=False)
     write("mine", run(tmp_path / "run"), tmp_path / "mine", [measured])
-    text = (tmp_path / "mine" / "card.md").read_text()
+    text = (tmp_path / "mine" / "README.md").read_text()
     assert "| nats per held-out token | 1.100 |  |  | 1 |" in text
     assert "1. `python run.py analysis=held_out`" in text
     assert "| full bars | 80.0% |  | 82.0% in the data | 2 |" in text

@@ -32,7 +32,7 @@ def model(kind="flat"):
 def test_a_folder_gives_back_what_was_saved(tmp_path, kind):
     saved = model(kind)
     folder.save(tmp_path, saved, None, "# card", torch.float32)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["card.md", "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     loaded = folder.load(tmp_path)
     assert loaded.model.sizes == saved.sizes
     assert loaded.vocabulary is None

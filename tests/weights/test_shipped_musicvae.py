@@ -49,6 +49,6 @@ def test_twinkle_comes_back_note_for_note(shipped):
 
 
 def test_the_card_states_terms_and_the_command():
-    card = (FOLDER / "card.md").read_text()
+    card = (FOLDER / "README.md").read_text()
     for words in ("experiment=train_musicvae_shipped", "Essen", "public domain", "always hold"):
         assert words in card
