@@ -1,9 +1,9 @@
 """Weights on disk: a folder of the files that a repository on the Hugging Face hub has.
 
-`model.safetensors` holds the parameters, `vocabulary.json` the tokens of a FolkRNN, `README.md` the card and `curve.csv`
-how the training went, where that is known. `config.json` tells others what the model is and is not read. Sizes and cell
-follow from the tensors' shapes; the lengths of a MusicVAE stand in the metadata of `model.safetensors`. Nothing in the
-folder is executed or instantiated.
+`model.safetensors` holds the parameters, `vocabulary.json` the tokens of a FolkRNN, `README.md` the card and
+`curve.csv` how the training went, where that is known. `config.json` tells others what the model is and is not read.
+Sizes and cell follow from the tensors' shapes; the lengths of a MusicVAE stand in the metadata of
+`model.safetensors`. Nothing in the folder is executed or instantiated.
 """
 
 from __future__ import annotations
