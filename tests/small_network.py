@@ -44,9 +44,9 @@ def setting(model: FolkRNN, temperature: float = 1.0) -> RunContext:
 
 
 def applied(model: FolkRNN, *interventions: object, temperature: float = 1.0) -> SimpleNamespace:
-    """The model after the interventions, checked and resolved as a study does, and the accounts without steps."""
+    """The model after the interventions, checked and resolved as a study does, and the effects without steps."""
     named = {f"i{k}": intervention for k, intervention in enumerate(interventions)}
     here = setting(model, temperature)
     composition.check(named, model, here)
-    changed, accounts = composition.apply(composition.resolve(named, model, here), model, here)
-    return SimpleNamespace(model=changed, accounts=accounts)
+    changed, effects = composition.apply(composition.resolve(named, model, here), model, here)
+    return SimpleNamespace(model=changed, effects=effects)

@@ -81,7 +81,7 @@ def test_an_intervention_is_an_edit(lab):
     suppressed = lab.edit(distributions.suppress("measure"))
     assert not any(V2.types[V2.index[word]] == "measure" for word in suppressed.generate(1, max_tokens=60)[0].tokens)
     periodic = lab.edit(cut(select="periodic", fraction=0.2))
-    assert periodic.accounts[0].metrics["units"] == 26
+    assert periodic.effects[0].metrics["units"] == 26
     assert repr(periodic).endswith("edited: Cut>")
 
 

@@ -66,7 +66,7 @@ FILES = {
             ids: np.ndarray
             seed: int = 1
             control: object = None
-            accounts: list = field(default_factory=list)
+            effects: list = field(default_factory=list)
 
 
         class DiceFamily(Family):

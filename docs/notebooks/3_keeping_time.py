@@ -71,7 +71,7 @@ axes.legend()
 # An intervention says what it chose, and why.
 
 # %%
-account = edited.accounts[0]
+account = edited.effects[0]
 print(account.metrics)
 account.table.head()
 
