@@ -10,6 +10,7 @@ from fractions import Fraction
 from folkrnn.notation.lexer import LEXEMES, WORD, fields_before_notes
 from folkrnn.notation.meters import default_unit, read_unit
 from folkrnn.notation.rejection import Unfit
+from folkrnn.notation.tables import MAY_BE_TABLE, lines_of_tables
 from folkrnn.notation.wrapping import sections
 from folkrnn.vocabulary import V2
 
@@ -29,6 +30,7 @@ _MARK = (
     r"^[ \t]*(?:={2,}[^=\n]+={2,}|\[\[|\{\{|\{\||\|\}|\|-+[ \t]*$|(?:-{3,}|_{3,}|\*{3,}|={3,})[ \t]*$|'{2,}"
     r"|(?:[*+>-]|#{1,6}|\d+[.)])[ \t])"
 )
+_MARKED = re.compile(_MARK)
 _TEXT = re.compile(rf"{_MARK}|{WORD}", re.MULTILINE)
 _MAY_BE_TEXT = re.compile(r"[IKNQU-WYh-tw]|^[ \t]*(?:[={\['*+>#_\d-]|\|[-}])|\.[ \t]*$", re.MULTILINE)
 """The same, faster."""
@@ -38,6 +40,11 @@ _LETTERS = re.compile(
     re.MULTILINE,
 )
 """Words that happen to have no other letters than notes have, as `(bad cafe)`; or notes."""
+_LONG = r"[A-Ga-gxz][,']*+\d"
+_MIXED = re.compile(rf"(?![ \t]*\|)(?=.*\|)(?:.*[|\]][ \t]*$|.*{_LONG})|[ \t]*[_^=]?{_LONG}")
+"""Music with words in it, as in "c8 fine|": it ends with a bar line, has one and a note with its length, or begins with
+such a note."""
+
 _ASIDE = re.compile(r'"[^"\n]*"|![^!|\n]{1,30}!|\+[^+|\s]{1,30}\+|\[[A-Za-z]:[^\[\]\n]*\]|%.*')
 
 _SAMPLED_KEYS = ("Cmaj", "Cmin", "Cdor", "Cmix")
@@ -246,15 +253,15 @@ def _split_remarks(body: str, fields: dict[str, list[str]]) -> tuple[str, list[s
     text = "\n".join(music)
     last_bar = text.rfind("\n", 0, text.rfind("|") + 1) + 1
     may_be = (_MAY_BE_TEXT.search(text, last_bar) and _TEXT.search(text, last_bar)) or _LETTERS.search(text, last_bar)
-    if may_be and "U" not in fields:
+    if (may_be or MAY_BE_TABLE.search(text)) and "U" not in fields:
         text, after = _split_text(text.split("\n"))
         remarks = [*after, *remarks]
     return text, [line for line in remarks if line]
 
 
 def _split_text(lines: list[str]) -> tuple[str, list[str]]:
-    is_text = [_is_text(line) for line in lines]
-    bars = [i for i, line in enumerate(lines) if "|" in line and not is_text[i] and not _is_field(line)]
+    is_text = [of_table or _is_text(line) for line, of_table in zip(lines, lines_of_tables(lines), strict=True)]
+    bars = [i for i, line in enumerate(lines) if not is_text[i] and _has_music(line)]
     ended = bool(bars) and lines[bars[-1]].rstrip().endswith("|]")
     after = range(bars[-1] + 1 if bars else 0, len(lines))
     end = next((i for i in after if is_text[i] or _is_letters(lines[i], ended)), len(lines))
@@ -266,8 +273,15 @@ def _is_field(line: str) -> bool:
 
 
 def _is_text(line: str) -> bool:
-    """Whether a line among the music is words or a mark of a wiki."""
-    return not _is_field(line) and _TEXT.search(_ASIDE.sub(" ", line)) is not None
+    """Whether a line among the music is words or a mark of a wiki, and no music besides."""
+    if _is_field(line):
+        return False
+    said = _ASIDE.sub(" ", line)
+    return _TEXT.search(said) is not None and (_MARKED.match(line) is not None or _MIXED.match(said) is None)
+
+
+def _has_music(line: str) -> bool:
+    return not _is_field(line) and ("|" in line or _MIXED.match(line) is not None)
 
 
 def _is_letters(line: str, ended: bool) -> bool:

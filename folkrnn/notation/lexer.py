@@ -10,14 +10,22 @@ import re
 
 from folkrnn.notation.keys import only_clef
 
-WORD = r"(?:[IKNQU-WYh-tw]{2}|[HJLMOPRST][h-tw]|(?<=[A-Za-z])[h-tw](?=[ \t.,;:?]|$)|(?<=[a-z])\.(?=[ \t]*$))"
+_JUMP = r"D\.[ \t]?[CS]\.(?![ \t]*[A-Ga-gxz^_=])"
+"""Da capo and dal segno, which are no staccato notes where none follows."""
+
+WORD = (
+    r"(?:[IKNQU-WYh-tw]{2}|[HJLMOPRST][h-tw]|(?<=[A-Za-z])[h-tw](?=[ \t.,;:?]|$)|(?<=[a-z])\.(?=[ \t]*$)"
+    rf"|{_JUMP})"
+)
 """What only words have: two letters side by side that are neither notes nor the usual ornaments, such a letter at the
-end of a word, a full stop at the end of a line."""
+end of a word, a full stop at the end of a line, a jump."""
 
 _ALTERNATIVES = {
     # A line such as "w: la la" is a field, but "A:|" and "d::" are music.
     "line": r"^[ \t]*+(?![A-Ga-gxz]:[ \t]*[|:\]])(?P<line_name>[A-Za-z+]):(?![|:])(?P<line_value>[^\n]*)",
     "html": r"^[ \t]*</?(?:html|pre|body|head|title|p|br|hr|div|span|font|center|td|tr|table)\b[^>\n]*>",
+    "jump": _JUMP,
+    "rule": r"^[ \t]*+(?=[-:= \t]*[|+])(?=[^\n]*--)[-|+:= \t]++$",  # of a table
     # x is a rest that nobody sees (ABC 2.1, section 4.5)
     "note": (
         r"(?P<pitch>(?P<accidental>[_^=]{0,3})(?P<letter>[A-Ga-gxz])(?P<octave>[,']*+))"

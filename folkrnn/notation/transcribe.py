@@ -321,6 +321,8 @@ _WRITERS: dict[str, Callable[[re.Match[str], Transcription], None]] = {
     "rests": _rests,
     "overlay": _overlay,
     "comment": _comment,
+    "jump": _word,
+    "rule": _word,
     "word": _word,
     "other": _other,
 }

@@ -25,11 +25,11 @@ _MAILED = re.compile(r"(?<!=)=(?:\n|([2-7][0-9A-F]))")
 _ENTITY = re.compile(r"&(?:gt|lt|amp|quot|apos|nbsp|#39|#34);")
 _ENTITIES = {"gt": ">", "lt": "<", "amp": "&", "quot": '"', "apos": "'", "nbsp": " ", "#39": "'", "#34": '"'}
 
-_BLOCK = "pre|code|abc|score|music|syntaxhighlight|source|nowiki|poem|html|head|body|script|style|textarea"
-_INLINE = (
-    "p|hr|div|span|font|center|td|th|tr|table|tbody|em|strong|tt|ul|ol|li|h[1-6]|small|big|sup|sub|blockquote|img"
-    "|title|section|link|meta|s"
+_BLOCK = (
+    "pre|code|abc|score|music|syntaxhighlight|source|nowiki|poem|html|head|body|script|style|textarea|table|tr|td|th"
+    "|ul|ol|li|dl|dt|dd|h[1-6]|blockquote"
 )
+_INLINE = "p|hr|div|span|font|center|tbody|em|strong|tt|small|big|sup|sub|img|title|section|link|meta|s"
 _ANY_TAG = re.compile(rf"<(?:/|!--|(?:br|{_INLINE}|{_BLOCK})\b)", re.IGNORECASE)
 # "A<abc>d" is music: the tag of a block opens at the start of a line, after other tags at most
 _TAGS = (

@@ -71,6 +71,19 @@ def read(text: str) -> list[str]:
         f"{TUNE}\\end{{abc}}\na bad cafe\n",
         HEAD + "G4 A4|c8|\n(bad cafe)\n",
         HEAD + "G4 A4|c8|\n  (a bad egg, a dead bee).\n",
+        f"{TUNE}| bad | rows |\n",
+        f"{TUNE}| Bad | Cafe |\n|-----|------|\n| a | b |\n| deaf | bee |\n",
+        f"{TUNE}\n| Bad | Cafe |\n|:---:|-----:|\n| a | b |\n",
+        f"{TUNE}Bad | Cafe\n--- | ---\na | b\n",
+        f"{TUNE}|-----+------|\n| bad | cafe |\n|-----+------|\n| a | b |\n",
+        f"{TUNE}+-----+------+\n| bad | cafe |\n+=====+======+\n| a | b |\n+-----+------+\n",
+        f'{TUNE}{{| class="wikitable"\n! Bad !! Cafe\n|-\n| a || b\n|}}\n',
+        f"{TUNE}{{|\n| bad\n| cafe\n|}}\n",
+        f"{TUNE}^ Bad ^ Cafe ^\n| a | b |\n",
+        f"{TUNE}<table><tr><td>bad</td><td>cafe</td></tr></table>\n",
+        f"<table><tr><td>\n{TUNE}</td><td>a bad cafe|</td></tr></table>\n",
+        f"{TUNE}<h2>Bad</h2>\n",
+        f"<ul><li>\n{TUNE}</li><li>Bad|</li></ul>\n",
     ],
 )
 def test_what_is_around_a_tune_or_typeset_in_it_is_no_music(text: str):
@@ -91,10 +104,33 @@ def test_each_fence_holds_its_own_tunes():
         TUNE.replace("|c8", "|\n== Second part ==\nc8"),
         TUNE.replace("|c8", "|\n\nPlayed by Ann | Bob\n\nc8"),
         TUNE.replace("|c8", "|\n%%begintext\nA bad cafe\nc8"),
+        TUNE.replace("|c8", "|\n| a | b |\n|---|---|\n| a | b |\nc8"),
+        TUNE.replace("|c8", "|\n{|\n| a\n|}\nc8"),
+        TUNE.replace("|c8", "|\n^ a ^ b ^\nc8"),
+        TUNE.replace("|c8", "|D.C.|c8"),
     ],
 )
 def test_text_between_two_lines_of_music_is_counted(text: str):
     assert read(text) in (["prose"], ["sign"])
+
+
+@pytest.mark.parametrize("line", ["C8 fine|", "c8 Fine |]", "c4 to coda|c4", "c8 fine", "c8|D.C.", "c8|D. S. al fine"])
+@pytest.mark.parametrize("before", ["", "Second time slower.\n"])
+def test_a_last_line_of_notes_and_words_is_counted_and_not_taken_for_text(before: str, line: str):
+    assert read(f"{HEAD}G4 A4|\n{before}{line}\n") == ["prose"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("| G4 A4 |\n| c8 |\n", "| G 4 A 4 | c 8 |"),
+        ("|: G4 A4 |\n--\n| c8 :|\n", "|: G 4 A 4 | c 8 :|"),
+        (".D.C.E2 D4|", "D C E 2 D 4 |"),
+        ("G4-|\n|-A4|", "G 4 | A 4 |"),
+    ],
+)
+def test_music_that_looks_like_a_table_or_a_jump_is_music(body: str, expected: str):
+    assert read(HEAD + body) == [f"M:4/4 K:Cmaj {expected}"]
 
 
 def test_signs_of_html_are_undone():
