@@ -180,7 +180,7 @@ class Activations(Analysis):
             if tunes < 2 or not sites:
                 continue
             shown = [
-                population.Quantity(
+                population.TuneValues(
                     label,
                     {name: table.loc[table["site"] == name, quantity].to_numpy(float) for name in sites},
                     {

@@ -41,7 +41,7 @@ class Condition:
 
 
 @dataclass
-class Curve:
+class DoseCurve:
     """An ability of one series over its doses."""
 
     doses: np.ndarray
@@ -73,7 +73,7 @@ def compare(conditions: Sequence[Condition], rng: np.random.Generator) -> Findin
     key = dose_key(conditions)
     if key is None:
         return None
-    curves: dict[str, Curve] = {}
+    curves: dict[str, DoseCurve] = {}
     for name, members in _series(conditions, key).items():
         curves[name] = _curve(members, key, rng, matched=False)
         if all("matched" in condition.tunes for condition in members):
@@ -128,14 +128,14 @@ def _series(conditions: Iterable[Condition], key: str) -> dict[str, list[Conditi
     return found
 
 
-def _curve(members: Sequence[Condition], key: str, rng: np.random.Generator, matched: bool) -> Curve:
+def _curve(members: Sequence[Condition], key: str, rng: np.random.Generator, matched: bool) -> DoseCurve:
     """The curve of one series; the tunes of a seed are resampled alike at every dose."""
     doses = sorted({float(condition.varied[key]) for condition in members})
     weights: dict[str, np.ndarray] = {}
     for condition in members:
         seed = condition.varied.get("seed", "")
         weights.setdefault(seed, paired.tune_weights(len(condition.tunes["control"]), RESAMPLES, rng))
-    curve = Curve(np.array(doses), {}, {}, np.zeros(len(doses)), np.zeros((RESAMPLES, len(doses))))
+    curve = DoseCurve(np.array(doses), {}, {}, np.zeros(len(doses)), np.zeros((RESAMPLES, len(doses))))
     curve.kept = {name: np.zeros(len(doses)) for name in ABILITIES}
     curve.samples = {name: np.zeros((RESAMPLES, len(doses))) for name in ABILITIES}
     for place, dose in enumerate(doses):
@@ -146,7 +146,7 @@ def _curve(members: Sequence[Condition], key: str, rng: np.random.Generator, mat
 
 
 def _fill(
-    curve: Curve, place: int, here: Sequence[Condition], w: np.ndarray, rng: np.random.Generator, matched: bool
+    curve: DoseCurve, place: int, here: Sequence[Condition], w: np.ndarray, rng: np.random.Generator, matched: bool
 ) -> None:
     """Writes one dose of a curve."""
     control, floor = (np.concatenate([c.tunes[name] for c in here]) for name in ("control", "floor"))
@@ -182,7 +182,7 @@ def _side(
     return np.mean([paired.ratios(sums) for sums in each], axis=0), paired.resampled_draws(each, w, rng)
 
 
-def _rows(name: str, curve: Curve) -> pd.DataFrame:
+def _rows(name: str, curve: DoseCurve) -> pd.DataFrame:
     columns: dict[str, Any] = {"series": name, "dose": curve.doses, "tunes": curve.tunes}
     for ability in ABILITIES:
         low, high = paired.ends(curve.samples[ability])
@@ -191,7 +191,7 @@ def _rows(name: str, curve: Curve) -> pd.DataFrame:
     return pd.DataFrame(columns | {"divergence": curve.divergence, "divergence_low": low, "divergence_high": high})
 
 
-def _half(name: str, ability: str, curve: Curve, key: str) -> dict[str, Any]:
+def _half(name: str, ability: str, curve: DoseCurve, key: str) -> dict[str, Any]:
     """The dose at which half of an ability is lost, with the interval over bootstrap samples."""
     from_zero = key.rsplit(".", 1)[-1] == "fraction"
     doses = np.concatenate([[0.0], curve.doses]) if from_zero else curve.doses
@@ -221,7 +221,7 @@ def _metrics(halves: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def _caption(halves: pd.DataFrame, key: str, curves: Mapping[str, Curve]) -> str:
+def _caption(halves: pd.DataFrame, key: str, curves: Mapping[str, DoseCurve]) -> str:
     told = []
     for row in halves.to_dict("records"):
         who = f"{row['series']}: " if row["series"] else ""

@@ -35,7 +35,7 @@ from analyses.measures.effect_numbers import (
     tune_table,
 )
 from analyses.measures.tune_quantities import QUANTITIES
-from analyses.measures.tune_sums import ABILITIES, NAMES, TuneSums, ability_kept, floors_of, hear
+from analyses.measures.tune_sums import ABILITIES, NAMES, TuneSums, ability_kept, collect, floors_of
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
@@ -83,36 +83,36 @@ class Effect(Analysis):
                 "analysis=effect compares an intervention with the model as it is, and there is none; choose one with "
                 "intervention="
             )
-        heard = hear(observation, control)
+        collected = collect(observation, control)
         rng = np.random.default_rng(observation.seed)
-        table, abilities = self.compare(heard, rng)
-        nothing = heard.unchanged()
-        draws = self.draws(heard)
+        table, abilities = self.compare(collected, rng)
+        nothing = collected.unchanged()
+        draws = self.draws(collected)
         distributions = divergence.compare_distributions(observation, control, self.read_tunes)
         parts = self.parts(distributions, rng)
         lost = ablated_directions.subspace(control.model, observation.model, observation.vocabulary)
-        watched = watching.watch(observation, control, self.words(observation))
+        watched = watching.watch_tokens(observation, control, self.words(observation))
         found = Findings(
             metrics={
                 **ability_metrics(abilities),
                 **spread_of(draws),
-                **departure_metrics(parts, heard),
+                **departure_metrics(parts, collected),
                 **comparison.metrics(table),
                 **late_metrics(observation, control, self.late_bar, self.since, self.resamples, rng),
             },
             null={} if nothing is None else self.nothing(observation, control, nothing, rng),
-            tables={"quantities": table, "abilities": abilities, "divergence": parts, "tunes": tune_table(heard)},
-            arrays={"tunes": arrays_of(heard, distributions)},
+            tables={"quantities": table, "abilities": abilities, "divergence": parts, "tunes": tune_table(collected)},
+            arrays={"tunes": arrays_of(collected, distributions)},
         )
         if len(draws):
             found.tables["draws"] = draws
-        self.draw(found, observation, control, heard, distributions)
+        self.draw(found, observation, control, collected, distributions)
         if lost is not None:
             self.add_subspace(found, lost, observation)
         if watched is not None:
             self.add_watched(found, watched, observation)
         self.add_push(found, observation)
-        self.add_tunes(found, observation, control, heard)
+        self.add_tunes(found, observation, control, collected)
         return found
 
     def words(self, observation: Observation) -> str:
@@ -120,20 +120,20 @@ class Effect(Analysis):
         watched = (word for account in observation.effects for word in account.watched)
         return self.tokens or " ".join(dict.fromkeys(watched))
 
-    def compare(self, heard: TuneSums, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def compare(self, collected: TuneSums, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Returns one row per quantity, and one per ability (counting, melody), each value with its interval."""
-        weights = paired.tune_weights(len(heard.control), self.resamples, rng)
-        sums = {"control": heard.control, "changed": heard.changed, "matched": heard.matched}
-        if heard.resumed is not None:
-            sums["resumed"] = heard.resumed
-        if heard.null is not None:
-            sums["null"] = heard.null
+        weights = paired.tune_weights(len(collected.control), self.resamples, rng)
+        sums = {"control": collected.control, "changed": collected.changed, "matched": collected.matched}
+        if collected.resumed is not None:
+            sums["resumed"] = collected.resumed
+        if collected.null is not None:
+            sums["null"] = collected.null
         values, samples = comparison.resampled(sums, weights, rng)
-        floor, floors = floors_of(heard.floor, weights)
+        floor, floors = floors_of(collected.floor, weights)
         columns: dict[str, Any] = {"quantity": NAMES, "group": [QUANTITIES[name].group for name in NAMES]}
-        columns |= {"tunes": len(heard.control), "draws": len(heard.matched)}
+        columns |= {"tunes": len(collected.control), "draws": len(collected.matched)}
         columns |= comparison.columns(values, samples) | {"floor": floor}
-        columns |= comparison.falls_and_rises(heard.control, heard.changed)
+        columns |= comparison.falls_and_rises(collected.control, collected.changed)
         rows = []
         kept = {
             ability: {
@@ -152,29 +152,32 @@ class Effect(Analysis):
         if "null" in values:
             than = kept["melody"]["beyond_null"] - kept["counting"]["beyond_null"]
             rows.append({"ability": "melody_less_counting"} | with_ends({"beyond_null": than}))
-        counted = {"tunes": len(heard.control), "draws": len(heard.matched)}
+        counted = {"tunes": len(collected.control), "draws": len(collected.matched)}
         return pd.DataFrame(columns), pd.DataFrame(rows).assign(**counted)
 
-    def draws(self, heard: TuneSums) -> pd.DataFrame:
+    def draws(self, collected: TuneSums) -> pd.DataFrame:
         """Returns what is kept of each ability after every draw of random units, one row per draw."""
-        control, floor = paired.ratios(heard.control), floors_of(heard.floor, np.ones((1, len(heard.floor))))[0]
+        control, floor = (
+            paired.ratios(collected.control),
+            floors_of(collected.floor, np.ones((1, len(collected.floor))))[0],
+        )
         rows = [
             {"draw": k}
             | {
                 f"{ability}_kept": float(ability_kept(paired.ratios(part), control, floor, names))
                 for ability, names in ABILITIES.items()
             }
-            for k, part in enumerate(heard.matched)
+            for k, part in enumerate(collected.matched)
         ]
         return pd.DataFrame(rows)
 
     def nothing(
-        self, observation: Observation, control: Observation, heard: TuneSums, rng: np.random.Generator
+        self, observation: Observation, control: Observation, collected: TuneSums, rng: np.random.Generator
     ) -> dict[str, float]:
         """Returns the metrics of the comparison where the unchanged model stands in the place of the changed one."""
-        table, abilities = self.compare(heard, rng)
+        table, abilities = self.compare(collected, rng)
         again = replace(observation, transcriptions=observation.null_again.transcriptions, effects=[])
-        watched = watching.watch(again, control, self.words(observation))
+        watched = watching.watch_tokens(again, control, self.words(observation))
         return {
             **ability_metrics(abilities),
             **comparison.metrics(table),
@@ -199,7 +202,7 @@ class Effect(Analysis):
         found: Findings,
         observation: Observation,
         control: Observation,
-        heard: TuneSums,
+        collected: TuneSums,
         distributions: divergence.Distributions,
     ) -> None:
         """Adds the figures that every comparison has."""
@@ -207,13 +210,15 @@ class Effect(Analysis):
         tunes = len(observation.transcriptions)
         found.figures["differences"] = Figure(
             draw.differences(table),
-            caption_differences(table, abilities, found.metrics, tunes, len(heard.matched), heard.resumed is not None),
+            caption_differences(
+                table, abilities, found.metrics, tunes, len(collected.matched), collected.resumed is not None
+            ),
             title=f"What the intervention changes, over {tunes} tunes",
         )
         longest = max(len(t.ids) for t in control.transcriptions)
         survival = {
-            "changed": [divergence.survival(heard.apart, longest)],
-            "matched": [divergence.survival(apart, longest) for apart in heard.matched_apart],
+            "changed": [divergence.survival(collected.apart, longest)],
+            "matched": [divergence.survival(apart, longest) for apart in collected.matched_apart],
         }
         by_step = {"changed": [distributions.by_step[0]], "matched": distributions.by_step[1:]}
         shown = parts[parts["part"].isin(["type", "measure", "pitch", "grouping", "duration"])]
@@ -240,7 +245,9 @@ class Effect(Analysis):
             )
         found.tables["bars"] = pd.concat([frame.assign(side=side) for side, frame in curves.items()])
 
-    def add_subspace(self, found: Findings, lost: ablated_directions.Lost, observation: Observation) -> None:
+    def add_subspace(
+        self, found: Findings, lost: ablated_directions.AblatedDirections, observation: Observation
+    ) -> None:
         """Adds what the softmax layer lost, where the intervention took something from it."""
         n = min(self.directions, lost.rank)
         found.metrics |= {
@@ -307,9 +314,9 @@ class Effect(Analysis):
                 title=f"What is added to each unit of the last layer: {len(units)} of {size} are pushed",
             )
 
-    def add_tunes(self, found: Findings, observation: Observation, control: Observation, heard: TuneSums) -> None:
+    def add_tunes(self, found: Findings, observation: Observation, control: Observation, collected: TuneSums) -> None:
         """Adds the first tunes before and after, as text and as scores."""
-        pairs = pairs_of(observation, control, heard.apart, self.shown)
+        pairs = pairs_of(observation, control, collected.apart, self.shown)
         if not pairs:
             return
         found.figures["side_by_side"] = Figure(

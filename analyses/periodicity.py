@@ -44,7 +44,7 @@ SHOWN = {"flat": 2, "closely spaced": 2, "pulse train": 3, "harmonic": 4}
 
 
 @dataclass
-class Gathered:
+class PeriodicitySums:
     """What the pass over all tunes leaves: rows of the table, and sums whose size does not depend on their number."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -144,9 +144,9 @@ class Periodicity(Analysis):
         """Returns the period looked for in one tune, in steps; NaN where it is the tune's own and there is none."""
         return bar_period(tokens) if self.period == BAR else float(self.period)
 
-    def gather(self, observation: Observation, names: Sequence[str]) -> Gathered:
+    def gather(self, observation: Observation, names: Sequence[str]) -> PeriodicitySums:
         """Returns the numbers of every tune and site, traced in batches and not kept."""
-        found = Gathered(spectrum={name: [np.zeros(self.length // 2 + 1), 0] for name in names})
+        found = PeriodicitySums(spectrum={name: [np.zeros(self.length // 2 + 1), 0] for name in names})
         for k, activations in observation.each(names):
             tokens = observation.tokens(k)
             rng = np.random.default_rng([observation.seed, k])

@@ -35,7 +35,7 @@ CLEAR = 0.5
 
 
 @dataclass
-class Gathered:
+class LagSums:
     """Of one activation: sums over tunes of the correlations of each unit, and one profile a tune."""
 
     total: np.ndarray
@@ -126,16 +126,16 @@ class Timing(Analysis):
             },
         )
 
-    def gather(self, observation: Observation, names: Sequence[str]) -> dict[str, Gathered]:
+    def gather(self, observation: Observation, names: Sequence[str]) -> dict[str, LagSums]:
         """Returns the sums of every activation, traced in batches and not kept."""
-        found: dict[str, Gathered] = {}
+        found: dict[str, LagSums] = {}
         for k, activations in observation.each(names):
             event = is_type(observation.tokens(k), self.event)
             shift = np.random.default_rng([observation.seed, k]).integers(1, max(2, len(event)))
             for name in names:
                 r = lag_correlation(activations[name], event, self.reach)
                 control = lag_correlation(activations[name], np.roll(event, shift), self.reach)
-                one = found.setdefault(name, Gathered(*(np.zeros(r.shape) for _ in range(4))))
+                one = found.setdefault(name, LagSums(*(np.zeros(r.shape) for _ in range(4))))
                 one.total += np.nan_to_num(r)
                 one.count += np.isfinite(r)
                 one.shifted += np.nan_to_num(control)
@@ -143,7 +143,7 @@ class Timing(Analysis):
                 one.profiles[k] = _mean_magnitude(r)
         return found
 
-    def unit_table(self, name: str, one: Gathered) -> pd.DataFrame:
+    def unit_table(self, name: str, one: LagSums) -> pd.DataFrame:
         """Returns one row per unit: its strongest lag, the correlation there, and whether it responds."""
         mean = one.mean()
         magnitude = np.nan_to_num(np.abs(mean), nan=-1.0)
@@ -161,7 +161,7 @@ class Timing(Analysis):
             }
         )
 
-    def profile(self, one: Gathered, rng: np.random.Generator) -> pd.DataFrame:
+    def profile(self, one: LagSums, rng: np.random.Generator) -> pd.DataFrame:
         """Returns one row per lag: mean |r| over units and tunes, and the ends of its interval over tunes."""
         stacked = np.array([one.profiles[k] for k in sorted(one.profiles)])
         rows = [mean_interval(stacked[:, place], self.resamples, rng) for place in range(stacked.shape[1])]

@@ -38,7 +38,7 @@ MODES = ("Cmaj", "Cmin", "Cdor", "Cmix")
 
 
 @dataclass(frozen=True)
-class Shape:
+class MelodySums:
     """What many tunes add to both sums of each quantity of the melody, and the time they spend on each pitch class."""
 
     sums: tuple[np.ndarray, np.ndarray]
@@ -47,7 +47,7 @@ class Shape:
     """Share of the time on each pitch class, `[12]`, C first."""
 
     @classmethod
-    def of(cls, tunes: Sequence[list[str]]) -> Shape:
+    def of(cls, tunes: Sequence[list[str]]) -> MelodySums:
         rows, time = [], np.zeros(12)
         for tokens in tunes:  # one after the other: the notes of many take far more memory than their tokens
             heard = notes(tokens, unfold=False)
@@ -56,7 +56,7 @@ class Shape:
         both = np.array(rows, dtype=float).reshape(-1, len(QUANTITIES), 2)
         return cls((both[..., 0], both[..., 1]), time / max(time.sum(), 1e-12))
 
-    def distance(self, other: Shape) -> float:
+    def distance(self, other: MelodySums) -> float:
         """Returns the total variation between the two uses of pitch: 0 the same, 1 nothing in common."""
         return float(np.abs(self.pitch_use - other.pitch_use).sum() / 2)
 
@@ -85,7 +85,7 @@ class TuneStatistics(Analysis):
 
     def __call__(self, observation: Observation) -> Findings:
         tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions]
-        seen, shape = table_of(tunes), Shape.of(tunes)
+        seen, shape = table_of(tunes), MelodySums.of(tunes)
         seen["ended"] = [t.ended for t in observation.transcriptions]
         rng = np.random.default_rng(observation.seed)
         metrics = self.metrics(seen, shape, rng)
@@ -94,7 +94,7 @@ class TuneStatistics(Analysis):
         if observation.data is not None:
             corpus = [list(tune.tokens) for tune in observation.data.tunes]
             some = rng.permutation(len(corpus))[: self.data_tunes]
-            data, data_shape = table_of(corpus), Shape.of([corpus[n] for n in np.sort(some)])
+            data, data_shape = table_of(corpus), MelodySums.of([corpus[n] for n in np.sort(some)])
             metrics |= {f"data_{name}": value for name, value in self.metrics(data, data_shape, rng).items()}
             if metrics["data_full_bars"] > 0:
                 metrics["full_bars_ratio"] = metrics["full_bars"] / metrics["data_full_bars"]
@@ -110,7 +110,7 @@ class TuneStatistics(Analysis):
         tables = {"tunes": seen, "forms": self.forms(seen, data), "melody": self.compared(metrics)}
         return Findings(metrics, figures, tables)
 
-    def metrics(self, table: pd.DataFrame, shape: Shape, rng: np.random.Generator) -> dict[str, float]:
+    def metrics(self, table: pd.DataFrame, shape: MelodySums, rng: np.random.Generator) -> dict[str, float]:
         """Returns the numbers of a set of tunes, with the ends of their intervals where there are several tunes."""
         low, high = interval(table, self.resamples, rng)
         forms = Counter(table["form"])

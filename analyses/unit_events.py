@@ -34,7 +34,7 @@ from analyses.measures.events import (
 )
 from analyses.measures.explained import (
     Explained,
-    Result,
+    ExplainedShares,
     corrected_significance,
     drawn_labels,
     labellings,
@@ -127,7 +127,7 @@ class UnitEvents(Analysis):
         names: Sequence[str],
         tokens: Sequence[Sequence[str]],
         variables: Sequence[Variable],
-    ) -> dict[str, Result]:
+    ) -> dict[str, ExplainedShares]:
         """Returns what is found of every site; each few sites are traced in one pass over the tunes."""
         kept = [k for k, tune in enumerate(tokens) if len(tune) - 1 - first_row(tune) >= MINIMUM]
         if not kept:
@@ -138,7 +138,7 @@ class UnitEvents(Analysis):
         tunes = [labels(tokens[k]) | {IDENTITY: identity_labels(tokens[k], variables[0])} for k in kept]
         drawn = labellings(tunes, variables, self.shuffles, np.random.default_rng(observation.seed))
         widths = observation.traces(kept[0], names)
-        found: dict[str, Result] = {}
+        found: dict[str, ExplainedShares] = {}
         for start in range(0, len(names), SITES_AT_ONCE):
             some = names[start : start + SITES_AT_ONCE]
             ends = np.cumsum([0, *(widths[name].shape[1] for name in some)])
@@ -153,7 +153,7 @@ class UnitEvents(Analysis):
             }
         return found
 
-    def unit_table(self, found: dict[str, Result], variables: Sequence[Variable]) -> pd.DataFrame:
+    def unit_table(self, found: dict[str, ExplainedShares], variables: Sequence[Variable]) -> pd.DataFrame:
         """Returns one row per unit: its variable and category, η², excess, significance, means, and the runner-up."""
         excesses, scores = zip(*(standard_scores(one.ratios) for one in found.values()), strict=True)
         significances = corrected_significance(scores)
@@ -166,7 +166,12 @@ class UnitEvents(Analysis):
         )
 
     def rows(
-        self, site: str, found: Result, excess: np.ndarray, significance: np.ndarray, variables: Sequence[Variable]
+        self,
+        site: str,
+        found: ExplainedShares,
+        excess: np.ndarray,
+        significance: np.ndarray,
+        variables: Sequence[Variable],
     ) -> pd.DataFrame:
         """Returns the rows of one site; `excess` and `significance` are `[variables, U]`."""
         kept = np.where(significance <= self.significance, excess, -np.inf)

@@ -4,7 +4,7 @@
 
 Prints tokens per second of the batched generator, alone, with a hook that looks at one site, and in bf16 where the
 processor multiplies it; of the plain numpy sampler, one tune at a time (the authors' fast script, facts sheet section
-3.1), with the number of threads that is best for it; and of the bare matrix products at the very sequence of live batch
+3.1), with the number of threads that is best for it; and of the bare matrix products at the very sequence of batch
 sizes that the generator went through, on the fastest path there is: what it could reach if all else were free. Then
 the same at a full batch that stays full.
 """
@@ -32,10 +32,10 @@ GENERATOR, VISITED, PRODUCTS = "generator", "generator with a hook on l3.h", "ba
 ROUNDED, NUMPY = "generator in bf16", "numpy sampler, one at a time"
 
 
-def live_batches(tunes: Sequence[Transcription], live: int) -> list[int]:
+def batch_sizes(tunes: Sequence[Transcription], batch_size: int) -> list[int]:
     """Returns the number of rows at each step: waiting tunes take the places of finished ones."""
     left = [len(t.ids) - 1 for t in tunes]
-    rows, waiting, sizes = left[:live], left[live:], []
+    rows, waiting, sizes = left[:batch_size], left[batch_size:], []
     while rows:
         sizes.append(max(SMALLEST_BATCH, len(rows)))
         rows = [steps - 1 for steps in rows]
@@ -95,16 +95,16 @@ def full_batch(engine: Engine, rows: int, steps: int) -> None:
 def main() -> None:
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("--tunes", type=int, default=200)
-    parser.add_argument("--live", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=256)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     model = pretrained().model
-    sampling = Sampling(tunes=chosen.tunes, live=chosen.live)
+    sampling = Sampling(tunes=chosen.tunes, batch_size=chosen.batch_size)
     began = time.perf_counter()
     tunes = generate(model, V2, sampling, seed=1)
     took = time.perf_counter() - began
-    tokens, sizes = sum(len(t.ids) - 1 for t in tunes), live_batches(tunes, chosen.live)
-    rows = min(chosen.live, 256)
+    tokens, sizes = sum(len(t.ids) - 1 for t in tunes), batch_sizes(tunes, chosen.batch_size)
+    rows = min(chosen.batch_size, 256)
     products = BareProducts(model, max(rows, *sizes))
     hook = At({"l3.h"}, lambda site, value: value)
     pinned = best_threads(model, chosen.threads)

@@ -27,9 +27,9 @@ from measuring import BareProducts, options, time_interleaved
 from folkrnn import style
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.blocks import Blocks
-from folkrnn.observation.observation import Tracing
+from folkrnn.observation.observation import TraceWork
 from folkrnn.parallel.blocks import each_block
-from folkrnn.parallel.shards import Processes
+from folkrnn.parallel.shards import Workers
 from folkrnn.sampling import Sampling
 from folkrnn.sampling.writing import written
 from folkrnn.vocabulary import V2
@@ -125,8 +125,8 @@ def endless(width: int) -> FolkRNN:
 
 
 def writing(model: FolkRNN, load: Load) -> Callable[[], object]:
-    sampling = Sampling(tunes=load.tunes, max_tokens=load.length, live=load.batch or 256)
-    return lambda: written(model, V2, sampling, 1, Processes(load.processes))
+    sampling = Sampling(tunes=load.tunes, max_tokens=load.length, batch_size=load.batch or 256)
+    return lambda: written(model, V2, sampling, 1, Workers(load.processes))
 
 
 def tracing(model: FolkRNN, load: Load) -> Callable[[], object]:
@@ -134,10 +134,10 @@ def tracing(model: FolkRNN, load: Load) -> Callable[[], object]:
     rng = np.random.default_rng(0)
     tunes = [np.append(V2.start, rng.integers(2, 137, load.length)) for _ in range(load.tunes)]
     blocks = Blocks(tunes, lambda _: load.batch or 64)
-    work = Tracing(model, V2.end, SITES)
+    work = TraceWork(model, V2.end, SITES)
 
     def trace() -> None:
-        for _ in each_block(work, blocks, Processes(load.processes)):
+        for _ in each_block(work, blocks, Workers(load.processes)):
             pass
 
     return trace

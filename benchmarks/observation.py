@@ -24,7 +24,7 @@ import numpy as np
 from measuring import CLOCKS
 
 if TYPE_CHECKING:
-    from folkrnn.parallel.shards import Processes
+    from folkrnn.parallel.shards import Workers
     from folkrnn.sampling import Transcriptions
     from folkrnn.weights.folder import Weights
 
@@ -90,12 +90,12 @@ def child(what: str, count: int, processes: int, file: Path, threads: int, clock
     import torch
 
     torch.set_num_threads(threads)
-    from folkrnn.parallel.shards import Processes
-    from folkrnn.sampling import Sampling, Transcriptions, given
+    from folkrnn.parallel.shards import Workers
+    from folkrnn.sampling import Sampling, Transcriptions, input_tune
     from folkrnn.sampling.writing import written
     from folkrnn.weights.sources import pretrained
 
-    weights, several = pretrained(), Processes(processes)
+    weights, several = pretrained(), Workers(processes)
     if what == "write":
         began = clock()
         tunes = written(weights.model, weights.vocabulary, Sampling(tunes=count), 1, several)
@@ -104,7 +104,7 @@ def child(what: str, count: int, processes: int, file: Path, threads: int, clock
     else:
         with np.load(file) as kept:
             read = (kept[f"arr_{k}"][1:-1].tolist() for k in range(count))
-            tunes = Transcriptions.of(given(ids, weights.vocabulary) for ids in read)
+            tunes = Transcriptions.of(input_tune(ids, weights.vocabulary) for ids in read)
         work = summary_of(weights, tunes, several) if what == "summary" else analysis_of(what, weights, tunes)
         began = clock()
         work()
@@ -113,7 +113,7 @@ def child(what: str, count: int, processes: int, file: Path, threads: int, clock
     print(seconds, max(peaks))
 
 
-def summary_of(weights: Weights, tunes: Transcriptions, processes: Processes) -> Callable[[], object]:
+def summary_of(weights: Weights, tunes: Transcriptions, processes: Workers) -> Callable[[], object]:
     from folkrnn.observation.summary import summarise
 
     return lambda: summarise(weights.model, tunes.ids, processes=processes)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from folkrnn.claims import Verdict
     from folkrnn.datasets.dataset import Dataset
-    from folkrnn.tracking.report import Tune
+    from folkrnn.tracking.report import ReportEntry
     from folkrnn.training.fit import Fitted
     from folkrnn.vocabulary import Vocabulary
 
@@ -99,7 +99,7 @@ def file_weights(tracked: TrackedRun, weights: Weights) -> None:
         tracked.log_text(weights.card, "weights/README.md")
 
 
-def offer(tracked: TrackedRun) -> None:
+def log_model(tracked: TrackedRun) -> None:
     """Files trained weights as a model that `mlflow.pyfunc` plays."""
     from folkrnn.tracking.models import file_model
 
@@ -210,7 +210,7 @@ def draw_summary(summary: Summary) -> matplotlib.figure.Figure:
 
 
 @dataclass(frozen=True)
-class Played:
+class PlayableTune:
     """A tune to be shown and heard."""
 
     stem: str
@@ -220,9 +220,9 @@ class Played:
     midi: bytes
 
 
-def file_played(tracked: TrackedRun, tunes: Sequence[Played]) -> list[Tune]:
+def file_played(tracked: TrackedRun, tunes: Sequence[PlayableTune]) -> list[ReportEntry]:
     """Files score (`tunes/01.svg`), sound (`.mp3`) and MIDI of tunes, and returns them as the report shows them."""
-    from folkrnn.tracking.report import Tune
+    from folkrnn.tracking.report import ReportEntry
 
     tokens = [tune.tokens for tune in tunes]
     entries = []
@@ -235,7 +235,9 @@ def file_played(tracked: TrackedRun, tunes: Sequence[Played]) -> list[Tune]:
         tracked.log_bytes(recording.mp3, f"tunes/{tune.stem}.mp3")
         notes = [note for note in (*map(str, flaws(tune.tokens)), recording.note, score.refusal) if note]
         abc = to_abc(tune.tokens, tune.title, number)
-        entries.append(Tune(tune.title, tune.tokens, abc, score.svg, narrow.svg, recording.mp3, tune.midi, notes))
+        entries.append(
+            ReportEntry(tune.title, tune.tokens, abc, score.svg, narrow.svg, recording.mp3, tune.midi, notes)
+        )
     return entries
 
 
@@ -265,7 +267,7 @@ def file_report(
     weights: Weights,
     corpus: Dataset,
     seed: int,
-    entries: Sequence[Tune],
+    entries: Sequence[ReportEntry],
     findings: dict[str, Findings],
     said: Sequence[str] = (),
     beside: Findings | None = None,

@@ -22,7 +22,7 @@ from folkrnn.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
-class Group:
+class OptionGroup:
     """What the options of a config group may name."""
 
     takes: str
@@ -49,18 +49,22 @@ class Group:
 
 
 GROUPS = {
-    "dataset": Group(
+    "dataset": OptionGroup(
         "a corpus", ("folkrnn.datasets",), ("folkrnn.datasets.corpus.Corpus", "folkrnn.datasets.melodies.MelodyCorpus")
     ),
-    "model": Group("a model", ("folkrnn.models",), members=("family", "reset_parameters")),
-    "weights": Group("weights", ("folkrnn.weights", "folkrnn.tracking.models"), ("folkrnn.weights.folder.Weights",)),
-    "intervention": Group(
+    "model": OptionGroup("a model", ("folkrnn.models",), members=("family", "reset_parameters")),
+    "weights": OptionGroup(
+        "weights", ("folkrnn.weights", "folkrnn.tracking.models"), ("folkrnn.weights.folder.Weights",)
+    ),
+    "intervention": OptionGroup(
         "an Intervention", ("folkrnn.interventions",), ("folkrnn.interventions.intervention.Intervention",)
     ),
-    "analysis": Group("an Analysis", ("analyses",), ("folkrnn.analysis.Analysis",)),
-    "control": Group("a control", ("folkrnn.observation.controls",), members=("__call__", "__dataclass_fields__")),
-    "recipe": Group("a recipe", ("folkrnn.training",), members=("batch_size", "__dataclass_fields__")),
-    "launcher": Group("a launcher", ("folkrnn.sweep",), members=("check", "__dataclass_fields__")),
+    "analysis": OptionGroup("an Analysis", ("analyses",), ("folkrnn.analysis.Analysis",)),
+    "control": OptionGroup(
+        "a control", ("folkrnn.observation.controls",), members=("__call__", "__dataclass_fields__")
+    ),
+    "recipe": OptionGroup("a recipe", ("folkrnn.training",), members=("batch_size", "__dataclass_fields__")),
+    "launcher": OptionGroup("a launcher", ("folkrnn.sweep",), members=("check", "__dataclass_fields__")),
 }
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from analyses.drawings import controls as draw
 from folkrnn.claims import Verdict, circumstances, document, judge, table
 from folkrnn.claims.judge import FAILS, HOLDS, INDEPENDENT, NULL, OPEN, STATED_FOR
-from folkrnn.claims.judge import published as printed
+from folkrnn.claims.judge import published_numbers as printed
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.tracking import TrackedRun
 from folkrnn.tracking.names import allowed_name

@@ -25,7 +25,7 @@ WITHOUT_EFFECT = {
     "launcher",
     "tracking",
     "hydra",
-    "sampling.live",
+    "sampling.batch_size",
     "sampling.captured",
     "observation.limit_gib",
     "trainer.resume",

@@ -33,7 +33,7 @@ SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Source:
+class PublishedFile:
     """A published file: where it is, how it is known to be the right one, and on what terms it may be used."""
 
     file: str
@@ -54,7 +54,7 @@ class _Hopeless(Exception):
     """An answer after which no other try at the same address makes sense."""
 
 
-def fetch(source: Source, address: str | None = None) -> Path:
+def fetch(source: PublishedFile, address: str | None = None) -> Path:
     """Returns the verified file in the cache, downloaded first if it is not there; shows its terms.
 
     `address` is asked instead of the published ones, e.g. a mirror. Raises UserError where no address answers, where
@@ -101,7 +101,7 @@ def _record(place: Path) -> Path:
     return place.with_name(place.name + ".sha256")
 
 
-def _is_right(place: Path, source: Source, say: bool = False) -> bool:
+def _is_right(place: Path, source: PublishedFile, say: bool = False) -> bool:
     """Whether the published file is in the cache, whole; `say`s what is there in its place, which another replaces."""
     if not place.is_file():
         return False
@@ -129,7 +129,7 @@ def _aside(place: Path) -> Iterator[None]:
     wrong.unlink(missing_ok=True)
 
 
-def _mismatch(path: Path, source: Source, record: Path) -> str:
+def _mismatch(path: Path, source: PublishedFile, record: Path) -> str:
     """In words how the file differs from what it should be, empty if it does not."""
     if source.blob:
         found = git_blob(path)
@@ -149,7 +149,7 @@ def _write_record(place: Path) -> None:
     _say(f"{place.name}: no digest was ever published; recorded SHA-256 {digest}")
 
 
-def _download(place: Path, source: Source, addresses: tuple[str, ...]) -> None:
+def _download(place: Path, source: PublishedFile, addresses: tuple[str, ...]) -> None:
     import pooch
     import requests
 
@@ -184,7 +184,7 @@ def _check_address(address: str) -> None:
 class _Answer:
     """What pooch is to fetch a source with: it believes an answer only as far as the source allows."""
 
-    def __init__(self, place: Path, source: Source) -> None:
+    def __init__(self, place: Path, source: PublishedFile) -> None:
         self.place, self.source, self.md5 = place, source, ""
 
     def __call__(self, address: str, file: str, _: object) -> None:

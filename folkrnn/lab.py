@@ -36,7 +36,7 @@ from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.observation.observation import Observation
-from folkrnn.sampling import Sampling, Transcription, generate, given
+from folkrnn.sampling import Sampling, Transcription, generate, input_tune
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights import downloads, sources
 from folkrnn.weights.folder import PARAMETERS, Weights
@@ -68,7 +68,7 @@ def _weights(source: str) -> Weights:
     if source in shipped:
         return sources.pretrained(source)
     if source in downloads.SOURCES:
-        return downloads.published(source)
+        return downloads.downloaded(source)
     path = Path(source).expanduser()
     if path.exists():
         kinds = {".pkl": sources.pickle, ".pickle": sources.pickle, ".tar": sources.magenta}
@@ -133,25 +133,27 @@ class Lab:
         if self.weights.vocabulary is None:
             z = self.model.prior(count, seed)
             classes = self.model.generate(z, temperature=temperature, seed=seed).numpy().astype(np.uint8)
-            return [Melody(one, number) for number, one in enumerate(classes)]
+            return [NotebookMelody(one, number) for number, one in enumerate(classes)]
         words = tuple(prime_tokens(prime, self.vocabulary)) if prime else ()
         sampling = Sampling(count, temperature, words, max_tokens)
         written = generate(self.model, self.vocabulary, sampling, seed)
-        return [Tune(one, self.vocabulary, number) for number, one in enumerate(written)]
+        return [NotebookTune(one, self.vocabulary, number) for number, one in enumerate(written)]
 
-    def read(self, text: str) -> Tune:
+    def read(self, text: str) -> NotebookTune:
         """Returns the tune that a text names, in ABC or tokens, to be traced like one that the model wrote."""
         words = prime_tokens(text, self.vocabulary)
-        return Tune(given(self.vocabulary.encode(words), self.vocabulary), self.vocabulary)
+        return NotebookTune(input_tune(self.vocabulary.encode(words), self.vocabulary), self.vocabulary)
 
-    def trace(self, tune: Tune | Melody | str, sites: str | Sequence[str] = "l*.h") -> dict[str, np.ndarray]:
+    def trace(
+        self, tune: NotebookTune | NotebookMelody | str, sites: str | Sequence[str] = "l*.h"
+    ) -> dict[str, np.ndarray]:
         """Returns the activations while the model reads a tune, `[T, units]` by site; latents of a melody are `[Z]`.
 
         Row t is the state after reading token t (0 is `<s>`), which decides token t + 1. Raises UserError for a site
         that the model lacks.
         """
         tune = self.read(tune) if isinstance(tune, str) else tune
-        if isinstance(tune, Melody):
+        if isinstance(tune, NotebookMelody):
             melody = torch.from_numpy(tune.classes.astype(np.int64)).to(self.model.device)
             found = self.model.trace(melody, sites, numbers=[tune.number])
         else:
@@ -173,7 +175,7 @@ class Lab:
         edited = with_hooks(self.model, self.weights.vocabulary, hooks)
         return replace(self, edits=(*self.edits, *words), edited=edited)
 
-    def observe(self, tunes: Sequence[Tune]) -> Observation:
+    def observe(self, tunes: Sequence[NotebookTune]) -> Observation:
         """Returns these tunes as analyses take them: `Posterior()(lab.observe(tunes))`."""
         return Observation(self.model, self.vocabulary, [tune.transcription for tune in tunes])
 
@@ -227,7 +229,7 @@ def _named(change: Change) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class Tune:
+class NotebookTune:
     """A tune that a model wrote or reads."""
 
     transcription: Transcription
@@ -266,9 +268,9 @@ class Tune:
 
         return converter.parse(self.abc, format="abc")
 
-    def play(self) -> Shown:
+    def play(self) -> NotebookView:
         """Returns a player, which a notebook shows."""
-        return Shown(_player(tuple(self.tokens)))
+        return NotebookView(_player(tuple(self.tokens)))
 
     def _repr_html_(self) -> str:
         """Score and player."""
@@ -279,7 +281,7 @@ class Tune:
 
 
 @dataclass(frozen=True, repr=False)
-class Melody:
+class NotebookMelody:
     """A melody on MusicVAE's grid of sixteenths."""
 
     classes: np.ndarray
@@ -307,7 +309,7 @@ class Melody:
 
 
 @dataclass(frozen=True, repr=False)
-class Shown:
+class NotebookView:
     """What a notebook shows."""
 
     html: str

@@ -21,7 +21,7 @@ MOST = 6
 
 
 @dataclass(frozen=True)
-class Shown:
+class FormattedNumber:
     """A number as it stands in a sentence: `{}` as it is, `{:%}` as a share."""
 
     value: float
@@ -82,8 +82,8 @@ def sentence(
     beside = {main.of: found.metrics.get(main.beside, math.nan)} if main.beside else {}
     beside |= {WORDS.get(control, control): numbers.get(name, math.nan) for control, numbers in controls.items()}
     beside |= {"where nothing is changed": (null or {}).get(name, math.nan)}
-    told = [f"{of}: {spec.format(Shown(other))}" for of, other in beside.items() if math.isfinite(other)]
-    return main.says.format(Shown(value, *ends)) + (f" ({'; '.join(told)})" if told else "") + "."
+    told = [f"{of}: {spec.format(FormattedNumber(other))}" for of, other in beside.items() if math.isfinite(other)]
+    return main.says.format(FormattedNumber(value, *ends)) + (f" ({'; '.join(told)})" if told else "") + "."
 
 
 def _of_claims(verdicts: Sequence[Verdict]) -> list[str]:

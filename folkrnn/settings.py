@@ -67,7 +67,7 @@ RULES: dict[str, Rule] = {
     "sampling.prime": _or_null(_TEXT),
     "sampling.max_tokens": _whole(3),
     "sampling.rng": _one_of("per_tune", "legacy", "legacy_webapp"),
-    "sampling.live": _whole(1),
+    "sampling.batch_size": _whole(1),
     "sampling.precision": _one_of("fp32", "bf16"),
     "sampling.captured": _FLAG,
     "sampling.replay": _or_null(
@@ -137,6 +137,7 @@ RULES: dict[str, Rule] = {
 RENAMED = {
     "tracking.vector": "figures.format=svg (or pdf) and figures.data=true",
     "analysis.gramians.streams": "analysis.gramians.sites",
+    "sampling.live": "sampling.batch_size",
 }
 """What keys of before are called now."""
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from folkrnn.findings import Findings
     from folkrnn.interventions.intervention import Intervention
     from folkrnn.models.model import Model
-    from folkrnn.observation.observed import Given, Observed
+    from folkrnn.observation.observed import Observed, ObservedInput
 
     Control = Callable[[Observed, Model], Observed]
     """Makes the control's observation from the observation and the model as it is without interventions."""
@@ -64,12 +64,12 @@ class Plan:
     config: DictConfig
     """Resolved and read-only, with what the weights, the data and the family decide of it."""
     overrides: list[str]
-    family: Family[Model, Dataset, Given, Observed]
+    family: Family[Model, Dataset, ObservedInput, Observed]
     corpus: Dataset
     weights: Weights
     """Untrained where `weights=scratch`."""
     interventions: dict[str, Intervention]
-    given: list[Given]
+    inputs: list[ObservedInput]
     """What to observe in the place of what the model writes, if anything."""
     analyses: dict[str, Analysis]
     controls: dict[str, Control]
@@ -79,14 +79,14 @@ class Plan:
     figures: Figures
     """Which figures are filed, how wide and as what."""
     to_train: bool
-    asked: str
+    composed_digest: str
     """The digest of the configuration as it was composed, by which a sweep knows its jobs before it builds any."""
 
     @property
     def digest(self) -> str:
         """A short name for everything that determines the result."""
-        given = hashlib.sha256(b"".join(t.ids.tobytes() for t in self.given)).hexdigest()
-        return digest(self.config, weights=self.weights.digest, data=self.corpus.digest, given=given)
+        inputs = hashlib.sha256(b"".join(t.ids.tobytes() for t in self.inputs)).hexdigest()
+        return digest(self.config, weights=self.weights.digest, data=self.corpus.digest, given=inputs)
 
     def resuming(self, resume: bool) -> Plan:
         """Returns the plan that goes on with an unfinished training, or not."""
@@ -103,25 +103,27 @@ def run(config: DictConfig, overrides: list[str]) -> int:
         plan.family.fit(plan.config, plan.weights, plan.corpus, Path(os.environ[CHECKPOINTS]), None)
         return 0
     if processes.group().rank > 0:
-        return follow(plan)
+        return join_training(plan)
     if plan.to_train and (parent() is not None or processes.restarted()):
         plan = plan.resuming(config.trainer.resume or naming.is_unfinished(home / "runs", plan.digest))
-    with processes.leading(plan.to_train) as tell:
-        return lead(plan, uri, home, began, tell)
+    with processes.broadcasting(plan.to_train) as broadcast:
+        return run_on_rank_zero(plan, uri, home, began, broadcast)
 
 
-def follow(plan: Plan) -> int:
+def join_training(plan: Plan) -> int:
     """Trains along with the process that torchrun or SLURM started first, and makes no run of its own."""
-    told = processes.hear() if plan.to_train else None
-    if told is None:
+    received = processes.receive() if plan.to_train else None
+    if received is None:
         return int(plan.to_train)
-    plan = plan.resuming(told["resume"])
-    plan.family.fit(plan.config, plan.weights, plan.corpus, Path(told["checkpoints"]), None)
+    plan = plan.resuming(received["resume"])
+    plan.family.fit(plan.config, plan.weights, plan.corpus, Path(received["checkpoints"]), None)
     return 0
 
 
-def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[str, Any]], None]) -> int:
-    """Makes the run; `tell` is for the other processes of its training. Returns the exit status."""
+def run_on_rank_zero(
+    plan: Plan, uri: str, home: Path, began: float, broadcast: Callable[[dict[str, Any]], None]
+) -> int:
+    """Makes the run; `broadcast` is for the other processes of its training. Returns the exit status."""
     config, overrides = plan.config, plan.overrides
     name = naming.run_name(overrides, config.transcription)
     store = open_store(uri, config.tracking.experiment, home)
@@ -131,7 +133,7 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
             name,
             naming.results_folder(home / "runs", name, plan.digest, config.trainer.resume),
             overrides=overrides,
-            tags={DIGEST: plan.asked, **job_tags()},
+            tags={DIGEST: plan.composed_digest, **job_tags()},
             parent=parent(),
             device=str(device(config)),
             resume=config.trainer.resume,
@@ -149,10 +151,10 @@ def lead(plan: Plan, uri: str, home: Path, began: float, tell: Callable[[dict[st
         artifacts.file_inputs(
             tracked, config, settings, plan.corpus, card, "training" if plan.to_train else "reference"
         )
-        weights = train(plan, tracked, tell) if plan.to_train else plan.weights
+        weights = train(plan, tracked, broadcast) if plan.to_train else plan.weights
         artifacts.file_weights(tracked, weights)
         if plan.to_train and plan.family.playable:
-            artifacts.offer(tracked)
+            artifacts.log_model(tracked)
         if not plan.to_train:
             artifacts.file_training(tracked, weights)
         observation = observe(plan, weights)
@@ -180,7 +182,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
 
     Where interventions are chosen and no analyses, what they do is compared with the control beside the default ones.
     """
-    asked = config_digest(config)
+    composed_digest = config_digest(config)
     config = with_settings(config, {})
     to_train = config.weights.name == "scratch"
     device(config)
@@ -202,8 +204,8 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     composition.check(interventions, weights.model, family.run_context_of(config, weights.vocabulary))
     if to_train:
         family.check_training(config)
-    given = family.given(config, weights.vocabulary)
-    family.check_room(config, weights.model, given, analyses)
+    inputs = family.inputs(config, weights.vocabulary)
+    family.check_room(config, weights.model, inputs, analyses)
     corpus = build(config.dataset, "dataset")
     if not isinstance(corpus, family.data):
         raise UserError(
@@ -213,7 +215,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     agreed, corpus, settings = family.in_one_vocabulary(config, weights, corpus, to_train)
     config = with_settings(config, settings)
     if agreed is not weights:
-        weights, given = agreed, family.given(config, agreed.vocabulary)
+        weights, inputs = agreed, family.inputs(config, agreed.vocabulary)
     judged = [document(name) for name in (documents() if config.claims is None else config.claims)]
     figures = figures_of.read(config.figures)
     return Plan(
@@ -223,13 +225,13 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
         corpus,
         weights,
         interventions,
-        given,
+        inputs,
         analyses,
         controls,
         judged,
         figures,
         to_train,
-        asked,
+        composed_digest,
     )
 
 
@@ -293,10 +295,10 @@ def build_controls(config: DictConfig, analyses: dict[str, Analysis]) -> dict[st
     return {name: build(node, "control") for name, node in nodes.items()}
 
 
-def train(plan: Plan, tracked: TrackedRun, tell: Callable[[dict[str, Any]], None]) -> Weights:
-    """Returns the weights of the best validation epoch; `tell` says to other processes what they share in."""
+def train(plan: Plan, tracked: TrackedRun, broadcast: Callable[[dict[str, Any]], None]) -> Weights:
+    """Returns the weights of the best validation epoch; `broadcast` says to other processes what they share in."""
     checkpoints = tracked.folder / "checkpoints"
-    tell({"checkpoints": str(checkpoints), "resume": plan.config.trainer.resume})
+    broadcast({"checkpoints": str(checkpoints), "resume": plan.config.trainer.resume})
     os.environ[CHECKPOINTS] = str(checkpoints)  # for the processes that Lightning may start
     try:
         fitted = plan.family.fit(plan.config, plan.weights, plan.corpus, checkpoints, tracked)
@@ -310,7 +312,7 @@ def train(plan: Plan, tracked: TrackedRun, tell: Callable[[dict[str, Any]], None
 def observe(plan: Plan, weights: Weights) -> Observed:
     """Returns what the model, after all interventions, does; with interventions also what it does without them."""
     model = weights.model.to(device(plan.config))
-    return plan.family.observe(plan.config, model, weights, plan.corpus, plan.given, plan.interventions)
+    return plan.family.observe(plan.config, model, weights, plan.corpus, plan.inputs, plan.interventions)
 
 
 def analyse(

@@ -23,10 +23,10 @@ from folkrnn.models.captured import Captured
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.controls import Untrained
-from folkrnn.observation.latents import Encoding, Summing, Tracing
+from folkrnn.observation.latents import Encoding, MelodyTraceWork, Summing
 from folkrnn.observation.observation import Observation
 from folkrnn.observation.summary import summarise
-from folkrnn.sampling import Sampling, generate, given
+from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.study import device
 from folkrnn.training.arithmetic import arithmetic
 from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
@@ -89,7 +89,7 @@ def test_activations_on_a_gpu_are_those_of_the_cpu(gpu, cell):
 
 
 def test_tunes_written_on_a_gpu_are_those_of_the_cpu(gpu):
-    model, sampling = network(), Sampling(tunes=5, max_tokens=12, prime=("M:4/4",), live=2)
+    model, sampling = network(), Sampling(tunes=5, max_tokens=12, prime=("M:4/4",), batch_size=2)
     expected = generate(model, V2, sampling, 3)
     for one, other in zip(generate(copy.deepcopy(model).to(gpu), V2, sampling, 3), expected, strict=True):
         assert np.array_equal(one.ids, other.ids)
@@ -111,7 +111,7 @@ EDITS = {
 
 @pytest.mark.parametrize("name", EDITS)
 def test_an_intervention_does_on_a_gpu_what_it_does_on_the_cpu(gpu, name):
-    few = replace(SAMPLING, tunes=3, live=2, max_tokens=14)
+    few = replace(SAMPLING, tunes=3, batch_size=2, max_tokens=14)
     here = small_network(units=12)
     there = copy.deepcopy(here).to(gpu)
     changed = applied(there, EDITS[name]()).model
@@ -174,7 +174,7 @@ def test_a_recipe_prepares_a_model_alike_wherever_it_is(gpu, make, recipe):
 
 def test_the_untrained_control_is_the_same_wherever_the_model_is(gpu):
     def seen(model):
-        return Observation(model, V2, [given([5, 6], V2)], Corpus("one", [Tune(("M:4/4", "K:Cmaj", "C"))]), 7)
+        return Observation(model, V2, [input_tune([5, 6], V2)], Corpus("one", [Tune(("M:4/4", "K:Cmaj", "C"))]), 7)
 
     here, there = network(), network().to(gpu)
     expected = Untrained()(seen(here), here).model
@@ -187,7 +187,7 @@ def test_the_untrained_control_is_the_same_wherever_the_model_is(gpu):
 def test_every_work_of_an_observation_says_which_model_it_moves_to_its_gpu():
     """Without it several GPUs refuse the work, and speak of an intervention where there is none."""
     model = vae()
-    tracing = Tracing(model, ("mu",))
+    tracing = MelodyTraceWork(model, ("mu",))
     for work in (Encoding(model), tracing, Summing(tracing)):
         assert work.model is model
 

@@ -24,7 +24,7 @@ def of(*overrides: str, **also: str) -> str:
         "trainer.devices=2",
         "trainer.save_every=9",
         "trainer=cpu",
-        "sampling.live=7",
+        "sampling.batch_size=7",
         "tracking.uri=http://host:5000",
         "tracking.experiment=other",
         "rerun=true",

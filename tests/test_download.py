@@ -10,7 +10,7 @@ import pytest
 from file_server import Behaviour, serving
 
 from folkrnn import download
-from folkrnn.download import Source, fetch, git_blob
+from folkrnn.download import PublishedFile, fetch, git_blob
 from folkrnn.errors import UserError
 
 CONTENT = bytes(range(256)) * 3000
@@ -26,7 +26,7 @@ def server(tmp_path, monkeypatch):
     with serving(behaviour) as address:
         yield (
             behaviour,
-            Source("model.pkl", (address,), "MIT, © somebody", 2**20, BLOB, "weights=pickle weights.path=FILE"),
+            PublishedFile("model.pkl", (address,), "MIT, © somebody", 2**20, BLOB, "weights=pickle weights.path=FILE"),
         )
 
 
@@ -216,7 +216,7 @@ def test_a_cache_that_is_no_folder_is_said(server, tmp_path):
     assert server[1].addresses[0] in str(refusal.value)
 
 
-def _fetch(source: Source) -> bytes:
+def _fetch(source: PublishedFile) -> bytes:
     return fetch(source).read_bytes()
 
 

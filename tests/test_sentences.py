@@ -6,7 +6,7 @@ import pytest
 
 from folkrnn.analysis import main_of
 from folkrnn.findings import Findings, Main
-from folkrnn.sentences import Shown, sentences
+from folkrnn.sentences import FormattedNumber, sentences
 
 FULL = Main("{:%} of the bars are full", "data_full_bars", "the data")
 COST = Main("A token costs {} nats")
@@ -16,12 +16,12 @@ BARS = {"full_bars": 0.8319, "full_bars_low": 0.79, "full_bars_high": 0.867, "da
 @pytest.mark.parametrize(
     ("number", "spec", "words"),
     [
-        (Shown(0.8319), "%", "83 %"),
-        (Shown(0.0123), "%", "1.2 %"),
-        (Shown(-0.5), "%", "−50 %"),
-        (Shown(1.0321), "", "1.03"),
-        (Shown(5599881.0), "", "5,599,881"),
-        (Shown(0.5, 0.41234, 0.6), "", "0.5 (0.412 to 0.6)"),
+        (FormattedNumber(0.8319), "%", "83 %"),
+        (FormattedNumber(0.0123), "%", "1.2 %"),
+        (FormattedNumber(-0.5), "%", "−50 %"),
+        (FormattedNumber(1.0321), "", "1.03"),
+        (FormattedNumber(5599881.0), "", "5,599,881"),
+        (FormattedNumber(0.5, 0.41234, 0.6), "", "0.5 (0.412 to 0.6)"),
     ],
 )
 def test_a_number_stands_in_a_sentence_with_its_interval(number, spec, words):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings.over_tokens import name_peaks, over_tokens
-from analyses.measures.ablated_directions import Lost
+from analyses.measures.ablated_directions import AblatedDirections
 from analyses.measures.tune_quantities import QUANTITIES
 from folkrnn import style
 from folkrnn.vocabulary import TYPES, Vocabulary
@@ -233,7 +233,7 @@ def _draw_by_time(axes: matplotlib.axes.Axes, times: pd.DataFrame, names: str) -
     axes.set_ylabel(f"mean p({names})")
 
 
-def subspace(lost: Lost, n: int, vocabulary: Vocabulary) -> matplotlib.figure.Figure:
+def subspace(lost: AblatedDirections, n: int, vocabulary: Vocabulary) -> matplotlib.figure.Figure:
     """Returns what the softmax layer lost: its singular values, n leading left vectors over tokens, energy by type."""
     order, values, energy = list(vocabulary.plot_order), lost.values, lost.energy_by_type
     figure = style.figure(height=1.75 + 1.0 * n)

@@ -204,7 +204,7 @@ def spread_of_layers(layers: pd.DataFrame, metrics: Mapping[str, float]) -> matp
         values = {name: layers.loc[layers["site"] == name, column].to_numpy(float) for name in sites}
         means = {name: population.interval_of(metrics, f"{name}/{column}") for name in sites}
         if sites:
-            quantities.append(population.Quantity(label, values, means))
+            quantities.append(population.TuneValues(label, values, means))
     return population.distributions(quantities) if quantities else None
 
 

@@ -19,7 +19,7 @@ BINS = 24
 
 
 @dataclass(frozen=True)
-class Quantity:
+class TuneValues:
     """A number that every tune has, of one thing or of several side by side (layers, places)."""
 
     label: str
@@ -29,7 +29,7 @@ class Quantity:
     """Mean over tunes and the ends of its 95 % interval."""
 
 
-def distributions(quantities: Sequence[Quantity]) -> matplotlib.figure.Figure:
+def distributions(quantities: Sequence[TuneValues]) -> matplotlib.figure.Figure:
     """Returns one histogram over tunes for each quantity: line and band are the mean and its 95 % interval."""
     columns = min(3, len(quantities))
     rows = -(-len(quantities) // columns)
@@ -45,7 +45,7 @@ def distributions(quantities: Sequence[Quantity]) -> matplotlib.figure.Figure:
     return figure
 
 
-def _draw(axes: matplotlib.axes.Axes, quantity: Quantity) -> None:
+def _draw(axes: matplotlib.axes.Axes, quantity: TuneValues) -> None:
     known = {name: values[np.isfinite(values)] for name, values in quantity.values.items()}
     together = np.concatenate(list(known.values()))
     axes.set_xlabel(quantity.label)
@@ -86,10 +86,10 @@ def _bins(values: np.ndarray) -> np.ndarray:
     return np.linspace(low - margin, high + margin, BINS + 1)
 
 
-def of(label: str, table: pd.DataFrame, metrics: Mapping[str, float], columns: Mapping[str, str]) -> Quantity:
+def of(label: str, table: pd.DataFrame, metrics: Mapping[str, float], columns: Mapping[str, str]) -> TuneValues:
     """Returns a quantity from a table of tunes and its metrics; `columns` says in which column each thing stands."""
     values = {name: table[column].to_numpy(float) for name, column in columns.items()}
-    return Quantity(label, values, {name: interval_of(metrics, column) for name, column in columns.items()})
+    return TuneValues(label, values, {name: interval_of(metrics, column) for name, column in columns.items()})
 
 
 def interval_of(metrics: Mapping[str, float], name: str) -> tuple[float, float, float]:

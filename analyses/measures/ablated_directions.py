@@ -26,7 +26,7 @@ _SAME = 0.999
 
 
 @dataclass(frozen=True)
-class Lost:
+class AblatedDirections:
     """The singular directions of what was taken away, and how much of the layer's energy (Σ w²) they held."""
 
     left: np.ndarray
@@ -60,16 +60,16 @@ class Lost:
         return pd.DataFrame(rows)
 
 
-def subspace(before: Any, after: Any, vocabulary: Vocabulary) -> Lost | None:
+def subspace(before: Any, after: Any, vocabulary: Vocabulary) -> AblatedDirections | None:
     """Returns what the softmax layer of the model `after` lacks of that of `before`; None where nothing.
 
     What is taken away for a while counts as taken away.
     """
     W, rest = (softmax_of(model)[0].cpu().double().numpy() for model in (before, after))
-    return lost(W, rest, vocabulary)
+    return ablated_directions(W, rest, vocabulary)
 
 
-def lost(W: np.ndarray, rest: np.ndarray, vocabulary: Vocabulary) -> Lost | None:
+def ablated_directions(W: np.ndarray, rest: np.ndarray, vocabulary: Vocabulary) -> AblatedDirections | None:
     """The same from the matrices `[V, H]`."""
     D = W - rest
     if not np.any(D):
@@ -81,7 +81,7 @@ def lost(W: np.ndarray, rest: np.ndarray, vocabulary: Vocabulary) -> Lost | None
     same = (np.abs(left[:, :rank].T @ basis) > _SAME) & np.isclose(values[:rank, None], whole, rtol=1 - _SAME)
     sign = np.sign(left[np.abs(left).argmax(0), np.arange(left.shape[1])])
     rows = {name: list(vocabulary.of_type(name)) for name in Counter(vocabulary.types)}
-    return Lost(
+    return AblatedDirections(
         left=(left * sign)[:, :rank],
         values=values[:rank],
         whole=whole,

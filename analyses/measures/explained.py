@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
-class Result:
+class ExplainedShares:
     """What the variables explain of each unit of an activation."""
 
     ratios: np.ndarray
@@ -85,9 +85,9 @@ class Explained:
         self.rows += len(values)
         self._waiting.append((values, drawn))
         if sum(len(waiting) for waiting, _ in self._waiting) >= ROWS_AT_ONCE:
-            self._settle()
+            self._add_waiting()
 
-    def _settle(self) -> None:
+    def _add_waiting(self) -> None:
         """Adds the rows that wait to the sums."""
         if not self._waiting:
             return
@@ -106,7 +106,7 @@ class Explained:
 
     def of(self, units: slice) -> Explained:
         """Returns the sums of some units alone."""
-        self._settle()
+        self._add_waiting()
         parts = (
             self.stepwise[..., units],
             self.constant[..., units],
@@ -118,7 +118,7 @@ class Explained:
 
     def sums(self, variable: int) -> np.ndarray:
         """Returns the sums of the activity by labelling, category of a variable, and unit, `[1 + R, categories, U]`."""
-        self._settle()
+        self._add_waiting()
         chosen = self.variables[variable]
         kind = [one for one in self.variables[:variable] if one.whole_tune == chosen.whole_tune]
         if chosen.whole_tune:
@@ -133,7 +133,7 @@ class Explained:
 
         NaN for a unit that never changes and a variable that has one answer throughout.
         """
-        self._settle()
+        self._add_waiting()
         mean = self.total / self.rows
         spread = self.squares - self.rows * mean**2
         ratios = []
@@ -156,12 +156,12 @@ class Explained:
         best, units = weight.argmax(0), np.arange(sums.shape[1])
         return best, inside[best, units], outside[best, units]
 
-    def result(self) -> Result:
+    def result(self) -> ExplainedShares:
         """Returns what the sums say, in a tenth of their size."""
         ratios = self.correlation_ratios()
         groups = np.array([(self.counts[0, part] > 0).sum() for part in self.parts()])[:, None]
         adjusted = 1 - (1 - ratios[0]) * (self.rows - 1) / np.maximum(1, self.rows - groups)
-        return Result(ratios, adjusted, [self.strongest_category(v) for v in range(len(self.variables))])
+        return ExplainedShares(ratios, adjusted, [self.strongest_category(v) for v in range(len(self.variables))])
 
     def parts(self) -> list[slice]:
         """Where the categories of each variable stand in `counts`."""

@@ -39,7 +39,7 @@ class TuneSums:
         return None if self.null_again is None else replace(self, changed=self.null_again, matched=[])
 
 
-def hear(observation: Observation, control: Observation) -> TuneSums:
+def collect(observation: Observation, control: Observation) -> TuneSums:
     """Returns the sums of the tunes of every condition and where each tune leaves the control."""
     rng = np.random.default_rng([observation.seed, 1])
     before = tokens_of(control)

@@ -105,7 +105,7 @@ class Watched:
         return {f"watched_probability_{name}": value for name, value in found.items()}
 
 
-def watch(observation: Observation, control: Observation, words: str | None) -> Watched | None:
+def watch_tokens(observation: Observation, control: Observation, words: str | None) -> Watched | None:
     """Returns the tokens and token types that `words` names along all tunes before and after; None for no words.
 
     Raises UserError for a word that is neither a token nor a type.

@@ -103,7 +103,7 @@ def _judge(claim: Claim, found: Found, controls: Mapping[str, Found], here: Circ
 
 def _knowledge(claim: Claim, found: Found, controls: Mapping[str, Found], here: Circumstances) -> dict[str, Any]:
     """What the criterion may speak of, as far as it was found."""
-    known = {"published": published(claim)} if claim.published is not None else {}
+    known = {"published": published_numbers(claim)} if claim.published is not None else {}
     quantity = named(claim.quantity, here)
     known |= _with_interval("value", quantity, found)
     for name in (UNTRAINED, SHUFFLED):
@@ -169,7 +169,7 @@ def named(quantity: str, here: Circumstances) -> str:
     return quantity.format(learned=learned, **{name: f"l{k}" for name, k in places.items()}, **streams)
 
 
-def published(claim: Claim) -> Any:
+def published_numbers(claim: Claim) -> Any:
     """Returns what the document printed, lists of units counted from 0."""
     if isinstance(claim.published, tuple) and claim.units_base:
         return tuple(str(int(unit) - claim.units_base) for unit in claim.published)
@@ -204,7 +204,7 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             v.claim.source,
             v.claim.scope,
             v.claim.statement,
-            _shown(published(v.claim)),
+            _shown(published_numbers(v.claim)),
             _shown(v.value),
             _shown(v.low),
             _shown(v.high),

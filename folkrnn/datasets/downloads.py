@@ -5,7 +5,7 @@ from __future__ import annotations
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.files import of_tokens
 from folkrnn.datasets.parsing import read_text
-from folkrnn.download import Source, fetch
+from folkrnn.download import PublishedFile, fetch
 from folkrnn.errors import UserError, did_you_mean
 
 _REPOSITORY = "IraKorshunova/folk-rnn"
@@ -16,13 +16,13 @@ _TERMS = (
 )
 
 
-def _data(name: str, blob: str) -> Source:
+def _data(name: str, blob: str) -> PublishedFile:
     raw = f"https://raw.githubusercontent.com/{_REPOSITORY}/master/data/{name}"
     by_blob = f"https://api.github.com/repos/{_REPOSITORY}/git/blobs/{blob}"
-    return Source(name, (raw, by_blob), _TERMS, 2**28, blob, "dataset=tokens dataset.path=FILE")
+    return PublishedFile(name, (raw, by_blob), _TERMS, 2**28, blob, "dataset=tokens dataset.path=FILE")
 
 
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, PublishedFile] = {
     "folkrnn_v2": _data("data_v2", "433c6783947ff1666b9aa465c131ff090a3b2fb9"),
     "folkrnn_v2_withtitles": _data("data_v2_withtitles", "bc7be995419db3045cd12dd181f80ccd6c645868"),
     "folkrnn_v2_worepeats": _data("data_v2_worepeats", "351408e377c0c170a47967ad0b19ab5048d892dc"),
@@ -30,7 +30,7 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def published(name: str, address: str | None = None) -> Corpus:
+def downloaded(name: str, address: str | None = None) -> Corpus:
     """Returns the published corpus of that name, from the cache or downloaded first (`address`: from a mirror).
 
     Raises UserError for a name that is none of SOURCES, and as `fetch` does.

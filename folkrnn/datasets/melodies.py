@@ -42,7 +42,7 @@ _CHUNK = 400
 
 
 @dataclass(frozen=True)
-class Source:
+class MelodySource:
     """A tune or a file that melodies come from."""
 
     title: str
@@ -62,7 +62,7 @@ class MelodyCorpus:
     """Index into `sources`, `[N]`."""
     bar: np.ndarray
     """The bar of its source (of its piece, in a MIDI file) with which each begins, from 1, `[N]`."""
-    sources: list[Source]
+    sources: list[MelodySource]
     family: np.ndarray
     """Family number of each source."""
     rejections: Counter[str] = field(default_factory=Counter)
@@ -209,8 +209,8 @@ def _own_tunes(path: str, form: str) -> Corpus:
     return forms[form](path)
 
 
-def _source(tune: Tune) -> Source:
-    return Source(tune.title, tune.source, hashlib.sha256(" ".join(tune.tokens).encode()).hexdigest()[:16])
+def _source(tune: Tune) -> MelodySource:
+    return MelodySource(tune.title, tune.source, hashlib.sha256(" ".join(tune.tokens).encode()).hexdigest()[:16])
 
 
 def _all_slices(tunes: Sequence[Tune], rules: Rules) -> dict[str, np.ndarray]:
@@ -243,7 +243,7 @@ def random_notes(count: int = 50_000, bars: int = 2, seed: int = 0) -> MelodyCor
         classes=drawn.classes,
         source=np.arange(count, dtype=np.int32),
         bar=np.ones(count, np.int32),
-        sources=[Source(f"random {i}", name, f"{seed} {i}") for i in range(count)],
+        sources=[MelodySource(f"random {i}", name, f"{seed} {i}") for i in range(count)],
         family=np.arange(count),
         terms={name: "drawn by this program"},
         quarters_per_minute=drawn.quarters_per_minute,
@@ -257,7 +257,7 @@ def twinkle(bars: int = 2) -> MelodyCorpus:
         classes=song.twinkle(bars)[None],
         source=np.zeros(1, np.int32),
         bar=np.ones(1, np.int32),
-        sources=[Source(song.TITLE, "traditional", song.TITLE)],
+        sources=[MelodySource(song.TITLE, "traditional", song.TITLE)],
         family=np.zeros(1, np.int64),
         terms={"traditional": "public domain"},
     )

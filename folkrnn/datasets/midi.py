@@ -17,7 +17,7 @@ import folkrnn.melodies
 import folkrnn.notation
 from folkrnn.cache import cache_key, cached_arrays
 from folkrnn.datasets.families import COMMON, TOO_FREQUENT, connected
-from folkrnn.datasets.melodies import MelodyCorpus, Source
+from folkrnn.datasets.melodies import MelodyCorpus, MelodySource
 from folkrnn.errors import UserError
 from folkrnn.melodies.extract import Extraction, extract_bytes, nothing
 from folkrnn.melodies.grid import FIRST_ON
@@ -40,7 +40,7 @@ _UNSTATED = "terms unknown: the user's own files"
 
 
 @dataclass(frozen=True)
-class Task:
+class MidiFiles:
     """Files for a worker, and what it is to do with them."""
 
     files: tuple[str, ...]
@@ -84,7 +84,9 @@ def midi(
         classes=found["classes"],
         source=found["source"],
         bar=found["bar"],
-        sources=[Source(title, name, digest) for title, digest in zip(titles, found["digest"].tolist(), strict=True)],
+        sources=[
+            MelodySource(title, name, digest) for title, digest in zip(titles, found["digest"].tolist(), strict=True)
+        ],
         family=found["family"],
         rejections=Counter(why for _, why, _ in unused),
         terms={name: _UNSTATED},
@@ -114,7 +116,7 @@ def read_files(
     family), in the order of `files`, however many `workers` share the work.
     """
     names = [str(file) for file in files]
-    tasks = [Task(tuple(names[k : k + _CHUNK]), rules, per_file, seed) for k in range(0, len(names), _CHUNK)]
+    tasks = [MidiFiles(tuple(names[k : k + _CHUNK]), rules, per_file, seed) for k in range(0, len(names), _CHUNK)]
     if workers is None and len(files) < _WORTH_WORKERS:
         workers = 1
     parts = list(in_parallel(read_some, tasks, "Reading MIDI", workers))
@@ -124,7 +126,7 @@ def read_files(
     return found
 
 
-def read_some(task: Task) -> dict[str, np.ndarray]:
+def read_some(task: MidiFiles) -> dict[str, np.ndarray]:
     """Returns what a worker finds in its files; like `read_files`, with the count of melodies and a sketch of each."""
     rows = [_read(file, task) for file in task.files]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -132,7 +134,7 @@ def read_some(task: Task) -> dict[str, np.ndarray]:
     return {name: (np.concatenate if name in by_melody else np.array)(column) for name, column in columns.items()}
 
 
-def _read(file: str, task: Task) -> dict[str, np.ndarray | str | int]:
+def _read(file: str, task: MidiFiles) -> dict[str, np.ndarray | str | int]:
     data = b""
     try:
         data = Path(file).read_bytes()

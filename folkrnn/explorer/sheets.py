@@ -24,7 +24,7 @@ START_TOKENS = 1
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PlayableScore:
     """A tune to see and hear."""
 
     picture: str
@@ -43,7 +43,7 @@ class Sheet:
     """Seconds that an eighth lasts."""
 
 
-def sheets(tunes: Sequence[Sequence[str]], seconds: float = 20.0) -> list[Sheet]:
+def sheets(tunes: Sequence[Sequence[str]], seconds: float = 20.0) -> list[PlayableScore]:
     """Returns what to see and hear of tunes, given without `<s>` and `</s>`; never raises for the sake of a tune.
 
     One that takes verovio longer than `seconds`, or kills it, has no score.
@@ -54,7 +54,7 @@ def sheets(tunes: Sequence[Sequence[str]], seconds: float = 20.0) -> list[Sheet]
     ]
 
 
-def _sheet(tokens: list[str], picture: str, mark: str, note: str) -> Sheet:
+def _sheet(tokens: list[str], picture: str, mark: str, note: str) -> PlayableScore:
     reading = read(tokens)
     found = bars_of(tokens, reading)
     order = repeats_of(tokens, reading, found).order
@@ -64,7 +64,7 @@ def _sheet(tokens: list[str], picture: str, mark: str, note: str) -> Sheet:
     ]
     path = [(time * eighth, token + START_TOKENS) for time, token in path_of(found, order, len(tokens))]
     bars = [(bar.start + START_TOKENS, bar.stop + START_TOKENS) for bar in found]
-    return Sheet(
+    return PlayableScore(
         picture,
         mark,
         note,

@@ -18,7 +18,7 @@ import numpy as np
 from folkrnn import sites as grammar
 from folkrnn.explorer import units as unit_facts
 from folkrnn.explorer.pack import Pack
-from folkrnn.explorer.sheets import Sheet, sheets
+from folkrnn.explorer.sheets import PlayableScore, sheets
 from folkrnn.explorer.states import UNIT_RANGE, Moments, bounds, from_bytes, is_on, strongest, to_bytes
 from folkrnn.findings import Findings
 from folkrnn.observation.observation import Observation
@@ -38,7 +38,7 @@ GATES = ("i", "f", "o", "g", "c", "r", "u", "n")
 
 
 @dataclass(frozen=True)
-class Shown:
+class TracedTune:
     """A tune of one side, cut to LONGEST tokens, with what was traced of it."""
 
     number: int
@@ -136,7 +136,7 @@ def _ranges(activations: Sites, gated: Gated) -> dict[str, tuple[float, float]]:
 
 
 def _write_shown(
-    sides: Sequence[Sequence[Shown]], gated: Gated, drawn: Sequence[Sheet], core: Pack, states: Pack
+    sides: Sequence[Sequence[TracedTune]], gated: Gated, drawn: Sequence[PlayableScore], core: Pack, states: Pack
 ) -> list[dict[str, Any]]:
     """Writes the tunes that are shown, side by side; returns an entry for each, the first side's first."""
     ranges = {site["name"]: (site["low"], site["high"]) for site in core.manifest["sites"]}
@@ -181,20 +181,20 @@ def _first(observation: Observation, count: int) -> Observation:
     return Observation(observation.model, observation.vocabulary, few, seed=observation.seed)
 
 
-def _shown(observation: Observation, activations: Sites) -> list[Shown]:
+def _shown(observation: Observation, activations: Sites) -> list[TracedTune]:
     """All tunes of an observation with hidden states and distributions."""
     found = {k: _cut(k, observation, values) for k, values in observation.each([*activations.layers, "probs"])}
     return [found[k] for k in sorted(found)]
 
 
-def _cut(k: int, observation: Observation, activations: Mapping[str, np.ndarray]) -> Shown:
+def _cut(k: int, observation: Observation, activations: Mapping[str, np.ndarray]) -> TracedTune:
     ids = observation.transcriptions[k].ids[:LONGEST]
     kept = {name: np.array(value[: len(ids) - 1]) for name, value in activations.items()}
-    return Shown(k, observation.transcriptions[k], ids, kept)
+    return TracedTune(k, observation.transcriptions[k], ids, kept)
 
 
 def _trace_gates(
-    observations: Sequence[Observation], sides: Sequence[Sequence[Shown]], activations: Sites
+    observations: Sequence[Observation], sides: Sequence[Sequence[TracedTune]], activations: Sites
 ) -> dict[tuple[int, int], Mapping[str, np.ndarray]]:
     """Returns gates and cell states by side and tune, where they fit into the room that hidden states have left.
 
@@ -219,7 +219,7 @@ def _trace(
     findings: Mapping[str, Findings],
     core: Pack,
     states: Pack,
-) -> list[Shown]:
+) -> list[TracedTune]:
     """Traces every tune that is searched, once; writes what is known of units, and returns the `count` first tunes."""
     layers = list(activations.layers)
     events = unit_facts.EventSums([searched.tokens(k) for k in range(len(searched.transcriptions))], searched.seed)
@@ -270,7 +270,7 @@ def _write_events(found: unit_facts.Events | None, core: Pack) -> None:
     core.manifest["event_runner_up"] = table["runner_up"].astype(str).tolist()
 
 
-def _entry(key: str, tune: Shown, sheet: Sheet, core: Pack) -> dict[str, Any]:
+def _entry(key: str, tune: TracedTune, sheet: PlayableScore, core: Pack) -> dict[str, Any]:
     """What the page knows of a shown tune; its arrays go into `core`."""
     probs = tune.activations["probs"].astype(np.float64)
     top = np.argsort(-probs, axis=1, kind="stable")[:, :LIKELIEST]
@@ -287,7 +287,7 @@ def _entry(key: str, tune: Shown, sheet: Sheet, core: Pack) -> dict[str, Any]:
 
 
 def _sheet_entry(
-    key: str, transcription: Transcription, k: int, ids: np.ndarray, sheet: Sheet, pack: Pack
+    key: str, transcription: Transcription, k: int, ids: np.ndarray, sheet: PlayableScore, pack: Pack
 ) -> dict[str, Any]:
     """What score, sound and matches need of a tune; its arrays go into `pack`."""
     pack.arrays |= {f"{key}/bars": sheet.bars, f"{key}/notes": sheet.notes, f"{key}/path": sheet.path}

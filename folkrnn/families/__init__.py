@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from folkrnn.datasets.dataset import Dataset
     from folkrnn.families.family import Family
     from folkrnn.models.model import Model
-    from folkrnn.observation.observed import Given, Observed
+    from folkrnn.observation.observed import Observed, ObservedInput
 
 
-def family_of(model: Model) -> Family[Model, Dataset, Given, Observed]:
+def family_of(model: Model) -> Family[Model, Dataset, ObservedInput, Observed]:
     """Returns the family of a model: that of `folkrnn.families`, or of an extension, which bears its name.
 
     Raises UserError where there is none.
@@ -28,4 +28,4 @@ def family_of(model: Model) -> Family[Model, Dataset, Given, Observed]:
             f"{type(model).__name__} is of the family {model.family}, and there is no {' or '.join(places)}"
         )
     # a family takes its own models, datasets and observations, which is what it is found by
-    return cast("Family[Model, Dataset, Given, Observed]", importlib.import_module(place).FAMILY)
+    return cast("Family[Model, Dataset, ObservedInput, Observed]", importlib.import_module(place).FAMILY)

@@ -13,7 +13,7 @@ from folkrnn.errors import UserError
 from folkrnn.interventions.composition import Interventions
 from folkrnn.interventions.intervention import RunContext
 from folkrnn.models.model import Model
-from folkrnn.observation.observed import Given, Observed
+from folkrnn.observation.observed import Observed, ObservedInput
 from folkrnn.parallel.shards import processes
 from folkrnn.tracking import TrackedRun
 from folkrnn.vocabulary import Vocabulary
@@ -22,12 +22,12 @@ from folkrnn.weights.folder import Weights
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.tracking.report import Tune
+    from folkrnn.tracking.report import ReportEntry
     from folkrnn.training.fit import Fitted
 
 M = TypeVar("M", bound=Model)
 D = TypeVar("D", bound=Dataset)
-G = TypeVar("G", bound=Given)
+G = TypeVar("G", bound=ObservedInput)
 """What may be observed in the place of what the model makes."""
 O = TypeVar("O", bound=Observed)  # noqa: E741 - the observation
 
@@ -61,7 +61,7 @@ class Family(ABC, Generic[M, D, G, O]):
         model: M,
         weights: Weights,
         corpus: D,
-        given: Sequence[G],
+        inputs: Sequence[G],
         interventions: Interventions,
     ) -> O:
         """Returns what the model does after all interventions, with what it does without them as its control.
@@ -76,7 +76,7 @@ class Family(ABC, Generic[M, D, G, O]):
     def check_training(self, config: DictConfig) -> None:
         """Raises UserError for a recipe or trainer that cannot train, before anything slow starts."""
 
-    def given(self, config: DictConfig, vocabulary: Vocabulary | None) -> list[G]:
+    def inputs(self, config: DictConfig, vocabulary: Vocabulary | None) -> list[G]:
         """Returns what to observe in the place of what the model makes, having checked all settings of playing.
 
         Raises UserError for what cannot be read or played.
@@ -89,7 +89,7 @@ class Family(ABC, Generic[M, D, G, O]):
         processes(config.trainer.accelerator, config.trainer.devices)
         return []
 
-    def check_room(self, config: DictConfig, model: M, given: Sequence[G], analyses: Mapping[str, Analysis]) -> None:
+    def check_room(self, config: DictConfig, model: M, inputs: Sequence[G], analyses: Mapping[str, Analysis]) -> None:
         """Raises UserError for an analysis that would hold more at once than `observation.limit_gib`."""
 
     def in_one_vocabulary(
@@ -141,7 +141,7 @@ class Family(ABC, Generic[M, D, G, O]):
     def file_tunes(self, tracked: TrackedRun, observation: O, formats: Sequence[str]) -> None:
         """Files all that the model made as an archive of each of these formats, midi or musicxml."""
 
-    def report_entries(self, tracked: TrackedRun, observation: O) -> list[Tune]:
+    def report_entries(self, tracked: TrackedRun, observation: O) -> list[ReportEntry]:
         """Returns the tunes that the report shows, and files their scores and sound."""
         return []
 

@@ -25,7 +25,7 @@ from folkrnn.interventions.selectors import Chosen, Selector
 from folkrnn.interventions.statistics import read
 from folkrnn.interventions.windows import ALWAYS, Window, window
 from folkrnn.interventions.writes import Make, Write, with_hooks
-from folkrnn.models.engine import Given
+from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import OUT, Step, unhooked
 from folkrnn.models.musicvae import MusicVAE
@@ -203,7 +203,7 @@ class WriteActivation(Intervention):
         name = model.top if site == OUT else site
         trace = Trace({name: model.sites[name]}, 1, len(tokens), model.device)
         with torch.no_grad():
-            model.engine().run(Given(tokens[None], known=False), [trace])
+            model.engine().run(InputTunes(tokens[None], known=False), [trace])
         return trace.activations[name][0]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from folkrnn.errors import UserError
 from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
-from folkrnn.interventions.records import Played, recorded
+from folkrnn.interventions.records import FinishedTune, recorded
 from folkrnn.interventions.windows import disjoint
 
 Interventions = Mapping[str, Intervention]
@@ -84,6 +84,6 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def account(model: Any, effects: Sequence[EffectRecord], tunes: Sequence[Played]) -> list[EffectRecord]:
+def account(model: Any, effects: Sequence[EffectRecord], tunes: Sequence[FinishedTune]) -> list[EffectRecord]:
     """Returns the effects with what the edits did to these tunes, step by step."""
     return recorded(model, effects, tunes) if model.hooks else list(effects)

@@ -124,7 +124,7 @@ def _without_product(model: FolkRNN, layer: int, source: str, units: Tensor, row
     gates = GATES[model.cell]
     found: list[Edit] = []
     for name, weight in zip(gates, whole.detach().chunk(len(gates)), strict=True):
-        columns = Product([weight[:, units].contiguous()])  # rows do not depend on their company
+        columns = Product([weight[:, units].contiguous()])  # batch-invariant
         gated = f"l{layer}.r" if name == "n" and not source else ""
 
         def make(part: Tensor, step: Step, columns: Product = columns, gated: str = gated) -> Tensor:

@@ -29,7 +29,7 @@ NOTE_ON = 2
 class Partners:
     """Whose neurons a melody gets: the observed ones in pairs, 0 and 1, 2 and 3, …, as they come, each counted once.
 
-    A melody is known by its notes, so that it gets the same ones in whatever company it is encoded.
+    A melody is known by its notes, so that it gets the same ones whatever batch it is encoded in.
     """
 
     def __init__(self, classes: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.interventions.writes import Edit
-from folkrnn.models.engine import Given
+from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step, hooked, unhooked
 from folkrnn.models.rng import SMALLEST_BATCH
@@ -34,7 +34,7 @@ TOKEN = "_token"
 """Ends the names of columns that hold tokens: −1 where there is none."""
 
 
-class Played(Protocol):
+class FinishedTune(Protocol):
     """A finished tune, such as a `Transcription`."""
 
     @property
@@ -78,17 +78,17 @@ class Record:
         written, self._written = self._written, {}
         if not written:
             return
-        (live,) = self._step.live
-        columns = {name: value.cpu().double().numpy()[:live] for name, value in written.items()}
+        (active,) = self._step.active
+        columns = {name: value.cpu().double().numpy()[:active] for name, value in written.items()}
         counts = [value != 0 for name, value in columns.items() if not name.endswith(TOKEN)]
         if not (rows := np.any(counts, axis=0)).any():
             return
-        place = {"tune": self._step.position.tune[:live].cpu().numpy(), "step": np.full(live, self._step.time)}
+        place = {"tune": self._step.position.tune[:active].cpu().numpy(), "step": np.full(active, self._step.time)}
         self.frames.append(pd.DataFrame({name: value[rows] for name, value in (place | columns).items()}))
 
 
 @torch.no_grad()
-def recorded(model: FolkRNN, effects: Sequence[EffectRecord], tunes: Sequence[Played]) -> list[EffectRecord]:
+def recorded(model: FolkRNN, effects: Sequence[EffectRecord], tunes: Sequence[FinishedTune]) -> list[EffectRecord]:
     """Returns the effects, with the table `steps` and the sums over it; `model` is one of `composition.apply`."""
     edits = [hook for hook in model.hooks if hasattr(hook, "notes")]
     found: dict[str, list[pd.DataFrame]] = {account.name: [] for account in effects}
@@ -100,10 +100,10 @@ def recorded(model: FolkRNN, effects: Sequence[EffectRecord], tunes: Sequence[Pl
     return [_with_steps(account, found[account.name], rows, model.tracker.vocabulary) for account in effects]
 
 
-def _read(model: FolkRNN, edits: Sequence[Edit], tunes: Sequence[Played], numbers: Sequence[int]) -> list[Record]:
+def _read(model: FolkRNN, edits: Sequence[Edit], tunes: Sequence[FinishedTune], numbers: Sequence[int]) -> list[Record]:
     """The records of some tunes, from long to short."""
     some = [tunes[k] for k in numbers]
-    source = Given.of([tune.ids[:-1] for tune in some], numbers, known=False)
+    source = InputTunes.of([tune.ids[:-1] for tune in some], numbers, known=False)
     height, steps = max(SMALLEST_BATCH, len(some)), len(some[0].ids) - 1
     following = torch.full((height, steps), model.tracker.vocabulary.end)
     uniform = torch.full((height, steps), torch.nan, dtype=torch.float64)

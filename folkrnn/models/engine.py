@@ -7,7 +7,7 @@ Three ways through a step, chosen here, with one meaning (to 1e-6):
 - else one step, its weights packed for the processor; or captured as a graph, where nobody looks (`captured`);
 - with `packed=False` one step through which gradients flow.
 
-Batches are padded to SMALLEST_BATCH rows: what a step computes for a tune never depends on its company.
+Batches are padded to SMALLEST_BATCH rows, which makes steps batch-invariant.
 
 Shapes: B rows, S steps of a window, V tokens, H units, G gates.
 """
@@ -80,7 +80,7 @@ class Batch(NamedTuple):
     """The rows of the batch before that go on, in this order; None: the first R."""
     begun: Sequence[tuple[int, int]] = ()
     """(row, number) of the rows at which another tune begins."""
-    live: Sequence[int] | None = None
+    active: Sequence[int] | None = None
     """How many rows, from the first on, are still in progress at each of the S steps; None: all R."""
 
 
@@ -143,13 +143,13 @@ class Engine:
         with self._gradients():
             while (batch := source.next(step, WINDOW if windows else 1)) is not None:
                 tokens = rows.follow(batch)
-                step = Step(time, batch.live or [batch.tokens.shape[1]] * len(tokens), rows.state)
+                step = Step(time, batch.active or [batch.tokens.shape[1]] * len(tokens), rows.state)
                 if windows:
                     rows.state = self._window(tokens, rows.state, step, every)
                 else:
                     step.read, step.position = tokens[0], rows.moved(tokens[0])
                     logits, rows.state = one(tokens[0], rows.state, step, every, added)
-                    step.logits = logits[: step.live[0]]
+                    step.logits = logits[: step.active[0]]
                     step.rejected = self._rejected(logits, step, every)
                 time += len(tokens)
 
@@ -168,9 +168,11 @@ class Engine:
             if after:
                 after.append(layer.read(after[-1][0], before, see))
                 continue
-            driven = layer.inward(hooks(self._x, self.stack.one_hot(tokens), step)) if self._x in hooks else None
-            driven = layer.lookup(tokens) if driven is None else driven
-            after.append(layer.driven(driven if added is None else added + driven, before, see))
+            projection = (
+                layer.project_input(hooks(self._x, self.stack.one_hot(tokens), step)) if self._x in hooks else None
+            )
+            projection = layer.lookup(tokens) if projection is None else projection
+            after.append(layer.step_from(projection if added is None else added + projection, before, see))
         h = after[-1][0]
         logits = self._read_out(hooks(OUT, h, step) if OUT in hooks else h)
         return (hooks("logits", logits, step) if "logits" in hooks else logits), after
@@ -198,7 +200,7 @@ class Engine:
     def _rejected(self, logits: Tensor, step: Step, hooks: Hooks) -> Tensor | None:
         if REJECTED not in hooks:
             return None
-        return hooks(REJECTED, torch.zeros_like(logits, dtype=torch.bool), step)[: step.live[0]]
+        return hooks(REJECTED, torch.zeros_like(logits, dtype=torch.bool), step)[: step.active[0]]
 
 
 class _Rows:
@@ -271,7 +273,7 @@ class _Layer:
         whole = not first or layer.inputs == tokens
         self._weight = layer.weight_ih if whole else layer.weight_ih[:, :tokens]
         self._bias = layer.bias if whole else None
-        self.inward = product([self._weight], self._bias)
+        self.project_input = product([self._weight], self._bias)
         self.recurrent = product([layer.weight_hh])
         both = packed and layer.cell == "lstm" and not first
         self._both = product([layer.weight_ih, layer.weight_hh], layer.bias) if both else None
@@ -280,12 +282,12 @@ class _Layer:
     def read(self, x: Tensor, state: State, see: See | None) -> State:
         """Returns the state after reading `x [B, I]`."""
         if self._both is None:
-            return self.driven(self.inward(x), state, see)
+            return self.step_from(self.project_input(x), state, see)
         return lstm_equations(self._both(torch.cat([x, state[0]], dim=1)), state[1], see)
 
-    def driven(self, driven: Tensor, state: State, see: See | None) -> State:
-        """Returns the state after inputs that give W_x x + b, `driven [B, G·H]`."""
-        return self._cell(self.recurrent, driven, state, see)
+    def step_from(self, projection: Tensor, state: State, see: See | None) -> State:
+        """Returns the state after inputs that give W_x x + b, `projection [B, G·H]`."""
+        return self._cell(self.recurrent, projection, state, see)
 
     def window(
         self, below: Tensor, state: State, rooms: Mapping[str, Tensor | None]
@@ -295,17 +297,19 @@ class _Layer:
         That is tokens `[S, B]` or the states of the layer below, `[S, B, H]`. Activations are written to their room as
         they come, where it holds all B rows in one piece.
         """
-        driven = (
-            self.lookup(below) if below.dim() == 2 else self.inward(below.flatten(0, 1)).unflatten(0, below.shape[:2])
+        projection = (
+            self.lookup(below)
+            if below.dim() == 2
+            else self.project_input(below.flatten(0, 1)).unflatten(0, below.shape[:2])
         )
-        shape = (*driven.shape[:2], self.layer.units)
+        shape = (*projection.shape[:2], self.layer.units)
         into = {
             name: room
             for name, room in rooms.items()
             if room is not None and room.shape == shape and room.is_contiguous()
         }
-        into |= {name: torch.empty(shape, device=driven.device) for name in {"h", *rooms} - into.keys()}
-        _, after = recur(self.recurrent, driven, state, into)
+        into |= {name: torch.empty(shape, device=projection.device) for name in {"h", *rooms} - into.keys()}
+        _, after = recur(self.recurrent, projection, state, into)
         return into, after
 
     def lookup(self, tokens: Tensor) -> Tensor:
@@ -324,7 +328,7 @@ class _Layer:
         return self._table
 
 
-class Given:
+class InputTunes:
     """A source of tunes that are read as they are, side by side: tokens `[R, T]`.
 
     With `lengths`, from long to short, rows past a tune's end drop out. They are read by the very steps that write
@@ -343,7 +347,7 @@ class Given:
         self.lengths = np.array([len(self.tokens)] * len(tokens) if lengths is None else lengths)
 
     @classmethod
-    def of(cls, tunes: Sequence[np.ndarray], numbers: Sequence[int], known: bool = True) -> Given:
+    def of(cls, tunes: Sequence[np.ndarray], numbers: Sequence[int], known: bool = True) -> InputTunes:
         """Returns the source of tunes of different lengths, each `[T]`, sorted from long to short."""
         lengths = [len(ids) for ids in tunes]
         tokens = torch.zeros(len(tunes), max(lengths), dtype=torch.long)
@@ -356,8 +360,8 @@ class Given:
         if not times:
             return None
         self.time = times.stop
-        live = [int((self.lengths > t).sum()) for t in times]
-        return Batch(self.tokens[times.start : times.stop, : live[0]], live=live)
+        active = [int((self.lengths > t).sum()) for t in times]
+        return Batch(self.tokens[times.start : times.stop, : active[0]], active=active)
 
 
 def over(
@@ -369,8 +373,8 @@ def over(
     """
     if steps is None or not hooks.activations(name):
         return layer.fused(x, state)
-    recurrent, driven = UnpackedProduct([layer.weight_hh]), layer.drive(x).transpose(0, 1)
-    hidden, _ = recur(recurrent, driven, state, see=lambda s: hooks.of(name, steps[s]))
+    recurrent, projection = UnpackedProduct([layer.weight_hh]), layer.project_input(x).transpose(0, 1)
+    hidden, _ = recur(recurrent, projection, state, see=lambda s: hooks.of(name, steps[s]))
     return torch.stack(hidden, dim=1)
 
 

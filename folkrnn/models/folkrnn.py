@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from folkrnn import sites as grammar
 from folkrnn.errors import UserError
-from folkrnn.models.engine import Engine, Given, Stack, reconstructed
+from folkrnn.models.engine import Engine, InputTunes, Stack, reconstructed
 from folkrnn.models.hooks import AnyHook, State
 from folkrnn.models.model import Model
 from folkrnn.models.products import Precision
@@ -208,7 +208,7 @@ class FolkRNN(Model):
         if reconstruct:
             return asked(self._reconstructed(batch, names), wanted, tokens.dim() == 1)
         trace = Trace({name: self.sites[name] for name in names}, *batch.shape, self.device)
-        self.engine().run(Given(batch, tunes), [trace])
+        self.engine().run(InputTunes(batch, tunes), [trace])
         return asked(trace.activations, wanted, tokens.dim() == 1)
 
     def one_hot(self, tokens: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Step:
 
     time: int = 0
     """Of the run, from 0: the column of its tokens."""
-    live: Sequence[int] = ()
+    active: Sequence[int] = ()
     """How many rows belong to tunes in progress, at this step or at each of a window's; those below are padding."""
     before: Sequence[State] = ()
     """The states of the layers before the step."""

@@ -6,8 +6,8 @@ here go through oneDNN, for which a weight is put into that order once ("packed"
 (another device or precision, a torch without oneDNN, oneDNN switched off) torch's own do the same to 1e-6.
 
 With `precision="bf16"` inputs and weights of a product are rounded to 8 significant bits, and so is each sum once it is
-complete; what is added to it (a bias, a drive) is not. That takes half the time where a processor multiplies bf16
-itself.
+complete; what is added to it (a bias, an input projection) is not. That takes half the time where a processor
+multiplies bf16 itself.
 
 For reading only: gradients do not flow through packed weights.
 """

@@ -100,7 +100,7 @@ class RecurrentLayer(nn.Module):
         with torch.cuda.device_of(weights[0]):
             torch._cudnn_rnn_flatten_weight(weights, 4, self.inputs, mode, self.units, 0, 1, True, False)
 
-    def drive(self, x: Tensor) -> Tensor:
+    def project_input(self, x: Tensor) -> Tensor:
         """Returns W_x x + b, `[…, G·H]`, for inputs `[…, I]`."""
         return nn.functional.linear(x, self.weight_ih, self.bias)
 
@@ -111,10 +111,10 @@ class RecurrentLayer(nn.Module):
         cheap scan.
         """
         before = torch.cat([state[0].unsqueeze(1), h[:, :-1]], dim=1)
-        drive, recurrent = self.drive(x), nn.functional.linear(before, self.weight_hh)
+        projection, recurrent = self.project_input(x), nn.functional.linear(before, self.weight_hh)
         if self.cell == "gru":
-            return _gru_activations(drive, recurrent, h)
-        pre = dict(zip(GATES["lstm"], (drive + recurrent).chunk(4, dim=-1), strict=True))
+            return _gru_activations(projection, recurrent, h)
+        pre = dict(zip(GATES["lstm"], (projection + recurrent).chunk(4, dim=-1), strict=True))
         gates = {name: pre[name].tanh() if name == "g" else sigmoid(pre[name]) for name in pre}
         c = _scan(gates["f"], gates["i"] * gates["g"], state[1])
         return {f"{name}.pre": value for name, value in pre.items()} | gates | {"c": c, "tanhc": c.tanh(), "h": h}
@@ -141,7 +141,7 @@ def _autocast_to_bf16(x: Tensor) -> bool:
 
 def recur(
     recurrent: Recurrent,
-    drive: Tensor,
+    projection: Tensor,
     state: State,
     into: Mapping[str, Tensor] = NOWHERE,
     see: Callable[[int], See | None] | None = None,
@@ -153,18 +153,18 @@ def recur(
     """
     hidden, each = [], {activation: value.unbind() for activation, value in into.items()}
     cell = lstm_cell if len(state) == 2 else gru_cell
-    for s, driven in enumerate(drive.unbind()):
+    for s, row in enumerate(projection.unbind()):
         rooms = {activation: steps[s] for activation, steps in each.items()}
-        state = cell(recurrent, driven, state, see and see(s), rooms)
+        state = cell(recurrent, row, state, see and see(s), rooms)
         hidden.append(state[0])
     return hidden, state
 
 
 def lstm_cell(
-    recurrent: Recurrent, driven: Tensor, state: State, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE
+    recurrent: Recurrent, projection: Tensor, state: State, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE
 ) -> State:
-    """Returns (h, c) `[B, H]` after a step of an LSTM whose inputs give W_x x + b, `driven [B, 4H]`."""
-    return lstm_equations(recurrent(state[0], driven), state[1], see, into)
+    """Returns (h, c) `[B, H]` after a step of an LSTM whose inputs give W_x x + b, `projection [B, 4H]`."""
+    return lstm_equations(recurrent(state[0], projection), state[1], see, into)
 
 
 def lstm_equations(pre: Tensor, c: Tensor, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE) -> State:
@@ -188,14 +188,14 @@ def lstm_equations(pre: Tensor, c: Tensor, see: See | None = None, into: Mapping
 
 
 def gru_cell(
-    recurrent: Recurrent, driven: Tensor, state: State, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE
+    recurrent: Recurrent, projection: Tensor, state: State, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE
 ) -> State:
-    """Returns (h,) `[B, H]` after a step of a GRU whose inputs give W_x x + b, `driven [B, 3H]`."""
+    """Returns (h,) `[B, H]` after a step of a GRU whose inputs give W_x x + b, `projection [B, 3H]`."""
     (h,) = state
     if into:
         see = lambda activation, value: into[activation].copy_(value) if activation in into else value  # noqa: E731
     see = see or _unchanged
-    xr, xu, xn = driven.chunk(3, dim=-1)
+    xr, xu, xn = projection.chunk(3, dim=-1)
     hr, hu, hn = recurrent(h, None).chunk(3, dim=-1)
     r = see("r", sigmoid(see("r.pre", xr + hr)))
     u = see("u", sigmoid(see("u.pre", xu + hu)))
@@ -207,8 +207,8 @@ def _unchanged(_: str, value: Tensor) -> Tensor:
     return value
 
 
-def _gru_activations(drive: Tensor, recurrent: Tensor, h: Tensor) -> dict[str, Tensor]:
-    xr, xu, xn = drive.chunk(3, dim=-1)
+def _gru_activations(projection: Tensor, recurrent: Tensor, h: Tensor) -> dict[str, Tensor]:
+    xr, xu, xn = projection.chunk(3, dim=-1)
     hr, hu, hn = recurrent.chunk(3, dim=-1)
     pre = {"r.pre": xr + hr, "u.pre": xu + hu}
     r, u = sigmoid(pre["r.pre"]), sigmoid(pre["u.pre"])

@@ -1,8 +1,8 @@
 """Drawing one class per row from a distribution, and the random streams that draws come from.
 
 A draw inverts the cumulative distribution in double precision: the first class whose cumulative probability exceeds the
-uniform. Each tune or melody has streams of its own, keyed by (seed, number), so that what it draws with is the same
-whatever its company.
+uniform. Each tune or melody has streams of its own, keyed by (seed, number), so that what it draws with is
+batch-invariant.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from folkrnn.notation.keys import Key, read_key
 from folkrnn.notation.lexer import fields_before_notes
 from folkrnn.notation.meters import read_meter, read_unit
 from folkrnn.notation.rejection import REASONS, Rejection, Unfit
-from folkrnn.notation.transcribe import Transcription, transcribe, user_symbols, write_chord
+from folkrnn.notation.transcribe import Transcriber, transcribe, user_symbols, write_chord
 from folkrnn.vocabulary import END, START, V2, Vocabulary, token_type
 
 __all__ = ["REASONS", "Rejection", "prime_changes", "prime_tokens", "tokenise"]
@@ -74,7 +74,7 @@ def _tokenise(tune: AbcTune, vocabulary: Vocabulary) -> list[str]:
         raise Unfit("several_voices", " and ".join(sorted(voices))[:40])
     inside = fields_before_notes(tune.body)
     key, meter = read_key(inside.get("K", tune.key)), read_meter(inside.get("M", tune.meter))
-    state = Transcription(vocabulary, key, meter, read_unit(inside["L"]) if "L" in inside else tune.unit)
+    state = Transcriber(vocabulary, key, meter, read_unit(inside["L"]) if "L" in inside else tune.unit)
     if state.unit <= 0:
         raise Unfit("unit", "L:" + " ".join(tune.fields.get("L", []))[:20])
     state.symbols = user_symbols(tune.fields.get("U", ()))
@@ -142,7 +142,7 @@ def _whole_tune(text: str, vocabulary: Vocabulary) -> list[str]:
 
 
 def _fragment(text: str, vocabulary: Vocabulary) -> list[str]:
-    state = Transcription(vocabulary, _ON_C, "", Fraction(1, 8))
+    state = Transcriber(vocabulary, _ON_C, "", Fraction(1, 8))
     header, music = _parted(text)
     if "L" in header:
         state.unit = read_unit(header["L"])

@@ -14,7 +14,7 @@ from folkrnn.notation.keys import Key, in_c, only_clef, read_key
 from folkrnn.notation.lexer import LEXEMES
 from folkrnn.notation.meters import length_token, read_length, read_meter, read_unit
 from folkrnn.notation.rejection import Unfit
-from folkrnn.notation.tuplets import Tuplet, joined, read_tuplet
+from folkrnn.notation.tuplets import OpenTuplet, joined, read_tuplet
 from folkrnn.vocabulary import Vocabulary
 
 _EIGHTH = Fraction(1, 8)
@@ -27,7 +27,7 @@ _Read = TypeVar("_Read")
 
 
 @dataclass
-class Transcription:
+class Transcriber:
     """What has been written so far, and what the fields met on the way say."""
 
     vocabulary: Vocabulary
@@ -38,7 +38,7 @@ class Transcription:
     voices: set[str] = field(default_factory=set)
     chord: list[tuple[str, Fraction]] | None = None
     """Notes of the chord whose bracket is open, with their lengths in units."""
-    tuplet: Tuplet | None = None
+    tuplet: OpenTuplet | None = None
     """The one whose notes come, where they are written in another way."""
     symbols: frozenset[str] = frozenset()
     """Letters that U: makes ornaments of."""
@@ -53,7 +53,7 @@ class Transcription:
         return bool(self.pitches)
 
 
-def transcribe(body: str, state: Transcription) -> Transcription:
+def transcribe(body: str, state: Transcriber) -> Transcriber:
     """Writes the tokens of `body` to `state` and returns it; a chord left open stays in `state.chord`.
 
     Raises Unfit, which knows the place, at the first thing that has no token.
@@ -70,7 +70,7 @@ def transcribe(body: str, state: Transcription) -> Transcription:
     return state
 
 
-def _note(match: re.Match[str], state: Transcription) -> None:
+def _note(match: re.Match[str], state: Transcriber) -> None:
     written, length, broken = match.group("pitch", "length", "broken")
     pitch = state.pitches.get(written) or _pitch(match, state)
     if state.chord is not None:
@@ -86,7 +86,7 @@ def _note(match: re.Match[str], state: Transcription) -> None:
     state.tokens.extend(_length(length, broken, state) if known is None else known)
 
 
-def _note_of_tuplet(pitch: str, length: str, broken: str, state: Transcription, tuplet: Tuplet) -> None:
+def _note_of_tuplet(pitch: str, length: str, broken: str, state: Transcriber, tuplet: OpenTuplet) -> None:
     factor = _next_of_tuplet(state, tuplet)
     state.tokens.append(pitch)
     with _blamed_on(tuplet):
@@ -94,7 +94,7 @@ def _note_of_tuplet(pitch: str, length: str, broken: str, state: Transcription, 
 
 
 @contextmanager
-def _blamed_on(tuplet: Tuplet | None) -> Iterator[None]:
+def _blamed_on(tuplet: OpenTuplet | None) -> Iterator[None]:
     """A length without a token is the fault of the tuplet that it is in, if it is in one."""
     try:
         yield
@@ -104,7 +104,7 @@ def _blamed_on(tuplet: Tuplet | None) -> Iterator[None]:
         raise Unfit("tuplet", f"{tuplet.written}: {unfit.detail}") from unfit
 
 
-def _next_of_tuplet(state: Transcription, tuplet: Tuplet) -> Fraction:
+def _next_of_tuplet(state: Transcriber, tuplet: OpenTuplet) -> Fraction:
     """Writes what stands before the next note of a tuplet; returns by what its length is multiplied."""
     if token := tuplet.next():
         state.tokens.append(token)
@@ -113,7 +113,7 @@ def _next_of_tuplet(state: Transcription, tuplet: Tuplet) -> Fraction:
     return tuplet.factor
 
 
-def _pitch(match: re.Match[str], state: Transcription) -> str:
+def _pitch(match: re.Match[str], state: Transcriber) -> str:
     """The token of a written pitch, remembered."""
     written, accidental, letter, octave = match.group("pitch", "accidental", "letter", "octave")
     if len(written) > 8:
@@ -125,14 +125,14 @@ def _pitch(match: re.Match[str], state: Transcription) -> str:
     return token
 
 
-def _length(written: str, broken: str, state: Transcription) -> tuple[str, ...]:
+def _length(written: str, broken: str, state: Transcriber) -> tuple[str, ...]:
     """The tokens of a written length and the broken rhythm that stands at it, remembered."""
     tokens = _length_tokens(read_length(written) * state.unit * 8, broken, state)
     state.lengths[written, broken] = tokens
     return tokens
 
 
-def _length_tokens(eighths: Fraction, broken: str, state: Transcription) -> tuple[str, ...]:
+def _length_tokens(eighths: Fraction, broken: str, state: Transcriber) -> tuple[str, ...]:
     if len(broken) > 1:
         raise Unfit("broken_rhythm", broken[:8])
     number = length_token(eighths)
@@ -148,7 +148,7 @@ def _length_tokens(eighths: Fraction, broken: str, state: Transcription) -> tupl
     return parts
 
 
-def _measure(match: re.Match[str], state: Transcription) -> None:
+def _measure(match: re.Match[str], state: Transcriber) -> None:
     _outside_chord(match, state)
     for token in measure_tokens(match["sign"]):
         write_measure(state.tokens, token)
@@ -156,39 +156,39 @@ def _measure(match: re.Match[str], state: Transcription) -> None:
         write_measure(state.tokens, ending_token(match["number"]))
 
 
-def _ending(match: re.Match[str], state: Transcription) -> None:
+def _ending(match: re.Match[str], state: Transcriber) -> None:
     _outside_chord(match, state)
     write_measure(state.tokens, ending_token(match["ending_number"]))
 
 
-def _tuplet(match: re.Match[str], state: Transcription) -> None:
+def _tuplet(match: re.Match[str], state: Transcriber) -> None:
     _outside_chord(match, state)
     if state.tuplet is not None:
         raise Unfit("tuplet", f"{match[0][:20]} inside {state.tuplet.written}")
     tuplet = read_tuplet(match[0], state.meter, state.vocabulary)
-    if isinstance(tuplet, Tuplet):
+    if isinstance(tuplet, OpenTuplet):
         state.tuplet = tuplet
     else:
         state.tokens.append(tuplet)
 
 
-def _rhythm(match: re.Match[str], state: Transcription) -> None:
+def _rhythm(match: re.Match[str], state: Transcriber) -> None:
     _outside_chord(match, state)
     if len(match[0]) > 1:
         raise Unfit("broken_rhythm", match[0][:8])
     state.tokens.append(match[0])
 
 
-def _factor(match: re.Match[str], state: Transcription) -> None:
+def _factor(match: re.Match[str], state: Transcriber) -> None:
     raise Unfit("sign", f"{match[0][:20]} with no note before it")
 
 
-def _open(match: re.Match[str], state: Transcription) -> None:
+def _open(match: re.Match[str], state: Transcriber) -> None:
     _outside_chord(match, state)
     state.chord = []
 
 
-def _close(match: re.Match[str], state: Transcription) -> None:
+def _close(match: re.Match[str], state: Transcriber) -> None:
     if state.chord is None:
         raise Unfit("chord", "] without [")
     if not state.chord:  # it sounds nothing
@@ -197,7 +197,7 @@ def _close(match: re.Match[str], state: Transcription) -> None:
     write_chord(state, read_length(match["chord_length"].strip()), match["chord_broken"])
 
 
-def write_chord(state: Transcription, outer: Fraction = Fraction(1), broken: str = "", closing: str = "]") -> None:
+def write_chord(state: Transcriber, outer: Fraction = Fraction(1), broken: str = "", closing: str = "]") -> None:
     """Writes the chord in hand, `outer` the length behind its bracket; `closing` empty leaves it open.
 
     Lengths stay where they were written, inside or behind the brackets. What the unit makes of them is said inside
@@ -219,15 +219,15 @@ def write_chord(state: Transcription, outer: Fraction = Fraction(1), broken: str
     state.chord = None
 
 
-def _line(match: re.Match[str], state: Transcription) -> None:
+def _line(match: re.Match[str], state: Transcriber) -> None:
     _field(match["line_name"], match["line_value"], state)
 
 
-def _inline(match: re.Match[str], state: Transcription) -> None:
+def _inline(match: re.Match[str], state: Transcriber) -> None:
     _field(match["inline_name"], match["inline_value"], state)
 
 
-def _field(name: str, value: str, state: Transcription) -> None:
+def _field(name: str, value: str, state: Transcriber) -> None:
     """A field among the music: a change of key or meter after the first note is more than the tokens can say."""
     if name in "KLM" and not state.begun:
         return  # read before, as a part of the header
@@ -262,50 +262,50 @@ def _same(read: Callable[[str], _Read], value: str, before: _Read, reason: str) 
     return before
 
 
-def _decoration(match: re.Match[str], state: Transcription) -> None:
+def _decoration(match: re.Match[str], state: Transcriber) -> None:
     """`!trill!` is dropped; where `!` is an old line break, what stands between two of them is music."""
     name = match["decoration_name"]
     if name not in _SPELT_LIKE_NOTES and _NOTES.fullmatch(name):
         transcribe(name, state)
 
 
-def _plus(match: re.Match[str], state: Transcription) -> None:
+def _plus(match: re.Match[str], state: Transcriber) -> None:
     """`+trill+` is dropped; `+CEG+` is how the first ABC wrote a chord."""
     name = match["plus_name"]
     if name not in _SPELT_LIKE_NOTES and _NOTES.fullmatch(name):
         transcribe(f"[{name}]", state)
 
 
-def _rests(match: re.Match[str], state: Transcription) -> None:
+def _rests(match: re.Match[str], state: Transcriber) -> None:
     raise Unfit("multi_bar_rest", match[0][:20])
 
 
-def _overlay(match: re.Match[str], state: Transcription) -> None:
+def _overlay(match: re.Match[str], state: Transcriber) -> None:
     raise Unfit("several_voices", "&")
 
 
-def _comment(match: re.Match[str], state: Transcription) -> None:
+def _comment(match: re.Match[str], state: Transcriber) -> None:
     """A comment; but where a block of text begins that never ends, what follows is text."""
     if _TYPESET.match(match[0]):
         raise Unfit("prose", f"{match[0].split()[0][:20]} without its end")
 
 
-def _word(match: re.Match[str], state: Transcription) -> None:
+def _word(match: re.Match[str], state: Transcriber) -> None:
     """A word, unless U: says that its letters are ornaments."""
     if not any(letter in state.symbols for letter in match[0]):
         raise Unfit("prose", repr(match[0]))
 
 
-def _other(match: re.Match[str], state: Transcription) -> None:
+def _other(match: re.Match[str], state: Transcriber) -> None:
     raise Unfit("sign", repr(match[0]))
 
 
-def _outside_chord(match: re.Match[str], state: Transcription) -> None:
+def _outside_chord(match: re.Match[str], state: Transcriber) -> None:
     if state.chord is not None:
         raise Unfit("chord", f"{match[0][:20]} inside [ ]")
 
 
-_WRITERS: dict[str, Callable[[re.Match[str], Transcription], None]] = {
+_WRITERS: dict[str, Callable[[re.Match[str], Transcriber], None]] = {
     "note": _note,
     "measure": _measure,
     "ending": _ending,

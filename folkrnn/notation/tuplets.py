@@ -24,7 +24,7 @@ _COUNTED = re.compile(_ITEM)
 
 
 @dataclass
-class Tuplet:
+class OpenTuplet:
     """What is still to come of a tuplet that is written in another way than it stands in the text."""
 
     written: str
@@ -69,7 +69,7 @@ def joined(body: str) -> str:
     return "".join([*pieces, body[at:]])
 
 
-def read_tuplet(written: str, meter: str, vocabulary: Vocabulary) -> str | Tuplet:
+def read_tuplet(written: str, meter: str, vocabulary: Vocabulary) -> str | OpenTuplet:
     """Returns the token of a tuplet sign, or how its notes are written without; raises Unfit where there is no way.
 
     `meter` is the meter token, on which the length of 5, 7 and 9 notes depends.
@@ -88,10 +88,10 @@ def read_tuplet(written: str, meter: str, vocabulary: Vocabulary) -> str | Tuple
     if match[2] is None and match[3] is None:
         raise Unfit("tuplet", written[:20])
     if p == q:
-        return Tuplet(bare, r)
+        return OpenTuplet(bare, r)
     for size in range(9, 1, -1):
         token = f"({size}"
         _, time, _ = tuplet_shape(token, compound)
         if token in vocabulary.index and r % size == 0 and Fraction(time, size) == Fraction(q, p):
-            return Tuplet(bare, r, token, size)
-    return Tuplet(bare, r, factor=Fraction(q, p))
+            return OpenTuplet(bare, r, token, size)
+    return OpenTuplet(bare, r, factor=Fraction(q, p))

@@ -17,7 +17,7 @@ from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.summary import Summary, added, summary_of, sums_of
 from folkrnn.parallel.blocks import each_block
-from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
+from folkrnn.parallel.shards import ALONE, Arrays, Progress, Workers
 
 BATCH = 256
 """Melodies encoded or traced at once."""
@@ -51,7 +51,7 @@ class LatentObservation:
     """The same interventions on as many random neurons instead, once per draw (`cut.controls`)."""
     effects: list[EffectRecord] = field(default_factory=list)
     """What each intervention changed."""
-    processes: Processes = ALONE
+    processes: Workers = ALONE
     """Who encodes, and traces for the summary."""
     progress: Callable[[str, int], AbstractContextManager[Progress]] = _silent
     """Shows how far that is: called with what it is and of how many melodies, as a context that yields the counter."""
@@ -148,22 +148,22 @@ class LatentObservation:
         """Yields the activations of batches of melodies, encoded and decoded with teacher forcing, as
         `MusicVAE.trace`.
         """
-        work = Tracing(self.model, tuple(sites))
+        work = MelodyTraceWork(self.model, tuple(sites))
         for block in MelodyBlocks(self.classes):
             yield work(block, lambda _: None)
 
     def each_kept(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
         """Yields what `each` does, to the bit, traced by `processes`."""
-        with self.progress("Tracing", len(self)) as advance:
+        with self.progress("MelodyTraceWork", len(self)) as advance:
             yield from each_block(
-                Tracing(self.model, tuple(sites)), MelodyBlocks(self.classes), self.processes, advance
+                MelodyTraceWork(self.model, tuple(sites)), MelodyBlocks(self.classes), self.processes, advance
             )
 
     def summary(self, sites: Iterable[str]) -> Summary:
         """Returns the summary of these activations, as `each` yields them; it does not depend on processes or
         threads.
         """
-        work = Summing(Tracing(self.model, tuple(sites)))
+        work = Summing(MelodyTraceWork(self.model, tuple(sites)))
         with self.progress("Observing", len(self)) as advance:
             return summary_of(added(each_block(work, MelodyBlocks(self.classes), self.processes, advance)))
 
@@ -201,7 +201,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Tracing:
+class MelodyTraceWork:
     """The work of tracing: the activations of a block of melodies by site."""
 
     model: MusicVAE
@@ -218,7 +218,7 @@ class Tracing:
 class Summing:
     """The work of a summary: the sums of each site over a block of melodies, `[9, H]`."""
 
-    tracing: Tracing
+    tracing: MelodyTraceWork
 
     @property
     def model(self) -> MusicVAE:

@@ -16,7 +16,7 @@ from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.blocks import Block, Blocks
 from folkrnn.parallel.blocks import each_block
-from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
+from folkrnn.parallel.shards import ALONE, Arrays, Progress, Workers
 from folkrnn.sampling import Transcription, Transcriptions
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.curve import Curve
@@ -64,7 +64,7 @@ class Observation:
     """How the training of the weights went, where that is known."""
     effects: list[EffectRecord] = field(default_factory=list)
     """What each intervention changed."""
-    processes: Processes = ALONE
+    processes: Workers = ALONE
     """Who observes what takes long: the summary and the activations that are kept."""
     _kept: dict[tuple[int, str], np.ndarray] = field(default_factory=dict, repr=False)
 
@@ -111,14 +111,14 @@ class Observation:
                 activations.setdefault(int(number), {})[name] = value
             yield from activations.items()
 
-    def _tracing(self, sites: Iterable[str]) -> tuple[Tracing, Blocks]:
+    def _tracing(self, sites: Iterable[str]) -> tuple[TraceWork, Blocks]:
         names = tuple(str(site) for site in grammar.parse(sites, self.model.sites))
         width = sum(self.model.sites[name.partition("[")[0]] for name in names)
 
         def size(longest: int) -> int:
             return max(1, min(BATCH, BATCH_BYTES // (4 * width * max(1, longest - 1))))
 
-        return Tracing(self.model, self.vocabulary.end, names), Blocks(self.ids, size)
+        return TraceWork(self.model, self.vocabulary.end, names), Blocks(self.ids, size)
 
     def traces(self, k: int, sites: Iterable[str]) -> dict[str, np.ndarray]:
         """Several activations of transcription k, each `[N − 1, units]`; patterns such as `l*.h` are spelled out."""
@@ -132,7 +132,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Tracing:
+class TraceWork:
     """The work of tracing: the activations of the transcriptions of a block."""
 
     model: FolkRNN

@@ -11,7 +11,7 @@ from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.models.model import Model
 
 
-class Given(Protocol):
+class ObservedInput(Protocol):
     """What is observed in the place of what the model makes, such as a `Transcription`."""
 
     @property

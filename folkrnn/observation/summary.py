@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from folkrnn import sites as grammar
-from folkrnn.models.engine import Given
+from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step
 from folkrnn.observation.blocks import Block, Blocks
 from folkrnn.parallel.blocks import each_block
-from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
+from folkrnn.parallel.shards import ALONE, Arrays, Progress, Workers
 
 GATES = frozenset("iforu")
 """Activations that are sigmoids, in (0, 1): saturation is their share near 0 and near 1."""
@@ -90,7 +90,7 @@ def _count(mask: np.ndarray) -> np.ndarray:
     return parts.sum(0, dtype=np.int64) + np.add.reduce(ones[whole:], axis=0, dtype=np.uint8)
 
 
-class Sums:
+class SiteSums:
     """A hook that sums up the sites that `widths` names, over the tunes in progress."""
 
     def __init__(self, widths: Mapping[str, int]) -> None:
@@ -101,8 +101,8 @@ class Sums:
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         """Adds `[B, units]` of a step, or `[S, B, units]` of several."""
-        for rows, live in zip([value] if value.dim() == 2 else value, step.live, strict=True):
-            self.sites[site].add(rows[:live])
+        for rows, active in zip([value] if value.dim() == 2 else value, step.active, strict=True):
+            self.sites[site].add(rows[:active])
         return value
 
     def finished(self) -> dict[str, np.ndarray]:
@@ -182,7 +182,7 @@ def summarise(
     model: FolkRNN,
     tunes: Sequence[np.ndarray],
     patterns: str | Iterable[str] = "l*.*",
-    processes: Processes = ALONE,
+    processes: Workers = ALONE,
     progress: Progress | None = None,
 ) -> Summary:
     """Returns the summary of the activations that `patterns` name over all steps of `tunes` (token ids from `<s>` on).
@@ -195,12 +195,12 @@ def summarise(
     """
     model.eval()
     names = tuple(site.name for site in grammar.parse(patterns, model.sites))
-    sums = added(each_block(Reading(model, names), Blocks(tunes, lambda _: BATCH), processes, progress))
+    sums = added(each_block(SummaryWork(model, names), Blocks(tunes, lambda _: BATCH), processes, progress))
     return summary_of({name: sums[name] for name in names})
 
 
 @dataclass(frozen=True)
-class Reading:
+class SummaryWork:
     """The work of a summary: the sums of each site over the tunes of a block, `[9, H]`."""
 
     model: FolkRNN
@@ -209,8 +209,8 @@ class Reading:
     @torch.no_grad()
     def __call__(self, block: Block, progress: Progress) -> Arrays:
         numbers, tunes = block
-        sums = Sums({name: self.model.sites[name] for name in self.names})
-        self.model.engine().run(Given.of([ids[:-1] for ids in tunes], numbers), [sums])
+        sums = SiteSums({name: self.model.sites[name] for name in self.names})
+        self.model.engine().run(InputTunes.of([ids[:-1] for ids in tunes], numbers), [sums])
         progress(len(tunes))
         return sums.finished()
 

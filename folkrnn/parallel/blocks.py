@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress, Work, read_shard
+from folkrnn.parallel.shards import ALONE, Arrays, Progress, Work, Workers, read_shard
 
 
 def each_block(
-    work: Work, blocks: Sequence[Any], processes: Processes = ALONE, progress: Progress | None = None
+    work: Work, blocks: Sequence[Any], processes: Workers = ALONE, progress: Progress | None = None
 ) -> Iterator[Arrays]:
     """Yields what `work` makes of every block, in their order.
 

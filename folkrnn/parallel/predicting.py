@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 
 from folkrnn.errors import UserError
 from folkrnn.parallel.pool import end_with_parent
-from folkrnn.parallel.shards import Arrays, Processes, Progress, Work, write_shard
+from folkrnn.parallel.shards import Arrays, Progress, Work, Workers, write_shard
 
 RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What a training by several processes leaves in the environment; those started here are a group of their own."""
@@ -156,7 +156,7 @@ class ShardWriter(BasePredictionWriter):
 
 
 def predict(
-    work: Work, blocks: Sequence[Any], processes: Processes, count: int, folder: Path, progress: Progress
+    work: Work, blocks: Sequence[Any], processes: Workers, count: int, folder: Path, progress: Progress
 ) -> None:
     """Has `count` processes leave the shards of all blocks in `folder`; process r takes blocks r, r + count, …
 
@@ -219,7 +219,7 @@ def _explained(error: Exception, count: int, folder: Path) -> Exception:
     if isinstance(error, ProcessExitedException) and error.signal_name:
         return UserError(
             f"process {error.error_index + 1} of the {count} that observed was ended by {error.signal_name}; if memory "
-            "ran out, ask for fewer trainer.devices or fewer tunes at once (sampling.live)"
+            "ran out, ask for fewer trainer.devices or fewer tunes at once (sampling.batch_size)"
         )
     return error
 

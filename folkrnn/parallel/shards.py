@@ -25,7 +25,7 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True)
-class Processes:
+class Workers:
     """How many processes observe, and on what."""
 
     count: int = 1
@@ -35,11 +35,11 @@ class Processes:
     """Which ones, one per process."""
 
 
-ALONE = Processes()
+ALONE = Workers()
 """This process alone, on whatever device its model is."""
 
 
-def processes(accelerator: str, devices: int | str | Sequence[int]) -> Processes:
+def processes(accelerator: str, devices: int | str | Sequence[int]) -> Workers:
     """Returns the processes that `trainer.accelerator` and `trainer.devices` ask for: one per device, as in training.
 
     Raises UserError for devices that are not there, and for a CPU whose processes are not counted.
@@ -49,12 +49,12 @@ def processes(accelerator: str, devices: int | str | Sequence[int]) -> Processes
     present = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
     if present:
         gpus = _gpus(devices, present)
-        return Processes(len(gpus), "cuda", gpus)
+        return Workers(len(gpus), "cuda", gpus)
     if devices == "auto":
         return ALONE
     if not isinstance(devices, int) or devices < 1:
         raise UserError(f"trainer.devices={devices} names devices, but this is a CPU: give the number of processes")
-    return Processes(devices)
+    return Workers(devices)
 
 
 def _gpus(devices: int | str | Sequence[int], present: int) -> tuple[int, ...]:

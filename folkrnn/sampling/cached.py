@@ -71,7 +71,7 @@ def key_of(
     """
     settings: dict[str, Any] = asdict(sampling)
     if torch.device(device).type == "cpu" and sampling.precision == "fp32":
-        del settings["live"], settings["captured"]
+        del settings["batch_size"], settings["captured"]
     else:
         settings["processes"] = processes
     about = {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from folkrnn.models.engine import Given
+from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import Step
 from folkrnn.models.rng import probabilities, stream
@@ -71,8 +71,8 @@ def _inside(interval: np.ndarray, stream: np.ndarray) -> np.ndarray:
 def _intervals(model: FolkRNN, tunes: Sequence[np.ndarray], sampling: Sampling) -> list[np.ndarray]:
     """The cumulative interval of each token after the first, `[2, N − 1]` per tune, by the steps of generation."""
     order = sorted(range(len(tunes)), key=lambda k: len(tunes[k]), reverse=True)
-    source = Given.of([tunes[k][:-1] for k in order], order)
-    intervals = _Intervals(Given.of([tunes[k][1:] for k in order], order).tokens, sampling.temperature)
+    source = InputTunes.of([tunes[k][:-1] for k in order], order)
+    intervals = _Intervals(InputTunes.of([tunes[k][1:] for k in order], order).tokens, sampling.temperature)
     model.engine(sampling.precision).run(source, [intervals])
     found = dict(zip(order, intervals.ends, strict=True))
     return [found[k][:, : len(ids) - 1] for k, ids in enumerate(tunes)]
@@ -88,7 +88,7 @@ class _Intervals:
         self.ends = np.zeros((following.shape[1], 2, len(following)))
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
-        (rows,) = step.live
+        (rows,) = step.active
         distribution, target = (
             probabilities(value[:rows], self.temperature).cpu(),
             self.following[step.time, :rows, None],

@@ -50,11 +50,11 @@ def generate(
     draws: Draws
     if sampling.rng == "per_tune":
         draws = PerTune(uniforms or tune_uniforms(seed, sampling.max_tokens + 1), seed)
-        live, longest = sampling.live, sampling.max_tokens
+        batch_size, longest = sampling.batch_size, sampling.max_tokens
     else:
-        draws, live, longest = Legacy(seed, anew=sampling.rng == "legacy_webapp"), 1, LEGACY_LIMIT
+        draws, batch_size, longest = Legacy(seed, anew=sampling.rng == "legacy_webapp"), 1, LEGACY_LIMIT
     wanted = range(sampling.tunes) if numbers is None else numbers
-    sampler = Sampler(vocabulary, sampling, draws, wanted, live, longest, progress)
+    sampler = Sampler(vocabulary, sampling, draws, wanted, batch_size, longest, progress)
     model.engine(sampling.precision).run(sampler, [] if hook is None else [hook], captured=sampling.captured)
     return [sampler.finished[number] for number in sorted(sampler.finished)]
 
@@ -109,7 +109,7 @@ class Legacy:
 
 
 class Sampler:
-    """Up to `live` tunes in progress, one per row; rows are refilled while tunes wait and dropped when none do.
+    """Up to `batch_size` tunes in progress, one per row; rows are refilled while tunes wait and dropped when none do.
 
     A tune in progress has a slot: its row of the tables `ids`, `probability` and `uniform`, whose column t belongs to
     step t. Row r of a batch is that of the tune in slot `slots[r]`.
@@ -123,7 +123,7 @@ class Sampler:
         sampling: Sampling,
         draws: Draws,
         numbers: Iterable[int],
-        live: int,
+        batch_size: int,
         longest: int,
         progress: Callable[[int], None] | None,
     ) -> None:
@@ -132,7 +132,7 @@ class Sampler:
         self.draws, self.progress = draws, progress or (lambda _: None)
         self.finished: dict[int, Transcription] = {}
         self.waiting = iter(numbers)
-        self.numbers = list(islice(self.waiting, live))
+        self.numbers = list(islice(self.waiting, batch_size))
         count = len(self.numbers)
         self.number, self.length = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self.ids = np.full((count, longest + 1), vocabulary.start)

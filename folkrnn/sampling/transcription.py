@@ -27,7 +27,7 @@ class Sampling:
     max_tokens: int = 1000
     """Most tokens a tune may have, the prime included, `<s>` and `</s>` not."""
     rng: Rng = "per_tune"
-    live: int = 256
+    batch_size: int = 256
     """Most tunes in progress at once; waiting tunes take the places of finished ones."""
     precision: Precision = "fp32"
     """In which the layers multiply. With bf16 probabilities differ from those of fp32 by some thousandths, and by less
@@ -42,8 +42,8 @@ class Sampling:
             raise UserError(f"sampling.temperature is {self.temperature}; it must be above 0")
         if self.max_tokens < 1:
             raise UserError(f"sampling.max_tokens is {self.max_tokens}; it must be at least 1")
-        if self.live < 1:
-            raise UserError(f"sampling.live is {self.live}; it must be at least 1")
+        if self.batch_size < 1:
+            raise UserError(f"sampling.batch_size is {self.batch_size}; it must be at least 1")
         if len(self.prime) > self.max_tokens:
             raise UserError(f"the prime has {len(self.prime)} tokens, more than sampling.max_tokens={self.max_tokens}")
         if self.rng not in ("per_tune", "legacy", "legacy_webapp"):
@@ -73,7 +73,7 @@ class Transcription:
         return vocabulary.decode(self.ids[1:-1] if self.ended else self.ids[1:])
 
 
-def given(ids: Sequence[int], vocabulary: Vocabulary, title: str = "") -> Transcription:
+def input_tune(ids: Sequence[int], vocabulary: Vocabulary, title: str = "") -> Transcription:
     """Returns a transcription that was not generated: tokens (without markers) to be read with teacher forcing."""
     whole = np.array([vocabulary.start, *ids, vocabulary.end])
     unknown = np.full(len(whole) - 1, np.nan)

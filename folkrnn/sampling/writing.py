@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.rng import SMALLEST_BATCH
 from folkrnn.parallel.blocks import each_block
-from folkrnn.parallel.shards import ALONE, Arrays, Processes, Progress
+from folkrnn.parallel.shards import ALONE, Arrays, Progress, Workers
 from folkrnn.sampling import Sampling, Transcription, Transcriptions, Uniforms, generate
 from folkrnn.sampling.transcriptions import packed
 from folkrnn.vocabulary import Vocabulary
@@ -22,7 +22,7 @@ def written(
     vocabulary: Vocabulary,
     sampling: Sampling,
     seed: int,
-    processes: Processes = ALONE,
+    processes: Workers = ALONE,
     uniforms: Uniforms | None = None,
     progress: Progress | None = None,
 ) -> Transcriptions:

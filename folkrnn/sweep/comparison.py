@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from folkrnn.findings import Figure, Findings
-    from folkrnn.tracking import Child, Store, TrackedRun
+    from folkrnn.tracking import ChildRun, Store, TrackedRun
 
 EFFECT = "arrays/effect_tunes.npz"
 """What the analysis `effect` files of its tunes: from it sweeps of interventions are compared."""
@@ -62,7 +62,7 @@ def file_outcomes(tracked: TrackedRun, outcomes: Sequence[Outcome]) -> None:
         tracked.failures.append(f"{len(failed)} of {len(outcomes)} jobs failed: {numbers(failed)}")
 
 
-def file_comparison(tracked: TrackedRun, jobs: Sequence[Child], seed: int) -> dict[str, Findings]:
+def file_comparison(tracked: TrackedRun, jobs: Sequence[ChildRun], seed: int) -> dict[str, Findings]:
     """Files what sets finished jobs apart: a table and a figure, and the dose–response of interventions.
 
     Returns what was found, by name; nothing where fewer than two jobs have come to their end. `seed` is that of the
@@ -98,7 +98,7 @@ def file_report(
     tracked: TrackedRun, typed: Sequence[str], outcomes: Sequence[Outcome], found: Mapping[str, Findings], best: str
 ) -> None:
     """Files `report.html` of a sweep: what came out, its jobs with their pages, and what compares them."""
-    from folkrnn.tracking.report import Job as Row
+    from folkrnn.tracking.report import JobEntry as Row
     from folkrnn.tracking.report import Report, Section, write_report
 
     places = results_of(tracked.folder.parents[1])
@@ -198,7 +198,7 @@ def label(settings: Mapping[str, str]) -> str:
     return " ".join(words)
 
 
-def of_models(store: Store, jobs: Sequence[Child], varied: Sequence[Mapping[str, str]]) -> dict[str, Figure]:
+def of_models(store: Store, jobs: Sequence[ChildRun], varied: Sequence[Mapping[str, str]]) -> dict[str, Figure]:
     """Returns the main figures that all jobs have, each of all of them in one, where models or weights were varied.
 
     Nothing where there are more than BESIDE jobs: no figure could show them.
@@ -223,7 +223,7 @@ def of_models(store: Store, jobs: Sequence[Child], varied: Sequence[Mapping[str,
 
 
 def compare_jobs(
-    jobs: Sequence[Child], numbers: Sequence[Mapping[str, float]], varied: Sequence[Mapping[str, str]]
+    jobs: Sequence[ChildRun], numbers: Sequence[Mapping[str, float]], varied: Sequence[Mapping[str, str]]
 ) -> Findings:
     """Returns one row per job with its main numbers and their intervals, and a figure of them.
 

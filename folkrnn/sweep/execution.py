@@ -34,12 +34,12 @@ from folkrnn.sweep.jobs import (
     introduced,
 )
 from folkrnn.sweep.progress import Progress, log_name, numbers
-from folkrnn.sweep.scheduler import watch
+from folkrnn.sweep.scheduler import run_jobs
 from folkrnn.training.processes import group
 
 if TYPE_CHECKING:
     from folkrnn.findings import Findings
-    from folkrnn.tracking import Child, Store, TrackedRun
+    from folkrnn.tracking import ChildRun, Store, TrackedRun
 
 Perform = Callable[[Job], int]
 """Runs a job in this process and returns its exit status."""
@@ -137,18 +137,18 @@ def all_of(
     sweep: Sweep, launcher: Launcher | InProcess, root: Path, perform: Perform, count: int
 ) -> tuple[list[Outcome], int | None]:
     """Runs the jobs, of `count` in all; returns how each ended, by number, and the signal that stopped them, if any."""
-    with Progress(count, at_once(launcher), sweep.logs, live=not isinstance(launcher, InProcess)) as board:
+    with Progress(count, at_once(launcher), sweep.logs, live=not isinstance(launcher, InProcess)) as progress:
         outcomes = _skipped(sweep)
         for outcome in outcomes:
-            board.ended(outcome)
+            progress.ended(outcome)
         left = [job for job in sweep.jobs if job.number not in {outcome.job.number for outcome in outcomes}]
         stopped = None
         if isinstance(launcher, InProcess):
-            outcomes += [_here(sweep, job, perform, board) for job in left]
+            outcomes += [_here(sweep, job, perform, progress) for job in left]
         else:
             sweep.logs.mkdir(parents=True, exist_ok=True)
             launches = [_launch(sweep, job, root) for job in left]
-            found, stopped = watch(launcher, launches, board, lambda *ended: _settled(sweep, *ended))
+            found, stopped = run_jobs(launcher, launches, progress, lambda *ended: _recorded_from_log(sweep, *ended))
             outcomes += found
     begun = {outcome.job.number for outcome in outcomes}
     outcomes += [Outcome(job, WAITING, "the sweep was stopped first") for job in sweep.jobs if job.number not in begun]
@@ -184,20 +184,20 @@ def _skipped(sweep: Sweep) -> list[Outcome]:
     return outcomes
 
 
-def _finished_before(run: Child, commit: str) -> str:
+def _finished_before(run: ChildRun, commit: str) -> str:
     other = f", by the code of commit {run.commit[:8]}" if run.commit not in ("", commit) else ""
     return f"finished before (run {run.run_id[:12]}{other}); rerun=true runs it again"
 
 
-def _here(sweep: Sweep, job: Job, perform: Perform, board: Progress) -> Outcome:
+def _here(sweep: Sweep, job: Job, perform: Perform, progress: Progress) -> Outcome:
     """Runs a job in this process; what would end the process ends the sweep."""
-    board.say(f"\n── job {job.number} of {board.jobs}: {job}")
+    progress.say(f"\n── job {job.number} of {progress.jobs}: {job}")
     began = time.monotonic()
     with in_this_process(sweep.tracked.run_id, job.number):
         status = perform(job)
     ending = Ending(status, "" if status == 0 else f"exit status {status}")
     outcome = _recorded(sweep, job, FAILED if status else FINISHED, ending, time.monotonic() - began)
-    board.done += 1
+    progress.done += 1
     return outcome
 
 
@@ -209,19 +209,19 @@ def _launch(sweep: Sweep, job: Job, root: Path) -> Launch:
     return Launch(job, command, environment, sweep.logs / log_name(job))
 
 
-def _settled(sweep: Sweep, launch: Launch, ending: Ending, seconds: float) -> Outcome:
+def _recorded_from_log(sweep: Sweep, launch: Launch, ending: Ending, seconds: float) -> Outcome:
     status, reason = in_words(ending, launch.log)
     return _recorded(sweep, launch.job, status, replace(ending, reason=reason), seconds, known=bool(ending.reason))
 
 
 def _recorded(sweep: Sweep, job: Job, status: str, ending: Ending, seconds: float, known: bool = False) -> Outcome:
     """Returns how a job ended after seeing to it that its run says so too."""
-    from folkrnn.tracking import settle
+    from folkrnn.tracking import end_child
     from folkrnn.tracking.journal import in_one_line, is_trouble
 
     tag = (JOB, str(job.number))
     try:
-        run = settle(sweep.store, sweep.tracked.run_id, tag, status, ending.reason, known)
+        run = end_child(sweep.store, sweep.tracked.run_id, tag, status, ending.reason, known)
     except Exception as error:
         if not is_trouble(error):
             raise

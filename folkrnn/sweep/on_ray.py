@@ -63,7 +63,7 @@ class Ray:
                 f"launcher.memory={self.memory} to give (most cores: {most:g}): the jobs would wait for ever"
             )
 
-    def start(self, launches: Sequence[Launch]) -> list[Task]:
+    def start(self, launches: Sequence[Launch]) -> list[RayJob]:
         """Hands jobs over."""
         ray = _ray()
         found = []
@@ -76,7 +76,7 @@ class Ray:
             }  # fmt: skip
             if self.memory is not None:
                 options["memory"] = int(self.memory * _GIB)
-            found.append(Task(ray.remote(_run).options(**options).remote(command, str(Path.cwd())), launch))
+            found.append(RayJob(ray.remote(_run).options(**options).remote(command, str(Path.cwd())), launch))
         return found
 
 
@@ -86,7 +86,7 @@ def _run(command: Command, folder: str) -> int:
 
 
 @dataclass
-class Task:
+class RayJob:
     """A job in the hands of Ray."""
 
     ref: Any

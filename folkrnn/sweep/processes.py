@@ -37,7 +37,7 @@ class Processes:
     grace: float = 60.0
     """Seconds in which a job that is to end may save what it has."""
     _gpus: list[list[str]] = field(default_factory=list, init=False, repr=False)
-    _taken: dict[int, Child] = field(default_factory=dict, init=False, repr=False)
+    _taken: dict[int, JobProcess] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_limits(self, {"jobs": 1, "threads": 1}, ("memory", "minutes", "grace"))
@@ -50,9 +50,9 @@ class Processes:
     def check(self, jobs: Sequence[Job]) -> None:
         """Nothing that one command can run is beyond it."""
 
-    def start(self, launches: Sequence[Launch]) -> list[Child]:
+    def start(self, launches: Sequence[Launch]) -> list[JobProcess]:
         """Starts jobs, each in a process group of its own: the terminal's Ctrl-C reaches only the sweep."""
-        started = list[Child]()
+        started = list[JobProcess]()
         try:
             for launch in launches:
                 started.append(self._start(launch))
@@ -62,7 +62,7 @@ class Processes:
             raise
         return started
 
-    def _start(self, launch: Launch) -> Child:
+    def _start(self, launch: Launch) -> JobProcess:
         slot = next(k for k in range(self.jobs) if k not in self._taken or self._taken[k].ended)
         environment = os.environ | launch.environment | self._share(launch.job, slot)
         with launch.log.open("wb") as log:
@@ -70,7 +70,7 @@ class Processes:
                 launch.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 start_new_session=True,
             )  # fmt: skip
-        self._taken[slot] = Child(process, self)
+        self._taken[slot] = JobProcess(process, self)
         return self._taken[slot]
 
     def _share(self, job: Job, slot: int) -> dict[str, str]:
@@ -80,7 +80,7 @@ class Processes:
 
 
 @dataclass
-class Child:
+class JobProcess:
     """A job in a process of its own."""
 
     process: subprocess.Popen[bytes]

@@ -19,17 +19,17 @@ a server with PostgreSQL on this computer.
 from __future__ import annotations
 
 from folkrnn.tracking.parents import (
-    Child,
+    ChildRun,
     by_key,
     child,
     child_arrays,
     child_images,
     child_numbers,
     children,
+    end_child,
     finished_children,
     finished_run,
     parent_run,
-    settle,
     start_parent,
 )
 from folkrnn.tracking.run import TrackedRun
@@ -39,7 +39,7 @@ from folkrnn.tracking.upload import pending, upload
 
 __all__ = [
     "DEFAULT_URI",
-    "Child",
+    "ChildRun",
     "Store",
     "TrackedRun",
     "by_key",
@@ -49,13 +49,13 @@ __all__ = [
     "child_images",
     "child_numbers",
     "children",
+    "end_child",
     "finished_children",
     "finished_run",
     "located",
     "open_store",
     "parent_run",
     "pending",
-    "settle",
     "start_parent",
     "start_run",
     "upload",

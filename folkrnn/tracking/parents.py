@@ -46,7 +46,7 @@ def children(store: Store, run_id: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildRun:
     """A run under a parent, as the store has it."""
 
     run_id: str
@@ -62,13 +62,13 @@ class Child:
     """The code that it ran."""
 
 
-def finished_children(store: Store, run_id: str) -> list[Child]:
+def finished_children(store: Store, run_id: str) -> list[ChildRun]:
     """Returns the finished runs under the parent `run_id`, in the order in which they were started."""
     every = [store.client.get_run(child) for child in children(store, run_id)]
     return [_child(run) for run in every if run.info.status == "FINISHED"]
 
 
-def finished_run(store: Store, tag: str, value: str) -> Child | None:
+def finished_run(store: Store, tag: str, value: str) -> ChildRun | None:
     """Returns the newest finished run whose `tag` has this value; None where there is none."""
     query = f"tags.`{tag}` = '{value}' and attributes.status = 'FINISHED'"
     newest = ["attributes.start_time DESC"]
@@ -76,14 +76,14 @@ def finished_run(store: Store, tag: str, value: str) -> Child | None:
     return _child(found[0]) if found else None
 
 
-def child(store: Store, run_id: str) -> Child:
+def child(store: Store, run_id: str) -> ChildRun:
     """Returns the run `run_id` as the store has it."""
     return _child(store.client.get_run(run_id))
 
 
-def settle(
+def end_child(
     store: Store, parent: str, tag: tuple[str, str], status: str, reason: str, known: bool = False
-) -> Child | None:
+) -> ChildRun | None:
     """Returns the run under `parent` with the tag (name, value), after its process has ended; None where it has none.
 
     One that still says RUNNING is ended as `status`, for `reason`; with `known`, the reason also replaces its own. That
@@ -102,8 +102,8 @@ def settle(
     return child(store, run_id)
 
 
-def _child(run: Run) -> Child:
-    return Child(
+def _child(run: Run) -> ChildRun:
+    return ChildRun(
         run.info.run_id,
         run.info.run_name,
         run.info.status,
@@ -114,7 +114,7 @@ def _child(run: Run) -> Child:
     )
 
 
-def child_numbers(store: Store, child: Child) -> dict[str, float]:
+def child_numbers(store: Store, child: ChildRun) -> dict[str, float]:
     """Returns all numbers that a child found, the ends of intervals under `_low` and `_high`; none without a table."""
     import pandas as pd
 
@@ -126,7 +126,7 @@ def child_numbers(store: Store, child: Child) -> dict[str, float]:
     return {f"{name}{end}": float(value) for end, column in ends.items() for name, value in column.dropna().items()}
 
 
-def child_images(store: Store, child: Child) -> dict[str, np.ndarray]:
+def child_images(store: Store, child: ChildRun) -> dict[str, np.ndarray]:
     """Returns the main figures of a child by `<analysis>/<figure>`, as pictures `[H, W, 3]` of its last step."""
     import numpy as np
     import PIL.Image
@@ -141,7 +141,7 @@ def child_images(store: Store, child: Child) -> dict[str, np.ndarray]:
     return found
 
 
-def child_arrays(store: Store, child: Child, path: str) -> dict[str, np.ndarray] | None:
+def child_arrays(store: Store, child: ChildRun, path: str) -> dict[str, np.ndarray] | None:
     """Returns the arrays of the `.npz` artifact `path` of a child; None where it has none, or one that was damaged."""
     import numpy as np
 
@@ -156,7 +156,7 @@ def child_arrays(store: Store, child: Child, path: str) -> dict[str, np.ndarray]
         return None
 
 
-def _artifact(store: Store, child: Child, path: str) -> bytes | None:
+def _artifact(store: Store, child: ChildRun, path: str) -> bytes | None:
     """A file of a child; None where it has none of that name."""
     folder = path.rpartition("/")[0]
     if path not in [entry.path for entry in store.client.list_artifacts(child.run_id, folder or None)]:

@@ -57,7 +57,7 @@ for (const play of document.querySelectorAll(".play")) {
 
 
 @dataclass(frozen=True)
-class Tune:
+class ReportEntry:
     """A tune to show. What is empty is left out."""
 
     title: str
@@ -104,7 +104,7 @@ class JudgedClaim:
 
 
 @dataclass(frozen=True)
-class Job:
+class JobEntry:
     """A job of a sweep, with the page of its run."""
 
     name: str
@@ -124,11 +124,11 @@ class Report:
     """Model, weights, dataset, seed, commit and the like."""
     said: Sequence[str] = ()
     """What was found, in sentences."""
-    jobs: Sequence[Job] = ()
+    jobs: Sequence[JobEntry] = ()
     """Those of a sweep."""
     remarks: Sequence[str] = ()
     """What was changed in what the user gave."""
-    tunes: Sequence[Tune] = ()
+    tunes: Sequence[ReportEntry] = ()
     sections: Sequence[Section] = ()
     claims: Sequence[JudgedClaim] = ()
     numbers: Findings = field(default_factory=Findings)
@@ -209,7 +209,7 @@ def _raw(markup: str) -> Any:
     return markupsafe.Markup(markup)
 
 
-def _tune(place: int, tune: Tune) -> dict[str, Any]:
+def _tune(place: int, tune: ReportEntry) -> dict[str, Any]:
     header = [token.strip("[]") for token in tune.tokens[:2] if token.strip("[]").startswith(("M:", "K:"))]
     return {
         "title": tune.title,

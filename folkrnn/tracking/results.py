@@ -77,26 +77,26 @@ def results(
     runs = [run for run in _all(client, found.experiment_id) if run.data.tags.get("sweep") != "parent"]
     rows = [_row(run) for run in runs]
     for run, row in zip(runs, rows, strict=True):
-        row.update(_matching(Result(client, run), [numbers] if isinstance(numbers, str) else numbers))
+        row.update(_matching(StoredRun(client, run), [numbers] if isinstance(numbers, str) else numbers))
     index = pd.Index([run.info.run_id for run in runs], name="run")
     frame = pd.DataFrame(rows, index=index, columns=_in_order(rows))
     chosen = frame[matches(query, frame)] if query.strip() else frame
     return chosen.dropna(axis="columns", how="all").infer_objects() if len(chosen) else chosen
 
 
-def result(run: str, *, uri: str | None = None, folder: str | None = None) -> Result:
+def result(run: str, *, uri: str | None = None, folder: str | None = None) -> StoredRun:
     """Returns what the run with the id `run` filed. Raises UserError where the store has no such run."""
     from mlflow.exceptions import MlflowException
 
     client, store = reader(uri, folder, "folkrnn.result")
     try:
-        return Result(client, client.get_run(run))
+        return StoredRun(client, client.get_run(run))
     except MlflowException:
         raise UserError(f"folkrnn.result: there is no run {run!r} in {store}") from None
 
 
 @dataclass(frozen=True)
-class Result:
+class StoredRun:
     """A run in a store, and what it filed."""
 
     _client: MlflowClient = field(repr=False)
@@ -270,7 +270,7 @@ def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*_FIRST, *(key for key in keys if key not in _FIRST), *sorted(metrics)]
 
 
-def _matching(run: Result, patterns: Sequence[str]) -> dict[str, float]:
+def _matching(run: StoredRun, patterns: Sequence[str]) -> dict[str, float]:
     """All numbers of a run whose names match, the ends of their intervals beside them."""
     if not patterns or "metrics" not in run.tables:
         return {}

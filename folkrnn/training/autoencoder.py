@@ -19,7 +19,7 @@ from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.placement import on_cpu
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.models.rng import draw
-from folkrnn.training.losses import Sums, single
+from folkrnn.training.losses import LossSums, single
 from folkrnn.training.musicvae_objective import elbo
 from folkrnn.training.noise import LATENTS, VALIDATION, latents
 
@@ -209,7 +209,7 @@ class AutoencoderTraining(pl.LightningModule):
     def __init__(self, model: MusicVAE, recipe: AutoencoderRecipe, seed: int = 0) -> None:
         super().__init__()
         self.model, self.recipe, self.seed = model, recipe, seed
-        self._parts = Sums()
+        self._parts = LossSums()
         self.save_hyperparameters({"recipe": asdict(recipe), "sizes": asdict(model.sizes)})
 
     def training_step(self, batch: MelodyBatch, index: int) -> Tensor:

@@ -39,19 +39,19 @@ class ClipRecord:
 
 
 class ClippedLSTM(torch.autograd.Function):
-    """h `[T, B, H]` of a layer from its drive W_x x + b `[T, B, 4H]`, `weight_hh [4H, H]`, h₀ and c₀ `[B, H]`."""
+    """h `[T, B, H]` of a layer from its projection W_x x + b `[T, B, 4H]`, `weight_hh [4H, H]`, h₀ and c₀ `[B, H]`."""
 
     @staticmethod
     def forward(
-        ctx: Any, drive: Tensor, weight_hh: Tensor, h0: Tensor, c0: Tensor, limit: float | None, record: ClipRecord
+        ctx: Any, projection: Tensor, weight_hh: Tensor, h0: Tensor, c0: Tensor, limit: float | None, record: ClipRecord
     ) -> Tensor:
-        T, B, rows = drive.shape
+        T, B, rows = projection.shape
         H = rows // 4
-        gates, tanhc = torch.empty_like(drive), drive.new_empty(T, B, H)
-        hs, cs = drive.new_empty(T + 1, B, H), drive.new_empty(T + 1, B, H)
+        gates, tanhc = torch.empty_like(projection), projection.new_empty(T, B, H)
+        hs, cs = projection.new_empty(T + 1, B, H), projection.new_empty(T + 1, B, H)
         hs[0], cs[0] = h0, c0
         into = dict(zip("ifgo", gates.chunk(4, dim=-1), strict=True))
-        recur(Product([weight_hh]), drive, (h0, c0), into | {"c": cs[1:], "tanhc": tanhc, "h": hs[1:]})
+        recur(Product([weight_hh]), projection, (h0, c0), into | {"c": cs[1:], "tanhc": tanhc, "h": hs[1:]})
         ctx.save_for_backward(weight_hh, gates, tanhc, hs, cs)
         ctx.limit, ctx.record = limit, record
         return hs[1:].clone()
@@ -101,12 +101,12 @@ def clipped_logits(
     with torch.autocast(tokens.device.type, enabled=False):
         x = None
         for number, (layer, (h0, c0)) in enumerate(zip(model.layers, model.initial_state(len(tokens)), strict=True)):
-            drive = _one_hot_drive(layer, tokens) if x is None else layer.drive(x)
-            h = ClippedLSTM.apply(drive, layer.weight_hh, h0, c0, limit, record)
+            projection = _one_hot_projection(layer, tokens) if x is None else layer.project_input(x)
+            h = ClippedLSTM.apply(projection, layer.weight_hh, h0, c0, limit, record)
             x = drop(number, h.transpose(0, 1)).transpose(0, 1)
         return model.read_out(x.transpose(0, 1))
 
 
-def _one_hot_drive(layer: RecurrentLayer, tokens: Tensor) -> Tensor:
+def _one_hot_projection(layer: RecurrentLayer, tokens: Tensor) -> Tensor:
     """W_x x + b `[T, B, 4H]` of one-hot inputs, as a row lookup."""
     return nn.functional.embedding(tokens.t(), layer.weight_ih.t()) + layer.bias

@@ -17,7 +17,7 @@ from folkrnn.datasets.module import Batch
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import INPUT_STD, FolkRNN
 from folkrnn.training.gate_clipping import ClipRecord
-from folkrnn.training.losses import LOSSES, LossName, Sums, summed_loss, token_loss
+from folkrnn.training.losses import LOSSES, LossName, LossSums, summed_loss, token_loss
 from folkrnn.training.noise import Drop, dropout
 
 __all__ = ["LanguageModelTraining", "Recipe", "TrainingRecipe", "learning_rate_at", "summed_loss", "token_loss"]
@@ -132,7 +132,7 @@ class LanguageModelTraining(pl.LightningModule):
     def __init__(self, model: FolkRNN, recipe: TrainingRecipe, seed: int = 0) -> None:
         super().__init__()
         self.model, self.recipe, self.seed = model, recipe, seed
-        self._clips, self._sums = ClipRecord(), Sums()
+        self._clips, self._sums = ClipRecord(), LossSums()
         self.save_hyperparameters({"recipe": asdict(recipe)})
 
     def training_step(self, batch: Batch, index: int) -> Tensor:

@@ -58,7 +58,7 @@ def per_tune_2015(logits: Tensor, targets: Tensor, size: Size) -> Tensor:
 LOSSES: dict[str, Loss] = {"per_token": per_token, "per_tune": per_tune, "per_tune_2015": per_tune_2015}
 
 
-class Sums:
+class LossSums:
     """Values of the parts of a batch, until they are the values of the whole."""
 
     def __init__(self) -> None:

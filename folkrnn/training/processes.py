@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 _PATIENCE = timedelta(minutes=10)
 """How long one process waits for another before training begins: a node may still prepare its data."""
 
-_HEARD = timedelta(seconds=20)
+_RECEIVED = timedelta(seconds=20)
 
 _KEY = "folkrnn/plan"
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """What started this process says of it; by default it is alone."""
 
     launcher: Literal["torchrun", "srun"] | None = None
@@ -43,18 +43,18 @@ class Group:
         return self.size // self.nodes
 
 
-def group() -> Group:
+def group() -> ProcessGroup:
     """Returns this process's place among those that torchrun or srun started.
 
     Raises UserError for tasks of SLURM that are not spread evenly over the nodes.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         size, each = _number("WORLD_SIZE", 1), _number("LOCAL_WORLD_SIZE", 1)
-        return Group("torchrun", _number("RANK", 0), size, max(1, size // each))
+        return ProcessGroup("torchrun", _number("RANK", 0), size, max(1, size // each))
     tasks = _number("SLURM_STEP_NUM_TASKS", _number("SLURM_NTASKS", 1))  # the first is set by srun alone
     in_shell = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive") and "SLURM_STEP_NUM_TASKS" not in os.environ
     if tasks == 1 or in_shell or "SLURM_PROCID" not in os.environ:
-        return Group()
+        return ProcessGroup()
     each = _number("SLURM_NTASKS_PER_NODE", 0)
     nodes = _number("SLURM_NNODES", max(1, tasks // max(1, each)))
     if each * nodes != tasks:
@@ -62,7 +62,7 @@ def group() -> Group:
             f"SLURM started {tasks} tasks on {nodes} nodes and {each or 'no number'} per node: ask for them by "
             "--ntasks-per-node, the same number on every node, and start the command with srun"
         )
-    return Group("srun", _number("SLURM_PROCID", 0), tasks, nodes)
+    return ProcessGroup("srun", _number("SLURM_PROCID", 0), tasks, nodes)
 
 
 def _number(name: str, otherwise: int) -> int:
@@ -72,7 +72,7 @@ def _number(name: str, otherwise: int) -> int:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """What Lightning is told."""
+    """What Lightning is sent."""
 
     devices: int | str | list[int]
     nodes: int
@@ -135,7 +135,7 @@ _meeting: Any = None
 """The store of this process, which must live until the others have joined."""
 
 
-def _meet(mine: Group) -> Any:
+def _meet(mine: ProcessGroup) -> Any:
     global _meeting  # noqa: PLW0603 — a process has one
     import torch.distributed as dist
 
@@ -154,7 +154,7 @@ def _meet(mine: Group) -> Any:
 
 
 @contextmanager
-def leading(trains: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+def broadcasting(trains: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
     """In rank 0, around all that it does: yields what tells the others the plan, plain values, once there is one.
 
     If the block ends without a word, because something was refused, the others end too. Nobody waits for a word where
@@ -164,31 +164,31 @@ def leading(trains: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
     if mine.size == 1 or not trains:
         yield lambda _: None
         return
-    told: list[dict[str, Any]] = []
+    sent: list[dict[str, Any]] = []
 
-    def tell(plan: dict[str, Any]) -> None:
+    def broadcast(plan: dict[str, Any]) -> None:
         _meet(mine).set(_KEY, json.dumps(plan))
-        told.append(plan)
+        sent.append(plan)
 
     try:
-        yield tell
+        yield broadcast
     finally:
-        if not told:
+        if not sent:
             _dismiss(mine)
 
 
-def _dismiss(mine: Group) -> None:
+def _dismiss(mine: ProcessGroup) -> None:
     """Tells the others that there is nothing to do, and waits until they know: the store may end with this process."""
     store = _meet(mine)
     store.set(_KEY, json.dumps(None))
-    store.set_timeout(_HEARD)
+    store.set_timeout(_RECEIVED)
     try:
         store.wait([f"{_KEY}/{rank}" for rank in range(1, mine.size)])
     except Exception:  # whoever has not come by now learns it from the broken connection
         return
 
 
-def hear() -> dict[str, Any] | None:
+def receive() -> dict[str, Any] | None:
     """Returns the plan of rank 0, waiting for it; None where there is nothing to do.
 
     Raises UserError where the first process ended without a word.
@@ -199,5 +199,5 @@ def hear() -> dict[str, Any] | None:
         plan = json.loads(store.get(_KEY))
     except Exception as error:  # torch raises several kinds, all of which mean the same
         raise UserError(f"process {mine.rank} of {mine.size}: the first one ended before the training began") from error
-    store.set(f"{_KEY}/{mine.rank}", "heard")
+    store.set(f"{_KEY}/{mine.rank}", "received")
     return plan

@@ -84,10 +84,10 @@ def export(source: str, target: Path, half: bool = False) -> str:
 def find(source: str) -> Weights:
     """Returns the weights of a name or a path."""
     from folkrnn.weights import sources
-    from folkrnn.weights.downloads import SOURCES, published
+    from folkrnn.weights.downloads import SOURCES, downloaded
 
     if source in SOURCES:
-        return published(source)
+        return downloaded(source)
     if (sources.SHIPPED / source / sources.folder.PARAMETERS).is_file():
         return sources.pretrained(source)
     path = Path(source)

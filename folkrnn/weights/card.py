@@ -35,7 +35,7 @@ POINTS = 12
 
 
 @dataclass(frozen=True)
-class Quantity:
+class CardMetric:
     """A metric that a card states, and the metric or number that it should reach."""
 
     words: str
@@ -46,32 +46,32 @@ class Quantity:
     """What `beside` is of."""
 
 
-QUANTITIES: dict[str, Quantity] = {
-    "held_out/nats_per_token": Quantity("nats per held-out token", "nats"),
-    "held_out/new_nats": Quantity("nats per token in bars that are new to their tune", "nats"),
-    "held_out/copied_nats": Quantity("nats per token in bars that stood in their tune before", "nats"),
-    "held_out/copying_gain": Quantity("nats that a copied bar costs less than a new one", "nats"),
-    "tune_statistics/full_bars": Quantity("full bars", beside="tune_statistics/data_full_bars"),
-    "tune_statistics/copied_in_part": Quantity(
+QUANTITIES: dict[str, CardMetric] = {
+    "held_out/nats_per_token": CardMetric("nats per held-out token", "nats"),
+    "held_out/new_nats": CardMetric("nats per token in bars that are new to their tune", "nats"),
+    "held_out/copied_nats": CardMetric("nats per token in bars that stood in their tune before", "nats"),
+    "held_out/copying_gain": CardMetric("nats that a copied bar costs less than a new one", "nats"),
+    "tune_statistics/full_bars": CardMetric("full bars", beside="tune_statistics/data_full_bars"),
+    "tune_statistics/copied_in_part": CardMetric(
         "bars that stood before in their part", beside="tune_statistics/data_copied_in_part"
     ),
-    "tune_statistics/two_repeated_8_bar_parts": Quantity(
+    "tune_statistics/two_repeated_8_bar_parts": CardMetric(
         "tunes of exactly two repeated parts of eight bars", beside="tune_statistics/data_two_repeated_8_bar_parts"
     ),
-    "tune_statistics/flawless_share": Quantity(
+    "tune_statistics/flawless_share": CardMetric(
         "tunes without a flaw of notation", beside="tune_statistics/data_flawless_share"
     ),
-    "tune_statistics/ended_share": Quantity("tunes that end by themselves", beside=1.0, whose="wanted"),
-    "tune_statistics/length_median": Quantity(
+    "tune_statistics/ended_share": CardMetric("tunes that end by themselves", beside=1.0, whose="wanted"),
+    "tune_statistics/length_median": CardMetric(
         "median length in tokens", "number", beside="tune_statistics/data_length_median"
     ),
-    "activations/l3.h/sparsity": Quantity(
+    "activations/l3.h/sparsity": CardMetric(
         "activations of l3.h near zero", beside=0.8, whose="in folk-rnn v2 (facts on folk-rnn, section 4)"
     ),
-    "held_out_melodies/free_steps": Quantity("steps written back exactly from μ", beside=1.0, whose="wanted"),
-    "held_out_melodies/free_onsets": Quantity("onsets written back exactly from μ", beside=1.0, whose="wanted"),
-    "held_out_melodies/forced_steps": Quantity("steps exact reading the true ones"),
-    "held_out_melodies/forced_onsets": Quantity("onsets exact reading the true steps"),
+    "held_out_melodies/free_steps": CardMetric("steps written back exactly from μ", beside=1.0, whose="wanted"),
+    "held_out_melodies/free_onsets": CardMetric("onsets written back exactly from μ", beside=1.0, whose="wanted"),
+    "held_out_melodies/forced_steps": CardMetric("steps exact reading the true ones"),
+    "held_out_melodies/forced_onsets": CardMetric("onsets exact reading the true steps"),
 }
 """What a card states of the metrics that its runs filed, in this order."""
 

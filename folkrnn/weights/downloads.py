@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from folkrnn.download import Source, fetch
+from folkrnn.download import PublishedFile, fetch
 from folkrnn.errors import UserError, did_you_mean
 from folkrnn.weights import lasagne
 from folkrnn.weights.folder import Weights
@@ -25,20 +25,20 @@ _MAGENTA = (
 )
 
 
-def _pickle(name: str, blob: str, site: str) -> Source:
+def _pickle(name: str, blob: str, site: str) -> PublishedFile:
     """A pickle of the authors' repository; git keeps it under its blob id too, whatever becomes of the branch."""
     raw = f"https://raw.githubusercontent.com/{_REPOSITORY}/master/metadata/{name}.pkl"
     by_blob = f"https://api.github.com/repos/{_REPOSITORY}/git/blobs/{blob}"
     terms = _FOLKRNN.format(site)
-    return Source(f"{name}.pkl", (raw, by_blob), terms, 2**28, blob, "weights=pickle weights.path=FILE")
+    return PublishedFile(f"{name}.pkl", (raw, by_blob), terms, 2**28, blob, "weights=pickle weights.path=FILE")
 
 
-def _tar(name: str) -> Source:
+def _tar(name: str) -> PublishedFile:
     address = f"https://storage.googleapis.com/magentadata/models/music_vae/checkpoints/{name}.tar"
-    return Source(f"{name}.tar", (address,), _MAGENTA, 2**32, by_hand="weights=magenta weights.path=FILE")
+    return PublishedFile(f"{name}.tar", (address,), _MAGENTA, 2**32, by_hand="weights=magenta weights.path=FILE")
 
 
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, PublishedFile] = {
     "folkrnn_v2": _pickle("folkrnn_v2", "6ac1708b3532be8a2f53b53dda4a97ec77f46791", "thesession.org"),
     "folkrnn_v2_worepeats": _pickle(
         "folkrnn_v2_worepeats", "59237e7e9a9a3acc57443fefa7d3a32010cafee7", "thesession.org"
@@ -49,7 +49,7 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def published(name: str, address: str | None = None) -> Weights:
+def downloaded(name: str, address: str | None = None) -> Weights:
     """Returns the published weights of that name, from the cache or downloaded first (`address`: from a mirror).
 
     Raises UserError for a name that is none of SOURCES, and as `fetch` does.

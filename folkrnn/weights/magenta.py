@@ -22,7 +22,7 @@ from folkrnn.models.musicvae_sizes import Sizes
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.weights.folder import digest
 from folkrnn.weights.magenta_files import open_checkpoint
-from folkrnn.weights.tensor_bundle import Variable, write_bundle
+from folkrnn.weights.tensor_bundle import StoredArray, write_bundle
 
 CONFIGS = {
     "cat-mel_2bar_small": ("musicvae_2bar_small", Sizes((512,), (256, 256), 256, 32)),
@@ -154,7 +154,7 @@ def _modules(model: MusicVAE) -> Iterator[tuple[str, RecurrentLayer | nn.Linear]
 
 
 @torch.no_grad()
-def _fill(model: MusicVAE, variables: Mapping[str, Variable], source: str) -> None:
+def _fill(model: MusicVAE, variables: Mapping[str, StoredArray], source: str) -> None:
     for name, module in _modules(model):
         kernel, bias = (_tensor(f"{name}/{part}", variables, source) for part in ("kernel", "bias"))
         if isinstance(module, RecurrentLayer):
@@ -173,18 +173,18 @@ def _swapped(rows: torch.Tensor) -> torch.Tensor:
     return torch.cat([blocks[place] for place in _SWAP])
 
 
-def _tensor(name: str, variables: Mapping[str, Variable], source: str) -> torch.Tensor:
+def _tensor(name: str, variables: Mapping[str, StoredArray], source: str) -> torch.Tensor:
     tensor = torch.from_numpy(variables[name].read().astype(np.float32))
     if not bool(torch.isfinite(tensor).all()):
         raise UserError(f"{source}: {name} holds values that are not finite")
     return tensor
 
 
-def _step(variable: Variable | None) -> int | None:
+def _step(variable: StoredArray | None) -> int | None:
     return int(variable.read()) if variable is not None and variable.shape == () and variable.dtype else None
 
 
-def _sizes_of(variables: Mapping[str, Variable], source: str) -> Sizes:
+def _sizes_of(variables: Mapping[str, StoredArray], source: str) -> Sizes:
     """The sizes that the shapes tell; steps and segments are left at what a bare `Sizes` has."""
     flat = f"{_CONDUCTOR}/initial_state/kernel" not in variables
     decoder = "decoder" if flat else "core_decoder/decoder"
@@ -201,7 +201,7 @@ def _sizes_of(variables: Mapping[str, Variable], source: str) -> Sizes:
     return Sizes(**widths, z_size=latents.shape[1], depth=output.shape[1])
 
 
-def _widths(cell: str, variables: Mapping[str, Variable]) -> tuple[int, ...]:
+def _widths(cell: str, variables: Mapping[str, StoredArray]) -> tuple[int, ...]:
     """Units of the layers `cell.format(0)`, `cell.format(1)`, …, as far as there are any."""
     widths: list[int] = []
     while (kernel := variables.get(f"{cell.format(len(widths))}/kernel")) is not None and len(kernel.shape) == 2:
@@ -236,7 +236,7 @@ def _named(sizes: Sizes) -> str | None:
     return next((n for n, (_, own) in CONFIGS.items() if replace(own, max_seq_len=1, segments=1) == bare), None)
 
 
-def _check_whole(wanted: Mapping[str, tuple[int, ...]], variables: Mapping[str, Variable], source: str) -> None:
+def _check_whole(wanted: Mapping[str, tuple[int, ...]], variables: Mapping[str, StoredArray], source: str) -> None:
     """Raises UserError unless all variables are there in their shapes and none speaks of further layers."""
     if wrong := _differences(wanted, variables):
         raise UserError(f"{source} does not hold together: {_listed(wrong)}")
@@ -246,13 +246,13 @@ def _check_whole(wanted: Mapping[str, tuple[int, ...]], variables: Mapping[str, 
         )
 
 
-def _check_types(variables: Mapping[str, Variable], source: str) -> None:
+def _check_types(variables: Mapping[str, StoredArray], source: str) -> None:
     for name, variable in variables.items():
         if _PARTS.match(name) and not variable.dtype.startswith("<f"):
             raise UserError(f"{source}: {name} does not hold floating-point numbers")
 
 
-def _check_against(expect: Sizes, variables: Mapping[str, Variable], source: str) -> None:
+def _check_against(expect: Sizes, variables: Mapping[str, StoredArray], source: str) -> None:
     """Raises UserError where the checkpoint is of another config than `expect`, and says of which."""
     wanted = shapes(expect)
     further = [f"{name} is one more" for name in variables if name not in wanted and _PARTS.match(name)]
@@ -273,7 +273,7 @@ def _steps_of(sizes: Sizes) -> str:
     return str(sizes).rpartition(", ")[2]
 
 
-def _differences(wanted: Mapping[str, tuple[int, ...]], variables: Mapping[str, Variable]) -> list[str]:
+def _differences(wanted: Mapping[str, tuple[int, ...]], variables: Mapping[str, StoredArray]) -> list[str]:
     """What differs, in words: shapes first, then what is missing; a bias only where its kernel is right."""
     wrong = {
         name: f"{name} is {list(variables[name].shape)}, not {list(shape)}"

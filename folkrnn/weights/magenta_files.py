@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from folkrnn.errors import UserError, did_you_mean
 from folkrnn.weights import magenta_js
-from folkrnn.weights.tensor_bundle import Region, Variable, read_bundle
+from folkrnn.weights.tensor_bundle import Region, StoredArray, read_bundle
 
 MOST_MEMBERS = 1000
 _DATA = re.compile(r"(?P<prefix>.*)\.data-(?P<shard>\d{5})-of-\d{5}")
@@ -24,7 +24,7 @@ _STATE = re.compile(r'^model_checkpoint_path:\s*"(?P<path>[^"\n]+)"', re.MULTILI
 class Checkpoint:
     """The variables of a checkpoint, unread, and what it says of the melodies' length (Magenta.js does)."""
 
-    variables: Mapping[str, Variable]
+    variables: Mapping[str, StoredArray]
     source: str
     steps: int | None = None
     segments: int | None = None
@@ -70,7 +70,7 @@ def _of_manifest(manifest: Path) -> Checkpoint:
     return Checkpoint(magenta_js.read_manifest(manifest), str(manifest.parent), steps, segments)
 
 
-def _of_prefix(prefix: Path) -> dict[str, Variable]:
+def _of_prefix(prefix: Path) -> dict[str, StoredArray]:
     index = Path(f"{prefix}.index")
     if not index.is_file():
         around = prefix.parent.iterdir() if prefix.parent.is_dir() else ()
@@ -87,7 +87,7 @@ def _of_prefix(prefix: Path) -> dict[str, Variable]:
     return read_bundle(Region.of(index), shards)
 
 
-def _of_archive(path: Path) -> dict[str, Variable]:
+def _of_archive(path: Path) -> dict[str, StoredArray]:
     members = _members(path)
     indices = [name for name in members if name.endswith(".index")]
     if len(indices) != 1:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from folkrnn.errors import UserError
-from folkrnn.weights.tensor_bundle import MOST_DIMENSIONS, MOST_VARIABLES, WIDEST, Region, Variable
+from folkrnn.weights.tensor_bundle import MOST_DIMENSIONS, MOST_VARIABLES, WIDEST, Region, StoredArray
 
 MANIFEST, CONFIG = "weights_manifest.json", "config.json"
 LARGEST_JSON = 4 * 2**20
@@ -24,7 +24,7 @@ DTYPES = {"float32": "<f4", "int32": "<i4"}
 QUANTISED = {"uint8": "<u1", "uint16": "<u2"}
 
 
-def read_manifest(manifest: Path) -> dict[str, Variable]:
+def read_manifest(manifest: Path) -> dict[str, StoredArray]:
     """Returns the variables of a Magenta.js checkpoint by name, unread; quantised ones come out in single precision.
 
     Raises UserError where the manifest is damaged, names a file outside its folder, or claims more than the shards
@@ -33,7 +33,7 @@ def read_manifest(manifest: Path) -> dict[str, Variable]:
     groups = _json(manifest)
     if not isinstance(groups, list):
         raise UserError(f"{manifest} is no list of groups of weights")
-    variables: dict[str, Variable] = {}
+    variables: dict[str, StoredArray] = {}
     for group in groups:
         paths, weights = _lists(group, manifest)
         shards = [_shard(manifest, name) for name in paths]
@@ -88,7 +88,7 @@ def _shard(manifest: Path, name: Any) -> Region:
     return Region.of(file)
 
 
-def _laid_out(weights: Sequence[dict], shards: Sequence[Region], manifest: Path) -> Iterator[tuple[str, Variable]]:
+def _laid_out(weights: Sequence[dict], shards: Sequence[Region], manifest: Path) -> Iterator[tuple[str, StoredArray]]:
     """Names and variables of a group, each at the place where the one before it ends."""
     held, offset = sum(shard.size for shard in shards), 0
     for weight in weights:
@@ -109,7 +109,7 @@ def _laid_out(weights: Sequence[dict], shards: Sequence[Region], manifest: Path)
             stored = _joined(shards, offset, size).view(dtype).reshape(shape)
             return stored if scale is None else (stored * np.float64(scale) + low).astype(np.float32)
 
-        yield name, Variable(shape, dtype if scale is None else "<f4", read)
+        yield name, StoredArray(shape, dtype if scale is None else "<f4", read)
         offset += size
 
 

@@ -59,7 +59,7 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Variable:
+class StoredArray:
     """A stored array; `read` fetches and checks it."""
 
     shape: tuple[int, ...]
@@ -68,7 +68,7 @@ class Variable:
     read: Callable[[], np.ndarray]
 
 
-def read_bundle(index: Region, shards: Mapping[int, Region]) -> dict[str, Variable]:
+def read_bundle(index: Region, shards: Mapping[int, Region]) -> dict[str, StoredArray]:
     """Returns the variables of a checkpoint by name, unread.
 
     Raises UserError where the index is damaged, compressed, too large, or names what the data files (`shards`, by
@@ -119,7 +119,7 @@ def masked_crc(data: bytes | np.ndarray) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _variable(name: str, value: bytes, where: str, shards: Mapping[int, Region]) -> tuple[Variable, int]:
+def _variable(name: str, value: bytes, where: str, shards: Mapping[int, Region]) -> tuple[StoredArray, int]:
     fields = _fields(value, where)
     if 7 in fields:
         raise UserError(f"{where}: {name} is stored in slices, which is not read")
@@ -144,7 +144,7 @@ def _variable(name: str, value: bytes, where: str, shards: Mapping[int, Region])
             raise UserError(f"{shards[shard].name} is damaged: the checksum of {name} is wrong")
         return octets.view(dtype).reshape(shape)
 
-    return Variable(shape, dtype, read), size
+    return StoredArray(shape, dtype, read), size
 
 
 def _shape(message: object, name: str, where: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from hypothesis import given as forall
+from hypothesis import input_tune as forall
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 TUNE = st.lists(st.integers(0, 3), min_size=0, max_size=40)
@@ -89,7 +89,7 @@ def found(corpus):
     torch.manual_seed(0)
     model = FolkRNN(units=8).eval()
     return Copying(controls=3, resamples=50)(
-        Observation(model, V2, [given(ids_of("swing_swang_swung", V2), V2)], data=corpus)
+        Observation(model, V2, [input_tune(ids_of("swing_swang_swung", V2), V2)], data=corpus)
     )
 
 
@@ -132,7 +132,7 @@ def test_data_tunes_are_compared_with_the_others_only(found):
 
 def test_a_tune_of_the_data_is_recognised_as_a_whole(corpus):
     model = FolkRNN(units=8).eval()
-    copied = given(V2.encode(corpus.tunes[1].tokens), V2)
+    copied = input_tune(V2.encode(corpus.tunes[1].tokens), V2)
     found = Copying(controls=0)(Observation(model, V2, [copied, copied], data=corpus))
     assert found.metrics["whole_tune_found"] == 1.0
     assert found.metrics["nearest_similarity"] == 1.0
@@ -154,7 +154,7 @@ def test_similarity_is_dices_over_distinct_ngrams(corpus):
 def test_a_tune_without_a_body_has_nothing_to_find(corpus):
     model = FolkRNN(units=8).eval()
     for ids in ([], V2.encode("M:4/4 K:Cmaj"), V2.encode("M:4/4 K:Cmaj C")):
-        found = Copying(controls=1)(Observation(model, V2, [given(ids, V2)], data=corpus))
+        found = Copying(controls=1)(Observation(model, V2, [input_tune(ids, V2)], data=corpus))
         assert found.metrics["longest_run"] == (len(ids) == 3)
         assert np.isnan(found.metrics["bars_found"])
         assert np.isnan(found.metrics["ngrams_found"])
@@ -169,7 +169,7 @@ def test_bars_are_numbered_from_the_first_that_is_no_pickup():
 
 def test_without_data_there_is_a_clear_refusal():
     with pytest.raises(UserError, match="dataset="):
-        Copying()(Observation(FolkRNN(units=8).eval(), V2, [given([], V2)]))
+        Copying()(Observation(FolkRNN(units=8).eval(), V2, [input_tune([], V2)]))
 
 
 @pytest.mark.parametrize("settings", [{"ngram": 1}, {"ngram": 9}, {"controls": -1}])

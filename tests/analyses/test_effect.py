@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given as for_all
+from hypothesis import input_tune as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ from folkrnn.interventions.push import push_hidden
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.sampling import Sampling, generate, given
+from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import TYPES, V2
 
 FIG1 = TUNES["fig1"].split()
@@ -58,7 +58,7 @@ def played(model, control, **beside):
 @pytest.fixture(scope="module")
 def published(model):
     """The control has written three published tunes: an untrained model writes no full bar."""
-    return Observation(model, V2, [given(ids_of(name, V2), V2, name) for name in TUNES], seed=5)
+    return Observation(model, V2, [input_tune(ids_of(name, V2), V2, name) for name in TUNES], seed=5)
 
 
 def test_without_an_intervention_there_is_nothing_to_compare(control):
@@ -80,7 +80,9 @@ def test_an_intervention_of_no_size_has_exactly_no_effect(model, published):
 
 
 def test_the_share_of_tunes_that_show_an_effect_is_that_of_tunes_whose_own_value_moves(model, published):
-    tunes = [given(V2.encode(words.split()), V2) for words in ("M:4/4 K:Cmaj C 8 | C 4 |", "M:4/4 K:Cmaj C 8 | D 8 |")]
+    tunes = [
+        input_tune(V2.encode(words.split()), V2) for words in ("M:4/4 K:Cmaj C 8 | C 4 |", "M:4/4 K:Cmaj C 8 | D 8 |")
+    ]
     before = Observation(model, V2, [tunes[1], tunes[1]], seed=5)
     found = Effect(resamples=10)(Observation(model, V2, tunes, seed=5, control=before, resumed=before, null=before))
     assert found.metrics["full_bars_falls"] == 0.5
@@ -278,19 +280,19 @@ def test_a_cut_takes_away_the_energy_and_the_rank_of_its_columns(model):
     units = [3, 8, 20]
     rest = W.copy()
     rest[:, units] = 0
-    lost = ablated_directions.lost(W, rest, V2)
+    lost = ablated_directions.ablated_directions(W, rest, V2)
     assert lost.rank == 3
     assert lost.remaining_rank == 21
     assert lost.energy_share == pytest.approx((W[:, units] ** 2).sum() / (W**2).sum())
     assert np.allclose(lost.left @ lost.left.T @ W[:, units], W[:, units], atol=1e-9)
     assert lost.components == (None, None, None)
-    assert ablated_directions.lost(W, W, V2) is None
+    assert ablated_directions.ablated_directions(W, W, V2) is None
 
 
 def test_a_component_that_is_taken_away_bears_its_number(model):
     U, s, V = np.linalg.svd(model.softmax_weight.detach().double().numpy(), full_matrices=False)
     kept = np.delete(np.arange(len(s)), [4, 9])
-    lost = ablated_directions.lost((U * s) @ V, (U[:, kept] * s[kept]) @ V[kept], V2)
+    lost = ablated_directions.ablated_directions((U * s) @ V, (U[:, kept] * s[kept]) @ V[kept], V2)
     assert lost.components == (5, 10)
     assert lost.table(V2)["component"].tolist() == [5, 10]
 
@@ -301,7 +303,7 @@ def test_a_direction_is_named_by_the_tokens_that_it_raises(model):
     W[V2.index["G"], 0] = 5.0
     rest = W.copy()
     rest[:, 1] = 0
-    (row,) = ablated_directions.lost(W, rest, V2).table(V2).to_dict("records")
+    (row,) = ablated_directions.ablated_directions(W, rest, V2).table(V2).to_dict("records")
     assert (row["raises"], row["lowers"]) == ("|", "A,")
     assert row["singular_value"] == pytest.approx(math.sqrt(13))
 
@@ -360,8 +362,8 @@ def test_what_came_in_the_place_of_a_suppressed_token_is_taken_from_the_account(
     observation = replace(played(copy.deepcopy(model), control), effects=[EffectRecord("s", {}, {"steps": steps})])
     found = watching.accounted(observation, V2, [V2.index["|"]])
     assert found[:2] == [[(4, "/2"), (9, "A")], []]
-    assert watching.watch(observation, control, "|").suppressed
-    assert not watching.watch(replace(observation, effects=[]), control, "|").suppressed
+    assert watching.watch_tokens(observation, control, "|").suppressed
+    assert not watching.watch_tokens(replace(observation, effects=[]), control, "|").suppressed
 
 
 def test_a_token_that_is_none_cannot_be_watched(model, control):
@@ -409,7 +411,7 @@ def test_everything_is_filed_with_names_that_claims_can_speak_of(model, publishe
 
 
 def test_tunes_without_any_bar_line_are_compared_all_the_same(model, control):
-    bare = [given(V2.encode(["M:4/4", "K:Cmaj", *"C D E F".split()]), V2) for _ in control.transcriptions]
+    bare = [input_tune(V2.encode(["M:4/4", "K:Cmaj", *"C D E F".split()]), V2) for _ in control.transcriptions]
     found = Effect(resamples=10)(replace(played(copy.deepcopy(model), control), transcriptions=bare))
     assert found.metrics["full_bars"] == 0
 

@@ -27,7 +27,7 @@ from folkrnn.findings import Figure, Findings
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 WIDE = style.PAGE
@@ -37,7 +37,7 @@ WIDE = style.PAGE
 def observation() -> Observation:
     torch.manual_seed(2)
     model = FolkRNN(units=24, layers=2).eval()
-    written = [given(ids_of(name, V2), V2, name) for name in TUNES]
+    written = [input_tune(ids_of(name, V2), V2, name) for name in TUNES]
     tunes = [Tune(tuple(V2.decode(ids_of(name, V2)[1:-1])), name) for name in TUNES]
     return Observation(model, V2, written, seed=5, data=Corpus("published", tunes * 4))
 

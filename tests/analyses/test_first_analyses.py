@@ -17,7 +17,7 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.bars import bars
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import Sampling, generate, given
+from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 
 
@@ -41,7 +41,7 @@ def test_every_figure_has_a_caption_and_every_number_is_finite(seen, analysis):
 @pytest.mark.parametrize("analysis", [Posterior(), Activations()])
 def test_a_tune_of_one_token_is_drawn_too(analysis):
     model = FolkRNN(units=8).eval()
-    analysis(Observation(model, V2, [given([], V2)]))
+    analysis(Observation(model, V2, [input_tune([], V2)]))
 
 
 def test_the_entropy_of_a_uniform_distribution_is_ln_of_its_size_and_of_a_certain_one_zero():
@@ -102,7 +102,7 @@ def test_generated_tunes_are_compared_with_the_data(seen):
     found = TuneStatistics(resamples=50)(seen)
     assert found.metrics["data_full_bars"] == 1.0
     assert found.metrics["full_bars_low"] <= found.metrics["full_bars"] <= found.metrics["full_bars_high"]
-    same = replace(seen, transcriptions=[given(ids_of("fig1", V2), V2)] * 3)
+    same = replace(seen, transcriptions=[input_tune(ids_of("fig1", V2), V2)] * 3)
     assert TuneStatistics(resamples=50)(same).metrics["full_bars_ratio"] == 1.0
 
 
@@ -120,7 +120,7 @@ def test_real_tunes_count_as_the_facts_say(test_data):
 
 
 def test_one_tune_has_statistics_without_intervals(seen):
-    one = replace(seen, transcriptions=[given(ids_of("swing_swang_swung", V2), V2)])
+    one = replace(seen, transcriptions=[input_tune(ids_of("swing_swang_swung", V2), V2)])
     found = TuneStatistics(resamples=20)(one).metrics
     assert found["highest_in_turn"] == 1.0
     assert "full_bars_low" not in found
@@ -130,7 +130,7 @@ def test_one_tune_has_statistics_without_intervals(seen):
 @pytest.mark.parametrize(("analysis", "height"), [(Posterior(resamples=10), 16.0), (Activations(resamples=10), 12.0)])
 def test_figures_of_a_long_tune_show_400_of_its_steps_and_say_so(analysis, height):
     ids = [V2.index["M:4/4"], V2.index["K:Cmaj"], *([V2.index["C"], V2.index["|"]] * 250)]
-    figures = analysis(Observation(FolkRNN(units=8, layers=1).eval(), V2, [given(ids, V2)])).figures
+    figures = analysis(Observation(FolkRNN(units=8, layers=1).eval(), V2, [input_tune(ids, V2)])).figures
     assert max(figure.drawing.get_size_inches()[1] for figure in figures.values()) == pytest.approx(height)
     assert all("Of its 503 steps" in figure.caption for figure in figures.values())
     assert all(len(axes.lines) < 250 for figure in figures.values() for axes in figure.drawing.axes)
@@ -164,7 +164,7 @@ def test_one_tune_is_marked_where_several_have_shares():
     data = Corpus("two", [Tune(("M:4/4", "K:Cmaj", "C", "|")), Tune(("M:6/8", "K:Cdor", "D", "|"))])
 
     def bars_of(count):
-        tunes = [given([V2.index["M:4/4"], V2.index["K:Cmaj"], V2.index["C"]], V2)] * count
+        tunes = [input_tune([V2.index["M:4/4"], V2.index["K:Cmaj"], V2.index["C"]], V2)] * count
         figure = TuneStatistics(resamples=20)(Observation(FolkRNN(units=8).eval(), V2, tunes, data)).figures["counting"]
         return len(figure.drawing.axes[1].patches), "no shares" in figure.caption
 

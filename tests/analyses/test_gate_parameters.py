@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given as for_all
+from hypothesis import input_tune as for_all
 from hypothesis import strategies as st
 
 from analyses.gate_parameters import GateParameters, gate_matrices
@@ -25,7 +25,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 FIG1 = ids_of("fig1", V2)
@@ -39,7 +39,7 @@ matrices = st.tuples(st.integers(2, 12), st.integers(1, 12), st.integers(0, 1000
 def observed(**options) -> Observation:
     torch.manual_seed(7)
     network = FolkRNN(units=options.pop("units", 24), layers=options.pop("layers", 2), **options).eval()
-    return Observation(network, V2, [given(FIG1, V2)], seed=1)
+    return Observation(network, V2, [input_tune(FIG1, V2)], seed=1)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

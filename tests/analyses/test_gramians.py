@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given as forall
+from hypothesis import input_tune as forall
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.sampling import Sampling, generate, given
+from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 
 FIG1 = ["<s>", *TUNES["fig1"].split(), "</s>"]
@@ -25,7 +25,7 @@ WORDS = st.lists(st.sampled_from("CDEF|"), min_size=0, max_size=24)
 @pytest.fixture(scope="module")
 def fig1():
     torch.manual_seed(2)
-    return Observation(FolkRNN(units=24).eval(), V2, [given(ids_of("fig1", V2), V2)])
+    return Observation(FolkRNN(units=24).eval(), V2, [input_tune(ids_of("fig1", V2), V2)])
 
 
 @pytest.fixture(scope="module")
@@ -215,13 +215,13 @@ def test_the_longest_tune_of_a_population_does_not_hide_the_others():
 def test_a_gru_has_gates_of_its_own():
     torch.manual_seed(0)
     model = FolkRNN(units=12, layers=2, cell="gru").eval()
-    found = Gramians()(Observation(model, V2, [given(ids_of("fig1", V2), V2)]))
+    found = Gramians()(Observation(model, V2, [input_tune(ids_of("fig1", V2), V2)]))
     assert {"activation_r", "activation_u", "activation_n", "activation_h"} <= set(found.figures)
     assert "saturation" not in found.figures
 
 
 def test_a_tune_of_one_token_is_drawn_and_its_numbers_are_nan():
-    found = Gramians()(Observation(FolkRNN(units=8).eval(), V2, [given([], V2)]))
+    found = Gramians()(Observation(FolkRNN(units=8).eval(), V2, [input_tune([], V2)]))
     assert np.isnan(found.metrics["l1.h/similarity_read"])
     assert np.isnan(found.metrics["probs/far_share"])
     assert all(figure.drawing.axes for figure in found.figures.values())

@@ -6,7 +6,7 @@ import torch
 
 from analyses.held_out_melodies import HeldOutMelodies, share
 from analyses.measures.intervals import cluster_weights
-from folkrnn.datasets.melodies import MelodyCorpus, Source, random_notes
+from folkrnn.datasets.melodies import MelodyCorpus, MelodySource, random_notes
 from folkrnn.errors import UserError
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
@@ -77,7 +77,7 @@ def test_a_share_counts_what_is_counted_and_nothing_else():
 
 def test_a_corpus_that_holds_nothing_out_is_refused():
     classes = np.full((4, 32), 5, np.uint8)
-    source = [Source("a", "b", "c")]
+    source = [MelodySource("a", "b", "c")]
     corpus = MelodyCorpus("one", classes, np.zeros(4, int), np.ones(4, int), source, np.zeros(1, int))
     if len(corpus.split[1]):
         corpus.__dict__["split"] = (corpus.split[1], corpus.split[0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given as any_of
+from hypothesis import input_tune as any_of
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -13,7 +13,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import Sampling, generate, given
+from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 
 
@@ -78,14 +78,14 @@ def test_the_past_is_the_row_before():
 
 
 def test_of_one_tune_successive_steps_are_held_out():
-    found = LayerMaps()(Observation(FolkRNN(units=8).eval(), V2, [given(ids_of("fig1", V2), V2)]))
+    found = LayerMaps()(Observation(FolkRNN(units=8).eval(), V2, [input_tune(ids_of("fig1", V2), V2)]))
     assert set(found.tables["maps"]["rows"]) == {107}
     assert np.isfinite(found.metrics["l2.h_from_l1.h"])
     assert LayerMaps(folds=3).dealt(10) == [(0, slice(0, 3)), (1, slice(3, 6)), (2, slice(6, 10))]
 
 
 def test_a_tune_too_short_to_cut_up_is_refused():
-    one = Observation(FolkRNN(units=8).eval(), V2, [given(V2.encode("M:6/8 K:Cmaj C D E"), V2)])
+    one = Observation(FolkRNN(units=8).eval(), V2, [input_tune(V2.encode("M:6/8 K:Cmaj C D E"), V2)])
     with pytest.raises(UserError, match="as many tunes, or a tune of at least 10 tokens"):
         LayerMaps()(one)
 

@@ -18,7 +18,7 @@ from folkrnn.models.initialisation import initialise
 from folkrnn.observation.controls import Untrained
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import given as read
+from folkrnn.sampling import input_tune as read
 from folkrnn.training.lasagne import learn_initial_states
 from folkrnn.vocabulary import V2
 from folkrnn.weights.initial import Initial

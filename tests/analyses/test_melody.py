@@ -6,7 +6,7 @@ import pytest
 from music21.analysis.discrete import KrumhanslKessler
 
 from analyses.measures.melody import MAJOR, MINOR, QUANTITIES, fits_minor, pitch_classes, sums
-from analyses.tune_statistics import Shape
+from analyses.tune_statistics import MelodySums
 from folkrnn.notation.notes import Note, notes
 from folkrnn.published import ids_of
 from folkrnn.vocabulary import V2
@@ -82,10 +82,10 @@ def test_a_tune_on_the_notes_of_a_minor_fits_it_and_one_on_c_e_g_does_not():
 @pytest.mark.parametrize("tokens", [[], ["M:4/4", "K:Cmaj"], "M:4/4 K:Cmaj | |: :| |1 |2".split(), ["C"]])
 def test_a_tune_with_hardly_a_note_counts_nothing_it_does_not_have(tokens):
     assert all(over <= max(under, 0) or name == "range" for name, (over, under) in sums(tokens).items())
-    assert Shape.of([tokens]).pitch_use.sum() == pytest.approx(float("C" in tokens))
+    assert MelodySums.of([tokens]).pitch_use.sum() == pytest.approx(float("C" in tokens))
 
 
 def test_the_use_of_pitches_is_no_distance_from_itself_and_one_from_other_pitches():
-    one, other = (Shape.of([f"M:4/4 K:Cmaj {note} 8 |".split()]) for note in "CD")
+    one, other = (MelodySums.of([f"M:4/4 K:Cmaj {note} 8 |".split()]) for note in "CD")
     assert one.distance(one) == 0
     assert one.distance(other) == 1

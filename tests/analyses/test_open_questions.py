@@ -11,12 +11,14 @@ from analyses.part_likeness import PartLikeness, likeness, parts_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 
 def observe(tunes: list[list[str]]) -> Observation:
-    return Observation(FolkRNN(units=24, layers=2).eval(), V2, [given(V2.encode(tokens[1:-1]), V2) for tokens in tunes])
+    return Observation(
+        FolkRNN(units=24, layers=2).eval(), V2, [input_tune(V2.encode(tokens[1:-1]), V2) for tokens in tunes]
+    )
 
 
 def some_tunes(n: int) -> list[list[str]]:

@@ -13,7 +13,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.sampling import Sampling, generate, given
+from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 
 
@@ -32,19 +32,19 @@ class Planted(Observation):
 
 
 def tune(text: str):
-    return given(V2.encode(text), V2)
+    return input_tune(V2.encode(text), V2)
 
 
 @pytest.fixture(scope="module")
 def read():
     torch.manual_seed(3)
     model = FolkRNN(units=32).eval()
-    return Observation(model, V2, [given(ids_of("swing_swang_swung", V2), V2)])
+    return Observation(model, V2, [input_tune(ids_of("swing_swang_swung", V2), V2)])
 
 
 def planted(columns: list[np.ndarray]) -> Planted:
     model = FolkRNN(units=len(columns), layers=1).eval()
-    transcription = given(ids_of("swing_swang_swung", V2), V2)
+    transcription = input_tune(ids_of("swing_swang_swung", V2), V2)
     return Planted(model, V2, [transcription], activations={(0, "l1.h"): np.stack(columns, axis=1)})
 
 
@@ -80,7 +80,7 @@ def test_the_bar_period_is_that_of_the_tune():
 
 
 def test_the_tunes_own_period_takes_the_place_of_nine(read):
-    jig = replace(read, transcriptions=[given(ids_of("fig1", V2), V2)])
+    jig = replace(read, transcriptions=[input_tune(ids_of("fig1", V2), V2)])
     own = Periodicity(period="bar")(jig)
     assert own.tables["tunes"]["period"].tolist() == [7.0] * 3
     assert own.metrics["l1.h/periodic_units"] == own.metrics["l1.h/bar_periodic_units"]
@@ -89,7 +89,7 @@ def test_the_tunes_own_period_takes_the_place_of_nine(read):
 
 def test_a_tune_of_one_token_has_no_share_and_is_drawn():
     model = FolkRNN(units=8).eval()
-    found = Periodicity()(Observation(model, V2, [given([], V2)]))
+    found = Periodicity()(Observation(model, V2, [input_tune([], V2)]))
     assert np.isnan(found.metrics["l3.h/periodic_units"])
     assert all(figure.drawing.axes for figure in found.figures.values())
 
@@ -158,7 +158,7 @@ def test_bars_know_their_part_and_role():
 def test_a_gru_is_looked_into_as_well():
     torch.manual_seed(0)
     model = FolkRNN(units=12, layers=2, cell="gru").eval()
-    found = Periodicity()(Observation(model, V2, [given(ids_of("fig1", V2), V2)]))
+    found = Periodicity()(Observation(model, V2, [input_tune(ids_of("fig1", V2), V2)]))
     assert {name.split("/")[0] for name in found.metrics} == {"l1.h", "l2.h"}
 
 
@@ -171,7 +171,7 @@ def test_a_class_that_steps_in_random_order_give_as_well_is_none():
     values[::20, 2] = 1.0
     values[:, 3] = rng.normal(size=steps)
     tokens = ["M:4/4", "K:Cmaj", *["C"] * (steps - 2)]
-    observation = Observation(FolkRNN(units=4, layers=1).eval(), V2, [given(V2.encode(tokens), V2)])
+    observation = Observation(FolkRNN(units=4, layers=1).eval(), V2, [input_tune(V2.encode(tokens), V2)])
     observation._kept[0, "l1.h"] = values
     table = Periodicity(sites=["l1.h"], permutations=40).unit_table(observation, 0, "l1.h")
     assert table["class"][0] == "harmonic"

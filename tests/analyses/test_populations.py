@@ -57,7 +57,7 @@ def test_the_mean_and_its_interval_are_written_where_they_lie():
 @pytest.mark.parametrize("values", [[0.0, 1.0], [2.0, 7.0, 3.0], [0.1, 0.1 + 1e-12], [-3.5, 900.25], [0.0, 1e4]])
 def test_every_value_lies_in_a_bin_and_whole_numbers_in_the_middle_of_one(values):
     values = np.array(values)
-    shown = population.Quantity("a", {"": values}, {"": (values.mean(), np.nan, np.nan)})
+    shown = population.TuneValues("a", {"": values}, {"": (values.mean(), np.nan, np.nan)})
     figure = population.distributions([shown])
     bars = [bar for bar in figure.axes[0].patches if hasattr(bar, "get_x")]
     assert sum(bar.get_height() for bar in bars) == len(values)
@@ -71,7 +71,7 @@ def test_a_quantity_that_no_tune_has_is_said_to_be_none():
 
 
 def test_a_number_that_all_tunes_have_alike_is_said_and_not_drawn() -> None:
-    known = population.Quantity("units", {"": np.full(5, 3.0)}, {"": (3.0, 3.0, 3.0)})
+    known = population.TuneValues("units", {"": np.full(5, 3.0)}, {"": (3.0, 3.0, 3.0)})
     (axes, *_) = population.distributions([known]).axes
     assert [text.get_text() for text in axes.texts] == ["3 in each of 5 tunes"]
     assert not axes.patches

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given as for_all
+from hypothesis import input_tune as for_all
 from hypothesis import strategies as st
 
 from analyses.drawings import softmax as draw
@@ -23,7 +23,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 FIG1 = ids_of("fig1", V2)
@@ -35,7 +35,7 @@ def model(**options) -> FolkRNN:
 
 
 def observed(network: FolkRNN) -> Observation:
-    return Observation(network, V2, [given(FIG1, V2)], Corpus("one", [Tune(tuple(V2.decode(FIG1)))]))
+    return Observation(network, V2, [input_tune(FIG1, V2)], Corpus("one", [Tune(tuple(V2.decode(FIG1)))]))
 
 
 def test_zeroing_a_column_is_zeroing_its_unit_at_the_softmax() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given as for_all
+from hypothesis import input_tune as for_all
 from hypothesis import strategies as st
 
 from analyses.drawings.softmax import spectrum
@@ -16,7 +16,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 matrices = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 1000)).map(
@@ -28,7 +28,7 @@ def observed(tunes: int = 3, **options) -> Observation:
     torch.manual_seed(5)
     network = FolkRNN(units=options.pop("units", 24), layers=options.pop("layers", 2), **options).eval()
     names = ("fig1", "swing_swang_swung", "seed42")[:tunes]
-    return Observation(network, V2, [given(ids_of(name, V2), V2) for name in names], seed=1)
+    return Observation(network, V2, [input_tune(ids_of(name, V2), V2) for name in names], seed=1)
 
 
 @for_all(matrices)
@@ -201,7 +201,7 @@ def test_a_plane_beyond_the_components_is_not_a_number() -> None:
 
 def test_a_tune_of_no_tokens_is_drawn_too() -> None:
     seen = observed(tunes=1)
-    seen.transcriptions = [given([], V2)]
+    seen.transcriptions = [input_tune([], V2)]
     assert np.isnan(SoftmaxSVD(resamples=5, random_planes=3)(seen).metrics["plane_auc"])
 
 

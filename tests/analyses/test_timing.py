@@ -13,7 +13,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.sampling import Sampling, generate, given
+from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 
 TOKENS = ["<s>", *TUNES["swing_swang_swung"].split(), "</s>"]
@@ -36,7 +36,7 @@ class Planted(Observation):
 
 def planted(columns: list[np.ndarray]) -> Planted:
     model = FolkRNN(units=len(columns), layers=1).eval()
-    return Planted(model, V2, [given(ids_of("swing_swang_swung", V2), V2)], activation=np.stack(columns, axis=1))
+    return Planted(model, V2, [input_tune(ids_of("swing_swang_swung", V2), V2)], activation=np.stack(columns, axis=1))
 
 
 @pytest.mark.parametrize("lag", [-2, 0, 1, 3])
@@ -85,7 +85,7 @@ def test_over_many_tunes_no_unit_responds_to_tokens_shifted_round():
 
 
 def test_a_tune_of_one_token_is_drawn_and_says_nothing():
-    found = Timing()(Observation(FolkRNN(units=8).eval(), V2, [given([], V2)]))
+    found = Timing()(Observation(FolkRNN(units=8).eval(), V2, [input_tune([], V2)]))
     assert np.isnan(found.metrics["l3.h/lead"]) and np.isnan(found.metrics["l3.h/announcing"])
     assert all(figure.drawing.axes for figure in found.figures.values())
 

@@ -14,7 +14,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 from folkrnn.weights.curve import Curve, from_csv, to_csv
 
@@ -28,7 +28,7 @@ PLANTED = Curve.of(
 
 def observation(curve: Curve | None) -> Observation:
     torch.manual_seed(0)
-    return Observation(FolkRNN(units=8), V2, [given(ids_of("fig1", V2), V2)], curve=curve)
+    return Observation(FolkRNN(units=8), V2, [input_tune(ids_of("fig1", V2), V2)], curve=curve)
 
 
 def test_the_best_validation_and_what_comes_after_it_are_found():

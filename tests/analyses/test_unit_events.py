@@ -15,7 +15,7 @@ from analyses.unit_events import NONE, UnitEvents
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2, token_type
 
 TUNE = "<s> M:2/4 K:Cmin |: C 2 E G /2 G /2 | C 4 :| c 3 B | c 4 | </s>".split()
@@ -47,7 +47,7 @@ def observe(tunes: list[list[str]], activity) -> Planted:
     """Tunes read by a model whose one layer does what `activity(tokens) [N − 1, U]` says."""
     activations = {k: activity(tokens) for k, tokens in enumerate(tunes)}
     model = FolkRNN(units=activations[0].shape[1], layers=1).eval()
-    return Planted(model, V2, [given(V2.encode(tokens[1:-1]), V2) for tokens in tunes], activations=activations)
+    return Planted(model, V2, [input_tune(V2.encode(tokens[1:-1]), V2) for tokens in tunes], activations=activations)
 
 
 def some_tunes(n: int, seed: int = 0) -> list[list[str]]:
@@ -195,7 +195,7 @@ def test_significance_is_the_rank_among_the_largest_of_the_shuffles():
 def test_tunes_do_not_depend_on_the_order_in_which_they_are_traced():
     torch.manual_seed(2)
     model = FolkRNN(units=24, layers=2).eval()
-    tunes = [given(V2.encode(tokens[1:-1]), V2) for tokens in some_tunes(5)]
+    tunes = [input_tune(V2.encode(tokens[1:-1]), V2) for tokens in some_tunes(5)]
     one, other = (
         UnitEvents(sites=["l*.c"], shuffles=19)(Observation(model, V2, tunes)).tables["units"] for _ in range(2)
     )
@@ -203,7 +203,7 @@ def test_tunes_do_not_depend_on_the_order_in_which_they_are_traced():
 
 
 def test_a_tune_too_short_to_shuffle_is_refused():
-    short = Observation(FolkRNN(units=8).eval(), V2, [given(V2.encode("M:4/4 K:Cmaj C"), V2)])
+    short = Observation(FolkRNN(units=8).eval(), V2, [input_tune(V2.encode("M:4/4 K:Cmaj C"), V2)])
     with pytest.raises(UserError, match="at least 8 tokens"):
         UnitEvents()(short)
 

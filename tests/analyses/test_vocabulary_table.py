@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given as for_all
+from hypothesis import input_tune as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 
@@ -22,7 +22,7 @@ from folkrnn.vocabulary import V2
 def found():
     fig1 = ids_of("fig1", V2)
     data = Corpus("one", [Tune(tuple(V2.decode(fig1)))])
-    return VocabularyTable()(Observation(FolkRNN(units=8, layers=2), V2, [given(fig1, V2)], data))
+    return VocabularyTable()(Observation(FolkRNN(units=8, layers=2), V2, [input_tune(fig1, V2)], data))
 
 
 def test_the_types_of_v2_count_as_the_paper_says(found) -> None:
@@ -82,6 +82,6 @@ def test_the_entropy_of_equal_counts_is_the_logarithm_of_their_number() -> None:
 
 def test_without_data_the_observed_tunes_are_drawn() -> None:
     torch.manual_seed(0)
-    found = VocabularyTable()(Observation(FolkRNN(units=4, layers=1), V2, [given([], V2)]))
+    found = VocabularyTable()(Observation(FolkRNN(units=4, layers=1), V2, [input_tune([], V2)]))
     assert "unigram_entropy_data" not in found.metrics
     assert all(figure.caption and figure.drawing.axes for figure in found.figures.values())

@@ -87,7 +87,7 @@ WAYS_IN = {
     "a target of ours from the top": "defaults:\n  - /analysis@_global_.hydra.callbacks.x: posterior\n",
     "store of weights": "weights:\n  _target_: folkrnn.tracking.models.weights\n  uri: http://stranger.example\n",
     "store of weights by an interpolation": "weights: ${there}\nthere: {uri: 'http://stranger.example'}\n",
-    "mirror": "dataset:\n  _target_: folkrnn.datasets.downloads.published\n  address: http://stranger.example\n",
+    "mirror": "dataset:\n  _target_: folkrnn.datasets.downloads.downloaded\n  address: http://stranger.example\n",
 }
 
 

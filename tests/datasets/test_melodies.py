@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from folkrnn.datasets.irish import irish
-from folkrnn.datasets.melodies import MelodyCorpus, Source, intervals, melodies, random_notes, twinkle
+from folkrnn.datasets.melodies import MelodyCorpus, MelodySource, intervals, melodies, random_notes, twinkle
 from folkrnn.errors import UserError
 from folkrnn.melodies.grid import tidy, to_notes, transposed
 
@@ -20,7 +20,7 @@ def shipped() -> MelodyCorpus:
 
 
 def corpus(classes: np.ndarray, source: list[int], family: list[int]) -> MelodyCorpus:
-    sources = [Source(f"tune {i}", "made", f"key {i}") for i in range(len(family))]
+    sources = [MelodySource(f"tune {i}", "made", f"key {i}") for i in range(len(family))]
     return MelodyCorpus("made", classes, np.array(source), np.ones(len(source), int), sources, np.array(family))
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folkrnn.datasets.melodies import MelodyCorpus, Source, random_notes
+from folkrnn.datasets.melodies import MelodyCorpus, MelodySource, random_notes
 from folkrnn.datasets.melody_batches import Melodies, MelodyBatches, MelodySampler, MelodyShare
 from folkrnn.errors import UserError
 from folkrnn.melodies.grid import FIRST_ON
@@ -100,6 +100,8 @@ def test_families_stand_on_one_side_and_validation_melodies_where_they_are():
 
 def test_a_corpus_of_one_family_is_refused():
     classes = np.full((4, 32), 5, np.uint8)
-    one = MelodyCorpus("one", classes, np.zeros(4, int), np.ones(4, int), [Source("a", "b", "c")], np.zeros(1, int))
+    one = MelodyCorpus(
+        "one", classes, np.zeros(4, int), np.ones(4, int), [MelodySource("a", "b", "c")], np.zeros(1, int)
+    )
     with pytest.raises(UserError, match="too few families"):
         MelodyBatches(one, 8, 1)

@@ -4,7 +4,7 @@ import pytest
 from file_server import Behaviour, serving
 
 from folkrnn.datasets.corpus import Corpus, Tune, in_vocabulary
-from folkrnn.datasets.downloads import SOURCES, published
+from folkrnn.datasets.downloads import SOURCES, downloaded
 from folkrnn.datasets.files import tokens
 from folkrnn.download import git_blob
 from folkrnn.errors import UserError
@@ -22,7 +22,7 @@ def corpus_of(text, name, tmp_path, monkeypatch):
     (tmp_path / "file").write_text(text)
     monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], blob=git_blob(tmp_path / "file")))
     with serving(Behaviour(text.encode())) as address:
-        return published(name, address)
+        return downloaded(name, address)
 
 
 def test_data_v2_is_read_in_v2s_vocabulary_with_its_terms(tmp_path, monkeypatch):
@@ -75,4 +75,4 @@ def test_a_corpus_in_the_words_of_another_vocabulary_says_what_was_lost():
 
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="did you mean folkrnn_v3"):
-        published("folkrn_v3")
+        downloaded("folkrn_v3")

@@ -18,7 +18,7 @@ from folkrnn.explorer.states import from_bytes
 from folkrnn.interventions.cuts import cut
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 
@@ -246,7 +246,7 @@ def test_hovering_512_units_over_300_steps_takes_less_than_50_ms(browser, tmp_pa
     rng = np.random.default_rng(0)
     pitches = V2.of_type("pitch")
     ids = [i for _ in range(37) for i in [*rng.choice(pitches, 7), V2.index["|"]]]
-    tune = given([V2.index["M:4/4"], V2.index["K:Cmaj"], *ids], V2)
+    tune = input_tune([V2.index["M:4/4"], V2.index["K:Cmaj"], *ids], V2)
     model = FolkRNN(layers=1, units=512).eval()
     page = explore(Observation(model, V2, [tune])).save(tmp_path / "large.html")
     with opened(browser, page) as tab:

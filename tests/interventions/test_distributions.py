@@ -40,7 +40,7 @@ def test_rejection_draws_from_the_distribution_of_what_is_left():
 
 
 def test_rejecting_and_masking_write_tunes_of_the_same_distribution():
-    model, many = network(), replace(SAMPLING, tunes=2500, max_tokens=3, live=2500)
+    model, many = network(), replace(SAMPLING, tunes=2500, max_tokens=3, batch_size=2500)
     counts = []
     for how in ("resample", "mask"):
         changed = applied(model, distributions.suppress("pitch |", how=how)).model

@@ -82,11 +82,11 @@ def test_the_original_is_never_modified_and_something_changes(name):
 
 
 @pytest.mark.parametrize("name", SOMETHING)
-def test_a_tune_does_not_depend_on_its_company(name):
+def test_edited_tunes_are_batch_invariant(name):
     model = network()
     changed = applied(model, SOMETHING[name]()).model
     together = play(changed)
-    few = play(changed, replace(SAMPLING, live=3))
+    few = play(changed, replace(SAMPLING, batch_size=3))
     assert ids(few) == ids(together)
     assert all(np.array_equal(a.probability, b.probability) for a, b in zip(few, together, strict=True))
     assert ids(play(changed, replace(SAMPLING, tunes=5))) == ids(together)[:5]

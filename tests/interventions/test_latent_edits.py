@@ -66,7 +66,7 @@ def test_a_swap_exchanges_neurons_of_neighbours(lively):
     assert np.array_equal(np.delete(new_mu, 2, 1), np.delete(mu, 2, 1))
 
 
-def test_a_melody_gets_the_same_neurons_in_whatever_company_it_is_encoded(lively):
+def test_a_melody_gets_the_same_neurons_whatever_batch_it_is_encoded_in(lively):
     changed, _, (whole, _) = applied(lively, edits.latent_swap([2, 5]))
     for some in ([3], [8, 1, 0], [4, 4]):
         assert np.allclose(changed.encode(MELODIES[some])[0].detach().numpy(), whole[some], atol=1e-6)

@@ -39,7 +39,7 @@ def test_tunes_steps_seeds_purposes_and_units_are_independent():
         assert abs(np.corrcoef(base.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(base.size)
 
 
-def test_a_row_is_the_same_in_any_company():
+def test_rows_are_batch_invariant():
     whole = uniforms(places(20), 7, 5, 3)
     alone = uniforms_of(torch.tensor([13]), torch.tensor([0]), 7, 5, 3)
     assert torch.equal(whole[13:14], alone)

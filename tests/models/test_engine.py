@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from small_network import SAMPLING, network, play
 
 import folkrnn
-from folkrnn.models.engine import Given
+from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import At, hooked, unhooked
 from folkrnn.models.positions import TuneTracker
@@ -79,8 +79,8 @@ class Kept:
 
     def apply(self, site, value, step):
         self.sizes.append(1 if value.dim() == 2 else len(value))
-        for rows, live in zip([value] if value.dim() == 2 else value, step.live, strict=True):
-            for row in range(live):
+        for rows, active in zip([value] if value.dim() == 2 else value, step.active, strict=True):
+            for row in range(active):
                 self.rows[row].append(rows[row])
         return value
 
@@ -95,7 +95,7 @@ def test_windows_of_steps_are_the_steps_to_1e_6_and_each_tune_has_all_of_its_own
     for windows in (True, False):
         kept = Kept(site, len(some), windows)
         with torch.no_grad():
-            model.engine().run(Given.of(some, range(19)), [kept])
+            model.engine().run(InputTunes.of(some, range(19)), [kept])
         assert (max(kept.sizes) > 1) == windows
         assert [len(rows) for rows in kept.rows] == [len(ids) for ids in some]
         found.append(torch.stack([row for rows in kept.rows for row in rows]))
@@ -110,7 +110,7 @@ def test_a_tune_reads_the_same_to_the_bit_in_any_batch(count, seed, known):
     def read(numbers):
         trace = Trace({"l3.h": 16, "probs": 137}, len(numbers), len(some[numbers[0]]), model.device)
         with torch.no_grad():
-            model.engine().run(Given.of([some[k] for k in numbers], numbers, known=known), [trace])
+            model.engine().run(InputTunes.of([some[k] for k in numbers], numbers, known=known), [trace])
         return trace.activations
 
     together = read(range(count))
@@ -135,7 +135,7 @@ def test_at_a_site_the_models_hooks_come_in_their_order_and_then_those_of_the_ru
     tracker = TuneTracker(V2)
     first, second = named("first", ("l2.h", "logits")), named("second", ("l2.h", "logits"), of_parameters=True)
     changed = hooked(hooked(network(), [first], tracker), [second])
-    changed.engine().run(Given(torch.tensor([[5]])), [named("run")])
+    changed.engine().run(InputTunes(torch.tensor([[5]])), [named("run")])
     assert seen == [
         ("first", "l2.h"),
         ("second", "l2.h"),
@@ -165,8 +165,8 @@ class Positions:
         self.found = []
 
     def apply(self, site, value, step):
-        (live,) = step.live
-        self.found += list(zip(step.position.tune[:live].tolist(), step.position.step[:live].tolist(), strict=True))
+        (active,) = step.active
+        self.found += list(zip(step.position.tune[:active].tolist(), step.position.step[:active].tolist(), strict=True))
         return value
 
 
@@ -177,7 +177,7 @@ def test_hooks_know_tune_and_step_though_rows_are_dropped_and_given_to_others():
     expected = sorted((k, step) for k, tune in enumerate(made) for step in range(len(tune.ids) - 1))
     assert sorted(where.found) == expected
     where.found.clear()
-    few = play(changed, type(SAMPLING)(**{**vars(SAMPLING), "live": 3}))
+    few = play(changed, type(SAMPLING)(**{**vars(SAMPLING), "batch_size": 3}))
     assert [tune.ids.tolist() for tune in few] == [tune.ids.tolist() for tune in made]
     assert sorted(where.found) == expected
 

@@ -1,4 +1,4 @@
-"""Products with packed weights are those of torch, and a row does not depend on its company."""
+"""Products with packed weights are those of torch, and are batch-invariant."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_the_steps_of_both_paths_agree_to_1e_6(packed):
 
 
 @pytest.mark.skipif(not PACKS, reason="this torch has no oneDNN")
-def test_a_row_is_the_same_to_the_bit_in_any_company_and_with_any_number_of_threads(threads):
+def test_products_are_batch_invariant_to_the_bit_with_any_number_of_threads(threads):
     (weight,), bias = weights(1, 2048, 512)
     x, added = torch.randn(256, 512), torch.randn(256, 2048)
     product = Product([weight], bias)

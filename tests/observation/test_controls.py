@@ -10,7 +10,7 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.controls import Shuffled, Untrained
 from folkrnn.observation.observation import Observation
 from folkrnn.published import TUNES, ids_of
-from folkrnn.sampling import given
+from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 
 
@@ -19,7 +19,7 @@ def observation():
     torch.manual_seed(0)
     model = FolkRNN(units=16, layers=2)
     model.reset_parameters(torch.Generator().manual_seed(99))
-    seen = Observation(model, V2, [given(ids_of(name, V2), V2, name) for name in TUNES], seed=5)
+    seen = Observation(model, V2, [input_tune(ids_of(name, V2), V2, name) for name in TUNES], seed=5)
     seen.trace(0, "l2.h")
     return seen
 

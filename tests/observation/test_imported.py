@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from folkrnn.errors import UserError
 from folkrnn.notation.midi import to_midi
 from folkrnn.observation import imported
-from folkrnn.observation.given import read_transcriptions
 from folkrnn.observation.imported import as_abc
+from folkrnn.observation.input_tunes import read_transcriptions
 from folkrnn.vocabulary import V2
 
 TUNE = "M:6/8 K:Cmaj C D E G 2 A | c 3 B A G | E F G A B c | d 2 B G 3 | e d c B A G | C 3 C 3 |"

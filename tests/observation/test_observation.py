@@ -14,7 +14,7 @@ from folkrnn.families.folkrnn import FAMILY, tunes
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation import observation
 from folkrnn.observation.observation import Observation, check_longest, check_size
-from folkrnn.sampling import Sampling, generate, given
+from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 
 
@@ -75,7 +75,7 @@ def test_an_analysis_that_would_hold_too_much_of_a_tune_says_how_much_before_it_
     )
     wide = {"activations": Activations("l*.*"), "posterior": Posterior()}
     FAMILY.check_room(config, seen.model, [], wide)
-    long = [given([], V2), given([V2.index["C"]] * 40_000, V2)]
+    long = [input_tune([], V2), input_tune([V2.index["C"]] * 40_000, V2)]
     with pytest.raises(
         UserError, match=r"analysis=activations holds l\*\.\* of a tune at once: of 40,001 steps 0.1 GiB"
     ):

@@ -26,7 +26,7 @@ from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.observation.summary import summarise
 from folkrnn.parallel.blocks import each_block
-from folkrnn.parallel.shards import ALONE, Processes, processes
+from folkrnn.parallel.shards import ALONE, Workers, processes
 from folkrnn.sampling import Sampling, generate
 from folkrnn.sampling.writing import SHARE, shares, written
 from folkrnn.vocabulary import V2
@@ -66,7 +66,7 @@ class Doubling:
 
 
 def doubled(work, count, blocks=range(7), progress=None):
-    return [int(found["twice"][0]) for found in each_block(work, blocks, Processes(count), progress)]
+    return [int(found["twice"][0]) for found in each_block(work, blocks, Workers(count), progress)]
 
 
 def same_tunes(one, other):
@@ -103,7 +103,7 @@ def test_one_process_does_the_blocks_in_their_order_as_they_are_asked_for():
 
 
 def test_devices_of_the_trainer_are_processes():
-    assert processes("cpu", 4) == Processes(4)
+    assert processes("cpu", 4) == Workers(4)
     assert processes("cpu", "auto") == ALONE
     for devices in (-1, [0, 1], 0):
         with pytest.raises(UserError, match="number of processes"):
@@ -186,14 +186,14 @@ def test_ctrl_c_ends_every_process():
 OBSERVING = """
 import time
 from folkrnn.parallel.blocks import each_block
-from folkrnn.parallel.shards import Processes
+from folkrnn.parallel.shards import Workers
 
 def sleeping(block, progress):
     open(f"began{block}", "w").close()
     time.sleep(300)
 
 if __name__ == "__main__":
-    list(each_block(sleeping, range(2), Processes(2)))
+    list(each_block(sleeping, range(2), Workers(2)))
 """
 
 
@@ -220,9 +220,9 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
 def test_tunes_and_their_summary_are_those_of_one_process(small, count):
     sampling = Sampling(tunes=200)
     one = written(small, V2, sampling, 1)
-    several = written(small, V2, sampling, 1, Processes(count))
+    several = written(small, V2, sampling, 1, Workers(count))
     same_tunes(one, several)
-    same_summary(summarise(small, one.ids), summarise(small, several.ids, processes=Processes(count)))
+    same_summary(summarise(small, one.ids), summarise(small, several.ids, processes=Workers(count)))
 
 
 @pytest.mark.slow
@@ -232,9 +232,9 @@ def test_tunes_of_an_intervention_are_those_of_one_process():
     changed = applied(model, distributions.suppress("pitch"), activations.noise("l2.h", 0.3)).model
     sampling = Sampling(tunes=37, max_tokens=20)
     one = written(changed, V2, sampling, 5)
-    same_tunes(one, written(changed, V2, sampling, 5, Processes(9)))  # of which 3 are of use
+    same_tunes(one, written(changed, V2, sampling, 5, Workers(9)))  # of which 3 are of use
     assert one.ids[0].tolist() != written(model, V2, sampling, 5).ids[0].tolist()
-    found = summarise(changed, list(one.ids) * 2, processes=Processes(9))  # two blocks
+    found = summarise(changed, list(one.ids) * 2, processes=Workers(9))  # two blocks
     same_summary(summarise(changed, list(one.ids) * 2), found)
 
 
@@ -243,9 +243,9 @@ def test_tunes_of_an_intervention_are_those_of_one_process():
 def test_traces_of_given_tunes_are_those_of_one_process(cell, count):
     model = network(cell, units=24)
     rng = np.random.default_rng(0)
-    tunes = [folkrnn.sampling.given(rng.integers(2, 137, rng.integers(3, 60)).tolist(), V2) for _ in range(45)]
+    tunes = [folkrnn.sampling.input_tune(rng.integers(2, 137, rng.integers(3, 60)).tolist(), V2) for _ in range(45)]
     alone = Observation(model, V2, tunes)
-    found = dict(Observation(model, V2, tunes, processes=Processes(count)).each_kept(["l*.*", "probs"]))
+    found = dict(Observation(model, V2, tunes, processes=Workers(count)).each_kept(["l*.*", "probs"]))
     assert sorted(found) == list(range(45))
     for k, found in alone.each_kept(["l*.*", "probs"]):
         for site, value in found.items():
@@ -257,7 +257,7 @@ def test_latents_and_their_summary_are_those_of_one_process():
     model = load(WEIGHTS / "musicvae_2bar").model.eval()
     corpus = random_notes(519, 2, seed=0)
     one, two, three = (
-        LatentObservation(model, corpus.classes, [""] * 519, corpus, processes=Processes(count)) for count in (1, 2, 3)
+        LatentObservation(model, corpus.classes, [""] * 519, corpus, processes=Workers(count)) for count in (1, 2, 3)
     )
     np.testing.assert_array_equal(one.mu, two.mu)
     np.testing.assert_array_equal(one.sigma, two.sigma)

@@ -50,7 +50,7 @@ def test_on_a_cpu_in_single_precision_it_does_not_matter_how_many_tunes_are_in_p
     assert cached.key_of("w", V2.digest, SAMPLING, 3, None, "cpu") == cached.key_of(
         "w", V2.digest, SAMPLING, 3, None, "cpu", 2
     )
-    assert len(kept(refuse, sampling=replace(SAMPLING, live=1))) == 3
+    assert len(kept(refuse, sampling=replace(SAMPLING, batch_size=1))) == 3
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_whatever_determines_the_tunes_makes_another_entry(tunes, other):
         kept(refuse, **other)
 
 
-@pytest.mark.parametrize("other", [{"live": 1}, {"captured": True}])
+@pytest.mark.parametrize("other", [{"batch_size": 1}, {"captured": True}])
 @pytest.mark.parametrize(("device", "precision"), [("cpu", "bf16"), ("cuda", "fp32")])
 def test_where_sums_depend_on_the_size_of_batches_it_makes_another_entry(monkeypatch, device, precision, other):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")

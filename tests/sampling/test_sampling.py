@@ -42,21 +42,21 @@ def threads():
     torch.set_num_threads(before)
 
 
-def test_tunes_do_not_depend_on_their_company_or_on_threads(model, threads):
+def test_sampling_is_batch_invariant_with_any_number_of_threads(model, threads):
     found = {}
     for count in (1, 2):
         threads(count)
-        for live in (1, 7, 64, 256):
-            found[count, live] = ids(generate(model, V2, Sampling(tunes=70, max_tokens=10, live=live), seed=4))
+        for size in (1, 7, 64, 256):
+            found[count, size] = ids(generate(model, V2, Sampling(tunes=70, max_tokens=10, batch_size=size), seed=4))
     first = found[1, 1]
     assert len({tuple(tune) for tune in first}) > 60
     assert all(tunes == first for tunes in found.values())
 
 
-@pytest.mark.parametrize("live", [7, 64, 256])
-def test_captured_steps_write_the_same_tunes(model, live):
-    plain = generate(model, V2, Sampling(tunes=70, max_tokens=40, live=live), seed=4)
-    captured = generate(model, V2, Sampling(tunes=70, max_tokens=40, live=live, captured=True), seed=4)
+@pytest.mark.parametrize("size", [7, 64, 256])
+def test_captured_steps_write_the_same_tunes(model, size):
+    plain = generate(model, V2, Sampling(tunes=70, max_tokens=40, batch_size=size), seed=4)
+    captured = generate(model, V2, Sampling(tunes=70, max_tokens=40, batch_size=size, captured=True), seed=4)
     assert len({len(tune) for tune in ids(plain)}) > 1
     assert ids(captured) == ids(plain)
     assert all(np.array_equal(a.probability, b.probability) for a, b in zip(captured, plain, strict=True))
@@ -163,7 +163,7 @@ def test_a_draw_is_numpys_choice_with_the_same_uniform(distribution_seed, seed):
         {"temperature": 0.0},
         {"temperature": float("nan")},
         {"max_tokens": 0},
-        {"live": 0},
+        {"batch_size": 0},
         {"rng": "x"},
         {"precision": "bf16", "rng": "legacy"},
         {"captured": True, "rng": "legacy"},
@@ -177,7 +177,7 @@ def test_settings_that_make_no_sense_are_refused_by_name(wrong):
 @pytest.mark.parametrize(
     "fine",
     [
-        {"tunes": 1, "live": 1, "max_tokens": 1},
+        {"tunes": 1, "batch_size": 1, "max_tokens": 1},
         {"temperature": 1e-3},
         {"max_tokens": 2, "prime": ("M:4/4", "K:Cmaj")},
         {"precision": "bf16", "captured": True},
@@ -191,7 +191,7 @@ def test_settings_at_the_ends_of_their_ranges_are_taken(fine):
 
 def test_by_default_what_is_sampled_is_what_the_configuration_says():
     stated = OmegaConf.load(Path(__file__).parents[2] / "conf" / "config.yaml").sampling
-    for name in ("tunes", "temperature", "max_tokens", "rng", "live", "precision"):
+    for name in ("tunes", "temperature", "max_tokens", "rng", "batch_size", "precision"):
         assert stated[name] == getattr(Sampling(), name), name
 
 

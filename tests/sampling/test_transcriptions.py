@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from folkrnn.sampling import Transcription, Transcriptions
-from folkrnn.sampling import given as read
+from folkrnn.sampling import input_tune as read
 from folkrnn.sampling.transcription import mark_replayed
 from folkrnn.vocabulary import V2
 

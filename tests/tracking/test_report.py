@@ -20,7 +20,7 @@ from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
-from folkrnn.tracking.report import Job, JudgedClaim, Report, Section, Tune, number, render, write_report
+from folkrnn.tracking.report import JobEntry, JudgedClaim, Report, ReportEntry, Section, number, render, write_report
 
 TOKENS = "M:6/8 K:Cdor |: C E G c B G | ^F 3 ] C 3 :|".split()
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -37,7 +37,9 @@ def drawing(points: int) -> Figure:
 def report() -> Report:
     sound = record(TOKENS).mp3
     tunes = [
-        Tune(title, TOKENS, to_abc(TOKENS, title), score.svg, "", sound, to_midi(TOKENS), [str(flaws(TOKENS)[0])])
+        ReportEntry(
+            title, TOKENS, to_abc(TOKENS, title), score.svg, "", sound, to_midi(TOKENS), [str(flaws(TOKENS)[0])]
+        )
         for title, score in zip(("First & <b>last</b>", ""), engrave([TOKENS, TOKENS]), strict=True)
     ]
     units = pd.DataFrame({"unit": range(512), "share": np.linspace(0, 1, 512), "token": ["</s>"] * 512})
@@ -211,7 +213,10 @@ def test_a_section_begins_with_its_main_numbers_and_their_intervals():
 
 def test_pages_and_jobs_are_linked():
     section = Section("effect", Findings(pages={"before_after": "<p>"}))
-    jobs = [Job("cut_random fraction=0.1", "FINISHED", link="../a/report.html"), Job("seed=2", "KILLED", "by SIGKILL")]
+    jobs = [
+        JobEntry("cut_random fraction=0.1", "FINISHED", link="../a/report.html"),
+        JobEntry("seed=2", "KILLED", "by SIGKILL"),
+    ]
     page = Page(render(Report("A sweep", sections=[section], jobs=jobs)))
     links = {a["href"] for a in page.all("a")}
     assert {"pages/effect_before_after.html", "../a/report.html"} <= links

@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.corpus import Corpus, Tune
-from folkrnn.datasets.melodies import MelodyCorpus, Source
+from folkrnn.datasets.melodies import MelodyCorpus, MelodySource
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
@@ -26,7 +26,7 @@ def tunes():
 
 def melodies():
     classes = np.random.default_rng(0).integers(0, 90, (120, 8)).astype(np.uint8)
-    sources = [Source(f"melody {i}", "melodies", str(i)) for i in range(len(classes))]
+    sources = [MelodySource(f"melody {i}", "melodies", str(i)) for i in range(len(classes))]
     return MelodyCorpus("melodies", classes, np.arange(120), np.ones(120, int), sources, np.arange(120))
 
 

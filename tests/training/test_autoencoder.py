@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_lightning.callbacks import Callback
 
-from folkrnn.datasets.melodies import MelodyCorpus, Source
+from folkrnn.datasets.melodies import MelodyCorpus, MelodySource
 from folkrnn.errors import UserError
 from folkrnn.melodies.grid import to_notes
 from folkrnn.models.melody_tensors import NOTHING
@@ -40,7 +40,7 @@ def walks(count=400, steps=12):
     rng = np.random.default_rng(0)
     classes = np.zeros((count, steps), np.uint8)
     classes[:, ::4] = rng.integers(40, 52, (count, steps // 4))
-    sources = [Source(f"walk {i}", "walks", str(i)) for i in range(count)]
+    sources = [MelodySource(f"walk {i}", "walks", str(i)) for i in range(count)]
     return MelodyCorpus("walks", classes, np.arange(count), np.ones(count, int), sources, np.arange(count))
 
 

@@ -56,7 +56,7 @@ def test_dropout_takes_its_share_and_keeps_the_mean(draw, share, monkeypatch):
 
 
 @DRAWS
-def test_dropout_of_a_row_is_the_same_in_any_company_and_of_any_length(draw):
+def test_dropout_is_batch_invariant_and_the_same_at_any_length(draw):
     whole = draw(5, noise.DROPOUT, 3, range(9), (20, 8), 30_000, HERE)
     some = draw(5, noise.DROPOUT, 3, [2, 5], (12, 8), 30_000, HERE)
     assert torch.equal(some, whole[[2, 5], :12])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from folkrnn.datasets.corpus import Corpus, Tune
-from folkrnn.datasets.melodies import MelodyCorpus, Source
+from folkrnn.datasets.melodies import MelodyCorpus, MelodySource
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
@@ -29,7 +29,7 @@ def walks():
     rng = np.random.default_rng(0)
     classes = np.zeros((200, 12), np.uint8)
     classes[:, ::4] = rng.integers(40, 44, (200, 3))
-    sources = [Source(f"walk {i}", "walks", str(i)) for i in range(200)]
+    sources = [MelodySource(f"walk {i}", "walks", str(i)) for i in range(200)]
     return MelodyCorpus("walks", classes, np.arange(200), np.ones(200, int), sources, np.arange(200))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from folkrnn.errors import UserError
 from folkrnn.training.preemption import Requeued, requeue, signal_number
-from folkrnn.training.processes import Group, arrange, group, restarted
+from folkrnn.training.processes import ProcessGroup, arrange, group, restarted
 
 OF_LAUNCHERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 
@@ -91,14 +91,14 @@ def started(monkeypatch, **variables):
 
 
 def test_a_process_is_alone_unless_torchrun_or_srun_says_otherwise(monkeypatch):
-    assert group() == Group(None, 0, 1, 1)
+    assert group() == ProcessGroup(None, 0, 1, 1)
     started(monkeypatch, SLURM_JOB_ID=1, SLURM_NTASKS=1, SLURM_PROCID=0)
-    assert group() == Group(None, 0, 1, 1)
+    assert group() == ProcessGroup(None, 0, 1, 1)
 
 
 def test_torchrun_says_who_is_who(monkeypatch):
     started(monkeypatch, TORCHELASTIC_RUN_ID="none", RANK=5, WORLD_SIZE=8, LOCAL_WORLD_SIZE=4, LOCAL_RANK=1)
-    assert group() == Group("torchrun", 5, 8, 2)
+    assert group() == ProcessGroup("torchrun", 5, 8, 2)
     placed = arrange("auto", "auto", "ddp")
     assert (placed.devices, placed.nodes, placed.rank) == (4, 2, 5)
     assert arrange(4, 2, "ddp").devices == 4
@@ -107,7 +107,7 @@ def test_torchrun_says_who_is_who(monkeypatch):
 
 def test_srun_says_who_is_who_and_lightning_does_not_requeue(monkeypatch):
     started(monkeypatch, SLURM_JOB_ID=1, SLURM_NTASKS=6, SLURM_NTASKS_PER_NODE=3, SLURM_NNODES=2, SLURM_PROCID=4)
-    assert group() == Group("srun", 4, 6, 2)
+    assert group() == ProcessGroup("srun", 4, 6, 2)
     placed = arrange("auto", "auto", "ddp")
     assert (placed.devices, placed.nodes, placed.rank) == (3, 2, 4)
     assert not placed.environment.auto_requeue
@@ -115,9 +115,9 @@ def test_srun_says_who_is_who_and_lightning_does_not_requeue(monkeypatch):
 
 def test_a_shell_in_an_allocation_is_alone(monkeypatch):
     started(monkeypatch, SLURM_JOB_ID=1, SLURM_NTASKS=6, SLURM_PROCID=0, SLURM_JOB_NAME="interactive")
-    assert group() == Group(None, 0, 1, 1)
+    assert group() == ProcessGroup(None, 0, 1, 1)
     started(monkeypatch, SLURM_STEP_NUM_TASKS=6, SLURM_NTASKS_PER_NODE=6, SLURM_NNODES=1)
-    assert group() == Group("srun", 0, 6, 1), "srun was typed in that shell"
+    assert group() == ProcessGroup("srun", 0, 6, 1), "srun was typed in that shell"
 
 
 @pytest.mark.parametrize(("settings", "words"), [

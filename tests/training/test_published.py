@@ -12,7 +12,7 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.initialisation import initialise
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
 from folkrnn.training.lasagne import LasagneRMSprop, decayed, learn_initial_states
-from folkrnn.training.losses import LOSSES, Sums, summed_loss, token_loss
+from folkrnn.training.losses import LOSSES, LossSums, summed_loss, token_loss
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.vocabulary import V2
 
@@ -146,7 +146,7 @@ def test_the_losses_of_several_processes_add_up_to_that_of_one(name):
 
 
 def test_the_values_of_a_batch_are_the_means_over_its_parts_and_known_with_the_last():
-    sums = Sums()
+    sums = LossSums()
     for values in ([1.0, 2.0, 6.0], [4.0, 4.0, 1.0]):  # a batch begins anew
         *early, last = (sums.add(part, 3, {"loss": torch.tensor(value)}) for part, value in enumerate(values))
         assert early == [{}, {}]

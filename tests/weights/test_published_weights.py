@@ -10,7 +10,7 @@ from folkrnn.download import git_blob
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.vocabulary import V2
-from folkrnn.weights.downloads import SOURCES, published
+from folkrnn.weights.downloads import SOURCES, downloaded
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def test_published_weights_come_with_their_terms_and_blob(tmp_path, monkeypatch,
     model = FolkRNN(units=4)
     server = offered(tmp_path, monkeypatch, python2(original(model, V2)), "folkrnn_v2")
     with serving(server) as address:
-        weights = published("folkrnn_v2", address)
+        weights = downloaded("folkrnn_v2", address)
     assert torch.equal(weights.model.softmax_weight, model.softmax_weight)
     assert weights.blob == SOURCES["folkrnn_v2"].blob
     assert "MIT" in weights.terms
@@ -49,14 +49,17 @@ def test_a_magenta_tar_is_read_where_it_was_downloaded(tmp_path, monkeypatch):
             archive.add(file, file.name)
     server = offered(tmp_path, monkeypatch, (tmp_path / "x.tar").read_bytes(), "magenta_2bar")
     with serving(server) as address:
-        weights = published("magenta_2bar", address)
+        weights = downloaded("magenta_2bar", address)
     assert weights.model.family == "musicvae"
     assert "no licence" in weights.terms
 
 
 def test_another_file_than_the_published_one_is_refused():
-    with serving(Behaviour(python2({"token2idx": {}}))) as address, pytest.raises(UserError, match="not the published"):
-        published("folkrnn_v2", address)
+    with (
+        serving(Behaviour(python2({"token2idx": {}}))) as address,
+        pytest.raises(UserError, match="not the published"),
+    ):
+        downloaded("folkrnn_v2", address)
 
 
 def test_the_blob_ids_are_those_of_the_facts_and_every_address_is_secure():
@@ -66,4 +69,4 @@ def test_the_blob_ids_are_those_of_the_facts_and_every_address_is_secure():
 
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="did you mean folkrnn_v2"):
-        published("folkrnn_v22")
+        downloaded("folkrnn_v22")

@@ -23,7 +23,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.abc import read_abc
 from folkrnn.notation.tokenise import tokenise
-from folkrnn.observation.given import read_transcriptions
+from folkrnn.observation.input_tunes import read_transcriptions
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import folder, lasagne
 from folkrnn.weights.sources import checkpoint

@@ -32,7 +32,7 @@ from folkrnn.notation.midi import to_midi
 from folkrnn.notation.musicxml import to_musicxml
 from folkrnn.notation.tokenise import prime_changes
 from folkrnn.observation import replayed
-from folkrnn.observation.given import changes_of, read_transcriptions
+from folkrnn.observation.input_tunes import changes_of, read_transcriptions
 from folkrnn.observation.observation import Observation, check_longest, check_size
 from folkrnn.observation.summary import summarise
 from folkrnn.sampling import Transcription, Transcriptions, Uniforms, replay_uniforms, tune_uniforms
@@ -44,7 +44,7 @@ from folkrnn.weights.sources import scratch
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.tracking.report import Tune
+    from folkrnn.tracking.report import ReportEntry
     from folkrnn.training.fit import Fitted
 
 SHOWN = 8
@@ -90,7 +90,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         model: FolkRNN,
         weights: Weights,
         corpus: Corpus,
-        given: Sequence[Transcription],
+        inputs: Sequence[Transcription],
         interventions: Interventions,
     ) -> Observation:
         """Returns what the model, after all interventions, wrote, or reads where transcriptions were given.
@@ -105,7 +105,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         def seen(changed: FolkRNN, seed: int = config.seed, **beside: Any) -> Observation:
             alone = changed is model and bool(interventions)
             make = partial(control_tunes if alone else play, config, changed, weights, tunes_read, seed)
-            tunes = Transcriptions.of(given or make())
+            tunes = Transcriptions.of(inputs or make())
             check_size(changed, tunes, list(config.observation.keep), config.observation.limit_gib * 2**30)
             shared = {"processes": observers(config), **beside}
             return Observation(changed, vocabulary, tunes, corpus, config.seed, **shared)
@@ -125,7 +125,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         ]
         observation = seen(changed, control=control, matched=tuple(matched))
         observation.effects = composition.account(changed, known, observation.transcriptions)
-        if given:
+        if inputs:
             return observation
         if tunes_read is None:
             observation.null, observation.null_again = (seen(model, seed) for seed in other_seeds(config.seed))
@@ -178,7 +178,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
             )
         check_precision(build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config)))
 
-    def given(self, config: DictConfig, vocabulary: Vocabulary | None) -> list[Transcription]:
+    def inputs(self, config: DictConfig, vocabulary: Vocabulary | None) -> list[Transcription]:
         """Returns the transcriptions to observe in the place of generated ones; refuses what cannot be read or played.
 
         The settings of sampling, the prime, the replay and the devices are checked here too.
@@ -194,14 +194,14 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         assert vocabulary is not None  # that of a model that reads tokens
         found = prime_changes(config.sampling.prime, vocabulary) if config.sampling.prime else []
         lines = [f"sampling.prime: {'; '.join(found)}"] if found else []
-        given = changes_of(config.transcription, vocabulary) if config.transcription else []
-        return lines + [f"transcription: {line}" for line in given]
+        changed = changes_of(config.transcription, vocabulary) if config.transcription else []
+        return lines + [f"transcription: {line}" for line in changed]
 
     def check_room(
-        self, config: DictConfig, model: FolkRNN, given: Sequence[Transcription], analyses: Mapping[str, Analysis]
+        self, config: DictConfig, model: FolkRNN, inputs: Sequence[Transcription], analyses: Mapping[str, Analysis]
     ) -> None:
         """Refuses an analysis that would hold more of a tune at once than `observation.limit_gib`."""
-        steps = max((len(t.ids) - 1 for t in given), default=config.sampling.max_tokens)
+        steps = max((len(t.ids) - 1 for t in inputs), default=config.sampling.max_tokens)
         limit = config.observation.limit_gib * 2**30
         for name, analysis in analyses.items():
             check_longest(model, steps, analysis.sites, limit, f"analysis={name}", analysis.pairs_of_steps)
@@ -242,13 +242,16 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
     def dataset_card(self, corpus: Corpus) -> str:
         return filed.dataset_card(corpus)
 
-    def report_entries(self, tracked: TrackedRun, observation: Observation) -> list[Tune]:
+    def report_entries(self, tracked: TrackedRun, observation: Observation) -> list[ReportEntry]:
         """Returns the first tunes with score, sound and MIDI, as the report shows them; files all three."""
         tunes = [t.tokens(observation.vocabulary) for t in observation.transcriptions[:SHOWN]]
         titles = filed.titles_of(observation)
         return artifacts.file_played(
             tracked,
-            [artifacts.Played(f"{k + 1:02d}", titles[k], tokens, to_midi(tokens)) for k, tokens in enumerate(tunes)],
+            [
+                artifacts.PlayableTune(f"{k + 1:02d}", titles[k], tokens, to_midi(tokens))
+                for k, tokens in enumerate(tunes)
+            ],
         )
 
 

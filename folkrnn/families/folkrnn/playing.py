@@ -13,7 +13,7 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.observation import replayed
 from folkrnn.observation.observation import Observation
-from folkrnn.parallel.shards import Processes, processes
+from folkrnn.parallel.shards import Workers, processes
 from folkrnn.sampling import (
     Sampling,
     Transcription,
@@ -38,11 +38,11 @@ _OTHER = 9
 def sampling_of(config: DictConfig, vocabulary: Vocabulary) -> Sampling:
     """Returns the settings of `sampling.*`, the prime as tokens."""
     prime = prime_tokens(config.sampling.prime, vocabulary) if config.sampling.prime else []
-    names = ("tunes", "temperature", "max_tokens", "rng", "live", "precision", "captured")
+    names = ("tunes", "temperature", "max_tokens", "rng", "batch_size", "precision", "captured")
     return Sampling(prime=tuple(prime), **{name: config.sampling[name] for name in names})
 
 
-def observers(config: DictConfig) -> Processes:
+def observers(config: DictConfig) -> Workers:
     """Returns the processes that play and observe: one on each device of the trainer."""
     return processes(config.trainer.accelerator, config.trainer.devices)
 

@@ -22,7 +22,7 @@ from folkrnn.interventions.composition import Interventions
 from folkrnn.melodies.grid import to_midi
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
-from folkrnn.observation.observed import Given
+from folkrnn.observation.observed import ObservedInput
 from folkrnn.parallel.shards import processes
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights.folder import Weights
@@ -30,7 +30,7 @@ from folkrnn.weights.folder import Weights
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.tracking.report import Tune
+    from folkrnn.tracking.report import ReportEntry
     from folkrnn.training.fit import Fitted
 
 PAIRS = 4
@@ -40,7 +40,7 @@ SHOWN = 8
 """Melodies that are filed as MIDI, each beside what the model writes back from its μ."""
 
 
-class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
+class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObservation]):
     """Trains on melodies; observes what becomes of melodies of a dataset."""
 
     data = MelodyCorpus
@@ -78,7 +78,7 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
         model: MusicVAE,
         weights: Weights,
         corpus: MelodyCorpus,
-        given: Sequence[Given],
+        inputs: Sequence[ObservedInput],
         interventions: Interventions,
     ) -> LatentObservation:
         """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded.
@@ -142,14 +142,16 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, Given, LatentObservation]):
             for k, batch in enumerate(observation.each_kept(settings.keep)):
                 tracked.log_findings("traces", Findings(arrays={f"batch{k:04d}": batch}))
 
-    def report_entries(self, tracked: TrackedRun, observation: LatentObservation) -> list[Tune]:
+    def report_entries(self, tracked: TrackedRun, observation: LatentObservation) -> list[ReportEntry]:
         """Returns the first melodies, each with what comes back of it, as the report shows them; files all it shows."""
         played = []
         for k in range(min(PAIRS, len(observation.classes))):
             both = {"": observation.classes[k], "_from_mu": observation.reconstruction(k)}
             for ending, classes in both.items():
                 title = f"Melody {k + 1}{' as it comes back' if ending else ''}"
-                played.append(artifacts.Played(f"{k + 1:02d}{ending}", title, as_tokens(classes), to_midi(classes)))
+                played.append(
+                    artifacts.PlayableTune(f"{k + 1:02d}{ending}", title, as_tokens(classes), to_midi(classes))
+                )
         return artifacts.file_played(tracked, played)
 
     def check_training(self, config: DictConfig) -> None:

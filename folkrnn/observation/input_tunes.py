@@ -9,7 +9,7 @@ from folkrnn.notation.tokenise import Rejection, prime_changes, prime_tokens, to
 from folkrnn.observation.imported import LARGEST, as_abc
 from folkrnn.places import content, file_named
 from folkrnn.published import TUNES, ids_of
-from folkrnn.sampling import Transcription, given
+from folkrnn.sampling import Transcription, input_tune
 from folkrnn.vocabulary import Vocabulary
 
 LONGEST_TUNE = 20_000
@@ -22,7 +22,7 @@ def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription
     Raises UserError where it holds none, or where a tune has no expression in the vocabulary (with the reason).
     """
     if text in TUNES:
-        return [given(ids_of(text, vocabulary), vocabulary, text)]
+        return [input_tune(ids_of(text, vocabulary), vocabulary, text)]
     text = _content(text)
     if len(text) > LARGEST:
         raise UserError(f"transcription= has {len(text):,} characters, more than the {LARGEST:,} that are read")
@@ -33,13 +33,13 @@ def read_transcriptions(text: str, vocabulary: Vocabulary) -> list[Transcription
             raise UserError("transcription= is empty; give ABC, tokens or a file")
         if len(tokens) > LONGEST_TUNE:
             raise UserError(f"transcription= has {len(tokens):,} tokens; tunes of up to {LONGEST_TUNE:,} are observed")
-        return [given(vocabulary.encode(tokens), vocabulary)]
+        return [input_tune(vocabulary.encode(tokens), vocabulary)]
     found = []
     for tune in tunes:
         tokens = tokenise(tune, vocabulary)
         if isinstance(tokens, Rejection):
             raise UserError(f"transcription=: tune {tune.number} ({tune.title or 'untitled'}) has no tokens: {tokens}")
-        found.append(given(vocabulary.encode(tokens), vocabulary, tune.title))
+        found.append(input_tune(vocabulary.encode(tokens), vocabulary, tune.title))
     return found
 
 

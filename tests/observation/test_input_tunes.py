@@ -1,7 +1,7 @@
 import pytest
 
 from folkrnn.errors import UserError
-from folkrnn.observation.given import read_transcriptions
+from folkrnn.observation.input_tunes import read_transcriptions
 from folkrnn.vocabulary import V2
 
 JIG = "X:1\nT:First\nM:6/8\nL:1/8\nK:D\nDFA dAF|\n"
