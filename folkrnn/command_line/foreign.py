@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,12 @@ LARGEST = 10_000
 
 DEEPEST = 32
 """Levels of a file, of which OmegaConf reads no more than some 90; ours have five."""
+
+MOST_FILES = 2_000
+"""Files that a configuration is composed of, one as often as it is named; ours are of some 100."""
+
+_LONG_NUMBER = re.compile(r"(?<![\w.])[-+]?[\d_:xob.a-fA-F]{1000,}(?![\w.])")
+"""What YAML may take for a number that Python does not print."""
 
 _REFERENCE = re.compile(r"\$\{(\.*)([\w.\[\]/@-]+)\}")
 """`${key}` and `${..key}`; what calls a resolver, as `${name:value}` does, is none."""
@@ -85,9 +92,20 @@ def guarded() -> Iterator[None]:
             self.repository = Repository(config_search_path)
 
         def load_configuration(self, *arguments: Any, **named: Any) -> DictConfig:
-            config = super().load_configuration(*arguments, **named)
+            try:
+                config = super().load_configuration(*arguments, **named)
+            except RecursionError:
+                raise UserError(
+                    "configuration files name each other in a circle in their defaults lists, or interpolations are "
+                    "nested without end"
+                ) from None
             check_references(config)
             return config
+
+        def _parse_overrides_and_create_caching_repo(self, *arguments: Any, **named: Any) -> Any:
+            overrides, repo = super()._parse_overrides_and_create_caching_repo(*arguments, **named)
+            repo.load_config = counted(repo.load_config)
+            return overrides, repo
 
         def _load_single_config(self, default: Any, repo: Any) -> Any:
             path = default.config_path
@@ -108,18 +126,37 @@ def guarded() -> Iterator[None]:
         internal.ConfigLoaderImpl = before
 
 
+def counted(load: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns `load`, which raises UserError where it is called more than MOST_FILES times."""
+    times = count(1)
+
+    def counting(config_path: str) -> Any:
+        if next(times) > MOST_FILES:
+            raise UserError(
+                f"the defaults lists of configuration files name more than {MOST_FILES:,} files, {config_path} the last"
+            )
+        return load(config_path)
+
+    return counting
+
+
 def _check_path(path: str) -> None:
     if ".." in path.split("/"):
         raise UserError(f"{path}: an option lies in a folder of options, not above it")
 
 
 def _check_size(path: str, repo: Any) -> None:
-    """Raises UserError for a file in which references to references stand for more than can be held."""
+    """Raises UserError for a file whose references to references stand for more than can be held, or its numbers."""
     source = next((each for each in repo.get_sources() if each.is_config(path)), None)
     if source is None or source.scheme() != "file":
         return
     file = Path(source.path.removeprefix("file://"), path if path.endswith((".yaml", ".yml")) else f"{path}.yaml")
-    text = file.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 ({error.reason} at byte {error.start})") from None
+    if match := _LONG_NUMBER.search(text):
+        raise UserError(f"{file}: {match[0][:20]}… is longer than any number")
     if (values := written_out(text)) > LARGEST:
         raise UserError(
             f"{file}: with every reference (*name) written out it has {_number(values)} values, or they are nested "

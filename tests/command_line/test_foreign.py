@@ -343,3 +343,43 @@ def test_references_are_counted_from_the_top_from_above_and_into_lists():
     chain = {f"k{i}": f"${{k{i + 1}}}" for i in range(3_000)} | {"k3000": 1}
     with pytest.raises(UserError, match="k0: its references"):
         check_references(OmegaConf.create(chain))
+
+
+ROUND = {f"experiment/{name}.yaml": f"{EXPERIMENT}defaults:\n  - {next_}\n" for name, next_ in ("ab", "ba")}
+FAN = {
+    **{f"experiment/c{i}.yaml": "defaults:\n" + "".join(f"  - c{i + 1}@{k}\n" for k in "abc") for i in range(14)},
+    "experiment/c14.yaml": "x: 1\n",
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("files", "first", "says"),
+    [
+        ({"experiment/a.yaml": f"{EXPERIMENT}defaults:\n  - a\n"}, "a", "in a circle"),
+        (ROUND, "a", "in a circle"),
+        (FAN, "c0", "more than 2,000 files"),
+    ],
+    ids=["itself", "each other", "three times each"],
+)
+def test_defaults_lists_without_end_are_refused(tried, files: dict[str, str], first: str, says: str):
+    status, said, seen = tried(files, f"experiment={first}")
+    assert (status, seen) == (2, [])
+    assert says in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", ["1" + ":59" * 2_000, "0x" + "f" * 5_000, "9" * 5_000, "-0b" + "1" * 20_000])
+def test_a_number_that_cannot_be_printed_is_refused(tried, number: str):
+    status, said, seen = tried({"experiment/long.yaml": f"{EXPERIMENT}seed: {number}\n"}, "experiment=long")
+    assert (status, seen) == (2, [])
+    assert "long.yaml: " in said
+    assert said.endswith("longer than any number\n")
+
+
+def test_a_file_that_is_not_utf_8_is_named(tried, tmp_path: Path):
+    (tmp_path / "stranger" / "experiment").mkdir(parents=True)
+    (tmp_path / "stranger" / "experiment" / "latin.yaml").write_bytes(b"seed: 1 # \xe5\n")
+    status, said, _ = tried({}, "experiment=latin")
+    assert status == 2
+    assert "latin.yaml is not UTF-8" in said
