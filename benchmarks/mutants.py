@@ -8,7 +8,11 @@ A mutant is one change of one expression: `<` for `<=`, `+` for `-`, `*` for `/`
 the checkout, never into the checkout. The tests run are the `--files` nearest: of the module's name, those that import
 it, those of the modules that import it; files that take more than `--longest` seconds are left out. The large libraries
 are imported once; each mutant runs in a forked process. One that takes three times as long as usual, and 10 s, counts
-as caught.
+as caught. Seconds are the processor's, so that a busy machine changes nothing but the wait.
+
+`--tenth K` takes each tenth module alone, from the K-th on, and `--bar 0.9` ends with status 1 where so few mutants of
+numerical code (modules that import numpy or torch) are caught as one draw in a hundred would have if that share were:
+so the slow tests look at another tenth every day.
 """
 
 from __future__ import annotations
@@ -18,8 +22,11 @@ import ast
 import compileall
 import contextlib
 import importlib
+import math
 import os
 import random
+import re
+import resource
 import shutil
 import signal
 import sys
@@ -67,8 +74,11 @@ def tests_of(module: Path, tests: list[Path], modules: list[Path], most: int) ->
     return list(dict.fromkeys(near))[:most]
 
 
-def passes(checkout: Path, files: list[Path], limit: float) -> bool:
-    """Whether the tests of `files` pass within `limit` seconds, in a forked process that has the libraries."""
+def passes(checkout: Path, files: list[Path], limit: float) -> tuple[bool, float]:
+    """Whether the tests of `files` pass, and the processor seconds they take, in a forked process with the libraries.
+
+    They do not where they take longer than `limit`, or ten times as long by the clock.
+    """
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -85,20 +95,33 @@ def passes(checkout: Path, files: list[Path], limit: float) -> bool:
         # the same examples for each mutant; a failure is enough, and need not be made small
         phases = (Phase.explicit, Phase.generate)
         settings.register_profile("mutants", derandomize=True, database=None, deadline=None, phases=phases)
+        used = int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (used + int(limit) + 1, used + int(limit) + 2))
         status = importlib.import_module("pytest").main(
             ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-profile=mutants", *map(str, files)]
         )
         os._exit(int(status))
-    end = time.monotonic() + limit
+    end = time.monotonic() + 10 * limit
     while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
+        done, status, usage = os.wait4(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status) == 0
+            return os.waitstatus_to_exitcode(status) == 0, usage.ru_utime + usage.ru_stime
         time.sleep(0.02)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
+    _, _, usage = os.wait4(child, 0)
+    return False, usage.ru_utime + usage.ru_stime
+
+
+def is_numerical(module: Path) -> bool:
+    """Whether a module imports numpy or torch."""
+    return re.search(r"^(?:import|from) (?:numpy|torch)\b", (ROOT / module).read_text(), re.MULTILINE) is not None
+
+
+def enough(caught: int, tried: int, bar: float) -> bool:
+    """Whether at least one draw in a hundred catches as few of `tried` mutants as `caught`, if `bar` of all are."""
+    below = sum(math.comb(tried, k) * bar**k * (1 - bar) ** (tried - k) for k in range(caught + 1))
+    return below >= 0.01
 
 
 def options() -> argparse.Namespace:
@@ -108,16 +131,22 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--files", type=int, default=3, help="files of tests for a module, the nearest first")
     parser.add_argument("--longest", type=float, default=20, help="seconds: test files that take longer are left out")
+    parser.add_argument("--tenth", type=int, help="take each tenth module alone, from this one on")
+    parser.add_argument("--bar", type=float, default=0, help="the share of numerical code that is to be caught")
     parser.add_argument("--minutes", type=float, default=60, help="stop after so many, with what is known by then")
     return parser.parse_args()
 
 
 def main() -> None:
     asked = options()
-    draw, end, verdicts = random.Random(asked.seed), time.monotonic() + 60 * asked.minutes, []
+    draw, end = random.Random(asked.seed), time.monotonic() + 60 * asked.minutes
+    verdicts: list[tuple[bool, bool]] = []
+    """Whether the code is numerical, and whether the mutant was caught."""
     modules = [path.relative_to(ROOT) for top in ("folkrnn", "analyses") for path in sorted((ROOT / top).rglob("*.py"))]
     tests = [path.relative_to(ROOT) for path in sorted((ROOT / "tests").rglob("test_*.py"))]
     chosen = [path for path in modules if any(path.is_relative_to(place) for place in asked.places)]
+    if asked.tenth is not None:
+        chosen = chosen[asked.tenth % 10 :: 10]
     draw.shuffle(chosen)
     for library in LIBRARIES:
         importlib.import_module(library)
@@ -138,9 +167,8 @@ def main() -> None:
                 compiled.unlink()
             near = tests_of(module, tests, modules, asked.files)
             for path in set(near) - set(seconds):
-                began = time.monotonic()
-                passed = passes(checkout, [path], asked.longest)
-                seconds[path] = time.monotonic() - began if passed else float("inf")
+                passed, taken = passes(checkout, [path], asked.longest)
+                seconds[path] = taken if passed else float("inf")
             files = sorted((path for path in near if seconds[path] < asked.longest), key=seconds.__getitem__)
             if not files:
                 print(f"not tried   {module}: of {len(near)} files none passes in {asked.longest:g} s", flush=True)
@@ -149,11 +177,17 @@ def main() -> None:
                 mutated, words = change.mutated(tree)
                 (checkout / module).write_text(mutated)
                 limit = 10 + 3 * sum(map(seconds.__getitem__, files))
-                verdicts.append("survived" if passes(checkout, files, limit) else "caught")
-                print(f"{verdicts[-1]:10}  {module}:{words}", flush=True)
+                survived, _ = passes(checkout, files, limit)
+                verdicts.append((is_numerical(module), not survived))
+                print(f"{'survived' if survived else 'caught':10}  {module}:{words}", flush=True)
+                if time.monotonic() > end:
+                    break
             (checkout / module).write_text(source)
-    caught = verdicts.count("caught")
+    caught, of_numbers = sum(found for _, found in verdicts), [found for numerical, found in verdicts if numerical]
     print(f"caught {caught} of {len(verdicts)} mutants: {caught / max(len(verdicts), 1):.2f}")
+    print(f"of numerical code {sum(of_numbers)} of {len(of_numbers)}")
+    if not enough(sum(of_numbers), len(of_numbers), asked.bar):
+        sys.exit(f"too few of numerical code, where {asked.bar:.2f} of all are to be caught")
 
 
 if __name__ == "__main__":
