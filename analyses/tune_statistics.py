@@ -12,17 +12,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
 
+import folkrnn.datasets
+import folkrnn.notation
 from analyses.drawings import tune_statistics as draw
 from analyses.measures import melody
 from analyses.measures.intervals import ratio_intervals, with_interval
 from analyses.measures.melody import QUANTITIES
 from folkrnn import style
 from folkrnn.analysis import Analysis
+from folkrnn.cache import cache_key, cached_json
+from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.repetition import copied_in_parts
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.notation.bars import Bar, bars, flaws
@@ -94,7 +99,7 @@ class TuneStatistics(Analysis):
         if observation.data is not None:
             corpus = [list(tune.tokens) for tune in observation.data.tunes]
             some = rng.permutation(len(corpus))[: self.data_tunes]
-            data, data_shape = table_of(corpus), MelodySums.of([corpus[n] for n in np.sort(some)])
+            data, data_shape = table_of_corpus(observation.data), MelodySums.of([corpus[n] for n in np.sort(some)])
             metrics |= {f"data_{name}": value for name, value in self.metrics(data, data_shape, rng).items()}
             if metrics["data_full_bars"] > 0:
                 metrics["full_bars_ratio"] = metrics["full_bars"] / metrics["data_full_bars"]
@@ -251,6 +256,14 @@ def table_of(tunes: Sequence[list[str]]) -> pd.DataFrame:
     """Returns one row per tune (tokens without markers): meter, mode, length, bars, full bars, bars of at least three
     tokens, those of them that stood before in their part, flaws, form, parts."""
     return pd.DataFrame([{"tune": k} | statistics(tokens) for k, tokens in enumerate(tunes)])
+
+
+def table_of_corpus(corpus: Corpus) -> pd.DataFrame:
+    """Returns the table of a corpus; made once, since a large one takes seconds."""
+    here = Path(__file__).read_text(encoding="utf-8")
+    key = cache_key([("corpus", corpus.digest), ("columns", here)], folkrnn.notation, folkrnn.datasets)
+    rows = cached_json(f"statistics-{key}", lambda: table_of([list(t.tokens) for t in corpus.tunes]).to_dict("list"))
+    return pd.DataFrame(rows)
 
 
 def statistics(tokens: list[str]) -> dict[str, object]:

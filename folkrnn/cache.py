@@ -10,11 +10,13 @@ import contextlib
 import hashlib
 import hmac
 import io
+import json
 import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -104,6 +106,16 @@ def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
     data = io.BytesIO()
     np.savez(data, **arrays)
     keep(cache_folder() / f"{key}.npz", data.getvalue())
+
+
+def cached_json(key: str, compute: Callable[[], Any]) -> Any:
+    """Returns what `compute` returned the last time for the same `key`, as JSON, or calls it and keeps that."""
+    path = cache_folder() / f"{key}.json"
+    data = kept(path)
+    if data is None:
+        data = json.dumps(compute()).encode()
+        keep(path, data)
+    return json.loads(data)
 
 
 def cache_key(texts: Iterable[tuple[str, str]], *packages: ModuleType) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import math
 import numbers
 import re
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from folkrnn.findings import Figure, Findings
 from folkrnn.places import readable
-from folkrnn.tracking.figures import gif
+from folkrnn.tracking.figures import for_screens, gif
 from folkrnn.tracking.journal import write_whole
 from folkrnn.tracking.names import file_name
 
@@ -31,9 +30,8 @@ if TYPE_CHECKING:
 _MOST_ROWS = 25
 _TUNES_OPEN = 2
 _VERDICTS = ("holds", "does not hold", "does not depend on the model", "n/a")
-_LARGEST_SVG = 120_000
 """Bytes of a figure up to which it stays a drawing; a scatter of many thousand points is smaller as a picture."""
-_PICTURE_DPI, _SCREEN_DPI = 160, 96
+_SCREEN_DPI = 96
 
 _SCRIPT = """
 for (const block of document.querySelectorAll(".copied")) {
@@ -290,17 +288,9 @@ def _number_of(found: Findings, name: str) -> tuple[str, float, str]:
 
 def _picture(figure: Figure) -> dict[str, Any]:
     """A data address of the drawing, and its width on a screen."""
-    import matplotlib as mpl
-
     width = round(figure.drawing.get_size_inches()[0] * _SCREEN_DPI)
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "report"}):
-        figure.drawing.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    if buffer.tell() <= _LARGEST_SVG:
-        return {"width": width, "data": f"data:image/svg+xml;base64,{_base64(buffer.getvalue())}"}
-    buffer = io.BytesIO()
-    figure.drawing.savefig(buffer, format="png", dpi=_PICTURE_DPI, metadata={"Software": None})
-    return {"width": width, "data": f"data:image/png;base64,{_base64(buffer.getvalue())}"}
+    kind, data = for_screens(figure.drawing, figure.caption)
+    return {"width": width, "data": f"data:{kind};base64,{_base64(data)}"}
 
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+import folkrnn.notation
+from folkrnn.cache import cache_key, cached_json
 from folkrnn.datasets.corpus import Corpus, shares
 from folkrnn.notation.bars import share_of_full_bars
 from folkrnn.notation.score import to_abc
@@ -54,11 +56,21 @@ def titles_of(observation: Observation) -> list[str]:
     return [t.title or f"No. {k + 1}" for k, t in enumerate(observation.transcriptions)]
 
 
+def _full_bars(corpus: Corpus) -> dict[str, float]:
+    """Returns the share of full bars by meter token, and of all; counted once, since a large corpus takes seconds."""
+
+    def counted() -> dict[str, float]:
+        found = share_of_full_bars([list(tune.tokens) for tune in corpus.tunes])
+        return {meter: full.share for meter, full in found.items()}
+
+    return cached_json(f"full-bars-{cache_key([('corpus', corpus.digest)], folkrnn.notation)}", counted)
+
+
 def dataset_card(corpus: Corpus) -> str:
     """Returns the dataset card in Markdown: sizes, meters, modes, share of full bars, what was left out, terms."""
     profile = corpus.profile()
     quantiles = {name.removeprefix("length_q"): value for name, value in profile.items() if name.startswith("length_q")}
-    full = share_of_full_bars([list(tune.tokens) for tune in corpus.tunes])
+    full = _full_bars(corpus)
     lines = [
         f"# Dataset {corpus.name}",
         "",
@@ -71,10 +83,10 @@ def dataset_card(corpus: Corpus) -> str:
         "| meter | share of tunes | share of full bars |",
         "|---|---|---|",
         *(
-            f"| {meter} | {share:.1%} | {full['M:' + meter].share:.1%} |"
+            f"| {meter} | {share:.1%} | {full['M:' + meter]:.1%} |"
             for meter, share in shares([tune.meter for tune in corpus.tunes]).items()
         ),
-        f"| all | 100 % | {full['all'].share:.1%} |",
+        f"| all | 100 % | {full['all']:.1%} |",
         "",
         "| mode | share of tunes |",
         "|---|---|",
