@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folkrnn.cache import cache_folder, cached_arrays
+from folkrnn.cache import cache_folder, cached_arrays, cached_json
 from folkrnn.datasets.corpus import LeftOut, Tune
 from folkrnn.datasets.parsing import cached
 
@@ -87,3 +87,18 @@ def test_an_entry_that_cannot_be_read_costs_a_line_and_no_more(name, read, tmp_p
     read()
     assert "cannot be read" in caplog.text
     assert "nothing is kept" in caplog.text
+
+
+def test_what_was_computed_once_comes_from_the_cache_as_json_knows_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return {"a": [1, True, "x"], "b": 0.25}
+
+    assert cached_json("one", compute) == cached_json("one", compute) == {"a": [1, True, "x"], "b": 0.25}
+    assert len(calls) == 1
+    (tmp_path / "folkrnn" / "one.json").write_bytes(b"damaged, and of no digest at all")
+    assert cached_json("one", compute) == {"a": [1, True, "x"], "b": 0.25}
+    assert len(calls) == 2
