@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from hypothesis import input_tune as forall
+from hypothesis import given as forall
 from hypothesis import settings
 from hypothesis import strategies as st
 

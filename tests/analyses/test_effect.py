@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import input_tune as for_all
+from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import input_tune as any_of
+from hypothesis import given as any_of
 from hypothesis import settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import input_tune as for_all
+from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
