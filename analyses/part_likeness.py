@@ -113,15 +113,18 @@ def draw(tables: dict[str, pd.DataFrame]) -> object:
     figure = style.figure(width=style.PAGE, height=2.8)
     axes = figure.subplots()
     for row, table in enumerate(tables.values()):
-        for offset, name, colour in ((-0.18, "within", style.ACCENT), (0.18, "across", style.SOFT)):
+        for offset, name, whose, colour in (
+            (-0.18, "within", "one tune", style.ACCENT),
+            (0.18, "across", "different tunes of a meter and mode", style.SOFT),
+        ):
             values = table[name].to_numpy(float)
             if len(values):
-                axes.barh(row + offset, values.mean(), height=0.32, color=colour, label=name if row == 0 else None)
+                axes.barh(row + offset, values.mean(), height=0.32, color=colour, label=whose if row == 0 else None)
                 spread = np.quantile(values, [0.25, 0.75])
                 axes.hlines(row + offset, *spread, color=style.INK, linewidth=0.8)
     axes.set_yticks(range(len(tables)), list(tables))
     axes.set_xlabel("share of the runs of a part that stand in the other (line: quartiles over tunes)")
-    axes.legend(frameon=False, title="parts of")
+    axes.legend(frameon=False, title="parts of", alignment="left")
     axes.invert_yaxis()
     return figure
 

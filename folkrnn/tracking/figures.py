@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
     import pandas as pd
+    from PIL import Image
 
     from folkrnn.findings import Animation
 
@@ -54,16 +55,20 @@ def gif(animation: Animation) -> bytes:
     """Returns the frames as an animated GIF that loops for ever, at SCREEN_DPI."""
     from PIL import Image
 
-    frames = [
-        Image.open(io.BytesIO(_saved(frame, "png", dpi=SCREEN_DPI))).convert("RGB").quantize(GIF_COLOURS)
-        for frame in animation.frames
-    ]
+    frames = [_few_colours(Image.open(io.BytesIO(_saved(frame, "png", dpi=SCREEN_DPI)))) for frame in animation.frames]
     buffer = io.BytesIO()
     each = animation.seconds
     times = [each] * len(frames) if isinstance(each, int | float) else each
     milliseconds = [round(1000 * time) for time in times]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, optimize=True)
     return buffer.getvalue()
+
+
+def _few_colours(picture: Image.Image) -> Image.Image:
+    """Returns the picture in GIF_COLOURS; an octree keeps those of a key, however few points they have."""
+    from PIL import Image
+
+    return picture.convert("RGB").quantize(GIF_COLOURS, method=Image.Quantize.FASTOCTREE)
 
 
 def for_screens(drawing: matplotlib.figure.Figure, caption: str = "") -> tuple[str, bytes]:

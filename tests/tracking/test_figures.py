@@ -3,6 +3,7 @@ import io
 import numpy as np
 import PIL.Image
 import pytest
+from matplotlib.patches import Patch
 
 from folkrnn import style
 from folkrnn.findings import Animation
@@ -66,3 +67,13 @@ def test_a_png_has_300_dots_an_inch_unless_it_would_be_larger_than_programs_open
     assert (across, down) == (width * PAPER_DPI, height * PAPER_DPI) if fits else across * down < 1.01 * MOST_PIXELS
     assert max(across, down) <= 30_000
     assert across / down == pytest.approx(width / height, rel=0.02)
+
+
+def test_a_gif_keeps_the_colours_of_a_key_that_has_few_points():
+    figure = style.figure(height=3)
+    axes = figure.subplots()
+    axes.imshow(np.random.default_rng(1).random((200, 200)), cmap="gray", interpolation="nearest")
+    figure.legend(handles=[Patch(color="#c23b4a")], labels=["rare"], loc="outside lower center")
+    frame = PIL.Image.open(io.BytesIO(gif(Animation([figure], "one frame", seconds=1))))
+    reds = (np.abs(np.asarray(frame.convert("RGB")).astype(int) - (0xC2, 0x3B, 0x4A)).max(-1) < 12).sum()
+    assert reds > 100
