@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from analyses.measures.intervals import cluster_weights, interval
 from analyses.measures.reconstruction import always_hold, exact_onsets, exact_steps
@@ -26,3 +27,9 @@ def test_exact_steps_and_onsets_are_counted_apart() -> None:
     assert exact_onsets(written, melody)[0] == 0.5
     assert always_hold(melody) == 0.25
     assert np.isnan(exact_onsets(written, np.zeros_like(melody))[0])
+
+
+def test_a_melody_of_one_onset_counts() -> None:
+    melodies = np.array([[0, 41, 0, 1], [0, 41, 0, 1], [1, 0, 0, 0]])
+    written = np.array([[0, 41, 0, 0], [0, 42, 0, 1], [2, 0, 0, 0]])
+    assert exact_onsets(written, melodies) == pytest.approx([1.0, 0.0, np.nan], nan_ok=True)

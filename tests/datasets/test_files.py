@@ -10,6 +10,7 @@ from folkrnn.datasets.corpus import REASONS, Corpus, LeftOut
 from folkrnn.datasets.files import abc, tokens
 from folkrnn.datasets.irish import COLLECTIONS, irish
 from folkrnn.datasets.parsing import cached
+from folkrnn.datasets.token_text import is_token_text
 from folkrnn.errors import UserError
 
 TUNE = "M:6/8\nK:Cmaj\nC D E | F G A |\n"
@@ -339,3 +340,19 @@ def test_a_torn_cache_entry_is_made_anew(tmp_path, monkeypatch):
     entry = next(cache_folder().glob("*.json.gz"))
     entry.write_bytes(entry.read_bytes()[:10])
     assert cached("key", lambda: ([], [LeftOut("b.abc", "empty")]))[1] == [LeftOut("b.abc", "empty")]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("M:4/4\nK:Cmaj\nC\n", True),
+        ("<s> M:4/4 K:Cmaj C </s>", True),
+        ("M:4/4\nK:Cmaj\n", False),
+        ("M:4/4\n", False),
+        ("M:4/4\nK:Cmaj\nH\n", False),
+        ("X:1\nM:4/4\nK:Cmaj\nC\n", False),
+        ("", False),
+    ],
+)
+def test_a_text_of_tokens_begins_with_a_meter_a_mode_and_at_least_one_token(text: str, is_one: bool):
+    assert is_token_text(text) == is_one

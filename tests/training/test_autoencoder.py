@@ -277,6 +277,31 @@ def test_mixed_precision_learns_too(tmp_path):
     assert reconstruction_metrics(fitted.model, corpus.classes, corpus.lengths)["free_onsets"] > 0.2
 
 
+class Losses(Callback):
+    """What each update was said to cost."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, module, outputs, *_):
+        said = trainer.callback_metrics
+        self.seen.append(
+            [float(outputs["loss"]), *(float(said[f"train/{n}"]) for n in ("reconstruction", "kl", "beta"))]
+        )
+
+
+@pytest.mark.parametrize("beta", [0.3, 2.0])
+def test_an_update_costs_the_reconstruction_and_beta_times_the_kl(tmp_path, beta):
+    losses = Losses()
+    recipe = Recipe(batch_size=100, last_beta=beta, free_bits=0.0, own=0.0)
+    train(tmp_path, recipe, epochs=1, callbacks=[losses])
+    assert losses.seen[0][3] == 0
+    assert losses.seen[-1][3] == pytest.approx(beta)
+    for loss, reconstruction, kl, said in losses.seen:
+        assert kl > 0
+        assert loss == pytest.approx(reconstruction + said * kl, rel=1e-4)
+
+
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
     class Poison(Callback):
         def on_train_batch_start(self, trainer, module, *_):
