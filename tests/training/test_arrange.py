@@ -62,5 +62,5 @@ def test_settings_that_contradict_what_was_started_are_refused(started, devices,
 def test_one_process_that_torchrun_started_may_be_given_its_one_device(started, devices):
     started(**TORCHRUN | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"})
     assert arrange(devices, "auto", "auto").devices == 1
-    with pytest.raises(UserError, match="trainer.devices=2"):
+    with pytest.raises(UserError, match=r"trainer\.devices=2"):
         arrange(2, "auto", "auto")
