@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
+from analyses.drawings import stretch
 from folkrnn import style
 
 if TYPE_CHECKING:
     import matplotlib.figure
+
+POINTS = 2_000
+"""Points of a curve over all values, at most: more than a figure has pixels across."""
 
 
 def image(site: str, tokens: Sequence[str], values: np.ndarray, gate: bool) -> matplotlib.figure.Figure:
@@ -31,17 +35,19 @@ def image(site: str, tokens: Sequence[str], values: np.ndarray, gate: bool) -> m
 
 
 def distribution(site: str, values: np.ndarray) -> matplotlib.figure.Figure:
-    """Draws the histogram of `values [T, H]`, the values of each step sorted (an image, as in part 5), and each unit's
-    largest magnitude."""
+    """Draws the histogram of `values [T, H]`, the values of each step sorted (an image, as in part 5; of a long tune at
+    steps that `stretch.spread` chooses), and each unit's largest magnitude."""
     figure = style.figure(height=2.7)
     left, middle, right = figure.subplots(1, 3)
     left.hist(values.ravel(), bins=101, color=style.INK)
     left.set_yscale("log")
     left.set_xlabel(site)
     left.set_ylabel("values in the tune")
-    ordered = np.sort(values, axis=1)
+    steps, units = values.shape
+    ordered = np.sort(values[stretch.spread(steps)], axis=1)
     reach = max(1.0, float(np.abs(values).max()))
-    shown = middle.imshow(ordered, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-reach, vmax=reach)
+    place = (-0.5, units - 0.5, -0.5, steps - 0.5)
+    shown = middle.imshow(ordered, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-reach, vmax=reach, extent=place)
     middle.set_xlabel("unit, sorted at each step")
     middle.set_ylabel("step")
     figure.colorbar(shown, ax=middle, label=site, fraction=0.05, pad=0.02)
@@ -62,8 +68,8 @@ def layers(values: Mapping[str, np.ndarray], near_zero: float) -> matplotlib.fig
         left.hist(
             activation.ravel(), np.linspace(-reach, reach, 81), histtype="step", color=colour, label=site, density=True
         )
-        magnitude = np.sort(np.abs(activation).ravel())
-        middle.plot(magnitude, np.linspace(0, 1, len(magnitude)), color=colour, label=site)
+        share = np.linspace(0, 1, min(activation.size, POINTS))
+        middle.plot(np.quantile(np.abs(activation), share), share, color=colour, label=site)
         largest = np.sort(np.abs(activation).max(0))
         right.plot(np.linspace(0, 1, len(largest)), largest, color=colour, label=site)
     middle.axvline(near_zero, color=style.SOFT, linewidth=0.8, linestyle="--")

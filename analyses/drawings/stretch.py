@@ -8,7 +8,7 @@ LONGEST = 400
 """Steps that a figure shows one by one, at most: more than two tunes of usual length."""
 
 LINES = 200
-"""Lines that are drawn over each other, at most."""
+"""Steps of a figure of a whole tune, at most."""
 
 
 def shown(steps: int) -> slice:
@@ -22,10 +22,10 @@ def said(steps: int) -> str:
 
 
 def spread(steps: int) -> np.ndarray:
-    """Returns at most LINES steps, evenly spread over all of them, ascending: for lines drawn over each other."""
+    """Returns at most LINES steps, evenly spread over all of them, ascending."""
     return np.unique(np.linspace(0, steps - 1, min(steps, LINES)).astype(int))
 
 
 def said_of_lines(steps: int) -> str:
     """Returns the sentence that says so, with a space before it; "" where all have a line."""
-    return "" if steps <= LINES else f" Of its {steps:,} steps {LINES}, evenly spread, have a line."
+    return "" if steps <= LINES else f" Of its {steps:,} steps {LINES}, evenly spread, are shown sorted."
