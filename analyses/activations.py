@@ -136,7 +136,7 @@ class Activations(Analysis):
             for name in names
         ]
         order = {name: place for place, name in enumerate(names)}
-        return pd.DataFrame(sorted(rows, key=lambda row: (row["tune"], order[row["site"]])))
+        return pd.DataFrame(sorted(rows, key=lambda row: (row["tune"], order[str(row["site"])])))
 
     def measure(self, k: int, values: np.ndarray) -> dict[str, float]:
         """Returns shares of near-zero and strong values, strong units per step, off and saturated units, shape."""

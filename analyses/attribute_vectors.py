@@ -22,13 +22,14 @@ import pandas as pd
 
 from analyses.measures import jsymbolic
 from analyses.measures.intervals import interval, with_interval
-from analyses.measures.music_neurons import Thresholds, in_order, music_neurons
 from analyses.measures.phik import phik
+from analyses.measures.tables import rows_of
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.music_neurons import Thresholds, in_order, music_neurons
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -112,7 +113,7 @@ class AttributeVectors(Analysis):
             strength = phik(feature[test][:, None], scores)[0]
             monotone = np.abs(spearman(feature[test], scores))
             neuron = int(found["neuron"].argmax())
-            row = {"feature": number, "name": jsymbolic.names()[number].partition(" ")[2], "neuron": neuron}
+            row = {"feature": number, "name": jsymbolic.names()[str(number)].partition(" ")[2], "neuron": neuron}
             row |= {"place": rank[neuron], "melodies": int(test.sum())}
             row |= {f"phik_{way}": float(value) for way, value in zip(found, strength, strict=True)}
             row |= {f"rho_{way}": float(value) for way, value in zip(found, monotone, strict=True)}
@@ -187,7 +188,7 @@ class AttributeVectors(Analysis):
             axes.set_xlabel(f"{label} with the feature")
             axes.set_ylim(-0.8, len(ordered) - 0.2)
             axes.grid(axis="y", color="#EEF0F2", linewidth=0.5)
-        names = [f"{row.feature} {row.name} · {row.place}" for row in ordered.itertuples(index=False)]
+        names = [f"{row.feature} {row.name} · {row.place}" for row in rows_of(ordered, index=False)]
         panels[0].set_yticks(places, names, fontsize=6.5)
         panels[0].tick_params(axis="y", length=0)
         drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -195,7 +196,7 @@ class AttributeVectors(Analysis):
 
     def caption(self, table: pd.DataFrame, summary: pd.DataFrame, melodies: int) -> str:
         of = summary.set_index("way")
-        beats = 1 - of.loc["vector", "phik_beats_neuron"]
+        beats = 1 - float(of["phik_beats_neuron"]["vector"])
         return (
             f"Strength of association of {len(table)} features with the strongest single neuron (its place in order of "
             f"mean σ after the dot), with the attribute vector between the top and bottom {self.extreme:.0%} of "

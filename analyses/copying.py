@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from analyses.drawings import copying as draw
 from analyses.measures.common_runs import Run, common_runs
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.ngram_index import WORD
+from analyses.measures.tables import rows_of
 from analyses.measures.tune_index import Library, bar_stretches, bars_of, body, numbered_bars
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
@@ -89,23 +90,24 @@ class Copying(Analysis):
         real = self.table(library, [library.bodies[n] for n in picked], picked.tolist())
         bar_rows, ngram_rows = self.bar_table(library, tunes[k]), self.ngram_table(library, tunes[k])
         tokens = tuple(observation.transcriptions[k].tokens(observation.vocabulary))
-        other = library.corpus.tunes[int(seen.loc[k, "nearest"])].tokens if seen.loc[k, "nearest"] >= 0 else None
+        mine = cast("pd.Series", seen.loc[k])
+        other = library.corpus.tunes[int(mine["nearest"])].tokens if mine["nearest"] >= 0 else None
         shared = common_runs(body(tokens), body(other or ()), self.shortest_run)
-        scores = copied_scores.marked(tokens, other, shared, seen.loc[k], self.counts_below(tokens, bar_rows))
+        scores = copied_scores.marked(tokens, other, shared, mine, self.counts_below(tokens, bar_rows))
         figures = {
             "score": Figure(
                 copied_scores.beside(*scores),
-                self.caption_score(library, k, seen.loc[k], shared),
+                self.caption_score(library, k, mine, shared),
                 title=f"Tune {k} and the data tune nearest to it",
             ),
             "bars": Figure(
-                self.draw_bars(library, bar_rows, seen.loc[k]),
-                self.caption_bars(library, k, seen.loc[k]),
+                self.draw_bars(library, bar_rows, mine),
+                self.caption_bars(library, k, mine),
                 title=f"How many data tunes hold each bar of tune {k}",
             ),
             "runs": Figure(
                 draw.runs(tunes[k], ngram_rows, self.ngram),
-                self.caption_runs(k, seen.loc[k]),
+                self.caption_runs(k, mine),
                 title=f"How many data tunes hold each run of {self.ngram} tokens of tune {k}",
             ),
         }
@@ -136,7 +138,7 @@ class Copying(Analysis):
     def bar_metrics(self, library: Library, bar_rows: pd.DataFrame) -> dict[str, float]:
         """Returns in how many data tunes the first bars of the tune shown stand, and its first figure (an n-gram)."""
         found: dict[str, float] = {}
-        for row in bar_rows[bar_rows["bar"].between(1, COUNTED_BARS)].itertuples():
+        for row in rows_of(bar_rows[bar_rows["bar"].between(1, COUNTED_BARS)]):
             found |= {
                 f"bar_{row.bar}_tunes": float(row.tunes),
                 f"bar_{row.bar}_same_place": float(row.tunes_same_place),
@@ -235,7 +237,7 @@ class Copying(Analysis):
         header = len(tokens) - len(body(tokens))
         return [
             (header + start, header + stop, f"{bar.tunes:,} ({bar.tunes_same_place:,})")
-            for (start, stop), bar in zip(bar_stretches(body(tokens)), bar_rows.itertuples(), strict=True)
+            for (start, stop), bar in zip(bar_stretches(body(tokens)), rows_of(bar_rows), strict=True)
             if stop - start >= SHORTEST_BAR
         ]
 

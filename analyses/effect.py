@@ -176,6 +176,7 @@ class Effect(Analysis):
     ) -> dict[str, float]:
         """Returns the metrics of the comparison where the unchanged model stands in the place of the changed one."""
         table, abilities = self.compare(collected, rng)
+        assert observation.null_again is not None, "what no change looks like was drawn"
         again = replace(observation, transcriptions=observation.null_again.transcriptions, effects=[])
         watched = watching.watch_tokens(again, control, self.words(observation))
         return {
@@ -404,10 +405,11 @@ def caption_differences(
     drawn = f", {draws} draws of as many random units of the same norms" if draws else ""
     if resumed:
         drawn += "; the control resumed: the unchanged model from where a tune left the replayed one"
-    moved = table["beyond_null_p_holm" if table["beyond_null_p_holm"].notna().any() else "difference_p_holm"]
+    beyond = table["beyond_null_p_holm"].notna().any()
+    moved = table["beyond_null_p_holm" if beyond else "difference_p_holm"]
     told.append(
         f"{int((moved < 0.05).sum())} of {int(moved.notna().sum())} quantities differ from "
-        f"{'where nothing is changed' if moved.name.startswith('beyond') else 'the control'} at 0.05, corrected for "
+        f"{'where nothing is changed' if beyond else 'the control'} at 0.05, corrected for "
         "their number"
     )
     return (

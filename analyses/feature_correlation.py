@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,13 @@ import pandas as pd
 from analyses.drawings import feature_correlation as draw
 from analyses.measures import jsymbolic
 from analyses.measures.association import SHUFFLES, beyond_chance, one_of_each, pearson
-from analyses.measures.music_neurons import KINDS, Named, Thresholds, kind_scores, music_neurons
+from analyses.measures.music_neurons import KINDS, Named, kind_scores
 from analyses.measures.phik import BINS, phik
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.music_neurons import Thresholds, music_neurons
 
 TOP = 10
 """Features drawn for a named neuron."""
@@ -88,7 +89,7 @@ class FeatureCorrelation(Analysis):
                 "features_phik": among["phik"].rename_axis("feature").reset_index(),
                 "features_pearson": among["pearson"].rename_axis("feature").reset_index(),
             },
-            arrays={"features": {number: values[number].to_numpy() for number in values}},
+            arrays={"features": {str(number): values[number].to_numpy() for number in values}},
         )
 
     def music(self, observation: LatentObservation, strength: pd.DataFrame) -> list[int]:
@@ -120,7 +121,7 @@ class FeatureCorrelation(Analysis):
 
     def among_features(self, values: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Returns φk and Pearson's r of the features with each other, `[F, F]`, melody before pitch before rhythm."""
-        numbers = sorted(values, key=lambda number: (number[0], int(number[1:])))
+        numbers = sorted(map(str, values), key=lambda number: (number[0], int(number[1:])))
         x = values[numbers].to_numpy()
         found = {"phik": phik(x, x, self.bins), "pearson": pearson(x, x)}
         return {name: pd.DataFrame(matrix, index=numbers, columns=numbers) for name, matrix in found.items()}
@@ -142,7 +143,7 @@ class FeatureCorrelation(Analysis):
         inner = pairs[pairs["music"]]
         found = {
             "features_used": float(len(strength)),
-            "strongest_phik": float(strength.max(axis=None)),
+            "strongest_phik": float(strength.max().max()),
             "chance_phik": threshold,
             "significant_share_music": float(inner["significant"].mean()) if len(inner) else float("nan"),
             "significant_share_noise": float(pairs[~pairs["music"]]["significant"].mean()),
@@ -152,8 +153,8 @@ class FeatureCorrelation(Analysis):
             neuron = getattr(named, kind)
             found[f"{kind}_neuron"] = float("nan") if neuron is None else float(neuron)
             found[f"{kind}_rank"] = float("nan") if neuron is None else float(rank[neuron])
-            found[f"{kind}_mean_phik"] = float("nan") if neuron is None else float(kinds.loc[kind, neuron])
-        blocks = {name: [n for n in among if n[0] == letter] for letter, name in KINDS.items()}
+            found[f"{kind}_mean_phik"] = float("nan") if neuron is None else float(kinds[neuron][kind])
+        blocks = {name: [n for n in map(str, among) if n[0] == letter] for letter, name in KINDS.items()}
         blocks["register"] = [number for number in jsymbolic.REGISTER if number in among]
         found |= {f"within_{name}": mean_off_diagonal(among, numbers) for name, numbers in blocks.items()}
         return found | {"between_kinds": mean_between_kinds(among)}
@@ -204,7 +205,7 @@ class FeatureCorrelation(Analysis):
 
     def block(self, among: dict[str, pd.DataFrame], letter: str) -> str:
         """Returns the mean φk among the features of one letter, for a caption."""
-        return f"{mean_off_diagonal(among['phik'], [n for n in among['phik'] if n[0] == letter]):.2f}"
+        return f"{mean_off_diagonal(among['phik'], [n for n in map(str, among['phik']) if n[0] == letter]):.2f}"
 
     def caption(self, observation: LatentObservation, named: Named, place: dict[int, int], music: int) -> str:
         said = [
@@ -224,10 +225,15 @@ class FeatureCorrelation(Analysis):
 
 def by_neuron(pairs: pd.DataFrame, kinds: pd.DataFrame, named: Named) -> pd.DataFrame:
     """Returns one row per neuron in order of mean σ: its three best features, and its mean φk by kind of features."""
-    titles = {named.pitch: "pitch", named.rhythm: "rhythm"} | dict.fromkeys(named.melody, "melody")
+    titles: dict[Any, str] = {named.pitch: "pitch", named.rhythm: "rhythm"} | dict.fromkeys(named.melody, "melody")
     rows = []
     for (rank, neuron), part in pairs.groupby(["rank", "neuron"], sort=True):
-        row = {"rank": rank, "neuron": neuron, "music": part["music"].iloc[0], "named": titles.get(neuron, "")}
+        row: dict[str, Any] = {
+            "rank": rank,
+            "neuron": neuron,
+            "music": part["music"].iloc[0],
+            "named": titles.get(neuron, ""),
+        }
         for k, (feature, strength, r) in enumerate(part[["feature", "phik", "pearson"]].head(3).to_numpy(), start=1):
             row |= {f"best_{k}": feature, f"phik_{k}": strength, f"pearson_{k}": r}
         row |= {f"mean_{kind}": kinds.loc[kind, neuron] for kind in kinds.index}
@@ -239,7 +245,7 @@ def by_feature(pairs: pd.DataFrame) -> pd.DataFrame:
     """Returns one row per feature: the three neurons that have most to do with it, and how many significantly do."""
     rows = []
     for feature, part in pairs.groupby("feature", sort=True):
-        row = {"feature": feature, "name": jsymbolic.names()[feature].partition(" ")[2]}
+        row = {"feature": feature, "name": jsymbolic.names()[str(feature)].partition(" ")[2]}
         for k, (neuron, rank, strength) in enumerate(part[["neuron", "rank", "phik"]].head(3).to_numpy(), start=1):
             row |= {f"neuron_{k}": int(neuron), f"rank_{k}": int(rank), f"phik_{k}": strength}
         rows.append(row | {"significant_neurons": int(part["significant"].sum())})
@@ -256,6 +262,6 @@ def mean_off_diagonal(matrix: pd.DataFrame, numbers: list[str] | tuple[str, ...]
 
 def mean_between_kinds(matrix: pd.DataFrame) -> float:
     """Returns the mean of `matrix [F, F]` over pairs of features of different kinds; NaN if there is but one kind."""
-    letters = np.array([number[0] for number in matrix])
+    letters = np.array([str(number)[0] for number in matrix])
     others = matrix.to_numpy()[letters[:, None] != letters]
     return float(np.nanmean(others)) if np.isfinite(others).any() else float("nan")

@@ -40,6 +40,7 @@ from analyses.measures.learned import CAPTION, learned_part, prefixed
 from analyses.measures.multiple import holm
 from analyses.measures.pitch_relations import RELATIONS, related_pairs, similarity
 from analyses.measures.subspaces import cosines, leading, overlap
+from analyses.measures.tables import rows_of
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
@@ -238,16 +239,16 @@ def metrics(
 ) -> dict[str, float]:
     """Returns similarities, header norms, |cosines| and overlaps of input and recurrent matrix, per layer and gate."""
     found: dict[str, float] = {}
-    for row in alike.sort_values("relation", key=lambda kind: kind.map(RELATIONS.index), kind="stable").itertuples():
+    for row in rows_of(alike.sort_values("relation", key=lambda kind: kind.map(RELATIONS.index), kind="stable")):
         found[f"{row.matrix}/{row.relation}_cosine"] = row.cosine
-    for row in alike.itertuples():
+    for row in rows_of(alike):
         found[f"{row.matrix}/{row.relation}_p"] = row.p
         found[f"{row.matrix}/{row.relation}_p_holm"] = row.p_holm
         found[f"{row.matrix}/unrelated_cosine"] = row.unrelated
     header = norms["type"].isin(("meter", "mode"))
     for gate in norms.columns.drop(["token", "type"]):
         found[f"l1.{gate}/header_norm_ratio"] = float(norms.loc[header, gate].mean() / norms.loc[~header, gate].mean())
-    for row in columns[columns["between"] == "input_recurrent"].itertuples():
+    for row in rows_of(columns[columns["between"] == "input_recurrent"]):
         found[f"l{row.layer}.{row.gate}/input_recurrent_cosine"] = row.magnitude
         found[f"l{row.layer}.{row.gate}/input_recurrent_chance"] = row.chance
     for k, (names, value) in enumerate(shared, 1):

@@ -27,6 +27,7 @@ from analyses.measures.activation_pairs import cross_metrics, cross_table, layer
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.passages import reversals
 from analyses.measures.places import is_measure, place_in_bar
+from analyses.measures.tables import rows_of
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
@@ -161,7 +162,7 @@ class Gramians(Analysis):
     def metrics(self, population: pd.DataFrame) -> dict[str, float]:
         """Returns the means over tunes as metrics, with their intervals where there are several tunes."""
         found: dict[str, float] = {}
-        for row in population[~population["quantity"].isin(ONLY_IN_TABLES)].itertuples(index=False):
+        for row in rows_of(population[~population["quantity"].isin(ONLY_IN_TABLES)], index=False):
             found |= with_interval(f"{row.site}/{row.quantity}", (row.mean, row.low, row.high))
         return found
 

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from analyses.measures.intervals import cluster_weights, interval, with_interval
+from analyses.measures.tables import rows_of
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
@@ -152,9 +153,7 @@ class HeldOutMelodies(Analysis):
         left.set_ylabel("share of onsets exact")
         left.set_ylim(0, 1)
         left.legend(frameon=False, loc="lower left")
-        bars.set_yticks(
-            range(len(table)), [f"{row.collection}\n{row.melodies:,} melodies" for row in table.itertuples()]
-        )
+        bars.set_yticks(range(len(table)), [f"{row.collection}\n{row.melodies:,} melodies" for row in rows_of(table)])
         bars.set_xlim(0, 1)
         bars.invert_yaxis()
         bars.set_xlabel("share of onsets exact")

@@ -18,11 +18,12 @@ import pandas as pd
 
 from analyses.drawings import latents as draw
 from analyses.measures.intervals import cluster_weights, interval, with_interval
-from analyses.measures.music_neurons import Thresholds, neuron_table
+from analyses.measures.tables import rows_of
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.music_neurons import Thresholds, neuron_table
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -122,7 +123,7 @@ class LatentCorrelation(Analysis):
     def metrics(self, summary: pd.DataFrame, matrix: np.ndarray, music: int) -> dict[str, float]:
         """Returns mean |r| of each group beside chance, the largest among music neurons, and their independence."""
         found: dict[str, float] = {}
-        for row in summary.itertuples(index=False):
+        for row in rows_of(summary, index=False):
             found |= with_interval(f"{row.pairs_of}/mean_abs_r", (row.mean_abs_r, row.low, row.high))
             found[f"{row.pairs_of}/mean_abs_r_of_draws"] = row.mean_abs_r_of_draws
             found[f"{row.pairs_of}/mean_abs_r_shuffled"] = row.mean_abs_r_shuffled
@@ -174,7 +175,7 @@ class LatentCorrelation(Analysis):
         said = "; ".join(
             f"{row.pairs_of}: {row.mean_abs_r:.2f} ({row.low:.2f} to {row.high:.2f}; shuffled "
             f"{row.mean_abs_r_shuffled:.2f})"
-            for row in summary.itertuples(index=False)
+            for row in rows_of(summary, index=False)
         )
         return (
             f"Share of pairs of neurons above each |r|. Mean |r| of μ (95 % interval over tunes) by pairs of: {said}."

@@ -216,8 +216,9 @@ class LatentInterpolation(Analysis):
         )
 
 
-def blend(start: str, end: str, share: float) -> tuple[float, ...]:
+def blend(start: str, end: str, share: float) -> tuple[float, float, float]:
     """Returns the colour at `share` of the way between two colours."""
     from matplotlib.colors import to_rgb
 
-    return tuple((1 - share) * a + share * b for a, b in zip(to_rgb(start), to_rgb(end), strict=True))
+    red, green, blue = ((1 - share) * a + share * b for a, b in zip(to_rgb(start), to_rgb(end), strict=True))
+    return red, green, blue

@@ -17,11 +17,12 @@ import pandas as pd
 from analyses.drawings import latents as draw
 from analyses.latent_correlation import correlation
 from analyses.measures import jsymbolic
-from analyses.measures.music_neurons import KINDS, Thresholds, kind_scores, neuron_table
+from analyses.measures.music_neurons import KINDS, kind_scores
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.music_neurons import Thresholds, neuron_table
 
 if TYPE_CHECKING:
     import matplotlib.axes

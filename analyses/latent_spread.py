@@ -17,11 +17,12 @@ import pandas as pd
 
 from analyses.drawings import latents as draw
 from analyses.measures.intervals import cluster_weights, interval, with_interval
-from analyses.measures.music_neurons import RULES, Thresholds, agreement, kl_divergence, music, neuron_table
+from analyses.measures.tables import rows_of
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.music_neurons import RULES, Thresholds, agreement, kl_divergence, music, neuron_table
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -70,7 +71,7 @@ class LatentSpread(Analysis):
         likeness = agreement(table)
         between = (table["mean_sigma"] > 0.6) & (table["mean_sigma"] < 0.9)
         metrics: dict[str, float] = {}
-        for row in counts.itertuples(index=False):
+        for row in rows_of(counts, index=False):
             metrics |= with_interval(f"music_neurons_by_{row.rule}", (row.neurons, row.low, row.high))
         metrics |= {
             "neurons": float(len(table)),
@@ -162,7 +163,7 @@ class LatentSpread(Analysis):
             panels[3].vlines(chosen, row - 0.38, row + 0.38, color=draw.MUSIC, linewidth=min(4, 500 / len(table)))
         names = [
             f"{row.says}: {'all ' if row.neurons == len(table) else ''}{row.neurons}"
-            for row in counts.itertuples(index=False)
+            for row in rows_of(counts, index=False)
         ]
         panels[3].set_yticks(range(len(RULES)), names)
         panels[3].set_ylim(len(RULES) - 0.5, -0.5)
@@ -181,9 +182,9 @@ class LatentSpread(Analysis):
 
     def caption_rules(self, melodies: int, neurons: int, counts: pd.DataFrame) -> str:
         said = "; ".join(
-            f"{row.says}: {row.neurons} ({row.low:.0f} to {row.high:.0f})" for row in counts.itertuples(index=False)
+            f"{row.says}: {row.neurons} ({row.low:.0f} to {row.high:.0f})" for row in rows_of(counts, index=False)
         )
-        idle = [row.says for row in counts.itertuples(index=False) if row.neurons == neurons]
+        idle: list[str] = [row.says for row in rows_of(counts, index=False) if row.neurons == neurons]
         told = f" The rule “{' and '.join(idle)}” takes all of them here and tells nothing." if idle else ""
         return (
             f"What makes a music neuron, by each rule that can be computed, over {melodies:,} melodies (95 % intervals "

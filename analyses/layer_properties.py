@@ -19,6 +19,7 @@ import pandas as pd
 from analyses.drawings import layer_properties as draw
 from analyses.measures.events import VARIABLES, Variable, first_row, identity, identity_labels, labels
 from analyses.measures.ridge import Products
+from analyses.measures.tables import rows_of
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings
@@ -126,10 +127,10 @@ class LayerProperties(Analysis):
 
     def metrics(self, table: pd.DataFrame) -> dict[str, float]:
         found = {}
-        for row in table[table["layer"] > 1].itertuples():
+        for row in rows_of(table[table["layer"] > 1]):
             name = f"l{row.layer}/adds_{row.property.replace(' ', '_')}"
             found |= {name: row.added, f"{name}_low": row.low, f"{name}_high": row.high}
-        for row in table.itertuples():
+        for row in rows_of(table):
             found[f"l{row.layer}/tells_{row.property.replace(' ', '_')}"] = row.told
         return found
 
@@ -139,7 +140,7 @@ class LayerProperties(Analysis):
             best = part.sort_values("added", ascending=False).head(3)
             told.append(
                 f"layer {layer} adds most to "
-                + ", ".join(f"{row.property} ({row.added:+.2f})" for row in best.itertuples())
+                + ", ".join(f"{row.property} ({row.added:+.2f})" for row in rows_of(best))
             )
         return (
             f"Share of the variance of each property that is told linearly by layer 1, and what every further layer "

@@ -22,6 +22,7 @@ import pandas as pd
 from analyses.drawings import feature_correlation as draw
 from analyses.measures import jsymbolic, loess
 from analyses.measures.music_neurons import KINDS
+from analyses.measures.tables import rows_of
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError, did_you_mean
 from folkrnn.findings import Figure, Findings, Main
@@ -86,7 +87,7 @@ class NeuronRegression(Analysis):
             panels = [[self.panel(observation, neuron, number, rng) for number in row] for row in rows]
             fits += [{"role": role} | fit for row in panels for _, fit in row]
             curves += [
-                panel.curve.assign(neuron=neuron, feature=fit["feature"]) for row in panels for panel, fit in row
+                panel.curve.assign(neuron=neuron, feature=str(fit["feature"])) for row in panels for panel, fit in row
             ]
             drawing = draw.regression([[panel for panel, _ in row] for row in panels], f"μ of neuron {neuron}")
             figures[role] = Figure(
@@ -95,7 +96,7 @@ class NeuronRegression(Analysis):
                 title=f"The {role} neuron, {neuron}, against features of the melodies",
             )
         table = pd.DataFrame(fits)
-        table.insert(5, "phik", [strength.loc[row.feature, row.neuron] for row in table.itertuples()])
+        table.insert(5, "phik", [strength[row.neuron][row.feature] for row in rows_of(table)])
         return Findings(
             metrics=self.metrics(table),
             figures=figures,
@@ -113,7 +114,7 @@ class NeuronRegression(Analysis):
         named = jsymbolic.named(observation, strength)
         found = {"rhythm": named.rhythm, "pitch": named.pitch}
         known = {role: neuron for role, neuron in found.items() if neuron is not None}
-        return known or dict(zip(("first", "second"), strength.columns[:2].tolist(), strict=False))
+        return known or dict(zip(("first", "second"), map(int, strength.columns[:2]), strict=False))
 
     def rows(self, observation: LatentObservation, strength: pd.DataFrame) -> list[list[str]]:
         """Returns the features of each row of panels: those asked for, else the strongest of each kind."""
@@ -174,7 +175,7 @@ class NeuronRegression(Analysis):
         }
 
     def caption(self, observation: LatentObservation, strength: pd.DataFrame, role: str, neuron: int) -> str:
-        place = strength.columns.tolist().index(neuron) + 1
+        place = [int(one) for one in strength.columns].index(neuron) + 1
         who = f"the {role} neuron, {neuron}" if role in ("rhythm", "pitch") else f"neuron {neuron}"
         return (
             f"μ of {who} (place {place} by mean σ), against features of {len(observation):,} melodies. Orange: LOESS "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.observation import Observation
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 Part = frozenset[tuple[str, ...]]
 
@@ -109,7 +112,7 @@ def likeness(one: Part, other: Part) -> float:
     return len(one & other) / min(len(one), len(other))
 
 
-def draw(tables: dict[str, pd.DataFrame]) -> object:
+def draw(tables: dict[str, pd.DataFrame]) -> matplotlib.figure.Figure:
     figure = style.figure(width=style.PAGE, height=2.8)
     axes = figure.subplots()
     for row, table in enumerate(tables.values()):

@@ -21,6 +21,7 @@ import pandas as pd
 from analyses.drawings import periodicity as draw
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.places import bar_period
+from analyses.measures.tables import rows_of
 from folkrnn import sites as grammar
 from folkrnn import spectra
 from folkrnn.analysis import Analysis
@@ -48,7 +49,7 @@ class PeriodicitySums:
     """What the pass over all tunes leaves: rows of the table, and sums whose size does not depend on their number."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
-    spectrum: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    spectrum: dict[str, list[Any]] = field(default_factory=dict)
     """Per site: (sum over tunes of the mean spectrum, number of tunes that had one)."""
 
 
@@ -94,7 +95,11 @@ class Periodicity(Analysis):
         names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
         self.check_units(observation, names[-1])
         gathered = self.gather(observation, names)
-        table = pd.DataFrame(sorted(gathered.rows, key=lambda row: (row["tune"], names.index(row["site"]))))
+
+        def in_order(row: dict[str, Any]) -> tuple[int, int]:
+            return row["tune"], names.index(row["site"])
+
+        table = pd.DataFrame(sorted(gathered.rows, key=in_order))
         rng = np.random.default_rng(observation.seed)
         population = self.population(table, names, rng)
         mean = {name: total / max(1, count) for name, (total, count) in gathered.spectrum.items()}
@@ -249,7 +254,7 @@ class Periodicity(Analysis):
         """Returns (unit, class) of the units to trace: those named, else the clearest of each class of part 5."""
         table = units[units["site"] == site].set_index("unit")
         if self.units:
-            return [(unit, table.loc[unit, "class"]) for unit in self.units]
+            return [(unit, str(table["class"][unit])) for unit in self.units]
         shown: list[tuple[int, str]] = []
         for name, count in SHOWN.items():
             key = "share" if name == "harmonic" else "max_magnitude"
@@ -257,7 +262,7 @@ class Periodicity(Analysis):
             shown += [(int(unit), name) for unit in chosen]
         rest = table.drop(index=[unit for unit, _ in shown]).sort_values("share", ascending=False).index
         wanted = max(0, 4 - sum(name == "harmonic" for _, name in shown))
-        return shown + [(int(unit), table.loc[unit, "class"]) for unit in rest[:wanted]]
+        return shown + [(int(unit), str(table["class"][unit])) for unit in rest[:wanted]]
 
     def figures(
         self,
@@ -323,7 +328,7 @@ def count(tunes: int) -> str:
 
 
 def _rows(frame: pd.DataFrame) -> list[Any]:
-    return list(frame.itertuples(index=False))
+    return list(rows_of(frame, index=False))
 
 
 _SPECTRA = (

@@ -72,7 +72,8 @@ class Posterior(Analysis):
             name: _most_frequent(step for row in numbers.values() for step in row.pop(name)) for name in SPACINGS
         }
         table = pd.DataFrame([{"tune": n} | numbers[n] for n in sorted(numbers)])
-        vocabulary, shadow = observation.vocabulary, distributions.shadow(distribution, ids, observation.vocabulary)
+        vocabulary = observation.vocabulary
+        rows, drawn, centre = distributions.shadow(distribution, ids, vocabulary)
         waiting = [
             vocabulary.tokens[i] for i in distributions.likely_undrawn(distribution, ids, self.likely, vocabulary)
         ]
@@ -84,6 +85,7 @@ class Posterior(Analysis):
             tokens[1:][part],
             distributions.part_starts(tokens, ids, vocabulary),
         )
+        inside = rows < len(seen)
         return Findings(
             metrics=metrics | spacing,
             figures={
@@ -105,7 +107,9 @@ class Posterior(Analysis):
                 "shadow": Figure(
                     draw.shadow(
                         followed,
-                        *(values[shadow[0] < len(seen)] for values in shadow),
+                        rows[inside],
+                        drawn[inside],
+                        centre[inside],
                         distributions.pitch_spread(seen, vocabulary),
                         starts[starts < len(seen)],
                     ),
@@ -246,7 +250,7 @@ class Posterior(Analysis):
         return figure
 
 
-def spike_spacings(mass: Sequence[float], threshold: float) -> list[int]:
+def spike_spacings(mass: Sequence[float] | np.ndarray, threshold: float) -> list[int]:
     """Returns distances between successive steps at which `mass` exceeds `threshold`."""
     return np.diff(np.flatnonzero(np.asarray(mass) > threshold)).tolist()
 

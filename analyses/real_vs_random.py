@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -22,15 +22,16 @@ import pandas as pd
 from analyses.drawings import latents as draw
 from analyses.measures import jsymbolic
 from analyses.measures.intervals import mean_interval, with_interval
-from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.random_halves import with_random_pitches, with_random_rhythms
 from analyses.measures.separability import auc, auc_interval, gaussian_scores
+from analyses.measures.tables import rows_of
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.interventions.statistics import column_auc, either_way
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.music_neurons import Thresholds, neuron_table
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -214,17 +215,18 @@ class RealVsRandom(Analysis):
 
     def metrics(self, excited: pd.DataFrame, separability: pd.DataFrame, neurons: pd.DataFrame) -> dict[str, float]:
         """Returns how many neurons are excited (mean, mode, median, 99 % quantile, share over 100), and the AUCs."""
-        summary, found = excited.set_index(["set", "neurons"]), {}
+        found: dict[str, float] = {}
+        summary = excited.set_index(["set", "neurons"])
         for name, short in ((SETS[0], "real"), (RANDOM, "random")):
             for kind in ("music", "noise", "all"):
-                row = summary.loc[(name, kind)]
+                row = cast("pd.Series", summary.loc[(name, kind)])
                 found |= with_interval(f"excited_{kind}/{short}", (row["mean"], row["low"], row["high"]))
                 found |= {f"excited_{kind}/{short}_mode": row["mode"], f"excited_{kind}/{short}_median": row["median"]}
                 found |= {
                     f"excited_{kind}/{short}_q99": row["q99"],
                     f"excited_{kind}/{short}_over_100": row["over_100"],
                 }
-        for row in separability[separability["set"] == RANDOM].itertuples(index=False):
+        for row in rows_of(separability[separability["set"] == RANDOM], index=False):
             name = row.quantity.replace("μ of all ", "").replace(" ", "_")
             found |= with_interval(f"auc/{name}", (row.auc, row.low, row.high))
         for name in ("pitch", "rhythm"):
@@ -298,7 +300,7 @@ class RealVsRandom(Analysis):
         of = summary.set_index(["set", "neurons"])
 
         def said(kind: str) -> str:
-            real, random = of.loc[(SETS[0], kind)], of.loc[(RANDOM, kind)]
+            real, random = (cast("pd.Series", of.loc[(name, kind)]) for name in (SETS[0], RANDOM))
             return f"{real['mean']:.1f} {kind} neurons for real, {random['mean']:.1f} for random"
 
         return (

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import pandas as pd
 
 from analyses.drawings import latents as draw
 from analyses.measures.intervals import mean_interval, with_interval
-from analyses.measures.music_neurons import Thresholds, neuron_table
 from analyses.measures.reconstruction import always_hold, exact_onsets, exact_steps
 from folkrnn import style
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.music_neurons import Thresholds, neuron_table
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -159,7 +159,7 @@ class ReconstructionCurve(Analysis):
                 ("random_neurons", RANDOM, music),
             ):
                 if (ranking, k) in at.index:
-                    row = at.loc[(ranking, k)]
+                    row = cast("pd.Series", at.loc[(ranking, k)])
                     found |= with_interval(f"{name}_from_{label}", (row[name], row[f"{name}_low"], row[f"{name}_high"]))
             found |= {f"{name}_enough_by_{r}": float(self.enough(curve, r, name)) for r in (*RANKINGS, RANDOM)}
         return found

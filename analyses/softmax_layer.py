@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import softmax as draw
-from analyses.drawings.over_tokens import strongest, token_counts
+from analyses.drawings.over_tokens import token_counts
 from analyses.measures.columns import (
     closest_pairs,
     column_correlations,
@@ -28,6 +28,7 @@ from analyses.measures.columns import (
 from analyses.measures.displacement import displaced, factor
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.learned import learned_part, prefixed
+from analyses.measures.strongest import strongest
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main

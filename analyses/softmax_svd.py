@@ -20,11 +20,12 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import softmax as draw
-from analyses.drawings.over_tokens import strongest
 from analyses.measures import directions
 from analyses.measures.columns import softmax_parameters
 from analyses.measures.learned import learned_part, prefixed
 from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge, random_rotation
+from analyses.measures.strongest import strongest
+from analyses.measures.tables import rows_of
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
@@ -265,7 +266,7 @@ class SoftmaxSVD(Analysis):
     def caption_left(self, table: pd.DataFrame) -> str:
         parts = [
             f"u{row.component} raises {' '.join(row.raises.split()[:4])} and lowers {' '.join(row.lowers.split()[:4])}"
-            for row in table.head(self.left_vectors).itertuples()
+            for row in rows_of(table.head(self.left_vectors))
         ]
         return f"Left singular vectors over the tokens by type: {'; '.join(parts)}. After Fig. 4 (bottom) of the paper."
 

@@ -23,6 +23,7 @@ from analyses.drawings import timing as draw
 from analyses.measures.intervals import mean_interval
 from analyses.measures.lags import lag_correlation
 from analyses.measures.places import is_type
+from analyses.measures.tables import rows_of
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError, did_you_mean
@@ -45,6 +46,11 @@ class LagSums:
     shifted_count: np.ndarray
     profiles: dict[int, np.ndarray] = field(default_factory=dict)
     """By tune: mean |r| over the units, `[2·reach + 1]`."""
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> LagSums:
+        """Returns sums over no tune yet, of `[2·reach + 1, U]`."""
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
     def mean(self) -> np.ndarray:
         """Returns the correlation of each unit averaged over tunes, `[2·reach + 1, U]`; NaN where never defined."""
@@ -135,7 +141,7 @@ class Timing(Analysis):
             for name in names:
                 r = lag_correlation(activations[name], event, self.reach)
                 control = lag_correlation(activations[name], np.roll(event, shift), self.reach)
-                one = found.setdefault(name, LagSums(*(np.zeros(r.shape) for _ in range(4))))
+                one = found.setdefault(name, LagSums.empty(r.shape))
                 one.total += np.nan_to_num(r)
                 one.count += np.isfinite(r)
                 one.shifted += np.nan_to_num(control)
@@ -207,7 +213,7 @@ class Timing(Analysis):
         )
 
     def caption_best(self, sites: pd.DataFrame) -> str:
-        said = ", ".join(f"{row.site} {row.announcing:.0%}" for row in sites.itertuples() if row.responding > 0)
+        said = ", ".join(f"{row.site} {row.announcing:.0%}" for row in rows_of(sites) if row.responding > 0)
         return (
             f"Where each unit is most correlated with {self.event} tokens, of the units whose mean correlation over "
             f"tunes reaches {self.threshold:g} at some lag. Share that announces (lag 1 or more): {said or 'none'}."

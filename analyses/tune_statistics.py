@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -30,12 +29,13 @@ from folkrnn.cache import cache_key, cached_json
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.repetition import copied_in_parts
 from folkrnn.findings import Figure, Findings, Main
-from folkrnn.notation.bars import Bar, bars, flaws
+from folkrnn.notation.bars import bars, flaws, parts
 from folkrnn.notation.notes import notes
 from folkrnn.observation.observation import Observation
 from folkrnn.vocabulary import token_type
 
 if TYPE_CHECKING:
+    import matplotlib.axes
     import matplotlib.figure
 
 METERS = ("4/4", "6/8", "2/4", "3/4", "9/8", "12/8", "3/2")
@@ -214,7 +214,7 @@ class TuneStatistics(Analysis):
         return figure
 
     def _draw_counting(
-        self, axes: object, sides: list[tuple[str, pd.DataFrame, str]], rng: np.random.Generator
+        self, axes: matplotlib.axes.Axes, sides: list[tuple[str, pd.DataFrame, str]], rng: np.random.Generator
     ) -> None:
         names = ["all", *[name for name in METERS if (sides[0][1]["meter"] == name).any()]]
         for side, (label, table, colour) in enumerate(sides):
@@ -285,25 +285,6 @@ def statistics(tokens: list[str]) -> dict[str, object]:
         "parts": " ".join(f"{float(length):g}{':' * repeated}" for repeated, length in parts(found)),
         "two_by_eight": lengths == [8, 8] and len(parts(found)) == 2,
     }
-
-
-def parts(found: Sequence[Bar]) -> list[tuple[bool, Fraction]]:
-    """Returns (repeated, length in bars) of each part. A second ending belongs to no part: it replaces the first."""
-    result: list[tuple[bool, Fraction]] = []
-    length, second = Fraction(0), False
-    for bar in found:
-        if "|:" in bar.opening:
-            if length:
-                result.append((False, length))
-            length, second = Fraction(0), False
-        second = second or "|2" in bar.opening
-        if not second:
-            length += bar.duration / bar.nominal
-        if ":|" in bar.closing or (second and "|2" not in bar.opening and "|" in bar.closing):
-            if not second:
-                result.append((True, length))
-            length, second = Fraction(0), False
-    return [*result, (False, length)] if length else result
 
 
 def share_of_full(table: pd.DataFrame) -> float:

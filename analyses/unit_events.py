@@ -109,8 +109,8 @@ class UnitEvents(Analysis):
                 ),
             },
             tables={
-                "units": units.drop(columns=[c for c in units if c.startswith("excess/")]),
-                "excess": units[["site", "unit", *(c for c in units if c.startswith("excess/"))]],
+                "units": units.drop(columns=[c for c in map(str, units) if c.startswith("excess/")]),
+                "excess": units[["site", "unit", *(c for c in map(str, units) if c.startswith("excess/"))]],
                 "shares": shares,
                 "variables": pd.DataFrame(
                     [
@@ -214,7 +214,7 @@ class UnitEvents(Analysis):
         """Returns the share of the units of each site that belong to each variable."""
         counted = pd.crosstab(units["site"], units["variable"], normalize="index")
         columns = [*(v.name for v in variables), NONE]
-        return counted.reindex(index=names, columns=columns, fill_value=0.0).rename_axis("site").reset_index()
+        return counted.reindex(index=list(names), columns=columns, fill_value=0.0).rename_axis("site").reset_index()
 
     def metrics(self, shares: pd.DataFrame, units: pd.DataFrame, variables: Sequence[Variable]) -> dict[str, float]:
         found: dict[str, float] = {}

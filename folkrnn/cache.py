@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def stored_arrays(key: str) -> dict[str, np.ndarray] | None:
 def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
     """Keeps arrays for `key`; where the cache cannot be written, nothing is kept."""
     data = io.BytesIO()
-    np.savez(data, **arrays)
+    np.savez(data, **cast("dict[str, Any]", arrays))
     keep(cache_folder() / f"{key}.npz", data.getvalue())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -51,7 +51,7 @@ def file_claims(
     if any(one.null for one in findings.values()):
         others[NULL] = {f"{name}/{key}": value for name, one in findings.items() for key, value in one.null.items()}
     failed = [failure.split(":", 1)[0] for failure in tracked.failures]
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
     here = circumstances(plain, weights, len(corpus) + sum(corpus.rejections.values()), findings, failed)
     claims = [claim for document in documents for claim in document.claims]
     if config.claims is None:
@@ -122,7 +122,6 @@ def shown_claim(verdict: Verdict) -> JudgedClaim:
     if verdict.low is not None and verdict.high is not None:
         interval = f"{number(verdict.low)} to {number(verdict.high)}"
     title = document(claim.source).title
-    words = [_words(value) for value in (printed(claim), verdict.value)]
     elsewhere = ", ".join(
         f"{name} {_words(one.value) if not isinstance(one.value, float) else number(one.value)}"
         for name, one in verdict.elsewhere.items()
@@ -134,7 +133,8 @@ def shown_claim(verdict: Verdict) -> JudgedClaim:
         claim.id,
         title,
         claim.statement,
-        *words,
+        _words(printed(claim)),
+        _words(verdict.value),
         interval,
         control,
         criterion,

@@ -90,10 +90,12 @@ def _over(stream: io.TextIOWrapper | None, descriptor: int) -> _Stream:
     if os.name == "posix":
         os.set_blocking(descriptor, True)  # else a slow reader would look like one that left
     encoding = "utf-8" if stream is None else stream.encoding
-    chosen = stream is not None and stream.errors in ("replace", "ignore", "xmlcharrefreplace", "namereplace")
+    chosen = stream.errors if stream is not None else ""
+    if chosen not in ("replace", "ignore", "xmlcharrefreplace", "namereplace"):
+        chosen = "folkrnn.spell"
     lines = descriptor == 2 or (stream is not None and (stream.line_buffering or stream.write_through))
     buffer = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
-    return _Stream(buffer, encoding, stream.errors if chosen else "folkrnn.spell", line_buffering=lines)
+    return _Stream(buffer, encoding, chosen, line_buffering=lines)
 
 
 def lost_output() -> str | None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from folkrnn.cache import cache_folder
@@ -160,7 +160,7 @@ def _download(place: Path, source: PublishedFile, addresses: tuple[str, ...]) ->
         files = pooch.create(place.parent, "", registry={place.name: None}, retry_if_failed=TRIES - 1)
         files.urls[place.name] = address
         try:
-            files.fetch(place.name, downloader=_Answer(place, source))
+            files.fetch(place.name, downloader=cast("Any", _Answer(place, source)))
         except (_Hopeless, requests.RequestException) as error:
             failures.append(f"{address}: {_in_words(error)}")
             continue
@@ -198,7 +198,9 @@ class _Answer:
         bar = tqdm(
             total=1, desc=f"Downloading {self.source.file}", unit="B", unit_scale=True, leave=False, disable=None
         )
-        fetch_to = HTTPDownloader(bar, CHUNK, headers=headers, timeout=SECONDS, hooks={"response": self.check})
+        fetch_to = HTTPDownloader(
+            cast("Any", bar), CHUNK, headers=headers, timeout=SECONDS, hooks={"response": self.check}
+        )
         try:
             with _Limited(file, self.source.largest) as output:
                 fetch_to(address, output, None)

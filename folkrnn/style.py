@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from folkrnn.labels import MelodyLabels, type_of
 
@@ -205,15 +205,6 @@ def stagger(axes: matplotlib.axes.Axes, axis: str, apart: float, size: float) ->
         tick.set_pad(1.5 + start)
 
 
-def type_key(figure: matplotlib.figure.Figure, types: Sequence[str] | None = None) -> None:
-    """Adds the key to the colours of token types (those that are `types`, by default all seven) below all panels."""
-    from matplotlib.patches import Patch
-
-    shown = [name for name in TYPE_COLOURS if types is None or name in types]
-    handles = [Patch(color=TYPE_COLOURS[name]) for name in shown]
-    figure.legend(handles, shown, loc="outside lower center", ncols=len(shown), handlelength=1.0, columnspacing=1.2)
-
-
 def bar_lines(axes: matplotlib.axes.Axes, tokens: Sequence[str], axis: Literal["x", "y"] = "x") -> None:
     """Draws a thin line behind the data at each measure token; repeats and endings are drawn stronger."""
     line = axes.axvline if axis == "x" else axes.axhline
@@ -226,24 +217,27 @@ def bar_lines(axes: matplotlib.axes.Axes, tokens: Sequence[str], axis: Literal["
             line(place, color=SOFT, linewidth=0.5 if token == "|" else 1.1, zorder=0.5)
 
 
-def _for_text(colour: str) -> tuple[float, ...]:
+def _for_text(colour: str) -> tuple[float, float, float]:
     """A darker shade, since small letters on white need more contrast than areas."""
     from matplotlib.colors import to_rgb
 
-    return tuple(0.72 * part for part in to_rgb(colour))
+    red, green, blue = to_rgb(colour)
+    return 0.72 * red, 0.72 * green, 0.72 * blue
 
 
 def _inches(axes: matplotlib.axes.Axes, axis: str) -> float:
     """How long the axis will be about: its share of the grid of panels, of the figure's size."""
-    width, height = axes.get_figure(root=True).get_size_inches()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width, height = figure.get_size_inches()
     spec = axes.get_subplotspec()
     if spec is None:
         return float(width if axis == "x" else height)
     grid = spec.get_gridspec()
     if axis == "x":
-        shares, span = grid.get_width_ratios(), spec.colspan
+        shares, span = cast("list[float]", grid.get_width_ratios()), spec.colspan
     else:
-        shares, span = grid.get_height_ratios(), spec.rowspan
+        shares, span = cast("list[float]", grid.get_height_ratios()), spec.rowspan
     return float((width if axis == "x" else height) * sum(shares[span.start : span.stop]) / sum(shares))
 
 
@@ -251,7 +245,7 @@ def _in_style() -> Any:
     import matplotlib
     from cycler import cycler
 
-    return matplotlib.rc_context({**STYLE, "axes.prop_cycle": cycler(color=PALETTE)})
+    return matplotlib.rc_context(cast("Any", {**STYLE, "axes.prop_cycle": cycler(color=PALETTE)}))
 
 
 def _styled(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -110,8 +110,8 @@ def _mapped(system: System, knots: np.ndarray, images: np.ndarray, measures: Seq
     shapes = []
     for shape in system.shapes:
         left, right = shape.path.get_extents().intervalx
-        if shape.width or len(shape.path.vertices) == 5:  # lines and beams end where notes and bars do
-            points = shape.path.vertices.copy()
+        if shape.width or len(shape.points) == 5:  # lines and beams end where notes and bars do
+            points = shape.points.copy()
             points[:, 0] = np.interp(points[:, 0], knots, images)
             shapes.append(Shape(Path(points, shape.path.codes), shape.width, shape.token))
         else:

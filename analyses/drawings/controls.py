@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -27,7 +27,8 @@ def beside(table: pd.DataFrame, controls: Sequence[str]) -> matplotlib.figure.Fi
     sides = ["model", *controls]
     figure = style.figure(height=0.7 + 0.19 * max(1, len(table)))
     axes = figure.subplots()
-    for row, one in enumerate(table.to_dict("records")):
+    records = cast("list[dict[str, float]]", table.to_dict("records"))
+    for row, one in enumerate(records):
         ends = [one[f"{side}{end}"] for side in sides for end in ("", "_low", "_high")]
         low, high = min(0.0, np.nanmin(ends)), max(0.0, np.nanmax(ends))
         _row(axes, row, one, sides, low, (high - low) or 1.0)

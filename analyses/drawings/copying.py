@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analyses.measures.tables import rows_of
 from folkrnn import style
 from folkrnn.vocabulary import token_type
 
@@ -28,9 +29,9 @@ def bars(bars: pd.DataFrame, nearest: Sequence[str], nearest_title: str) -> matp
     figure = style.figure(height=0.64 + CELL_INCHES * lines)
     left, right = figure.subplots(1, 2)
     top = max(1.0, float(np.log10(1 + bars["tunes"].max()))) if len(bars) else 1.0
-    cells = [
+    cells: list[tuple[str, str, object]] = [
         (row.tokens, f"{row.tunes:,} ({row.tunes_same_place:,})", _shade(math.log10(1 + row.tunes) / top))
-        for row in bars.itertuples()
+        for row in rows_of(bars)
     ]
     _draw_bars(left, cells, lines)
     left.set_title("the tune: data tunes that hold the bar (in the same place)")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -36,6 +36,11 @@ class Shape:
     width: float
     token: int
 
+    @property
+    def points(self) -> np.ndarray:
+        """Its vertices, `[N, 2]`."""
+        return np.asarray(self.path.vertices)
+
 
 @dataclass
 class System:
@@ -59,7 +64,7 @@ class System:
 
     def staff(self) -> tuple[float, float]:
         """Returns the y of the highest and of the lowest line of the staff: the strokes as long as the first bar."""
-        of_bar = [s.path.vertices for s in self.shapes if s.width and _is_level(s.path.vertices)]
+        of_bar = [shape.points for shape in self.shapes if shape.width and _is_level(shape.points)]
         lines = [float(line[0, 1]) for line in of_bar if np.allclose(line[:, 0], self.measures[0], atol=1.0)]
         return min(lines), max(lines)
 
@@ -96,8 +101,8 @@ def draw(
         look = stroke if shape.width else {"facecolor": colour, "linewidth": 0}
         axes.add_patch(PathPatch(shift.transform_path(shape.path), zorder=3, **look))
     for left, baseline, text, size in system.words:
-        at = shift.transform((left, baseline))
-        axes.text(*at, text, fontsize=size * points, va="baseline", color=style.INK, zorder=3)
+        x, y = shift.transform((left, baseline))
+        axes.text(x, y, text, fontsize=size * points, va="baseline", color=style.INK, zorder=3)
 
 
 def _system(node: ElementTree.Element, glyphs: Mapping[str, Path]) -> System:
@@ -114,7 +119,7 @@ def _system(node: ElementTree.Element, glyphs: Mapping[str, Path]) -> System:
 def _read_measure(measure: ElementTree.Element, glyphs: Mapping[str, Path], system: System) -> None:
     before = len(system.shapes)
     _read(measure, glyphs, system, -1)
-    lines = [shape.path.vertices for shape in system.shapes[before:] if shape.width and _is_level(shape.path.vertices)]
+    lines = [shape.points for shape in system.shapes[before:] if shape.width and _is_level(shape.points)]
     longest = max(lines, key=lambda line: np.ptp(line[:, 0]))
     system.measures.append((float(longest[:, 0].min()), float(longest[:, 0].max())))
     for token in {shape.token for shape in system.shapes[before:]} - {-1}:
@@ -172,7 +177,7 @@ def _parsed(data: str, scale: np.ndarray | float = 1.0) -> Path:
 
     pen = RecordingPen()
     parse_path(data, pen)
-    codes: list[int] = []
+    codes: list[Any] = []
     points: list[Sequence[float]] = []
     kinds = {"moveTo": Path.MOVETO, "lineTo": Path.LINETO, "qCurveTo": Path.CURVE3, "curveTo": Path.CURVE4}
     for command, places in pen.value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,9 @@ def neurons(
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw=grid)
     places = np.arange(1, strength.shape[1] + 1)
     for kind, values in kinds.iterrows():
-        upper.plot(places, values, color=KIND_COLOURS[kind], linewidth=1.0, marker="o", markersize=1.6, label=kind)
+        upper.plot(
+            places, values, color=KIND_COLOURS[str(kind)], linewidth=1.0, marker="o", markersize=1.6, label=str(kind)
+        )
     _mark(upper, kinds, marks)
     upper.set_ylabel("mean φk")
     upper.set_ylim(0, 0.15 + 1.1 * max(0.05, float(np.nanmax(kinds.to_numpy(), initial=0.0))))
@@ -135,7 +137,7 @@ def _panel(axes: matplotlib.axes.Axes, panel: Panel) -> None:
 
 def _mark(axes: matplotlib.axes.Axes, kinds: pd.DataFrame, marks: Mapping[int, str]) -> None:
     for place, kind in marks.items():
-        height = float(kinds.loc[kind].iloc[place - 1])
+        height = float(kinds.T[kind].iloc[place - 1])
         style_of = {"markersize": 6.0, "markerfacecolor": "none", "markeredgecolor": KIND_COLOURS[kind]}
         axes.plot([place], [height], marker="o", linestyle="none", **style_of)
         arrow = {"arrowstyle": "-", "linewidth": 0.6, "color": KIND_COLOURS[kind], "shrinkB": 3}
@@ -144,7 +146,7 @@ def _mark(axes: matplotlib.axes.Axes, kinds: pd.DataFrame, marks: Mapping[int, s
 
 
 def _label_features(
-    axes: matplotlib.axes.Axes, numbers: Sequence[str], names: Mapping[str, str] | None, axis: str
+    axes: matplotlib.axes.Axes, numbers: Sequence[str], names: Mapping[str, str] | None, axis: Literal["x", "y"]
 ) -> None:
     """Names the features along an axis in the colours of their kinds, and parts the kinds by a line."""
     labels = [names[number] if names else number for number in numbers]

@@ -44,7 +44,7 @@ def norms(vocabulary: Vocabulary, inputs: Matrices) -> matplotlib.figure.Figure:
         axes.bar(range(len(order)), values, 0.8, color=colours)
         axes.axhline(values.mean(), color=style.INK, linewidth=0.7, linestyle="--")
         axes.set_ylabel(f"{NAMES[gate]}\n‖column‖", fontsize=8)
-    over_tokens(panels, vocabulary)
+    over_tokens(list(panels), vocabulary)
     return figure
 
 
@@ -58,7 +58,7 @@ def token_columns(vocabulary: Vocabulary, inputs: Matrices) -> matplotlib.figure
         shown = axes.imshow(W[:, order], aspect="auto", cmap=style.DIVERGING, vmin=-limit, vmax=limit)
         axes.set_ylabel(f"{NAMES[gate]}\nunit", fontsize=8)
     figure.colorbar(shown, ax=list(panels), label="weight", fraction=0.02, pad=0.01)
-    over_tokens(panels, vocabulary)
+    over_tokens(list(panels), vocabulary)
     return figure
 
 

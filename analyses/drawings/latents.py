@@ -86,8 +86,8 @@ def densities(axes: matplotlib.axes.Axes, samples: Mapping[str, np.ndarray], bin
     low, high = np.quantile(together, [0.001, 0.999])
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     for (label, values), colour in zip(samples.items(), (REAL, RANDOM, CONTROL), strict=False):
-        axes.hist(values, bins=edges, density=True, color=colour, alpha=0.32, linewidth=0)
-        axes.hist(values, bins=edges, density=True, color=colour, histtype="step", linewidth=1.1, label=label)
+        axes.hist(values, bins=edges.tolist(), density=True, color=colour, alpha=0.32, linewidth=0)
+        axes.hist(values, bins=edges.tolist(), density=True, color=colour, histtype="step", linewidth=1.1, label=label)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlim(edges[0], edges[-1])
@@ -100,15 +100,18 @@ def counts(axes: matplotlib.axes.Axes, samples: Mapping[str, np.ndarray], of: in
     step = max(1, int(np.ceil((most - least + 1) / 45)))
     edges = np.arange(least, most + step + 1, step) - 0.5
     for (label, values), colour in zip(samples.items(), (REAL, RANDOM, CONTROL), strict=False):
-        axes.hist(values, bins=edges, density=True, color=colour, alpha=0.32, linewidth=0)
-        axes.hist(values, bins=edges, density=True, color=colour, histtype="step", linewidth=1.1, label=label)
+        axes.hist(values, bins=edges.tolist(), density=True, color=colour, alpha=0.32, linewidth=0)
+        axes.hist(values, bins=edges.tolist(), density=True, color=colour, histtype="step", linewidth=1.1, label=label)
     axes.set_xlim(edges[0], max(edges[-1], min(of, edges[-1]) + 0.5))
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
 
 
 def roll(
-    axes: matplotlib.axes.Axes, classes: np.ndarray, colour: str = style.PALETTE[0], behind: np.ndarray | None = None
+    axes: matplotlib.axes.Axes,
+    classes: np.ndarray,
+    colour: str | tuple[float, float, float] = style.PALETTE[0],
+    behind: np.ndarray | None = None,
 ) -> None:
     """Draws a melody as bars of pitch over sixteenths, with a line at every bar of 16; `behind` as outlines."""
     if behind is not None:

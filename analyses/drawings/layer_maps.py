@@ -25,7 +25,7 @@ def explained(table: pd.DataFrame) -> matplotlib.figure.Figure:
         colour = style.SOFT if one["shifted"] else colours[one["target"]]
         axes.barh(row, one["r2"], color=colour, height=0.72)
         axes.plot([one["r2_low"], one["r2_high"]], [row, row], color=style.INK, linewidth=1.0)
-        axes.text(max(one["r2_high"], 0) + 0.01, row, f"{one['r2']:.2f}", va="center", fontsize=7)
+        axes.text(max(one["r2_high"], 0) + 0.01, float(row), f"{one['r2']:.2f}", va="center", fontsize=7)
     axes.set_yticks(rows, table["map"])
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.axvline(0, color=style.INK, linewidth=0.6)

@@ -16,13 +16,6 @@ if TYPE_CHECKING:
     import matplotlib.axes
 
 
-def strongest(vector: np.ndarray, vocabulary: Vocabulary, n: int = 6) -> tuple[list[str], list[str]]:
-    """Returns the tokens that `vector [V]` raises most and lowers most, at most `n` of each, the strongest first."""
-    order = np.argsort(-vector, kind="stable")
-    raised = [vocabulary.tokens[i] for i in order[:n] if vector[i] > 0]
-    return raised, [vocabulary.tokens[i] for i in order[::-1][:n] if vector[i] < 0]
-
-
 def type_edges(vocabulary: Vocabulary) -> dict[str, tuple[float, float]]:
     """Returns where each type that occurs begins and ends on an axis of tokens in plot order."""
     counts = Counter(vocabulary.types)
@@ -71,14 +64,16 @@ def over_tokens(panels: Sequence[matplotlib.axes.Axes], vocabulary: Vocabulary) 
 def name_peaks(axes: matplotlib.axes.Axes, values: np.ndarray, tokens: Sequence[str], n: int) -> None:
     """Writes the tokens of the n entries of largest magnitude beside their bars; of two that touch, the first."""
     written: list[int] = []
-    letters = 5.0 * len(values) / (72 * axes.get_figure(root=True).get_size_inches()[0])  # steps that a letter takes
-    for place in np.argsort(-np.abs(values), kind="stable"):
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    letters = 5.0 * len(values) / (72 * figure.get_size_inches()[0])  # steps that a letter takes
+    for place in np.argsort(-np.abs(values), kind="stable").tolist():
         if len(written) == n:
             return
         if all(abs(place - other) > letters * (len(tokens[place]) + len(tokens[other])) / 2 + 1 for other in written):
             up = values[place] >= 0
             axes.annotate(
-                tokens[place],
+                str(tokens[place]),
                 (place, values[place]),
                 xytext=(0, 1.5 if up else -1.5),
                 textcoords="offset points",

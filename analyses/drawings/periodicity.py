@@ -13,6 +13,7 @@ from folkrnn import spectra, style
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
+    from matplotlib.artist import Artist
 
 _LABEL_ROOM = 0.02
 """Cycles per step that the label of a peak takes."""
@@ -59,7 +60,7 @@ def spectra_image(images: dict[str, np.ndarray], units: pd.DataFrame, period: fl
     return figure
 
 
-def _key(colour: str) -> object:
+def _key(colour: str) -> Artist:
     from matplotlib.patches import Patch
 
     return Patch(color=colour)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,8 +61,10 @@ def _draw(axes: matplotlib.axes.Axes, quantity: TuneValues) -> None:
     bins = _bins(together)
     single, told = len(known) == 1, []
     for colour, (name, values) in zip(style.PALETTE, known.items(), strict=False):
-        filled = {"color": style.SOFT} if single else {"color": colour, "histtype": "step", "linewidth": 1.2}
-        axes.hist(values, bins, **filled)
+        filled: dict[str, Any] = (
+            {"color": style.SOFT} if single else {"color": colour, "histtype": "step", "linewidth": 1.2}
+        )
+        axes.hist(values, bins.tolist(), **filled)
         mean, start, stop = quantity.means[name]
         line = style.ACCENT if single else colour
         said = f"{mean:.3g}" + (f" ({start:.3g} to {stop:.3g})" if np.isfinite(start) else "")

@@ -44,7 +44,7 @@ def columns(vocabulary: Vocabulary, W: np.ndarray, names: Mapping[int, str], nam
         axes.set_ylabel(name)
         axes.margins(y=0.22)
         name_peaks(axes, column, vocabulary.decode(order), named)
-    over_tokens(panels, vocabulary)
+    over_tokens(list(panels), vocabulary)
     return figure
 
 
@@ -111,7 +111,7 @@ def left_vectors(vocabulary: Vocabulary, left: np.ndarray, values: np.ndarray, n
         axes.margins(y=0.25)
         axes.set_ylabel(f"u{j + 1}\nσ = {values[j]:.3g}", fontsize=8)
         name_peaks(axes, u, vocabulary.decode(order), named)
-    over_tokens(panels, vocabulary)
+    over_tokens(list(panels), vocabulary)
     return figure
 
 

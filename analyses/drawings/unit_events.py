@@ -62,7 +62,9 @@ def excess(table: pd.DataFrame) -> matplotlib.figure.Figure:
     for i, j in np.ndindex(*values.shape):
         if np.isfinite(values[i, j]):
             colour = "white" if values[i, j] < 0.6 * top else style.INK
-            axes.text(j, i, f"{round(values[i, j], 2) + 0.0:.2f}", ha="center", va="center", fontsize=6, color=colour)
+            axes.text(
+                j, i, f"{round(float(values[i, j]), 2) + 0.0:.2f}", ha="center", va="center", fontsize=6, color=colour
+            )
     axes.set_yticks(range(len(table)), table.index)
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
     figure.colorbar(shown, ax=axes, label="mean excess of η²", fraction=0.03, pad=0.01)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.drawings.over_tokens import strongest
+from analyses.measures.strongest import strongest
 from folkrnn.interventions.readout import softmax_of
 from folkrnn.vocabulary import Vocabulary
 

@@ -33,7 +33,7 @@ def cross_table(tokens: Sequence[str], activations: Mapping[str, np.ndarray]) ->
     without their means, with the 95 % quantile of what circular shifts give; `cka`: the alignment of the two, likewise.
     """
     rows = []
-    for layer, members in layers_of(activations).items():
+    for layer, members in layers_of(list(activations)).items():
         for a, b in pairs_of(members):
             one, other = activations[f"{layer}.{a}"], activations[f"{layer}.{b}"]
             product, without = (
@@ -81,7 +81,7 @@ def cross_metrics(cross: pd.DataFrame) -> dict[str, float]:
     if not len(part):
         return {}
     drawn = part[(part["first"] == "o") & (part["second"] == "i")]
-    top = part.loc[part["centred_read"].abs().idxmax()]
+    top = part.iloc[int(part["centred_read"].abs().to_numpy().argmax())]
     found = {
         "cross_similarity": float(part["similarity_read"].abs().mean()),
         "cross_similarity_largest": float(part["similarity_read"].abs().max()),

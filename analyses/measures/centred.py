@@ -32,12 +32,12 @@ def shifts(steps: int) -> np.ndarray:
 
 def cka(one: np.ndarray, other: np.ndarray) -> float:
     """Returns CKA with linear kernels of two activations `[T, H]`, between 0 and 1; NaN where one is constant."""
-    return float(_aligned(*map(_kernel, (one, other)), [0])[0])
+    return float(_aligned(_kernel(one), _kernel(other), [0])[0])
 
 
 def cka_of_shifts(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Returns the same with the second activation shifted in time by each of `shifts`."""
-    return _aligned(*map(_kernel, (one, other)), shifts(len(one)))
+    return _aligned(_kernel(one), _kernel(other), shifts(len(one)))
 
 
 def likeness_of_shifts(gram: np.ndarray, tokens: Sequence[str]) -> np.ndarray:

@@ -9,7 +9,8 @@ from folkrnn.models.folkrnn import FolkRNN
 
 def softmax_parameters(model: FolkRNN) -> tuple[np.ndarray, np.ndarray]:
     """Returns W_s `[V, H]` and b_s `[V]` in double precision."""
-    return tuple(part.detach().cpu().double().numpy() for part in (model.softmax_weight, model.softmax_bias))
+    weight, bias = (part.detach().cpu().double().numpy() for part in (model.softmax_weight, model.softmax_bias))
+    return weight, bias
 
 
 def column_correlations(W: np.ndarray) -> np.ndarray:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from analyses.drawings.over_tokens import strongest
 from analyses.measures.pitch_relations import literal_pitch
 from analyses.measures.separability import auc
+from analyses.measures.strongest import strongest
 from folkrnn.vocabulary import Vocabulary
 
 

@@ -7,6 +7,7 @@ A distribution is a row of `distribution [T, V]`; row t draws token t + 1 of the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def trend(distribution: np.ndarray, ids: np.ndarray, tokens: Sequence[int], voca
     mass = distribution[rows][:, list(tokens)].sum(1)
     if len(rows) < 3 or np.ptp(mass) == 0:
         return float("nan")
-    return float(spearmanr(rows, mass).statistic)
+    return float(cast("Any", spearmanr(rows, mass)).statistic)
 
 
 def shadow(

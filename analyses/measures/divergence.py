@@ -69,6 +69,7 @@ def accepted(model: FolkRNN, ids: np.ndarray, distribution: np.ndarray) -> np.nd
     hooks = Hooks(model.hooks)
     if REJECTED not in hooks:
         return distribution
+    assert model.tracker is not None, "a model with edits has a tracker"
     found, position = distribution.astype(float), model.tracker.begin(1)
     none = torch.zeros(1, distribution.shape[1], dtype=torch.bool, device=model.device)
     for t, token in enumerate(ids):

@@ -56,7 +56,7 @@ def cosine_table(layer: int, inputs: Matrices, recurrent: Matrices) -> pd.DataFr
     rows: list[dict[str, object]] = []
     for gate, name, values in _all_cosines(inputs, recurrent):
         size = np.abs(values)
-        row = {
+        row: dict[str, object] = {
             "layer": layer,
             "gate": gate,
             "between": name,

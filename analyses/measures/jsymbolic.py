@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analyses.measures.music_neurons import Named, in_order, music_neurons, name_neurons
+from analyses.measures.music_neurons import Named, name_neurons
 from analyses.measures.phik import BINS, phik
 from folkrnn.datasets.features import features as measured
 from folkrnn.melodies.features import features, left_out
 from folkrnn.observation.latents import LatentObservation
+from folkrnn.observation.music_neurons import in_order, music_neurons
 
 REGISTER = ("P11", "P12", "P13", "P14", "P15")
 """The pitch features that tell high melodies from low ones: the correlated block of the source paper."""
@@ -55,7 +56,7 @@ def describe(values: pd.DataFrame) -> pd.DataFrame:
 
 def telling(values: pd.DataFrame) -> pd.DataFrame:
     """Returns the columns of `values` that are used, by `describe`, in its order."""
-    return values[[number for number in values if not _reason(values, number)]]
+    return values[[number for number in map(str, values) if not _reason(values, number)]]
 
 
 def strengths(observation: LatentObservation, shown: int | None = None, bins: int = BINS) -> pd.DataFrame:

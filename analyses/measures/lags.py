@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def lag_correlation(values: np.ndarray, event: Sequence[bool], reach: int) -> np.ndarray:
+def lag_correlation(values: np.ndarray, event: Sequence[bool] | np.ndarray, reach: int) -> np.ndarray:
     """Returns Pearson's r of each unit's value at row t with "token t + lag is an event", `[2·reach + 1, H]`.
 
     `values [N − 1, H]` has row t after token t of `event [N]`. NaN where a unit is constant, or no token or every token

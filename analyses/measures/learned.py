@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from analyses.measures.tables import rows_of
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import GATES
 from folkrnn.observation.observation import Observation
@@ -34,7 +35,7 @@ class Learned:
     def metrics(self) -> dict[str, float]:
         """Returns the initial share of each matrix, and of all parameters of matrices together."""
         whole = float(np.average(self.table["initial_share"], weights=self.table["energy"]))
-        each = {f"{row.matrix}/initial_share": row.initial_share for row in self.table.itertuples()}
+        each = {f"{row.matrix}/initial_share": row.initial_share for row in rows_of(self.table)}
         return {"initial_share": whole} | each
 
 

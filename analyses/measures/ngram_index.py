@@ -89,7 +89,9 @@ class NgramIndex:
     def _neighbour(self, place: np.ndarray, step: int, barred: np.ndarray | None, tries: int) -> np.ndarray:
         """The position at each place of `order`, or further on by `step`s while it lies in the tune that is barred."""
         place = place.copy()
-        for _ in range(tries if barred is not None else 0):
+        for _ in range(tries):
+            if barred is None:
+                break
             inside = (place >= 0) & (place < len(self.order))
             wrong = np.zeros(len(place), dtype=bool)
             wrong[inside] = self.tune_at(self.order[place[inside]]) == barred[inside]

@@ -59,7 +59,8 @@ def similarity(
     share of permutations with at least this mean (one-sided, counting the observed one). NaN where there are no pairs.
     """
     if not len(pairs):
-        return (float("nan"),) * 4
+        nan = float("nan")
+        return nan, nan, nan, nan
     seen = float(C[pairs[:, 0], pairs[:, 1]].mean())
     orders = [rng.permutation(len(C)) for _ in range(shuffles)]
     chance = np.array([C[order[pairs[:, 0]], order[pairs[:, 1]]].mean() for order in orders])

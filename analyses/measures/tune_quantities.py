@@ -17,8 +17,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from analyses.tune_statistics import parts
-from folkrnn.notation.bars import TOO_LONG, TOO_SHORT, Bar, bars, flaws
+from folkrnn.notation.bars import TOO_LONG, TOO_SHORT, Bar, bars, flaws, parts
 from folkrnn.notation.notes import Note, notes, signature, signature_letters
 from folkrnn.vocabulary import token_type
 

@@ -17,6 +17,7 @@ import torch
 
 from analyses.measures.bar_time import at_and_between, by_time
 from analyses.measures.intervals import mean_interval
+from analyses.measures.tables import rows_of
 from folkrnn.interventions.windows import token_ids
 from folkrnn.models.rng import draw
 from folkrnn.observation.observation import Observation
@@ -158,7 +159,7 @@ def accounted(
         return None
     found: list[list[tuple[int, str]]] = [[] for _ in observation.transcriptions]
     names = {vocabulary.tokens[i] for i in watched}
-    for row in pd.concat(tables).sort_values(["tune", "step"]).itertuples():
+    for row in rows_of(pd.concat(tables).sort_values(["tune", "step"])):
         if row.suppressed_token in names:
             found[int(row.tune)].append((int(row.step), row.substitute_token))
     return found

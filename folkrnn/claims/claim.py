@@ -110,12 +110,12 @@ def read_claim(entry: Mapping[str, Any], source: str) -> Claim:
         raise UserError(f"{where}: no such key {wrong[0]!r}{did_you_mean(wrong[0], known)}; {', '.join(known)}")
     if lacking := [key for key in ("id", "statement", "quantity", "criterion", "scope") if key not in entry]:
         raise UserError(f"{where} says no {lacking[0]}")
-    rest = dict(entry)
+    rest: dict[str, Any] = dict(entry)
     try:
         criterion = Criterion(str(rest.pop("criterion")))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    published = rest.pop("published", None)
+    published, rest["id"] = rest.pop("published", None), str(rest["id"])
     if isinstance(published, list):
         published = tuple(map(str, published))
-    return Claim(criterion=criterion, published=published, source=source, **rest | {"id": str(rest["id"])})
+    return Claim(criterion=criterion, published=published, source=source, **rest)

@@ -152,7 +152,7 @@ def unlike_given(given: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Returns the first condition that the settings do not meet, as one would type it; empty where there is none."""
     for key, wanted in {"intervention": [], **given}.items():
         is_ = settings.get(key)
-        if is_ != wanted and not (_number(is_) and _number(wanted) and math.isclose(is_, wanted)):
+        if is_ != wanted and not (_number(is_) and _number(wanted) and math.isclose(float(is_ or 0), wanted)):
             if key == "intervention" and not wanted:
                 return "the model as it is, without an intervention"
             shown = f"[{','.join(map(str, wanted))}]" if isinstance(wanted, list) else wanted

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from folkrnn import console, extensions
 from folkrnn.command_line import errors, foreign
@@ -93,7 +93,7 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
 
     @hydra.main(version_base="1.3", config_path=str(conf.resolve()), config_name="config")
     def job(config: DictConfig) -> _Later | None:
-        hydra = HydraConfig.get()
+        hydra = cast("DictConfig", HydraConfig.get())
         foreign.guard_resolvers()  # Hydra has put its own back
         try:
             known[:] = known or known_keys(folders(hydra))
@@ -148,7 +148,7 @@ def _check_searched() -> None:
 
 def _listed(names: Any) -> list[str]:
     """The names in `extensions=`, of which one alone needs no brackets."""
-    found = [names] if isinstance(names, str) else list(names or ())
+    found: list[str] = [names] if isinstance(names, str) else list(names or ())
     if not all(isinstance(name, str) for name in found):
         raise UserError(f"extensions={names}: must be a list of packages such as [mylab]")
     return found
@@ -177,21 +177,23 @@ class _Later:
 
 def _job(number: int, config: DictConfig, hydra: DictConfig, words: list[str]) -> Job:
     """Returns a job of a sweep, with the arguments that make a run of it alone."""
-    from omegaconf import OmegaConf
-
     from folkrnn.sweep.jobs import Job
 
     flags = [word for word in words if not is_override(word) and word not in ("-m", "--multirun")]
-    task, own = (OmegaConf.to_container(hydra.overrides[part], resolve=False) for part in ("task", "hydra"))
+    task, own = (_words_of(hydra, part) for part in ("task", "hydra"))
     kept = [word for word in own if not word.lstrip("+").startswith("hydra.mode=")]
     return Job(number, tuple(_typed(hydra)), config, (*flags, *task, *kept, "hydra.mode=RUN"))
 
 
 def _typed(hydra: DictConfig) -> list[str]:
+    return [unquoted(word) for word in _words_of(hydra, "task")]
+
+
+def _words_of(hydra: DictConfig, part: str) -> list[str]:
+    """The overrides of a part as they were typed, unresolved: they may contain an interpolation."""
     from omegaconf import OmegaConf
 
-    # unresolved: what was typed may contain an interpolation
-    return [unquoted(str(word)) for word in OmegaConf.to_container(hydra.overrides.task, resolve=False)]
+    return [str(word) for word in cast("list[str]", OmegaConf.to_container(hydra.overrides[part], resolve=False))]
 
 
 def _performed(config: DictConfig, overrides: list[str], known: list[str], study: Study) -> int:

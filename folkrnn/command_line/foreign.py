@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from folkrnn.errors import UserError, shown
 
@@ -104,7 +104,7 @@ def guarded() -> Iterator[None]:
 
         def _parse_overrides_and_create_caching_repo(self, *arguments: Any, **named: Any) -> Any:
             overrides, repo = super()._parse_overrides_and_create_caching_repo(*arguments, **named)
-            repo.load_config = counted(repo.load_config)
+            cast("Any", repo).load_config = counted(repo.load_config)
             return overrides, repo
 
         def _load_single_config(self, default: Any, repo: Any) -> Any:
@@ -115,7 +115,7 @@ def guarded() -> Iterator[None]:
             file = f"{read.path.removeprefix('file://')}/{path}.yaml"
             own = _own_sections(read.provider, path)
             _check_choices(read.defaults_list or (), file, own)
-            _check_content(placed.config, file, own)
+            _check_content(cast("DictConfig", placed.config), file, own)
             return placed
 
     before = internal.ConfigLoaderImpl
@@ -207,7 +207,7 @@ def check_references(config: DictConfig) -> None:
     """
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(config, resolve=False)
+    plain = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=False))
     sizes: dict[tuple[str, ...], float] = {}
 
     def at(place: tuple[str, ...]) -> Any:
@@ -265,13 +265,13 @@ def _check_choices(defaults: Sequence[Any], file: str, own: Collection[str]) -> 
 def _check_content(content: DictConfig, file: str, own: Collection[str]) -> None:
     for section, instead in OF_THE_MACHINE.items():
         if section in content and section not in own:
-            node = content._get_node(section)
+            node = cast("Any", content._get_node(section))
             if section == "hydra" and _is_sweep(node):
                 continue
             inside = sorted(map(str, node)) if hasattr(node, "keys") and not node._is_interpolation() else []
             raise UserError(f"{file} sets {'.'.join([section, *inside[:1]])}: {instead}")
     for section, names in ADDRESSES.items():
-        node = content._get_node(section) if section in content else None
+        node = cast("Any", content._get_node(section)) if section in content else None
         if node is None or node._is_none() or section in own:
             continue
         if node._is_interpolation() or not hasattr(node, "keys"):
@@ -324,7 +324,7 @@ def guard_resolvers() -> None:
     def of_hydra(path: str) -> Any:
         if not re.fullmatch(OF_HYDRA, path):
             raise UserError(f"${{hydra:{path}}} may not be read into a configuration, which is filed with the run")
-        return OmegaConf.select(HydraConfig.get(), path)
+        return OmegaConf.select(cast("DictConfig", HydraConfig.get()), path)
 
     OmegaConf.register_new_resolver("oc.env", of_environment, replace=True)
     OmegaConf.register_new_resolver("hydra", of_hydra, replace=True)

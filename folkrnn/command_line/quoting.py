@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from typing import cast
 
 from folkrnn.errors import UserError
 from folkrnn.places import content, place
@@ -54,7 +55,7 @@ def unquoted(override: str) -> str:
         return override
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    text = OverridesParser.create().parse_override(override).value()
+    text = cast("str", OverridesParser.create().parse_override(override).value())
     if _last_part(override) in PATH_KEYS:
         text = _ESCAPED.sub(lambda match: match[1][::2] + "${", text)
     return f"{match['key']}={text}"

@@ -185,7 +185,7 @@ def melodies(
         family=related["family"],
         rejections=rejections,
         terms=corpus.terms,
-        unused=[*map(tuple, corpus.unused), *silent],
+        unused=[*((title, why, more) for title, why, more in corpus.unused), *silent],
     )
 
 

@@ -69,7 +69,8 @@ class TuneBatches(pl.LightningDataModule):
         if curriculum is not None and batching == "published":
             raise UserError("recipe.curriculum changes lengths from epoch to epoch; it needs recipe.batching=bucketed")
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
-        self.batching, self.skip = batching, skip
+        self.batching: Batching = batching
+        self.skip = skip
         self.training, self.validation = sides(corpus, split, batch_size)
         self._training = Tunes(self._tokens(self.training), corpus.vocabulary, curriculum, epochs, seed)
 

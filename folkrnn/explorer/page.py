@@ -65,7 +65,11 @@ def explore(
     kind = "musicvae" if isinstance(observation, LatentObservation) else "folkrnn"
     facts = dict(facts) or {"model": observation.model.shape}
     heading = {"title": title or "What the network does", "facts": facts}
-    made = (melodies if kind == "musicvae" else tunes).packs_of(observation, findings, heading)
+    made = (
+        melodies.packs_of(observation, findings, heading)
+        if isinstance(observation, LatentObservation)
+        else tunes.packs_of(observation, findings, heading)
+    )
     script = _text("explorer.js")
     filled = _template().render(
         kind=kind,

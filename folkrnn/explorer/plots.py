@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 TOOLS = "pan,box_zoom,reset"
 
@@ -101,10 +101,10 @@ def _figure(title: str, x: str, y: str) -> Any:
 def _source(name: str, **columns: list[Any]) -> Any:
     from bokeh.models import ColumnDataSource
 
-    return ColumnDataSource(columns, name=name)
+    return ColumnDataSource(cast("Any", columns), name=name)
 
 
-def _span(figure: Any, name: str, dimension: str, dash: str) -> None:
+def _span(figure: Any, name: str, dimension: Literal["width", "height"], dash: str) -> None:
     from bokeh.models import Span
 
     figure.add_layout(Span(dimension=dimension, line_dash=dash, line_width=1, line_color="#8a8578", name=name))

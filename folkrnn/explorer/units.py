@@ -94,7 +94,7 @@ class EventSums:
             counts = self.sums.counts[0, part][:, None]
             with np.errstate(invalid="ignore", divide="ignore"):
                 means = np.where(counts > 0, self.sums.sums(place)[0] / counts, np.nan)
-            found[mine, : len(answers[place])] = means[np.ix_(answers[place], mine)].T
+            found[mine, : len(answers[place])] = means[np.ix_(np.asarray(answers[place], dtype=int), mine)].T
         return found
 
 

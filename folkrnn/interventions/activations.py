@@ -106,7 +106,7 @@ class WriteActivation(Intervention):
         return replace(self, select=select, chosen=chosen, means=means)
 
     def matched(self, seed: int) -> WriteActivation | None:
-        if self.chosen is None or self.select is None:
+        if self.chosen is None or not isinstance(self.select, Chosen):
             return None
         return replace(self, select=self.select.like(seed), chosen=None)
 
@@ -162,7 +162,7 @@ class WriteActivation(Intervention):
             width = _width(model, site)
 
             def noisy(part: Tensor, step: Step) -> Tensor:
-                noise = normals(step.position, width, setting.seed, _NOISE + place)
+                noise = normals(step.place, width, setting.seed, _NOISE + place)
                 return part + self.value * (noise if part.shape[1] == width else noise[:, units])
 
             return noisy if self.value else None
@@ -170,7 +170,7 @@ class WriteActivation(Intervention):
         first = -1 if site in LATENTS else 0
 
         def patched(part: Tensor, step: Step) -> Tensor:
-            row = step.position.step - first + self.offset
+            row = step.place.step - first + self.offset
             there = (row >= 0) & (row < len(rows))
             return torch.where(there.unsqueeze(1), rows[row.clamp(0, len(rows) - 1)], part)
 
@@ -178,7 +178,7 @@ class WriteActivation(Intervention):
 
     def _melody(self, model: MusicVAE, setting: RunContext, site: str) -> Tensor:
         """The activations of the other melody, `[T, units]`; `[1, Z]` of latents."""
-        melodies = setting.latents()[0]
+        melodies = setting.melodies[0]
         if not 0 <= self.source < len(melodies):
             raise UserError(f"source is {self.source}; the melodies observed are 0 to {len(melodies) - 1}")
         melody = torch.from_numpy(melodies[self.source].astype(np.int64)).to(model.device)
@@ -190,7 +190,7 @@ class WriteActivation(Intervention):
 
     def _other(self, model: FolkRNN | MusicVAE, setting: RunContext, site: str) -> Tensor:
         """The activation of the other transcription, `[T, units]`, by the very steps that generation takes."""
-        if setting.vocabulary is None:
+        if isinstance(model, MusicVAE):
             return self._melody(model, setting, site)
         if self.transcription is not None:
             ids = np.array(_ids(self.transcription, setting))
@@ -267,9 +267,10 @@ def _layer(site: str, model: FolkRNN) -> int:
     return int(site[1 : site.index(".")]) if site[0] == "l" and "." in site else 0
 
 
-def _means(model: FolkRNN, setting: RunContext, sites: list[str]) -> dict[str, np.ndarray]:
+def _means(model: FolkRNN | MusicVAE, setting: RunContext, sites: list[str]) -> dict[str, np.ndarray]:
     names = {site: model.top if site == OUT else site for site in sites}
-    totals, rows = dict.fromkeys(sites, 0.0), dict.fromkeys(sites, 0)
+    totals = {site: np.zeros(1) for site in sites}
+    rows = dict.fromkeys(sites, 0)
     for activations in _read(model, setting, sorted(set(names.values()))):
         for site, name in names.items():
             rows[site] += len(activations[name])
@@ -281,17 +282,17 @@ def _means(model: FolkRNN, setting: RunContext, sites: list[str]) -> dict[str, n
 
 def _read(model: FolkRNN | MusicVAE, setting: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
     """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
-    if setting.vocabulary is not None:
+    if isinstance(model, FolkRNN):
         yield from (activations for _, activations in read(model, setting.control(), sites))
         return
-    for some in np.array_split(classes := setting.latents()[0], -(-len(classes) // MELODIES)):
+    for some in np.array_split(classes := setting.melodies[0], -(-len(classes) // MELODIES)):
         traced = model.trace(torch.from_numpy(some.astype(np.int64)).to(model.device), sites)
         yield {name: value.flatten(0, -2).cpu().numpy() for name, value in traced.items()}
 
 
 def _ids(text: str, setting: RunContext) -> list[int]:
     """Token ids, with markers, of the transcription that the text names."""
-    vocabulary = setting.vocabulary
+    vocabulary = setting.words
     if text in TUNES:
         words = TUNES[text].split()
     else:

@@ -49,8 +49,8 @@ class Suppress(Intervention):
         if self.how not in get_args(How):
             raise UserError(f"how={self.how}: tokens can be suppressed by {' or '.join(get_args(How))}")
         ids = token_ids(self.tokens, setting.vocabulary)
-        if len(ids) >= len(setting.vocabulary) - 1:
-            raise UserError(f"{len(ids)} of {len(setting.vocabulary)} tokens are suppressed; leave at least two")
+        if len(ids) >= len(setting.words) - 1:
+            raise UserError(f"{len(ids)} of {len(setting.words)} tokens are suppressed; leave at least two")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
     def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
@@ -67,7 +67,7 @@ class Suppress(Intervention):
             mask = Write("", "logits", lambda part, _: torch.full_like(part, -math.inf), rows, ids, notes=watch.notes)
             return with_hooks(model, setting.vocabulary, [mask]), account
         keep = Write("", "logits", lambda part, _: part, rows, notes=watch.notes)
-        reject = _Reject(ids, len(setting.vocabulary), rows)
+        reject = _Reject(ids, len(setting.words), rows)
         return with_hooks(model, setting.vocabulary, [keep, reject]), account
 
 
@@ -96,15 +96,15 @@ class Displace(Intervention):
         if self.delta is not None and not math.isfinite(self.delta):
             raise UserError(f"delta is {self.delta:g}; it must be a finite number; alpha=0 masks")
         ids = token_ids(self.tokens, setting.vocabulary)
-        if not 0 < len(ids) < len(setting.vocabulary) - 1:
-            raise UserError(f"{len(ids)} of {len(setting.vocabulary)} tokens are displaced; name some and leave some")
+        if not 0 < len(ids) < len(setting.words) - 1:
+            raise UserError(f"{len(ids)} of {len(setting.words)} tokens are displaced; name some and leave some")
         self.window.check(setting.vocabulary, setting.max_tokens)
 
     def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
         return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
 
     def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
-        account = EffectRecord("", {"delta": self.delta} if self.alpha is None else {"alpha": self.alpha})
+        account = EffectRecord("", {"delta": self.delta or 0.0} if self.alpha is None else {"alpha": self.alpha})
         if self.delta == 0 or self.alpha == 1:
             return model, account
         ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
@@ -112,7 +112,9 @@ class Displace(Intervention):
 
         def displaced(logits: Tensor, step: Step) -> Tensor:
             if self.alpha is None:
-                return logits.index_add(1, ids, logits.new_full((len(logits), len(ids)), self.delta * temperature))
+                return logits.index_add(
+                    1, ids, logits.new_full((len(logits), len(ids)), (self.delta or 0.0) * temperature)
+                )
             delta, _ = deltas(logits, ids, self.alpha, temperature)
             moved = logits[:, ids] + (delta * temperature).unsqueeze(1)
             return logits.index_copy(1, ids, moved.to(logits.dtype))
@@ -121,7 +123,7 @@ class Displace(Intervention):
             found = {"probability": _share(before, ids, temperature), "becomes": _share(after, ids, temperature)}
             if self.alpha is not None:
                 found["steps_at_limit"] = deltas(before, ids, self.alpha, temperature)[1].double()
-            inside = rows(step.position)
+            inside = rows(step.place)
             return found if inside is None else {name: value * inside for name, value in found.items()}
 
         rows = self.window.rows(setting.vocabulary, model.device)
@@ -174,7 +176,7 @@ class _Reject:
         self.mask[ids] = True
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
-        inside = self.rows(step.position)
+        inside = self.rows(step.place)
         return value | (self.mask if inside is None else self.mask & inside.unsqueeze(1))
 
 
@@ -185,7 +187,7 @@ class _Watch:
         self.ids, self.temperature, self.rows = ids, temperature, rows
 
     def notes(self, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
-        inside = self.rows(step.position)
+        inside = self.rows(step.place)
         distribution = (before.double() / self.temperature).softmax(-1)
         found = {"probability": distribution[:, self.ids].sum(1)}
         if step.uniform is not None and step.following is not None:

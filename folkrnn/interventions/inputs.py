@@ -44,7 +44,7 @@ class BlendInput(Intervention):
         self.window.check(setting.vocabulary, setting.max_tokens)
 
     def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
-        return frozenset(("x", i) for i in range(len(setting.vocabulary)))
+        return frozenset(("x", i) for i in range(len(setting.words)))
 
     def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
         ids = torch.tensor(token_ids(self.partner, setting.vocabulary), dtype=torch.long, device=model.device)
@@ -60,7 +60,7 @@ class BlendInput(Intervention):
             return written if mask is None else written & mask
 
         def partner(step: Step) -> Tensor:
-            place = (uniforms(step.position, 1, setting.seed, _PARTNER).squeeze(1) * len(ids)).long()
+            place = (uniforms(step.place, 1, setting.seed, _PARTNER).squeeze(1) * len(ids)).long()
             return ids[place]
 
         def blended(x: Tensor, step: Step) -> Tensor:
@@ -70,9 +70,9 @@ class BlendInput(Intervention):
             return mixed.scatter_add(1, partner(step).unsqueeze(1), x.new_full((len(x), 1), other))
 
         def notes(before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
-            none = torch.full_like(step.position.last, -1)
-            own = torch.where(rows(step.position), step.position.last, none)
-            added = torch.where(rows(step.position), partner(step), none) if other else none
+            none = torch.full_like(step.place.last, -1)
+            own = torch.where(rows(step.place), step.place.last, none)
+            added = torch.where(rows(step.place), partner(step), none) if other else none
             return {"read_token": own, "blended_token": added}
 
         return with_hooks(model, setting.vocabulary, [Write("", "x", blended, rows, notes=notes)]), account

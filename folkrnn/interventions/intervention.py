@@ -36,6 +36,18 @@ class RunContext:
     latents: Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
     """Of a MusicVAE: the observed melodies' classes `[N, T]`, and the unchanged model's μ and σ of them, `[N, Z]`."""
 
+    @property
+    def words(self) -> Vocabulary:
+        """The vocabulary of a model that reads tokens."""
+        assert self.vocabulary is not None
+        return self.vocabulary
+
+    @property
+    def melodies(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `latents` returns, of a model that encodes melodies."""
+        assert self.latents is not None
+        return self.latents()
+
 
 @dataclass
 class EffectRecord:

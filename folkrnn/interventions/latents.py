@@ -86,18 +86,24 @@ class EditLatents(Intervention):
         here = replace(self, size=model.sizes.z_size)
         if self.how == "clamp":
             return here
-        classes, mu, sigma = setting.latents()
+        classes, mu, sigma = setting.melodies
         if self.how == "zero_noise":
             return replace(here, neurons=tuple(np.flatnonzero(sigma.mean(0) >= self.value).tolist()))
         if self.how == "attribute":
             return replace(here, vector=attribute_vector(classes, mu, self.attribute))
         return replace(here, partners=Partners(classes, mu, sigma))
 
+    @property
+    def direction(self) -> np.ndarray:
+        """The vector of an attribute, `[Z]`, once it is resolved."""
+        assert self.vector is not None
+        return self.vector
+
     def matched(self, seed: int) -> EditLatents | None:
         """As many random neurons; for an attribute its vector with the entries at random neurons."""
         rng = np.random.default_rng(seed)
         if self.how == "attribute":
-            return replace(self, vector=rng.permutation(self.vector))
+            return replace(self, vector=rng.permutation(self.direction))
         if not self.neurons:
             return None
         return replace(self, neurons=tuple(np.sort(rng.choice(self.size, len(self.neurons), replace=False)).tolist()))
@@ -109,7 +115,7 @@ class EditLatents(Intervention):
         table = pd.DataFrame({"unit": list(self.neurons)})
         account = EffectRecord("", {"neurons": float(len(self.neurons))}, {"units": table})
         if self.how == "attribute":
-            account = EffectRecord("", {"length": float(np.linalg.norm(self.value * self.vector))})
+            account = EffectRecord("", {"length": float(np.linalg.norm(self.value * self.direction))})
         return with_hooks(model, None, [LatentHook(self)]), account
 
 
@@ -124,9 +130,10 @@ class LatentHook:
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         of = self.of
         if of.how == "attribute":
-            return value + of.value * torch.from_numpy(of.vector).to(value) if site == "mu" else value
+            return value + of.value * torch.from_numpy(of.direction).to(value) if site == "mu" else value
         index = torch.tensor(of.neurons, dtype=torch.long, device=value.device)
         if of.how == "swap":
+            assert of.partners is not None and step.read is not None, "what is swapped is read"
             return of.partners.swapped(site, value, step.read, index)
         return value.index_fill(1, index, of.value if of.how == "clamp" and site == "mu" else 0.0)
 

@@ -60,7 +60,7 @@ class PushHidden(Intervention):
                 raise UserError(f"{name}={getattr(self, name)}: it may be {', '.join(get_args(kinds))}")
 
     def check(self, model: FolkRNN, setting: RunContext) -> None:
-        setting.vocabulary.encode([self.token])
+        setting.words.encode([self.token])
         if not np.isfinite(self.delta):
             raise UserError(f"delta is {self.delta:g}; it must be a finite number")
         if not 0 < self.residual < 1:
@@ -70,7 +70,7 @@ class PushHidden(Intervention):
     def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
         base = unhooked(model)
         matrix = softmax_of(model)[0].double().cpu().numpy()
-        (n,) = setting.vocabulary.encode([self.token])
+        (n,) = setting.words.encode([self.token])
         push = minimum_norm(matrix, n) if self.method == "minimum_norm" else sparse(matrix, n, self.residual)
         target = np.eye(len(matrix))[n]
         asked = self.delta * setting.temperature  # δ counts after the temperature has divided

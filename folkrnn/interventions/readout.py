@@ -44,14 +44,14 @@ class ReadOut:
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         if site != "logits":
             return value
-        inside = self.rows(step.position)
+        inside = self.rows(step.place)
         if inside is not None and not inside.any():
             return value
         h = step.seen.get(OUT, step.seen[self.top])  # what the softmax layer is given
         # bit k: whether the earlier change k is in force
-        force = torch.zeros_like(step.position.step)
+        force = torch.zeros_like(step.place.step)
         for k, edit in enumerate(self.earlier):
-            force += _whole(edit.rows, step.position) * 2**k
+            force += _whole(edit.rows, step.place) * 2**k
         there = force if inside is None else force[inside]
         for code in there.unique().tolist() if self.earlier else [0]:
             mine = force == code if inside is None else (force == code) & inside

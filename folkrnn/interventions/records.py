@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -83,21 +83,27 @@ class Record:
         counts = [value != 0 for name, value in columns.items() if not name.endswith(TOKEN)]
         if not (rows := np.any(counts, axis=0)).any():
             return
-        place = {"tune": self._step.position.tune[:active].cpu().numpy(), "step": np.full(active, self._step.time)}
+        place = {"tune": self._step.place.tune[:active].cpu().numpy(), "step": np.full(active, self._step.time)}
         self.frames.append(pd.DataFrame({name: value[rows] for name, value in (place | columns).items()}))
 
 
 @torch.no_grad()
 def recorded(model: FolkRNN, effects: Sequence[EffectRecord], tunes: Sequence[FinishedTune]) -> list[EffectRecord]:
     """Returns the effects, with the table `steps` and the sums over it; `model` is one of `composition.apply`."""
-    edits = [hook for hook in model.hooks if hasattr(hook, "notes")]
+    edits = [cast("Edit", hook) for hook in model.hooks if hasattr(hook, "notes")]
     found: dict[str, list[pd.DataFrame]] = {account.name: [] for account in effects}
     order = sorted(range(len(tunes)), key=lambda k: len(tunes[k].ids), reverse=True)
     for start in range(0, len(tunes), BATCH):
         for record in _read(model, edits, tunes, order[start : start + BATCH]):
             found[record.edit.name] += record.frames
     rows = sum(len(tune.ids) - 1 for tune in tunes)
-    return [_with_steps(account, found[account.name], rows, model.tracker.vocabulary) for account in effects]
+    return [_with_steps(account, found[account.name], rows, _vocabulary(model)) for account in effects]
+
+
+def _vocabulary(model: FolkRNN) -> Vocabulary:
+    """The vocabulary that the hooks of a model follow it in."""
+    assert model.tracker is not None, "a model with edits has a tracker"
+    return model.tracker.vocabulary
 
 
 def _read(model: FolkRNN, edits: Sequence[Edit], tunes: Sequence[FinishedTune], numbers: Sequence[int]) -> list[Record]:
@@ -105,7 +111,7 @@ def _read(model: FolkRNN, edits: Sequence[Edit], tunes: Sequence[FinishedTune], 
     some = [tunes[k] for k in numbers]
     source = InputTunes.of([tune.ids[:-1] for tune in some], numbers, known=False)
     height, steps = max(SMALLEST_BATCH, len(some)), len(some[0].ids) - 1
-    following = torch.full((height, steps), model.tracker.vocabulary.end)
+    following = torch.full((height, steps), _vocabulary(model).end)
     uniform = torch.full((height, steps), torch.nan, dtype=torch.float64)
     for row, tune in enumerate(some):
         following[row, : len(tune.ids) - 1] = torch.from_numpy(tune.ids[1:])

@@ -32,6 +32,7 @@ class Selector(Protocol):
 
     def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         """Returns the units, and the table behind the choice."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Ranked:
         return Chosen(units, score_table(scores, units))
 
     def _among(self, scores: dict[int, np.ndarray]) -> Units:
-        if self.fraction is None and self.count is None:
+        if self.fraction is None and self.count is None and self.threshold is not None:
             limit = -self.threshold if self.smallest else self.threshold
             return {layer: np.flatnonzero(values >= limit) for layer, values in scores.items()}
         if not self.jointly:
@@ -170,7 +171,7 @@ class Random:
     def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
         if self.sizes:
             sizes = dict(self.sizes)
-        elif self.fraction is None and self.count is None:
+        elif self.fraction is None and self.count is None and self.like is not None:
             sizes = {layer: len(units) for layer, units in self.like.choose(model, setting).units.items()}
         else:
             size = size_of(self.fraction, self.count, model.units)
@@ -258,7 +259,7 @@ def check_size(fraction: float | None, count: int | None, model: Any) -> None:
 
 def size_of(fraction: float | None, count: int | None, units: int) -> int:
     """Returns how many of `units` a share or number means: 20, 27, 33 % of 512 are 102, 138, 169."""
-    return round(fraction * units) if count is None else count
+    return round((fraction or 0.0) * units) if count is None else count
 
 
 def _drawn(sizes: Mapping[int, int], units: int, rng: np.random.Generator) -> Units:

@@ -87,7 +87,7 @@ def extract(performance: Performance, rules: Rules) -> Extraction:
     if why:
         return nothing(rules, why)
     cuts = _cuts(here)
-    bar_of = np.array([_bar_steps(*meter, rules) for meter in _in_force(here.meters, cuts[:-1], (4, 4))])
+    bar_of = np.array([_bar_steps(beats, unit, rules) for beats, unit in _in_force(here.meters, cuts[:-1], (4, 4))])
     tempo_of = np.array([tempo for (tempo,) in _in_force(here.tempos, cuts[:-1], (120.0,))])
     piece = np.searchsorted(cuts[1:-1], here.start, side="right")
     admitted &= bar_of[piece] > 0
@@ -98,7 +98,8 @@ def extract(performance: Performance, rules: Rules) -> Extraction:
     # 6: by voice, start, and the highest first; where these are the same, as they began before quantising
     order = np.lexsort((here.start, (voice * (start.max() + 1) + start) * 128 - here.pitch))
     order = order[admitted[order]]
-    melodies = _melodies(*(a[order] for a in (start, end, here.pitch, voice, piece, here.instrument)), bar_of, rules)
+    notes = (start[order], end[order], here.pitch[order], voice[order], piece[order], here.instrument[order])
+    melodies = _melodies(*notes, bar_of, rules)
     if not melodies:
         return nothing(rules, "polyphony")
     return _sliced(melodies, rules)
@@ -232,7 +233,8 @@ def _melodies(
         kept = np.flatnonzero(~_from_a_chord_on(melody[in_chord], voice[first])).tolist()
     columns = [a.tolist() for a in (piece[first], instrument[first], origin, bar, base, base + length)]
     rows = list(zip(*columns, strict=True))
-    return [Melody(*rows[m][:4], line[rows[m][4] : rows[m][5]]) for m in kept]
+    found = (rows[m] for m in kept)
+    return [Melody(piece, source, origin, bar, line[start:stop]) for piece, source, origin, bar, start, stop in found]
 
 
 def _from_a_chord_on(holding: np.ndarray, voice: np.ndarray) -> np.ndarray:
@@ -255,7 +257,7 @@ def _sliced(melodies: list[Melody], rules: Rules) -> Extraction:
     melody = np.repeat(np.arange(len(melodies)), counts)
     offset = np.concatenate([np.arange(count) * m.bar for count, m in zip(counts, melodies, strict=True)])
     lengths = [len(m.classes) for m in melodies]
-    base = np.cumsum(lengths) - lengths
+    base = np.cumsum(lengths) - np.array(lengths)
     line = np.concatenate([m.classes for m in melodies])
     windows = line[(base[melody] + offset)[:, None] + np.arange(steps)]
     return Extraction(from_first_note(windows), melody, offset, melodies)

@@ -144,7 +144,7 @@ def _measured(classes: np.ndarray, quarters_per_minute: float) -> list[float]:
     return [_answer(extractor, forms) for extractor in _extractors()]
 
 
-def _answer(extractor: FeatureExtractor, forms: Forms) -> float:
+def _answer(extractor: Any, forms: Forms) -> float:
     from music21.exceptions21 import Music21Exception
 
     extractor.data = forms
@@ -173,11 +173,11 @@ def _reason(extractor: FeatureExtractor) -> str:
     return ""
 
 
-def _number(extractor: FeatureExtractor) -> str:
+def _number(extractor: Any) -> str:
     return extractor.id.upper()  # two have a small letter in music21: m10, m17
 
 
-def _described(extractor: FeatureExtractor) -> Feature:
+def _described(extractor: Any) -> Feature:
     return Feature(_number(extractor), extractor.name, " ".join((extractor.description or "").split()))
 
 

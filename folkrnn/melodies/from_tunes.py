@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -97,11 +97,11 @@ def _part_bars(part: Stream) -> Iterator[_Bar]:
     from music21.stream import Measure
 
     if not part.getElementsByClass(Measure):
-        part = part.makeMeasures()
+        part = cast("Stream", part.makeMeasures())
     with suppress(ExpanderException):
         part = part.expandRepeats()
     edges = [*(bar.offset for bar in part.getElementsByClass(Measure)), part.highestTime]
-    sounding = part.toSoundingPitch().stripTies()
+    sounding = cast("Stream", cast("Stream", part.toSoundingPitch()).stripTies())
     for bar, (start, stop) in zip(sounding.getElementsByClass(Measure), pairwise(edges), strict=True):
         notes = [
             (

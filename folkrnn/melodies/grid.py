@@ -49,7 +49,7 @@ def from_notes(notes: Iterable[GridNote], steps: int) -> np.ndarray:
         if not 0 <= note.start < min(note.end, steps):
             raise UserError(f"a note from step {note.start} to {note.end} does not start on a grid of {steps} steps")
     rows = np.array([(note.start, note.end, note.pitch) for note in notes], np.int64).reshape(-1, 3)
-    return one_voice(*rows.T, steps)
+    return one_voice(rows[:, 0], rows[:, 1], rows[:, 2], steps)
 
 
 def one_voice(start: np.ndarray, end: np.ndarray, pitch: np.ndarray, steps: int) -> np.ndarray:

@@ -61,7 +61,7 @@ class _Fixed:
         stack, device = engine.stack, engine.stack.weight.device
         self._engine = engine
         self._tokens = torch.zeros(rows, dtype=torch.int64, device=device)
-        self._state = [tuple(part.clone() for part in layer) for layer in stack.initial(rows)]
+        self._state = [tuple(part.clone() for part in layer) for layer in stack.at_start(rows)]
         self._logits = torch.zeros(rows, stack.tokens, device=device)
         self._graph = self._captured() if device.type == "cuda" else None
 

@@ -55,6 +55,11 @@ class Stack:
     def tokens(self) -> int:
         return len(self.weight)
 
+    def at_start(self, rows: int) -> list[State]:
+        """Returns the state before the first token."""
+        assert self.initial is not None, "this run was to say its first state"
+        return self.initial(rows)
+
     @property
     def sites(self) -> list[str]:
         """What hooks are called for, in no order: every site but `probs`."""
@@ -216,7 +221,7 @@ class _Rows:
         start: int,
     ) -> None:
         self.stack, self.height, self.size = engine.stack, height, height(len(numbers))
-        first = self.stack.initial(self.size) if state is None else state
+        first = self.stack.at_start(self.size) if state is None else state
         self.state: Sequence[State] = [tuple(part.clone() for part in layer) for layer in first]
         self.tracker = self.stack.tracker if tracked else None
         self.position = None
@@ -253,7 +258,7 @@ class _Rows:
             self.position = Position(*(part[rows] for part in self.position))
 
     def _begin(self, row: int, number: int) -> None:
-        for layer, first in zip(self.state, self.stack.initial(1), strict=True):
+        for layer, first in zip(self.state, self.stack.at_start(1), strict=True):
             for part, start in zip(layer, first, strict=True):
                 part[row] = start[0]
         if self.tracker is not None and self.position is not None:

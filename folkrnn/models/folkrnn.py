@@ -10,7 +10,7 @@ Shapes: B tunes, T steps, V tokens, H units, L layers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.engine import Engine, InputTunes, Stack, reconstructed
 from folkrnn.models.hooks import AnyHook, State
 from folkrnn.models.model import Model
+from folkrnn.models.positions import TuneTracker
 from folkrnn.models.products import Precision
 from folkrnn.models.recurrent import ACTIVATIONS, GATES, Cell, RecurrentLayer
 from folkrnn.models.traces import Trace, asked
@@ -37,6 +38,8 @@ class FolkRNN(Model):
 
     family: ClassVar[str] = "folkrnn"
     cell: Cell
+    tracker: TuneTracker | None
+    _zero: Tensor
 
     def __init__(
         self,
@@ -51,7 +54,8 @@ class FolkRNN(Model):
         _check(vocabulary_size, units, layers, dropout, cell, initial_state)
         self.vocabulary_size, self.units, self.cell, self.dropout = vocabulary_size, units, cell, dropout
         widths = [vocabulary_size] + [units] * layers
-        self.layers = nn.ModuleList(RecurrentLayer(widths[k], units, cell) for k in range(layers))
+        layers_made = (RecurrentLayer(widths[k], units, cell) for k in range(layers))
+        self.layers = cast("Sequence[RecurrentLayer]", nn.ModuleList(layers_made))
         self.softmax_weight = nn.Parameter(torch.empty(vocabulary_size, units))
         self.softmax_bias = nn.Parameter(torch.zeros(vocabulary_size))
         parts = 2 if cell == "lstm" else 1
@@ -135,7 +139,7 @@ class FolkRNN(Model):
     def initial_state(self, batch: int) -> list[State]:
         """Returns the state before `<s>` of every layer, each part `[B, H]`."""
         first = self._zero if self.initial is None else self.initial
-        return [tuple(part.expand(batch, -1) for part in layer) for layer in first]
+        return [tuple(part.expand(batch, -1) for part in layer.unbind()) for layer in first.unbind()]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Returns logits `[B, T, V]` of the token after each of `tokens [B, T]`; fused, dropout only in training.
@@ -207,7 +211,7 @@ class FolkRNN(Model):
         names = {site.name for site in wanted}
         if reconstruct:
             return asked(self._reconstructed(batch, names), wanted, tokens.dim() == 1)
-        trace = Trace({name: self.sites[name] for name in names}, *batch.shape, self.device)
+        trace = Trace({name: self.sites[name] for name in names}, len(batch), batch.shape[1], self.device)
         self.engine().run(InputTunes(batch, tunes), [trace])
         return asked(trace.activations, wanted, tokens.dim() == 1)
 

@@ -13,7 +13,7 @@ import copy
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from torch import Tensor
 
@@ -57,6 +57,18 @@ class Step:
     """What drew the next token, `[B]`, and which it was, where a finished tune is read again for its effect record."""
     following: Tensor | None = None
 
+    @property
+    def place(self) -> Position:
+        """`position`, which a model's own hooks can rely on."""
+        assert self.position is not None
+        return self.position
+
+    @property
+    def made(self) -> Tensor:
+        """`logits`, which there are once the step is made."""
+        assert self.logits is not None
+        return self.logits
+
 
 class Hook(Protocol):
     """What is called while a model runs."""
@@ -93,12 +105,19 @@ AnyHook = Hook | Callable[[str, Tensor], Tensor]
 """A bare function is called for every site."""
 
 
+def as_hook(hook: AnyHook, sites: Collection[str]) -> Hook:
+    """Returns a hook as it is, and a bare function as one that is called for `sites`."""
+    if hasattr(hook, "apply"):
+        return cast("Hook", hook)
+    return At(sites, cast("Callable[[str, Tensor], Tensor]", hook))
+
+
 class Hooks:
     """The hooks of a run, those of the model before its own; true where there is any."""
 
     def __init__(self, edits: Sequence[Hook] = (), reads: Iterable[AnyHook] = (), sites: Collection[str] = ()) -> None:
         """`sites` are those that a bare function among `reads` is called for."""
-        others = [hook if hasattr(hook, "apply") else At(sites, hook) for hook in reads]
+        others = [as_hook(hook, sites) for hook in reads]
         self.edits, self.edited = edits, frozenset(site for edit in edits for site in edit.sites)
         self.read_only = not edits and all(hasattr(hook, "room") for hook in others)
         self._at: dict[str, list[Any]] = {}

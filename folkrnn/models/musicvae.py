@@ -24,6 +24,7 @@ from folkrnn.models.musicvae_decoder import Conductor, Decoder, Free, InitialSta
 from folkrnn.models.musicvae_encoder import Encoder
 from folkrnn.models.musicvae_run import MelodyRun
 from folkrnn.models.musicvae_sizes import DEPTH, Sizes
+from folkrnn.models.positions import MelodyTracker
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.models.rng import SMALLEST_BATCH, normals, uniforms
 from folkrnn.models.traces import Trace, asked
@@ -46,6 +47,7 @@ class MusicVAE(Model):
     """
 
     family: ClassVar[str] = "musicvae"
+    tracker: MelodyTracker | None
     reads_tokens: ClassVar[bool] = False
 
     def __init__(
@@ -288,7 +290,7 @@ class MusicVAE(Model):
         if mine := names & self.decoder.sites.keys():
             previous, conditions = self._segmented(classes), run.conditions(z)
             if run.decodes:
-                trace = Trace({name: self.sites[name] for name in mine}, *classes.shape, z.device)
+                trace = Trace({name: self.sites[name] for name in mine}, len(classes), classes.shape[1], z.device)
                 for k in range(previous.shape[1]):
                     source = Scheduled(previous[:, k], numbers=run.numbers)
                     run.decode(source, conditions, k, previous.shape[2], [trace])

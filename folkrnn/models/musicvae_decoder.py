@@ -9,6 +9,7 @@ is no start token.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,12 @@ from folkrnn.models.positions import Tracker
 from folkrnn.models.recurrent import ACTIVATIONS, RecurrentLayer
 from folkrnn.models.rng import draw, probabilities
 from folkrnn.models.traces import Trace
+
+
+def recurrent_layers(inputs: Sequence[int], units: Sequence[int]) -> Sequence[RecurrentLayer]:
+    """Returns LSTM layers of these widths as a module, typed as what it holds."""
+    layers = (RecurrentLayer(width, height) for width, height in zip(inputs, units, strict=False))
+    return cast("Sequence[RecurrentLayer]", nn.ModuleList(layers))
 
 
 class InitialState(nn.Linear):
@@ -44,9 +51,7 @@ class Conductor(nn.Module):
     def __init__(self, z_size: int, units: Sequence[int]) -> None:
         super().__init__()
         self.initial = InitialState(z_size, units)
-        self.layers = nn.ModuleList(
-            RecurrentLayer(inputs, width) for inputs, width in zip([1, *units], units, strict=False)
-        )
+        self.layers = recurrent_layers([1, *units], units)
 
     @property
     def sites(self) -> dict[str, int]:
@@ -86,7 +91,7 @@ class Decoder(nn.Module):
         self.depth, self.name = depth, name
         self.initial = InitialState(condition, units)
         widths = [depth + condition, *units]
-        self.layers = nn.ModuleList(RecurrentLayer(inputs, width) for inputs, width in zip(widths, units, strict=False))
+        self.layers = recurrent_layers(widths, units)
         self.output = nn.Linear(widths[-1], depth)
 
     @property
@@ -168,7 +173,7 @@ class Scheduled:
 
     def next(self, step: Step | None, most: int) -> Batch | None:
         if step is not None:
-            self.logits.append(step.logits)
+            self.logits.append(step.made)
         t = len(self.logits)
         return Batch(self._classes(t)[None]) if t < self.previous.shape[1] else None
 
@@ -206,7 +211,7 @@ class Free:
 
     def next(self, step: Step | None, most: int) -> Batch | None:
         if step is not None:
-            self.written.append(self._drawn(step.logits))
+            self.written.append(self._drawn(step.made))
         if len(self.written) == self._stop:
             return None
         return Batch(self.written[-1][None] if self.written else torch.full((1, len(self.numbers)), NOTHING))
@@ -217,7 +222,7 @@ class Free:
         return draw(probabilities(logits, self.temperature), self.uniform[:, len(self.written)]).cpu()
 
 
-def _sites(name: str, layers: nn.ModuleList) -> dict[str, int]:
+def _sites(name: str, layers: Sequence[RecurrentLayer]) -> dict[str, int]:
     return {
         f"{name}.l{k + 1}.{activation}": layer.units
         for k, layer in enumerate(layers)
@@ -225,7 +230,9 @@ def _sites(name: str, layers: nn.ModuleList) -> dict[str, int]:
     }
 
 
-def _trace(layers: nn.ModuleList, x: Tensor, states: list[State], name: str, names: set[str]) -> dict[str, Tensor]:
+def _trace(
+    layers: Sequence[RecurrentLayer], x: Tensor, states: list[State], name: str, names: set[str]
+) -> dict[str, Tensor]:
     activations: dict[str, Tensor] = {}
     for k, (layer, state) in enumerate(zip(layers, states, strict=True)):
         h = layer.fused(x, state)

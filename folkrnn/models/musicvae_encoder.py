@@ -8,6 +8,7 @@ last valid step, the backward one at the first.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -43,9 +44,8 @@ class Encoder(nn.Module):
     def __init__(self, depth: int, units: Sequence[int], z_size: int) -> None:
         super().__init__()
         widths = [depth, *(2 * width for width in units)]
-        self.layers = nn.ModuleList(
-            BidirectionalLayer(inputs, width) for inputs, width in zip(widths, units, strict=False)
-        )
+        layers = (BidirectionalLayer(inputs, width) for inputs, width in zip(widths, units, strict=False))
+        self.layers = cast("Sequence[BidirectionalLayer]", nn.ModuleList(layers))
         self.mu = nn.Linear(widths[-1], z_size)
         self.sigma = nn.Linear(widths[-1], z_size)
 
@@ -94,7 +94,7 @@ class Encoder(nn.Module):
         turned = reversal(lengths, x.shape[1])
         valid = (torch.arange(x.shape[1], device=x.device) < lengths.unsqueeze(1)).unsqueeze(-1)
         if edits.within("enc."):
-            trace = Trace({name: self.sites[name] for name in names}, *x.shape[:2], x.device)
+            trace = Trace({name: self.sites[name] for name in names}, len(x), x.shape[1], x.device)
             self.code(x, lengths, edits.and_then(trace), steps)
             found = trace.activations
         else:

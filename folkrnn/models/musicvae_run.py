@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from folkrnn.models.engine import Engine, Source
-from folkrnn.models.hooks import OUT, AnyHook, At, Hook, Hooks, Step
+from folkrnn.models.hooks import OUT, AnyHook, Hook, Hooks, Step, as_hook
 from folkrnn.models.musicvae_encoder import Steps, reversal
 from folkrnn.models.positions import Position
 
@@ -24,7 +24,7 @@ class MelodyRun:
     def __init__(self, model: MusicVAE, reads: Sequence[AnyHook], numbers: Sequence[int]) -> None:
         self.model, self.numbers = model, numbers
         sites = model.sites.keys() - {"probs"}
-        self.reads = [hook if hasattr(hook, "apply") else At(sites, hook) for hook in reads]
+        self.reads = [as_hook(hook, sites) for hook in reads]
         self.hooks = Hooks(model.hooks, self.reads)
         self.decodes = self.hooks.within(f"{model.decoder.name}.", "logits", OUT)
 

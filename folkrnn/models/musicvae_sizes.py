@@ -15,14 +15,14 @@ DEPTH = 90
 class Sizes:
     """Everything that says how a MusicVAE is built; the keys of the constructor."""
 
-    encoder: tuple[int, ...] = (512,)
+    encoder: Sequence[int] = (512,)
     """Units per direction of each layer."""
-    decoder: tuple[int, ...] = (256, 256)
+    decoder: Sequence[int] = (256, 256)
     """Units of each layer; in hierarchical models of the core decoder."""
     z_size: int = 512
     max_seq_len: int = 32
     """Steps of the longest melody; a hierarchical model takes exactly these."""
-    conductor: tuple[int, ...] = ()
+    conductor: Sequence[int] = ()
     """Units of each layer; none makes the model flat. Magenta's conductors have the sizes of their core decoders."""
     segments: int = 1
     depth: int = DEPTH

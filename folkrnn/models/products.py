@@ -46,6 +46,8 @@ class Product:
         self.weights, self.bias = [weight.detach() for weight in weights], None if bias is None else bias.detach()
         self.precision: Precision = precision
         self._versions: list[int] = []
+        self._packed: Tensor | None = None
+        self._whole = self.weights[0]
 
     def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         """Returns `[B, rows]`; `added` takes the place of the bias, a row for each row of x."""
@@ -79,7 +81,7 @@ class Product:
         packs = can_pack(whole)
         if self.precision == "bf16":
             whole = whole.to(torch.bfloat16)
-        self._whole = None if packs else whole
+        self._whole = self.weights[0] if packs else whole
         self._packed = torch.ops.mkldnn._reorder_linear_weight(whole.contiguous(), None) if packs else None
 
 

@@ -227,3 +227,22 @@ def _repeat_flaws(tokens: list[str], reading: Reading, starts: set[int]) -> list
     if first is not None:
         found.append(Flaw(first, LONE_FIRST_ENDING))
     return found
+
+
+def parts(found: Sequence[Bar]) -> list[tuple[bool, Fraction]]:
+    """Returns (repeated, length in bars) of each part. A second ending belongs to no part: it replaces the first."""
+    result: list[tuple[bool, Fraction]] = []
+    length, second = Fraction(0), False
+    for bar in found:
+        if "|:" in bar.opening:
+            if length:
+                result.append((False, length))
+            length, second = Fraction(0), False
+        second = second or "|2" in bar.opening
+        if not second:
+            length += bar.duration / bar.nominal
+        if ":|" in bar.closing or (second and "|2" not in bar.opening and "|" in bar.closing):
+            if not second:
+                result.append((True, length))
+            length, second = Fraction(0), False
+    return [*result, (False, length)] if length else result

@@ -104,7 +104,7 @@ class LatentObservation:
         """Means μ and standard deviations σ of q(z|x), `[N, Z]` each."""
         with self.progress("Encoding", len(self)) as advance:
             parts = list(each_block(Encoding(self.model), MelodyBlocks(self.classes), self.processes, advance))
-        return tuple(np.concatenate([part[name] for part in parts]) for name in ("mu", "sigma"))
+        return np.concatenate([part["mu"] for part in parts]), np.concatenate([part["sigma"] for part in parts])
 
     @property
     def mu(self) -> np.ndarray:

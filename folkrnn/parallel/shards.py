@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def processes(accelerator: str, devices: int | str | Sequence[int]) -> Workers:
 def _gpus(devices: int | str | Sequence[int], present: int) -> tuple[int, ...]:
     if devices in ("auto", -1):
         return tuple(range(present))
-    chosen = tuple(range(devices)) if isinstance(devices, int) else tuple(devices)
+    chosen = tuple(range(devices)) if isinstance(devices, int) else tuple(map(int, devices))
     if len(chosen) > present or max(chosen, default=0) >= present:
         raise UserError(f"trainer.devices={devices}, but this machine has {present} GPU{'s' if present > 1 else ''}")
     return chosen
@@ -69,7 +69,7 @@ def _gpus(devices: int | str | Sequence[int], present: int) -> tuple[int, ...]:
 def write_shard(folder: Path, k: int, arrays: Arrays) -> None:
     """Writes the arrays of block k whole or not at all."""
     with replacing(folder / f"{k}.npz") as draft, draft.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **cast("dict[str, Any]", arrays))
 
 
 def read_shard(folder: Path, k: int) -> Arrays:

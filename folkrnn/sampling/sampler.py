@@ -18,7 +18,7 @@ from folkrnn.models.products import check_precision
 from folkrnn.models.rng import draw, probabilities
 from folkrnn.sampling.redraw import More, redraw, side_streams
 from folkrnn.sampling.replay import Uniforms, tune_uniforms
-from folkrnn.sampling.transcription import Sampling, Transcription
+from folkrnn.sampling.transcription import Origin, Sampling, Transcription
 from folkrnn.vocabulary import Vocabulary
 
 LEGACY_LIMIT = 1_000
@@ -64,12 +64,14 @@ class Draws(Protocol):
 
     def begin(self, number: int, steps: int) -> np.ndarray | float:
         """Returns the uniforms of a tune's steps, NaN for those that are yet to be drawn."""
+        ...
 
     def next(self, given: np.ndarray) -> float | None:
         """Returns the uniform of this step, if it was not drawn when the tune began; `given [R]`: no draw decides."""
 
     def more(self, tune: Tensor, step: Tensor) -> More:
         """Returns where the uniforms of draws that are made again come from."""
+        ...
 
 
 class PerTune:
@@ -115,7 +117,7 @@ class Sampler:
     step t. Row r of a batch is that of the tune in slot `slots[r]`.
     """
 
-    known = False
+    known: bool = False
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class Sampler:
         self.draws, self.progress = draws, progress or (lambda _: None)
         self.finished: dict[int, Transcription] = {}
         self.waiting = iter(numbers)
-        self.numbers = list(islice(self.waiting, batch_size))
+        self.numbers: Sequence[int] = list(islice(self.waiting, batch_size))
         count = len(self.numbers)
         self.number, self.length = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self.ids = np.full((count, longest + 1), vocabulary.start)
@@ -164,7 +166,7 @@ class Sampler:
         given = step < len(self.prime)
         if (drawn := self.draws.next(given)) is not None:
             self.uniform[slots, step] = drawn
-        distribution = probabilities(made.logits, self.temperature)
+        distribution = probabilities(made.made, self.temperature)
         chosen = draw(distribution, torch.from_numpy(self.uniform[slots, step])).cpu()
         if made.rejected is not None and not given.all():
             # from side streams; a token that is given is none of it
@@ -202,7 +204,7 @@ class Sampler:
     def _finish(self, slot: int) -> None:
         steps = self.length[slot]
         given = np.arange(steps) < len(self.prime)
-        origin = tuple("given" if one else "drawn" for one in given)
+        origin: tuple[Origin, ...] = tuple("given" if one else "drawn" for one in given)
         uniform = np.where(given, np.nan, self.uniform[slot, :steps])
         ids = self.ids[slot, : steps + 1].copy()
         self.finished[int(self.number[slot])] = Transcription(

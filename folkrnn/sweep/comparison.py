@@ -49,7 +49,7 @@ def file_outcomes(tracked: TrackedRun, outcomes: Sequence[Outcome]) -> None:
         for o in outcomes
     ]
     failed = [outcome for outcome in outcomes if outcome.failed]
-    counts = {
+    counts: dict[str, float] = {
         "jobs": len(outcomes),
         "finished": sum(outcome.status == FINISHED for outcome in outcomes),
         "skipped": sum(outcome.status == SKIPPED for outcome in outcomes),

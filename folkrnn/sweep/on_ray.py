@@ -126,7 +126,7 @@ class RayJob:
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports home
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]: an extra
     except ModuleNotFoundError:
         raise UserError('launcher=ray needs Ray: pip install "folkrnn-lab[ray]" (or pip install ray)') from None
     return ray

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from folkrnn.sweep.jobs import FINISHED, SKIPPED, Job, Outcome
 
@@ -43,7 +43,9 @@ class Progress:
         if self.live and sys.stderr.isatty():
             from rich.live import Live
 
-            self._live = Live(console=self.console, refresh_per_second=4, transient=True, get_renderable=self._at_work)
+            self._live = Live(
+                console=self.console, refresh_per_second=4, transient=True, get_renderable=cast("Any", self._at_work)
+            )
             self._live.start()
         return self
 

@@ -83,15 +83,16 @@ def _distribution(override: Override) -> optuna.distributions.BaseDistribution:
     value = override.value()
     if isinstance(value, IntervalSweep):
         whole = isinstance(value.start, int) and isinstance(value.end, int)
-        return (IntDistribution if whole else FloatDistribution)(value.start, value.end, log="log" in value.tags)
+        kind: Any = IntDistribution if whole else FloatDistribution
+        return kind(value.start, value.end, log="log" in value.tags)
     if isinstance(value, RangeSweep) and all(isinstance(part, int) for part in (value.start, value.stop, value.step)):
         values = list(value.range())
-        return IntDistribution(min(values), max(values), step=abs(value.step))
+        return IntDistribution(min(values), max(values), step=abs(int(value.step)))
     return CategoricalDistribution(list(override.sweep_string_iterator()))
 
 
 def _least(override: Override) -> Any:
-    distribution = _distribution(override)
+    distribution: Any = _distribution(override)
     return distribution.choices[0] if hasattr(distribution, "choices") else distribution.low
 
 
@@ -118,7 +119,7 @@ def _value(sweep: Sweep, outcome: Outcome) -> float | None:
     if outcome.failed or not outcome.run:
         return None
     run, name = child(sweep.store, outcome.run), outcome.job.config.sweep.metric
-    metrics = run.metrics if name in run.metrics else child_numbers(sweep.store, run) | run.metrics
+    metrics = run.metrics if name in run.metrics else child_numbers(sweep.store, run) | dict(run.metrics)
     if name not in metrics:
         raise UserError(f"sweep.metric={name}: no such metric in job {outcome.job.number}{did_you_mean(name, metrics)}")
     return metrics[name]
@@ -145,7 +146,7 @@ def _best(sweep: Sweep, study: optuna.Study, outcomes: Sequence[Outcome]) -> str
         sweep.tracked.log_findings("sweep", Findings(tables={"trials": table}))
         return "no job came to a value of the metric"
     best, name = study.best_trial, outcomes[0].job.config.sweep.metric
-    sweep.tracked.log_findings("sweep", Findings(metrics={"best": best.value}, tables={"trials": table}))
+    sweep.tracked.log_findings("sweep", Findings(metrics={"best": study.best_value}, tables={"trials": table}))
     outcome = outcomes[best.number]
     values = " ".join(f"{key}={value}" for key, value in best.params.items())
     sweep.tracked.set_tags({"best": values, "best.run": outcome.run})

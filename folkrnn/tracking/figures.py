@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import matplotlib.artist
     import matplotlib.axes
     import matplotlib.figure
     import pandas as pd
+    from matplotlib.container import BarContainer
     from PIL import Image
 
     from folkrnn.findings import Animation
@@ -45,7 +46,7 @@ def written(drawing: matplotlib.figure.Figure, kind: str, caption: str = "") -> 
     import matplotlib
 
     about = {"Date": None, "Description": caption} if kind == "svg" else {"CreationDate": None, "Subject": caption}
-    kept = {"svg.hashsalt": "folkrnn", "svg.fonttype": "none", "pdf.fonttype": 42}
+    kept: dict[Any, Any] = {"svg.hashsalt": "folkrnn", "svg.fonttype": "none", "pdf.fonttype": 42}
     with matplotlib.rc_context(kept):
         return _saved(drawing, kind, dpi=PAPER_DPI, metadata={"Creator": None, **about})
 
@@ -88,7 +89,7 @@ def for_screens(drawing: matplotlib.figure.Figure, caption: str = "") -> tuple[s
     return "image/png", buffer.getvalue()
 
 
-def _saved(drawing: matplotlib.figure.Figure, kind: str, **options: object) -> bytes:
+def _saved(drawing: matplotlib.figure.Figure, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     drawing.savefig(buffer, format=kind, **options)
     drawing.set_layout_engine("none")  # what is drawn again keeps its places, and takes half the time
@@ -148,6 +149,6 @@ def _drawn_in(axes: matplotlib.axes.Axes) -> list[pd.DataFrame]:
     return frames
 
 
-def _label(artist: matplotlib.artist.Artist) -> str:
+def _label(artist: matplotlib.artist.Artist | BarContainer) -> str:
     label = str(artist.get_label())
     return "" if label.startswith("_") else label

@@ -105,7 +105,7 @@ def end_child(
 def _child(run: Run) -> ChildRun:
     return ChildRun(
         run.info.run_id,
-        run.info.run_name,
+        run.info.run_name or "",
         run.info.status,
         overrides_of(run.data.tags.get("command", "")),
         dict(run.data.metrics),
@@ -167,7 +167,7 @@ def _artifact(store: Store, child: ChildRun, path: str) -> bytes | None:
 
 def parent_run(store: Store, run_id: str, folder: Path) -> TrackedRun:
     """Returns the parent `run_id` as a run that can be written to; its files go to `folder` first."""
-    name = store.client.get_run(run_id).info.run_name
+    name = store.client.get_run(run_id).info.run_name or ""
     return TrackedRun(store, run_id, name, folder, _journal(store, run_id, folder, name))
 
 

@@ -14,6 +14,8 @@ from mlflow.types.schema import Array, ColSpec, DataType, Schema
 from folkrnn.errors import UserError
 from folkrnn.melodies.grid import CLASSES, STEPS_PER_BAR
 from folkrnn.melodies.twinkle import twinkle
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.musicvae import MusicVAE
 from folkrnn.notation.score import to_abc
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.sampling import Sampling, generate
@@ -52,12 +54,13 @@ class TunePlayer:
         return pd.DataFrame(found, columns=["row", "tune", "abc", "tokens", "ended"])
 
     def _tunes(self, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        vocabulary = self.weights.vocabulary
+        model, vocabulary = self.weights.model, self.weights.words
+        assert isinstance(model, FolkRNN)
         prime = prime_tokens(asked["prime"], vocabulary) if asked["prime"] else []
         sampling = Sampling(
             int(asked["tunes"]), float(asked["temperature"]), tuple(prime), max_tokens=int(asked["max_tokens"])
         )
-        for k, tune in enumerate(generate(self.weights.model, vocabulary, sampling, int(asked["seed"])), 1):
+        for k, tune in enumerate(generate(model, vocabulary, sampling, int(asked["seed"])), 1):
             tokens = tune.tokens(vocabulary)
             yield {"abc": to_abc(tokens, f"No. {k}", k), "tokens": " ".join(tokens), "ended": tune.ended}
 
@@ -66,6 +69,7 @@ class MelodyPlayer:
     """Encodes melodies and writes melodies from latents."""
 
     def __init__(self, weights: Weights) -> None:
+        assert isinstance(weights.model, MusicVAE)
         self.model = weights.model
         melody = twinkle(self.model.sizes.max_seq_len // STEPS_PER_BAR)
         self.example: dict[str, Any] = {"melody": melody.tolist(), "latents": None, "temperature": 0.0, "seed": 1}

@@ -176,6 +176,7 @@ def number(value: Any) -> str:
         return "yes" if value else "no"
     if not isinstance(value, numbers.Real):
         return str(value)
+    value = float(value) if not isinstance(value, int) else value
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) < 1e15:

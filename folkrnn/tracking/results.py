@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from folkrnn.errors import UserError, did_you_mean
 from folkrnn.tracking.names import allowed_name
@@ -108,7 +108,7 @@ class StoredRun:
 
     @property
     def name(self) -> str:
-        return self._run.info.run_name
+        return self._run.info.run_name or ""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def matches(query: str, frame: pd.DataFrame) -> pd.Series:
             words.append((found["bracket"] or found["word"]).lower())
         place = found.end()
     try:
-        held: pd.Series = pd.DataFrame(conditions, index=frame.index).eval(" ".join(words), engine="python")
+        held = cast("pd.Series", pd.DataFrame(conditions, index=frame.index).eval(" ".join(words), engine="python"))
     except (SyntaxError, TokenError, ValueError, TypeError, AttributeError, NotImplementedError):
         raise UserError(
             f"folkrnn.results: {query!r} is no query; join conditions by and, or, not and brackets: "

@@ -323,7 +323,7 @@ class TrackedRun:
         """Writes an entry to the journal and sends what waits, unless the store was silent less than a minute ago."""
         self.journal.add(entry)
         silent = self._last_try is not None
-        if silent and not last and time.monotonic() - self._last_try < _SECONDS_BETWEEN_TRIES:
+        if self._last_try is not None and not last and time.monotonic() - self._last_try < _SECONDS_BETWEEN_TRIES:
             return
         if silent and not answers(self.store.uri):
             self._last_try = time.monotonic()

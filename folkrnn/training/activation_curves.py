@@ -17,6 +17,7 @@ from folkrnn.notation.score import to_abc
 from folkrnn.observation.nats import by_repetition, token_nats
 from folkrnn.observation.summary import Summary, summarise
 from folkrnn.sampling import Sampling, generate
+from folkrnn.training.language_model import LanguageModelTraining
 
 WATCHED = 64
 """Validation tunes whose activations are summarised."""
@@ -55,7 +56,7 @@ class ActivationCurves(Callback):
         self.file_metrics, self.file_summary, self.file_tune = file_metrics, file_summary, file_tune
 
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-        batches = trainer.datamodule
+        batches = getattr(trainer, "datamodule", None)
         assert isinstance(batches, TuneBatches)
         self.validation = [self.corpus.ids[i] for i in batches.validation]
         if not trainer.is_global_zero:
@@ -67,7 +68,7 @@ class ActivationCurves(Callback):
         if trainer.global_step == 0:
             self.file_metrics({f"baseline/{name}": value for name, value in self.baselines.items()}, 0)
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: LanguageModelTraining) -> None:
         if not trainer.is_global_zero:
             return
         step = trainer.global_step

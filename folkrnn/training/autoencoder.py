@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
@@ -210,7 +210,7 @@ class AutoencoderTraining(pl.LightningModule):
         super().__init__()
         self.model, self.recipe, self.seed = model, recipe, seed
         self._parts = LossSums()
-        self.save_hyperparameters({"recipe": asdict(recipe), "sizes": asdict(model.sizes)})
+        self.save_hyperparameters({"recipe": asdict(cast("Any", recipe)), "sizes": asdict(model.sizes)})
 
     def training_step(self, batch: MelodyBatch, index: int) -> Tensor:
         melodies, lengths, size = batch

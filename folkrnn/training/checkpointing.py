@@ -70,7 +70,7 @@ def stopping(preempt: int | None = None, first: bool = True) -> Iterator[Stop]:
             raise
         if stop.signal == preempt:
             if first and not requeue():
-                raise SystemExit(128 + preempt) from None
+                raise SystemExit(128 + stop.signal) from None
             before[signal.SIGTERM] = signal.SIG_IGN  # SLURM sends it now, and the run is yet to be ended
             raise Requeued from None
         _reinstate(before)
@@ -158,7 +158,7 @@ class Checkpointing(Callback):
 
     def on_save_checkpoint(self, trainer: pl.Trainer, _: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         # of a FolkRNN: a model is of no use without the meaning of its tokens
-        vocabulary = getattr(getattr(trainer.datamodule, "corpus", None), "vocabulary", None)
+        vocabulary = getattr(getattr(getattr(trainer, "datamodule", None), "corpus", None), "vocabulary", None)
         checkpoint[OURS] = {
             "vocabulary": None if vocabulary is None else list(vocabulary.tokens),
             "identity": self.identity,

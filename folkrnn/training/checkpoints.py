@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 def generators() -> dict[str, Any]:
     """Returns the state of every global generator of random numbers, as tensors and plain numbers."""
-    name, keys, place, has_gauss, gauss = np.random.get_state()
+    name, keys, place, has_gauss, gauss = cast("tuple[str, np.ndarray, int, int, float]", np.random.get_state())
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],

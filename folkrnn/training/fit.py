@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -161,7 +161,7 @@ def fit(
     placed = arrange(settings.devices, settings.nodes, settings.strategy)
     _hush_lightning()
     pl.seed_everything(seed, verbose=False)
-    recipe.prepare(model, seed)
+    cast("Any", recipe).prepare(model, seed)  # the recipe of the model's family
     mine = identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision, settings.accumulate)
     start, progress = to_resume(folder, mine) if settings.resume else (None, None)
     epoch, batch = progress["position"] if progress else (0, 0)
@@ -183,7 +183,7 @@ def fit(
             devices=placed.devices,
             strategy=settings.strategy,
             num_nodes=placed.nodes,
-            precision=settings.precision,
+            precision=cast("Any", settings.precision),
             accumulate_grad_batches=settings.accumulate,
             logger=logger or False,
             callbacks=[

@@ -99,11 +99,12 @@ def clipped_logits(
     if model.cell != "lstm":
         raise UserError("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
     with torch.autocast(tokens.device.type, enabled=False):
-        x = None
+        x: Tensor | None = None
         for number, (layer, (h0, c0)) in enumerate(zip(model.layers, model.initial_state(len(tokens)), strict=True)):
             projection = _one_hot_projection(layer, tokens) if x is None else layer.project_input(x)
             h = ClippedLSTM.apply(projection, layer.weight_hh, h0, c0, limit, record)
             x = drop(number, h.transpose(0, 1)).transpose(0, 1)
+        assert x is not None, "a model has a layer"
         return model.read_out(x.transpose(0, 1))
 
 

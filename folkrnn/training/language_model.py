@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
@@ -133,7 +133,7 @@ class LanguageModelTraining(pl.LightningModule):
         super().__init__()
         self.model, self.recipe, self.seed = model, recipe, seed
         self._clips, self._sums = ClipRecord(), LossSums()
-        self.save_hyperparameters({"recipe": asdict(recipe)})
+        self.save_hyperparameters({"recipe": asdict(cast("Any", recipe))})
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         inputs, targets, size = batch
@@ -167,7 +167,7 @@ class LanguageModelTraining(pl.LightningModule):
         self._nats = torch.zeros(3, dtype=torch.float64, device=self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        inputs, targets, _ = batch
+        inputs, targets, _size = batch
         real = targets != IGNORED
         summed = summed_loss(self.model(inputs), targets).double()
         self._nats += torch.stack([summed, real.sum().double(), real.any(1).sum().double()])

@@ -10,11 +10,12 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from analyses.measures.music_neurons import RULES, neuron_table
 from folkrnn.datasets.melody_batches import MelodyBatches, tensors
 from folkrnn.melodies.grid import FIRST_ON, HOLD, to_midi
 from folkrnn.models.musicvae import MusicVAE
+from folkrnn.observation.music_neurons import RULES, neuron_table
 from folkrnn.observation.summary import Summary, summarise_activations
+from folkrnn.training.autoencoder import AutoencoderTraining
 
 WATCHED = 1024
 """Validation melodies that are encoded and written back after each validation, drawn once from all of them."""
@@ -82,8 +83,8 @@ class MelodyCurves(Callback):
         self.sites = list(sites)
         self.file_metrics, self.file_summary, self.file_melody = file_metrics, file_summary, file_melody
 
-    def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-        batches = trainer.datamodule
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        batches = getattr(trainer, "datamodule", None)
         assert isinstance(batches, MelodyBatches)
         chosen = batches.validation
         if len(chosen) > WATCHED:
@@ -94,7 +95,7 @@ class MelodyCurves(Callback):
             hold = exactness(torch.full_like(melodies, HOLD), melodies)
             self.file_metrics({f"baseline/always_hold_{name}": value for name, value in hold.items()}, 0)
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: AutoencoderTraining) -> None:
         if not trainer.is_global_zero:
             return
         model, step = module.model, trainer.global_step

@@ -106,10 +106,11 @@ def clip_gradients(parameters: Iterable[nn.Parameter], norm: float = 1.0, zero_f
     From `zero_from` on (or where it is not a number) the whole update is set to zero, as in Magenta.
     """
     parameters = [parameter for parameter in parameters if parameter.grad is not None]
-    before = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    before = nn.utils.get_total_norm(gradients)
     if not bool(before < zero_from):
-        for parameter in parameters:
-            parameter.grad.zero_()
+        for gradient in gradients:
+            gradient.zero_()
     else:
         nn.utils.clip_grads_with_norm_(parameters, norm, before)
     return before

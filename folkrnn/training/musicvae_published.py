@@ -70,10 +70,12 @@ class PublishedAutoencoderRecipe:
         return learning_rate_at(update, self.first_rate, self.lowest_rate, self.rate_decay)
 
     def beta(self, update: int, total: int) -> float:
-        return beta_at(update, self.max_beta, self.beta_rate)
+        assert self.beta_rate is not None, "a recipe is resolved before it is used"
+        return beta_at(update, self.last_beta, self.beta_rate)
 
     @property
     def last_beta(self) -> float:
+        assert self.max_beta is not None, "a recipe is resolved before it is used"
         return self.max_beta
 
     def steps(self, model: MusicVAE, update: int, total: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
@@ -25,7 +25,8 @@ class Throughput(Callback):
         if (index + 1) % parts:
             return  # every part of a batch has the size of the whole
         self.tokens += batch[2].tokens
-        if (index + 1) // parts % trainer.log_every_n_steps == 0:
+        every = cast("Any", trainer).log_every_n_steps  # which a part of the trainer sets
+        if (index + 1) // parts % every == 0:
             now = time.monotonic()
             module.log("train/tokens_per_second", self.tokens / max(1e-9, now - self.since), prog_bar=True)
             self.tokens, self.since = 0, now

@@ -69,7 +69,7 @@ def export(source: str, target: Path, half: bool = False) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix in (".pkl", ".pickle"):
         lasagne.save(target, weights)
-    elif target.suffix == ".ckpt" and weights.model.family == MusicVAE.family:
+    elif target.suffix == ".ckpt" and isinstance(weights.model, MusicVAE):
         magenta.save(target, weights.model)
     elif target.suffix:
         raise UserError(

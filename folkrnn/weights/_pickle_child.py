@@ -16,7 +16,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 SECONDS = 120
 MOST_VALUES = 2_000_000
@@ -76,9 +76,10 @@ class _Scalar(_Array):
     """A number of numpy."""
 
 
-def _is_shape(shape: object) -> bool:
-    sizes = type(shape) is tuple and len(shape) <= MOST_DIMENSIONS
-    return sizes and all(type(size) is int and 0 <= size < 2**40 for size in shape)
+def _is_shape(shape: object) -> TypeGuard[tuple[int, ...]]:
+    if type(shape) is not tuple or len(shape) > MOST_DIMENSIONS:
+        return False
+    return all(type(size) is int and 0 <= size < 2**40 for size in shape)
 
 
 def _ndarray(*_: object) -> None:

@@ -146,8 +146,8 @@ class Measured:
         return self.of[name].metrics.get(wanted) if isinstance(wanted, str) else wanted
 
     def interval(self, name: str) -> tuple[float, float] | None:
-        ends = [self.of[name].metrics.get(f"{name}_{end}") for end in ("low", "high")]
-        return None if None in ends else (float(ends[0]), float(ends[1]))
+        low, high = (self.of[name].metrics.get(f"{name}_{end}") for end in ("low", "high"))
+        return None if low is None or high is None else (float(low), float(high))
 
     def stated(self) -> list[str]:
         return [name for name in QUANTITIES if name in self.of]

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,10 +50,10 @@ class Curve:
         )
 
     @classmethod
-    def of(cls, training: object, validation: object, **rest: object) -> Curve:
+    def of(cls, training: object, validation: object, **rest: Any) -> Curve:
         """Returns the curve of two sequences of (updates made, loss), each of which may be empty."""
-        both = (np.asarray(part, dtype=float).reshape(-1, 2) for part in (training, validation))
-        return cls(*both, **rest)
+        both = [np.asarray(part, dtype=float).reshape(-1, 2) for part in (training, validation)]
+        return cls(both[0], both[1], **rest)
 
 
 def to_csv(curve: Curve) -> str:
@@ -71,7 +72,9 @@ def from_csv(text: str, source: str) -> Curve:
     try:
         unit, per_epoch = words[2], float(words[3])
         table = pd.read_csv(io.StringIO(rest))
-        parts = {name: part[["update", "nats"]].to_numpy(float) for name, part in table.groupby("series", sort=False)}
+        parts = {
+            str(name): part[["update", "nats"]].to_numpy(float) for name, part in table.groupby("series", sort=False)
+        }
         baselines = {name.removeprefix(BASELINE): float(v[0, 1]) for name, v in parts.items() if BASELINE in name}
         return Curve.of(
             parts.get(TRAINING, []),

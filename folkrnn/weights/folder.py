@@ -14,6 +14,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -175,7 +176,7 @@ def model_of(tensors: Mapping[str, Tensor], source: str, vocabulary: Vocabulary)
             f"{source} has {size} outputs but its vocabulary has {len(vocabulary)} tokens; put the right tokens, "
             f"in index order, into {VOCABULARY} beside it"
         )
-    sizes = {"cell": cell, "initial_state": "learned" if "initial" in tensors else "zero"}
+    sizes: dict[str, Any] = {"cell": cell, "initial_state": "learned" if "initial" in tensors else "zero"}
     with torch.device("meta"):  # takes no memory, whatever sizes the file claims
         expected = {n: tuple(v.shape) for n, v in FolkRNN(size, units, layers, **sizes).state_dict().items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}

@@ -45,7 +45,7 @@ def _fetched(path: str, revision: str | None, address: str | None) -> Path:
     from huggingface_hub.errors import EntryNotFoundError
 
     about = hf_hub_download(path, folder.PARAMETERS, revision=revision, endpoint=address, dry_run=True)
-    if about.file_size > folder.LARGEST:
+    if (about.file_size or 0) > folder.LARGEST:
         raise UserError(f"weights=hub: {path} holds {about.file_size:,} bytes; no FolkRNN is that large")
     file = Path(hf_hub_download(path, folder.PARAMETERS, revision=revision, endpoint=address))
     for name in folder.FILES[1:]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import dataclass
-from typing import get_args
+from typing import cast, get_args
 
 import torch
 
@@ -31,8 +31,9 @@ class Initial:
     def read(cls, card: str) -> Initial | None:
         """Returns what a card says of it, None where it says nothing."""
         found = _LINE.search(card)
-        known = found is not None and found[2] in (OWN, *map(str, get_args(Era)))
-        return cls(int(found[1]), found[2]) if known else None
+        if found is None or found[2] not in (OWN, *map(str, get_args(Era))):
+            return None
+        return cls(int(found[1]), found[2])
 
     def line(self) -> str:
         """Returns the line of a card that says it."""
@@ -43,5 +44,5 @@ class Initial:
         fresh = copy.deepcopy(model).cpu()
         fresh.reset_parameters(torch.Generator().manual_seed(self.seed))
         if self.init != OWN:
-            initialise(fresh, int(self.init), torch.Generator().manual_seed(self.seed))
+            initialise(fresh, cast("Era", int(self.init)), torch.Generator().manual_seed(self.seed))
         return fresh.eval()

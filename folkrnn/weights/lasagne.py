@@ -109,7 +109,7 @@ def save(file: Path, weights: Weights) -> None:
 
 def metadata(weights: Weights) -> dict[str, Any]:
     """Returns the dict that the authors' training script pickles, for the parameters, vocabulary and losses given."""
-    if weights.model.family != FolkRNN.family or weights.vocabulary is None:
+    if not isinstance(weights.model, FolkRNN) or weights.vocabulary is None:
         raise UserError("folk-rnn's pickle holds a FolkRNN; a MusicVAE is exported as a Magenta checkpoint")
     return {
         "configuration": "config5",

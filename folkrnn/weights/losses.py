@@ -44,28 +44,16 @@ def to_metadata(curve: Curve | None) -> dict[str, Any]:
 
     Losses per token have no place there, and are left out.
     """
-    known = curve is not None and curve.unit == "tune"
-    training, validation = (curve.training, curve.validation) if known else (np.zeros((0, 2)), np.zeros((0, 2)))
+    known = curve if curve is not None and curve.unit == "tune" else None
+    training, validation = (known.training, known.validation) if known else (np.zeros((0, 2)), np.zeros((0, 2)))
     done = int(training[-1, 0]) if len(training) else 0
-    epochs = round(done / curve.updates_per_epoch) if known and curve.updates_per_epoch > 0 else 0
+    epochs = round(done / known.updates_per_epoch) if known and known.updates_per_epoch > 0 else 0
     return {
         "epoch_since_start": max(0, epochs - 1),
         "iters_since_start": done + 1,
         "losses_train": training[:, 1].tolist(),
         "losses_eval_valid": validation[:, 1].tolist(),
     }
-
-
-def by_epoch(curve: Curve) -> np.ndarray:
-    """Returns (updates made, mean training loss) of each epoch, or each hundredth where none is known, `[E, 2]`.
-
-    Single losses are erratic, since each batch holds tunes of one length (facts sheet section 2.5).
-    """
-    count = len(curve.training)
-    known = np.isfinite(curve.updates_per_epoch) and curve.updates_per_epoch >= 1
-    pieces = min(max(1, round(count / curve.updates_per_epoch)) if known else 100, count)
-    parts = np.array_split(curve.training, pieces) if count else []
-    return np.array([(part[-1, 0], part[:, 1].mean()) for part in parts]).reshape(-1, 2)
 
 
 def _numbers(values: object, name: str, source: str) -> np.ndarray:

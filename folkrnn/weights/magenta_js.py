@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -58,7 +58,8 @@ def read_config(folder: Path) -> tuple[int | None, int | None]:
     arguments = converter.get("args") if isinstance(converter, dict) else None
     arguments = arguments if isinstance(arguments, dict) else {}
     steps, segments = (arguments.get(key) for key in ("numSteps", "numSegments"))
-    return tuple(value if type(value) is int and 0 < value < WIDEST else None for value in (steps, segments))
+    steps, segments = (value if type(value) is int and 0 < value < WIDEST else None for value in (steps, segments))
+    return steps, segments
 
 
 def _json(file: Path) -> Any:
@@ -135,7 +136,7 @@ def _name_and_shape(weight: dict, manifest: Path) -> tuple[str, tuple[int, ...]]
     return name, tuple(shape)
 
 
-def _numbers(weight: dict, name: str, manifest: Path) -> tuple[str, float | None, float]:
+def _numbers(weight: dict[str, Any], name: str, manifest: Path) -> tuple[str, float | None, float]:
     """numpy's type of what is stored, and scale and minimum where it is quantised."""
     quantisation = weight.get("quantization")
     kind = quantisation.get("dtype") if isinstance(quantisation, dict) else weight.get("dtype")
@@ -150,5 +151,5 @@ def _numbers(weight: dict, name: str, manifest: Path) -> tuple[str, float | None
     return known[kind], float(scale), float(low)
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: Any) -> TypeGuard[float]:
     return type(value) in (int, float) and abs(value) < 1e30

@@ -191,7 +191,8 @@ def _table(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
     if len(data) < FOOTER or struct.unpack("<Q", data[-8:])[0] != MAGIC:
         raise UserError(f"{where} is no index of a TensorFlow checkpoint, or is cut short")
     footer = _Reader(data[-FOOTER:], where)
-    footer.varint(), footer.varint()  # the meta index, which is empty
+    for _ in range(2):
+        footer.varint()  # of the meta index, which is empty
     previous, count = None, 0
     for _, handle in _block(data, footer.varint(), footer.varint(), where):
         reader = _Reader(handle, where)

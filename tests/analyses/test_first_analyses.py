@@ -11,10 +11,10 @@ from analyses.activations import Activations
 from analyses.drawings import stretch
 from analyses.measures.distributions import entropy
 from analyses.posterior import Posterior, spike_spacings
-from analyses.tune_statistics import TuneStatistics, parts, statistics, table_of
+from analyses.tune_statistics import TuneStatistics, statistics, table_of
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.notation.bars import bars
+from folkrnn.notation.bars import bars, parts
 from folkrnn.observation.observation import Observation
 from folkrnn.published import ids_of
 from folkrnn.sampling import Sampling, generate, input_tune

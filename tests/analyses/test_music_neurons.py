@@ -9,16 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses.measures.music_neurons import (
-    RULES,
-    Thresholds,
-    agreement,
-    kind_scores,
-    kl_divergence,
-    music_neurons,
-    name_neurons,
-    neuron_table,
-)
+from analyses.measures.music_neurons import kind_scores, name_neurons
+from folkrnn.observation.music_neurons import RULES, Thresholds, agreement, kl_divergence, music_neurons, neuron_table
 
 
 def planted(music: int = 10, neurons: int = 50, melodies: int = 400) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from analyses.drawings import softmax as draw
-from analyses.drawings.over_tokens import strongest, token_counts, type_edges
+from analyses.drawings.over_tokens import token_counts, type_edges
 from analyses.measures.columns import (
     closest_pairs,
     column_correlations,
@@ -17,6 +17,7 @@ from analyses.measures.columns import (
     shuffled_columns,
     softmax_parameters,
 )
+from analyses.measures.strongest import strongest
 from analyses.softmax_layer import SoftmaxLayer
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.errors import UserError

@@ -57,7 +57,7 @@ def study(config, overrides):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         if kind in ("takes memory", "sleeps", "is deaf"):
             (HERE / f"ready-{config.seed}").touch()
-            time.sleep(120)
+            time.sleep(900)
     return 0
 
 
@@ -81,10 +81,18 @@ class Program:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         return os.environ | {"KINDS": ",".join(kinds), "PYTHONPATH": path, "OMP_NUM_THREADS": "2"}
 
+    def seconds_of_a_good_job(self) -> float:
+        """How long one job alone takes on this machine, in a store of its own."""
+        apart = Program(self.folder / "apart")
+        began = time.monotonic()
+        environment = apart.environment("well")
+        subprocess.run(apart.command("seed=1"), cwd=apart.folder, env=environment, check=True, timeout=300)
+        return time.monotonic() - began
+
     def __call__(self, kinds: tuple[str, ...], *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command("-m", f"seed=range(1,{len(kinds) + 1})", *words), cwd=self.folder,
-            env=self.environment(*kinds), capture_output=True, text=True, timeout=300, check=False,
+            env=self.environment(*kinds), capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
 
     def at_work(self, kinds: tuple[str, ...], *words: str, ready: tuple[int, ...] = (1,)) -> subprocess.Popen[str]:
