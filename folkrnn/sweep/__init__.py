@@ -1,6 +1,6 @@
 """Sweeps (`-m`): every job is checked before the first one starts, and all hang under one MLflow run.
 
-Hydra composes the jobs; `conduct.run` has them run by the launcher that `launcher=` names: in this process (`here`),
+Hydra composes the jobs; `execution.run` has them run by the launcher that `launcher=` names: in this process (`here`),
 each in a process of its own on this machine (`processes`), on a cluster (`slurm`, `ray`). A job that dies is recorded
 with its reason on the parent and does not take the others along; one that finished before is not run again.
 """

@@ -108,7 +108,7 @@ def arrange(devices: int | str | list[int], nodes: int | str, strategy: str) -> 
         raise UserError(f"trainer.nodes={nodes}, but {started}; leave trainer.nodes out, or start it on as many")
     if mine.launcher == "torchrun":
         return Arrangement(mine.on_each_node, mine.nodes, mine.rank, TorchElasticEnvironment())
-    # what a signal means is decided in training/keep.py: two who requeue would fight
+    # what a signal means is decided in training/checkpointing.py: two who requeue would fight
     return Arrangement(mine.on_each_node, mine.nodes, mine.rank, SLURMEnvironment(auto_requeue=False))
 
 
