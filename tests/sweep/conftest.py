@@ -136,9 +136,14 @@ class Program:
         jobs = [run for run in found if "sweep.job" in run.data.tags]
         return [run for run in found if run not in jobs], sorted(jobs, key=lambda run: int(run.data.tags["sweep.job"]))
 
+    def results(self, parent: str) -> Path:
+        """Returns the results folder of a sweep, whose name ends in the beginning of its run's."""
+        (folder,) = (self.folder / "runs/sweeps").glob(f"*_{parent[:8]}")
+        return folder
+
     def jobs(self, parent: str) -> pd.DataFrame:
         """Returns the table of how the jobs of a sweep ended."""
-        table = pd.read_csv(self.folder / "runs/sweeps" / parent[:12] / "tables/sweep_jobs.csv", keep_default_na=False)
+        table = pd.read_csv(self.results(parent) / "tables/sweep_jobs.csv", keep_default_na=False)
         return table.set_index("job")
 
 

@@ -45,10 +45,7 @@ def test_each_bad_end_is_recorded_with_its_reason_and_the_same_command_runs_only
     assert "job 3 (seed=3): killed by SIGKILL" in parent.data.tags["failed"]
     assert parent.data.metrics["sweep/failed"] == 7
     assert "7 of 8 jobs failed: 2, 3, 4, 5, 6, 7, 8" in done.stderr
-    assert (
-        "error: no tune is in K:Hmaj"
-        in (program.folder / "runs/sweeps" / parent.info.run_id[:12] / "logs/0006.txt").read_text()
-    )
+    assert "error: no tune is in K:Hmaj" in (program.results(parent.info.run_id) / "logs/0006.txt").read_text()
 
     (program.folder / "mended").touch()
     again = program(BAD, *limits)
@@ -56,7 +53,7 @@ def test_each_bad_end_is_recorded_with_its_reason_and_the_same_command_runs_only
     (parent, _), _ = program.runs()
     assert program.jobs(parent.info.run_id)["status"].tolist() == ["SKIPPED"] + ["FINISHED"] * 7
     assert "job 1 of 8 skipped" in again.stderr
-    compared = pd.read_csv(program.folder / "runs/sweeps" / parent.info.run_id[:12] / "tables/sweep_comparison.csv")
+    compared = pd.read_csv(program.results(parent.info.run_id) / "tables/sweep_comparison.csv")
     assert compared["job/seed"].tolist() == list(range(1, 9))
     assert parent.info.status == "FINISHED"
 

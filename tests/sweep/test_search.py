@@ -35,7 +35,7 @@ def test_trials_are_jobs_under_one_parent_that_names_the_best(program):
     assert parent.data.tags["best"] == f"seed={min(seeds)}"
     assert parent.data.tags["best.run"] == best.info.run_id
     assert parent.data.metrics["sweep/best"] == min(seeds)
-    trials = pd.read_csv(program.folder / "runs/sweeps" / parent.info.run_id[:12] / "tables/sweep_trials.csv")
+    trials = pd.read_csv(program.results(parent.info.run_id) / "tables/sweep_trials.csv")
     assert len(trials) == 3
     assert set(trials["run"]) == {run.info.run_id for run in runs}
     assert set(trials["value"]) == set(seeds)
