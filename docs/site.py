@@ -24,7 +24,7 @@ ELSEWHERE = {
     "benchmarks/README.md": "benchmarks.md",
     **{
         f"folkrnn/weights/{name}/README.md": f"weights/{name}.md"
-        for name in ("folkrnn", "folkrnn_small", "musicvae_2bar")
+        for name in ("folkrnn", "folkrnn_copying", "folkrnn_small", "musicvae_2bar")
     },
 }
 """Where a page of the site lies in the repository, outside of docs/."""

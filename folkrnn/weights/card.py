@@ -253,7 +253,13 @@ def _initial(found: Measured) -> list[str]:
     if not shares:
         return ["Not measured by the runs that this card was made of."]
     rows = ["| matrix | share of its energy that is initial |", "|---|---|"]
-    return rows + [f"| {name.removesuffix('/initial_share')} | {share:.1%} |" for name, share in shares.items()]
+    return rows + [f"| {_matrix(name)} | {share:.1%} |" for name, share in shares.items()]
+
+
+def _matrix(metric: str) -> str:
+    """Returns which matrix an initial share is of: `gate_parameters/l1.xi/initial_share` is of l1.xi."""
+    _, *names = metric.removesuffix("/initial_share").split("/")
+    return "/".join(names) or "all"
 
 
 def _curve(curve: Curve | None) -> list[str]:
