@@ -127,7 +127,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> matplotlib.figure.Figure:
                 axes.hlines(row + offset, *spread, color=style.INK, linewidth=0.8)
     axes.set_yticks(range(len(tables)), list(tables))
     axes.set_xlabel("share of the runs of a part that stand in the other (line: quartiles over tunes)")
-    axes.legend(frameon=False, title="parts of", alignment="left")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, title="parts of", alignment="left")
     axes.invert_yaxis()
     return figure
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -190,8 +190,9 @@ class WriteActivation(Intervention):
 
     def _other(self, model: FolkRNN | MusicVAE, setting: RunContext, site: str) -> Tensor:
         """The activation of the other transcription, `[T, units]`, by the very steps that generation takes."""
-        if isinstance(model, MusicVAE):
-            return self._melody(model, setting, site)
+        if not model.reads_tokens:
+            return self._melody(cast("MusicVAE", model), setting, site)
+        model = cast("FolkRNN", model)
         if self.transcription is not None:
             ids = np.array(_ids(self.transcription, setting))
         else:
@@ -282,8 +283,9 @@ def _means(model: FolkRNN | MusicVAE, setting: RunContext, sites: list[str]) -> 
 
 def _read(model: FolkRNN | MusicVAE, setting: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
     """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
-    if isinstance(model, FolkRNN):
-        yield from (activations for _, activations in read(model, setting.control(), sites))
+    if model.reads_tokens:
+        tunes = read(cast("FolkRNN", model), setting.control(), sites)
+        yield from (activations for _, activations in tunes)
         return
     for some in np.array_split(classes := setting.melodies[0], -(-len(classes) // MELODIES)):
         traced = model.trace(torch.from_numpy(some.astype(np.int64)).to(model.device), sites)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -54,8 +54,7 @@ class TunePlayer:
         return pd.DataFrame(found, columns=["row", "tune", "abc", "tokens", "ended"])
 
     def _tunes(self, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        model, vocabulary = self.weights.model, self.weights.words
-        assert isinstance(model, FolkRNN)
+        model, vocabulary = cast("FolkRNN", self.weights.model), self.weights.words
         prime = prime_tokens(asked["prime"], vocabulary) if asked["prime"] else []
         sampling = Sampling(
             int(asked["tunes"]), float(asked["temperature"]), tuple(prime), max_tokens=int(asked["max_tokens"])
@@ -69,8 +68,7 @@ class MelodyPlayer:
     """Encodes melodies and writes melodies from latents."""
 
     def __init__(self, weights: Weights) -> None:
-        assert isinstance(weights.model, MusicVAE)
-        self.model = weights.model
+        self.model = cast("MusicVAE", weights.model)
         melody = twinkle(self.model.sizes.max_seq_len // STEPS_PER_BAR)
         self.example: dict[str, Any] = {"melody": melody.tolist(), "latents": None, "temperature": 0.0, "seed": 1}
 

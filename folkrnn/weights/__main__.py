@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from folkrnn.console import forgiving
 from folkrnn.errors import UserError
@@ -69,8 +69,8 @@ def export(source: str, target: Path, half: bool = False) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix in (".pkl", ".pickle"):
         lasagne.save(target, weights)
-    elif target.suffix == ".ckpt" and isinstance(weights.model, MusicVAE):
-        magenta.save(target, weights.model)
+    elif target.suffix == ".ckpt" and weights.model.family == MusicVAE.family:
+        magenta.save(target, cast("MusicVAE", weights.model))
     elif target.suffix:
         raise UserError(
             f"{target}: a FolkRNN is exported to a .pkl or a folder, a MusicVAE to a .ckpt prefix or a folder"

@@ -84,8 +84,9 @@ def from_csv(text: str, source: str) -> Curve:
             baselines=baselines,
         )
     except (IndexError, KeyError, ValueError, pd.errors.ParserError) as error:
+        reason = str(error).strip()
         raise UserError(
-            f"{source} is not a training curve ({error}); it must begin with '# nats per token; N updates per epoch' "
+            f"{source} is not a training curve ({reason}); it must begin with '# nats per token; N updates per epoch' "
             f"and have the columns {', '.join(COLUMNS)}"
         ) from None
 

@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -109,7 +109,7 @@ def save(file: Path, weights: Weights) -> None:
 
 def metadata(weights: Weights) -> dict[str, Any]:
     """Returns the dict that the authors' training script pickles, for the parameters, vocabulary and losses given."""
-    if not isinstance(weights.model, FolkRNN) or weights.vocabulary is None:
+    if weights.model.family != FolkRNN.family or weights.vocabulary is None:
         raise UserError("folk-rnn's pickle holds a FolkRNN; a MusicVAE is exported as a Magenta checkpoint")
     return {
         "configuration": "config5",
@@ -117,7 +117,7 @@ def metadata(weights: Weights) -> dict[str, Any]:
         **to_metadata(weights.curve),
         "learning_rate": 0.003,
         "token2idx": dict(weights.vocabulary.index),
-        "param_values": param_values(weights.model),
+        "param_values": param_values(cast("FolkRNN", weights.model)),
     }
 
 
