@@ -77,8 +77,8 @@ QUESTIONS = [
         "open_gates",
         [Value(site, "effect/counting_beyond_matched", {"intervention.clamp.sites": site}) for site in GATES],
         "the same number of units of the same norms, ten draws; subtracted",
-        "no interval lies below 0: held at their mean, the eighth of a gate's units that goes most with bar lines costs "
-        "counting no more than other units do",
+        "no interval lies below 0: held at their mean, the eighth of a gate's units that goes most with bar lines "
+        "costs counting no more than other units do",
         "an interval below 0: these units carry the bar line causally",
     ),
     Question(
@@ -105,9 +105,9 @@ QUESTIONS = [
             Value("", "layer_properties/l3/adds_part"),
         ],
         "an untrained network and shuffled tokens (`control=both`), labels shifted in time",
-        "R² that a linear reader of held-out tunes gains from a layer beyond those below it: layer 2 tells the token to "
-        "come, and less of the place in the bar; layer 3 which part it is. What layer 2 tells of the mode it tells of "
-        "shuffled tokens, too",
+        "R² that a linear reader of held-out tunes gains from a layer beyond those below it: layer 2 tells the "
+        "token to come, and less of the place in the bar; layer 3 which part it is. What layer 2 tells of "
+        "the mode it tells of shuffled tokens, too",
         "layer 2 adding to places as much as to tokens, or an untrained network adding as much",
     ),
     Question(
