@@ -85,12 +85,13 @@ QUESTIONS = [
         "What does each unit of a gate answer to?",
         "part8",
         [
-            Value("l1.i", "unit_events/l1.i/token"),
-            Value("l3.f", "unit_events/l3.f/token"),
-            Value("l1.i", "unit_events/l1.i/time_in_bar"),
+            Value("", "unit_events/l1.i/token"),
+            Value("", "unit_events/l3.f/token"),
+            Value("", "unit_events/l1.i/steps_in_bar"),
         ],
         "labels shifted round in time, corrected over all units, variables and activations",
-        "the share of units that belong to each variable; adjusted η² of every unit in `tables/unit_events_units.csv`",
+        "the share of units that belong to a variable: most follow the token just read, in layer 1 a quarter the "
+        "place in the bar; adjusted η² of every unit in `tables/unit_events_units.csv`",
         "the same shares in an untrained network (`control=untrained`)",
     ),
     Question(
@@ -134,7 +135,7 @@ QUESTIONS = [
         "part8_suppress",
         [Value("end suppressed", "effect/full_bars_late_beyond", {"intervention": "suppress_end"})],
         "the unchanged model's bars; the null of other random numbers",
-        "an interval that holds 0: with the end suppressed it goes on counting after bar 16",
+        "the interval holds 0: with the end suppressed it goes on counting after bar 16",
         "an upper end below 0",
     ),
     Question(
@@ -233,6 +234,8 @@ def text(value: Value, runs: Sequence[Run]) -> str:
 
 def numbers(question: Question, runs: Sequence[Run]) -> str:
     """Returns a line for each metric, with all that the question asks of it."""
+    if not runs:
+        return "not run for this page"
     lines = []
     for metric in dict.fromkeys(value.metric for value in question.values):
         values = [f"{value.words} {text(value, runs)}".strip() for value in question.values if value.metric == metric]
