@@ -90,8 +90,8 @@ QUESTIONS = [
             Value("", "unit_events/l1.i/steps_in_bar"),
         ],
         "labels shifted round in time, corrected over all units, variables and activations",
-        "the share of units that belong to a variable: most follow the token just read, in layer 1 a quarter the "
-        "place in the bar; adjusted η² of every unit in `tables/unit_events_units.csv`",
+        "share of units: in layer 1 most follow the token just read, as without training; the quarter that tells the "
+        "place in the bar was learned, and so was what layer 3's gates follow",
         "the same shares in an untrained network (`control=untrained`)",
     ),
     Question(
