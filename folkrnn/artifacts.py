@@ -293,7 +293,7 @@ def file_report(
     every = Findings(tables={"all numbers": tracked.numbers.table()})
     summary = tracked.folder / "tables" / "summary_activations.csv"
     if summary.is_file():  # of a family that files one
-        every.tables["activations of every activation"] = pd.read_csv(summary)
+        every.tables["activations of every site"] = pd.read_csv(summary)
     report = Report(
         title=tracked.name,
         said=said,
