@@ -79,7 +79,7 @@ def explore(
         script=_raw(script),
         script_digest=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         plots=_raw(plots.as_script(plots.plots(kind))),
-        library=_raw(plots.library()),
+        bokeh=_raw(plots.bokeh_script()),
         packs={name: _raw(to_text(pack)) for name, pack in made.items()},
     )
     return Page(filled)

@@ -26,7 +26,7 @@ def plots(kind: str) -> dict[str, Any]:
 
 
 @cache
-def library() -> str:
+def bokeh_script() -> str:
     """Returns bokeh's own script (its core alone), compressed, in base64; the page starts it when a plot is due."""
     from bokeh.resources import Resources
 

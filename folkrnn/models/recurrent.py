@@ -187,14 +187,17 @@ def lstm_equations(pre: Tensor, c: Tensor, see: See | None = None, into: Mapping
     return see("h", torch.mul(o, tanhc, out=into.get("h"))), c
 
 
+def _writing(into: Mapping[str, Tensor]) -> See:
+    """Returns what writes the activations that `into` names to its tensors, and leaves the others as they are."""
+    return lambda activation, value: into[activation].copy_(value) if activation in into else value
+
+
 def gru_cell(
     recurrent: Recurrent, projection: Tensor, state: State, see: See | None = None, into: Mapping[str, Tensor] = NOWHERE
 ) -> State:
     """Returns (h,) `[B, H]` after a step of a GRU whose inputs give W_x x + b, `projection [B, 3H]`."""
     (h,) = state
-    if into:
-        see = lambda activation, value: into[activation].copy_(value) if activation in into else value  # noqa: E731
-    see = see or _unchanged
+    see = _writing(into) if into else see or _unchanged
     xr, xu, xn = projection.chunk(3, dim=-1)
     hr, hu, hn = recurrent(h, None).chunk(3, dim=-1)
     r = see("r", sigmoid(see("r.pre", xr + hr)))
