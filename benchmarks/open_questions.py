@@ -256,8 +256,13 @@ def page(folder: Path) -> Iterator[str]:
         "models. "
         "Numbers are metrics of the run that the command makes, with 95 % intervals over tunes (of `layer_properties` "
         "over folds of tunes), and the same of an untrained network and of shuffled tokens where the recipe has these "
-        "controls. Three runs of a kind, by seed, have their range. A training of `open_seeds` had "
-        f"{EPOCHS} epochs here; the recipe's 30 take four hours.",
+        "controls."
+        + (
+            f" Three runs of a kind, by seed, have their range. A training of `open_seeds` had {EPOCHS} epochs here; "
+            "the recipe's 30 take four hours."
+            if finished(folder / "open_seeds")
+            else ""
+        ),
         "",
         "| question | command | numbers | control | what they mean | what would refute it |",
         "|---|---|---|---|---|---|",
