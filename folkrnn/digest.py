@@ -38,6 +38,7 @@ WITHOUT_EFFECT = {
     "trainer.preempt_signal",
     "trainer.save_every",
     "trainer.save_every_updates",
+    "trainer.keep_every",
 }
 """Keys that say where and how a run is made and filed, not what comes out."""
 

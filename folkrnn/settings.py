@@ -119,6 +119,7 @@ RULES: dict[str, Rule] = {
     "trainer.resume": _FLAG,
     "trainer.save_every": _or_null(_POSITIVE),
     "trainer.save_every_updates": _or_null(_whole(1)),
+    "trainer.keep_every": _or_null(_whole(1)),
     "trainer.patience": _or_null(_whole(1)),
     "observation.sites": _SITES,
     "observation.keep": _SITES,

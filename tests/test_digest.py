@@ -23,6 +23,7 @@ def of(*overrides: str, **also: str) -> str:
         "trainer.resume=true",
         "trainer.devices=2",
         "trainer.save_every=9",
+        "trainer.keep_every=9",
         "trainer=cpu",
         "sampling.batch_size=7",
         "tracking.uri=http://host:5000",

@@ -91,7 +91,8 @@ class Checkpointing(Callback):
     """Writes `last.ckpt` after every epoch, in between as asked for, and when stopped; `best.ckpt` after the best one.
 
     `minutes` and `updates` are the longest a checkpoint within an epoch is waited for (None: not at all); after
-    `patience` validations without improvement training ends. `progress` is that of the checkpoint gone on from.
+    `patience` validations without improvement training ends. After every `keep_every` epochs one more is written that
+    stays, `epoch-0010.ckpt` after ten. `progress` is that of the checkpoint gone on from.
     """
 
     def __init__(
@@ -103,9 +104,10 @@ class Checkpointing(Callback):
         updates: int | None = None,
         patience: int | None = None,
         progress: Mapping[str, Any] | None = None,
+        keep_every: int | None = None,
     ) -> None:
         self.folder, self.identity, self.stop = folder, dict(identity), stop
-        self.minutes, self.updates, self.patience = minutes, updates, patience
+        self.minutes, self.updates, self.patience, self.keep_every = minutes, updates, patience, keep_every
         self.progress = progress
         self.best, self.since_best = math.inf, 0
         self.position = (0, 0)
@@ -151,6 +153,8 @@ class Checkpointing(Callback):
         if loss < self.best:
             self.best = loss
             self._save(trainer, BEST, position)
+        if self.keep_every and position[0] % self.keep_every == 0:
+            self._save(trainer, f"epoch-{position[0]:04d}.ckpt", position)
         self._save(trainer, LAST, position)
         self._end_if_stale(trainer)
         if self._agreed(trainer)[0]:

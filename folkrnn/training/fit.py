@@ -63,6 +63,8 @@ class TrainerSettings:
     """Minutes between checkpoints within an epoch; None: only after epochs."""
     save_every_updates: int | None = None
     """Updates between checkpoints within an epoch."""
+    keep_every: int | None = None
+    """Epochs between checkpoints that stay, `epoch-0010.ckpt` after ten; None: only the last and the best one stay."""
     patience: int | None = None
     """Validations without improvement after which training ends; None: it goes on to `max_epochs`."""
     preempt_signal: str | None = "SIGUSR1"
@@ -81,7 +83,7 @@ class TrainerSettings:
             raise UserError("trainer.precision=64-true: the GPU of a Mac has no double precision; add trainer=cpu")
         signal_number(self.preempt_signal)
         arrange(self.devices, self.nodes, self.strategy)
-        for name in ("save_every", "save_every_updates", "patience"):
+        for name in ("save_every", "save_every_updates", "keep_every", "patience"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise UserError(f"trainer.{name} is {value}; it must be above 0, or null")
@@ -175,7 +177,14 @@ def fit(
         stopping(preempt, first) as stop,
     ):
         keep = Checkpointing(
-            folder, mine, stop, settings.save_every, settings.save_every_updates, settings.patience, progress
+            folder,
+            mine,
+            stop,
+            settings.save_every,
+            settings.save_every_updates,
+            settings.patience,
+            progress,
+            settings.keep_every,
         )
         trainer = pl.Trainer(
             max_epochs=settings.max_epochs,

@@ -42,6 +42,13 @@ def test_training_learns_the_rule_and_keeps_best_and_last(tmp_path):
         assert torch.equal(mine, read)
 
 
+def test_checkpoints_of_every_second_epoch_stay(tmp_path):
+    trained(tmp_path, epochs=5, keep_every=2)
+    assert {file.name for file in tmp_path.glob("epoch-*.ckpt")} == {"epoch-0002.ckpt", "epoch-0004.ckpt"}
+    early, late = (checkpoint(str(tmp_path / f"epoch-000{n}.ckpt")).model for n in (2, 4))
+    assert not torch.equal(early.state_dict()["softmax_weight"], late.state_dict()["softmax_weight"])
+
+
 def test_the_same_seed_trains_the_same_model(tmp_path):
     first, second = trained(tmp_path / "a", 1), trained(tmp_path / "b", 1)
     assert first.validation_loss == second.validation_loss
