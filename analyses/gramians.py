@@ -210,11 +210,6 @@ class Gramians(Analysis):
             **roles,
         }
 
-    def measure_activation(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
-        """Returns similarities to the one-hot Gramian, structure by place in the bar, and saturation of direction."""
-        gram = np.abs(similarity.gramian(values))
-        return self.measure_gramian(tokens, gram) | self.measure_values(tokens, values)
-
     def measure_values(self, tokens: Sequence[str], values: np.ndarray) -> dict[str, float]:
         """Returns how much of the activation is saturated, and its likeness to the one-hot Gramian without its mean.
 

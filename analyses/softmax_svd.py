@@ -49,10 +49,6 @@ class SVD:
     right: np.ndarray
     rank: int
 
-    def truncated(self, components: int) -> np.ndarray:
-        """Returns the sum of the first `components` terms, `[V, H]`; its error has the spectral norm σ_{k+1}."""
-        return (self.left[:, :components] * self.values[:components]) @ self.right[:, :components].T
-
 
 @dataclass(frozen=True)
 class SoftmaxSVD(Analysis):

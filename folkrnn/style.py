@@ -24,8 +24,6 @@ PAGE = 7.0
 """Text width of a page, in inches, where `page()` says no other."""
 SMALLEST = 6.0
 """Points: no text is smaller, however wide the page."""
-COLUMN = 3.4
-"""Width of one of two columns, in inches."""
 
 INK = "#222222"
 """Text, axes, and the data where there is one series."""

@@ -73,9 +73,9 @@ def test_a_figure_has_the_size_asked_for():
 
     import PIL.Image
 
-    figure = style.figure(width=style.COLUMN, height=2.0)
+    figure = style.figure(width=3.4, height=2.0)
     with PIL.Image.open(BytesIO(png(figure))) as image:
-        assert image.size == (round(style.COLUMN * PAPER_DPI), 2 * PAPER_DPI)
+        assert image.size == (round(3.4 * PAPER_DPI), 2 * PAPER_DPI)
     assert style.figure().get_size_inches()[0] == style.PAGE
 
 

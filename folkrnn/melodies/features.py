@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 GROUPS = {"M": "melody", "R": "rhythm", "P": "pitch"}
 """The first letter of a feature's number to what it is about."""
 
-IN_SECONDS = ("R15", "R17", "R18", "R19", "R20", "R21", "R22", "R23", "R24", "R25", "R30", "R36")
-"""Features that depend on the tempo."""
-
 
 @dataclass(frozen=True, slots=True)
 class Feature:

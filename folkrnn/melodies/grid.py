@@ -7,7 +7,6 @@ note is ended where none sounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,24 +35,12 @@ class GridNote:
     pitch: int
 
 
-def from_notes(notes: Iterable[GridNote], steps: int) -> np.ndarray:
-    """Returns the classes `[steps]` of notes in any order.
+def one_voice(start: np.ndarray, end: np.ndarray, pitch: np.ndarray, steps: int) -> np.ndarray:
+    """Returns the classes `[steps]` of notes in any order, given as arrays; nothing is checked.
 
     One voice: a note is cut short by the next one, and of those that start together the highest is kept. A note may
-    last beyond the end. Raises UserError for a pitch without class, an empty note, or one that starts off the grid.
+    last beyond the end.
     """
-    notes = list(notes)
-    for note in notes:
-        if not LOWEST <= note.pitch <= HIGHEST:
-            raise UserError(f"MIDI pitch {note.pitch} has no class; the grid goes from {LOWEST} to {HIGHEST}")
-        if not 0 <= note.start < min(note.end, steps):
-            raise UserError(f"a note from step {note.start} to {note.end} does not start on a grid of {steps} steps")
-    rows = np.array([(note.start, note.end, note.pitch) for note in notes], np.int64).reshape(-1, 3)
-    return one_voice(rows[:, 0], rows[:, 1], rows[:, 2], steps)
-
-
-def one_voice(start: np.ndarray, end: np.ndarray, pitch: np.ndarray, steps: int) -> np.ndarray:
-    """Returns the classes `[steps]` of notes given as arrays, by the rules of `from_notes`; nothing is checked."""
     order = np.lexsort((-pitch, start))
     start, end, pitch = start[order], end[order], pitch[order]
     highest = np.ones(len(start), bool)

@@ -96,16 +96,11 @@ def bars_of(tokens: list[str], reading: Reading) -> list[Bar]:
     return found
 
 
-def full_bars(tokens_list: Iterable[Sequence[str]]) -> FullBars:
-    """Returns how many of the bars of all tunes are full; pickups and half bars count as misses."""
-    everything = [bar for tokens in tokens_list for bar in bars(tokens)]
-    return FullBars(sum(bar.full for bar in everything), len(everything))
-
-
 def share_of_full_bars(tokens_list: Iterable[Sequence[str]]) -> dict[str, FullBars]:
     """Returns the count of full bars under "all" and under each meter token that heads a tune ("" where none does).
 
-    88.5 % of the bars of real v2 tunes are full (facts sheet, section 4.2): the ceiling of a counting measure.
+    Pickups and half bars count as misses. 88.5 % of the bars of real v2 tunes are full (facts sheet, section 4.2): the
+    ceiling of a counting measure.
     """
     full: Counter[str] = Counter()
     total: Counter[str] = Counter()

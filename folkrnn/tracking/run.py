@@ -9,7 +9,7 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,15 +153,6 @@ class TrackedRun:
             if name in found:
                 found[name][int(step)] = float(value)
         return {name: sorted(values.items()) for name, values in found.items()}
-
-    def log_series(self, name: str, points: Iterable[tuple[float, float]]) -> None:
-        """Logs the values of one metric at many steps `(step, value)`, in one batch; what is not finite is left out."""
-        name, when = allowed_name(name), now()
-        rows = [[name, float(value), when, int(step)] for step, value in points if math.isfinite(value)]
-        if rows:
-            self.metrics[name] = rows[-1][1]
-            self._steps[name] = rows[-1][3]
-            self._record({"kind": "metrics", "metrics": rows})
 
     def log_findings(self, name: str, findings: Findings, step: int | None = None) -> None:
         """Files what the analysis `name` found.

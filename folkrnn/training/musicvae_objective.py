@@ -34,11 +34,6 @@ class Elbo:
     """What of the KL lies above the free bits, `[B]`."""
     beta: float
 
-    @property
-    def kl_bits(self) -> Tensor:
-        """The KL in bits, `[B]`."""
-        return self.kl / math.log(2)
-
 
 def elbo(
     logits: Tensor,

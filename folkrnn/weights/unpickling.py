@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -36,32 +34,18 @@ def read_pickle(path: Path) -> Any:
         raise UserError(f"no pickle at {path}")
     if path.stat().st_size > LARGEST:
         raise UserError(f"{path} is larger than {LARGEST // 2**20} MiB; no folk-rnn pickle is")
-    with path.open("rb") as file:
-        return _read(file, str(path))
-
-
-def unpickled(data: bytes, source: str) -> Any:
-    """Returns what the pickle `data` holds; `source` is its name in messages. Raises UserError as `read_pickle`
-    does.
-    """
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.seek(0)
-        return _read(file, source)
-
-
-def _read(file: IO[bytes], source: str) -> Any:
-    command = [sys.executable, "-I", "-S", str(_CHILD), str(os.fstat(file.fileno()).st_size)]
+    command = [sys.executable, "-I", "-S", str(_CHILD), str(path.stat().st_size)]
     try:
-        done = subprocess.run(command, stdin=file, capture_output=True, timeout=SECONDS, check=False)
+        with path.open("rb") as file:
+            done = subprocess.run(command, stdin=file, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise UserError(f"{source} takes longer than {SECONDS} s to read; no folk-rnn pickle does") from None
+        raise UserError(f"{path} takes longer than {SECONDS} s to read; no folk-rnn pickle does") from None
     if done.returncode:
-        raise UserError(f"{source} is not read: it ended the process that read it (status {done.returncode})")
+        raise UserError(f"{path} is not read: it ended the process that read it (status {done.returncode})")
     line, _, raw = done.stdout.partition(b"\n")
     answer = json.loads(line, object_hook=functools.partial(_value, raw))
     if "refusal" in answer:
-        raise UserError(f"{source} {answer['refusal']}")
+        raise UserError(f"{path} {answer['refusal']}")
     return answer["value"]
 
 

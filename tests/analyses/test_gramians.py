@@ -157,22 +157,26 @@ def test_the_longest_repeats_of_fig_1_are_bars_1_2_and_9_10_and_its_reversals_th
     assert (reversed_["passage"], reversed_["bars"], reversed_["again_in_bars"]) == ("G, 2 A,", "1", "2")
 
 
+def measured(states: np.ndarray) -> dict[str, float]:
+    return Gramians().measure_gramian(FIG1, np.abs(similarity.gramian(states)))
+
+
 def test_a_state_that_is_its_input_is_as_like_the_one_hot_gramian_as_can_be_at_lag_0():
     states = np.eye(len(V2))[V2.encode(FIG1[:-1])]
-    row = Gramians().measure_activation(FIG1, states)
+    row = measured(states)
     assert row["similarity_read"] == pytest.approx(1.0)
     assert max(row[f"lag{lag:+d}"] for lag in range(-4, 5) if lag) < 0.9
     shifted = np.eye(len(V2))[V2.encode(FIG1[1:])]
-    assert Gramians().measure_activation(FIG1, shifted)["similarity_next"] == pytest.approx(1.0)
+    assert measured(shifted)["similarity_next"] == pytest.approx(1.0)
 
 
 def test_a_state_that_knows_only_its_place_in_the_bar_has_structure_by_place_and_one_that_knows_tokens_none():
     from analyses.measures.places import place_in_bar
 
     places = place_in_bar(FIG1)[:-1]
-    known = Gramians().measure_activation(FIG1, np.eye(40)[places])
+    known = measured(np.eye(40)[places])
     assert known["place_structure"] == pytest.approx(1.0)
-    tokens = Gramians().measure_activation(FIG1, np.eye(len(V2))[V2.encode(FIG1[:-1])])
+    tokens = measured(np.eye(len(V2))[V2.encode(FIG1[:-1])])
     assert tokens["place_structure"] == pytest.approx(0.0)
 
 
@@ -181,7 +185,7 @@ def test_a_state_that_comes_to_rest_saturates():
     states = (
         rng.normal(size=(107, 16)) * np.linspace(1, 0, 107)[:, None] + np.ones(16) * np.linspace(0, 2, 107)[:, None]
     )
-    row = Gramians().measure_activation(FIG1, states)
+    row = measured(states)
     assert row["saturation_second_half"] > 0.9 > row["saturation_first_half"]
     curve = similarity.running(np.abs(similarity.gramian(states)), 16)
     assert np.isnan(curve[0])

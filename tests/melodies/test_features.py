@@ -11,11 +11,13 @@ from music21.features import DataInstance, jSymbolic
 
 from folkrnn.datasets.irish import music21_corpus
 from folkrnn.datasets.melodies import SONGS, melodies, random_notes
-from folkrnn.melodies.features import IN_SECONDS, Forms, features, left_out, measure, score
-from folkrnn.melodies.grid import CLASSES, QUARTERS_PER_MINUTE, GridNote, from_notes
+from folkrnn.melodies.features import Forms, features, left_out, measure, score
+from folkrnn.melodies.grid import CLASSES, QUARTERS_PER_MINUTE, one_voice
 from folkrnn.melodies.twinkle import twinkle
 
 NUMBERS = [feature.number for feature in features()]
+IN_SECONDS = ("R15", "R17", "R18", "R19", "R20", "R21", "R22", "R23", "R24", "R25", "R30", "R36")
+"""Features that depend on the tempo."""
 
 
 def by_music21(classes: np.ndarray, tempo: float) -> list[float]:
@@ -74,13 +76,13 @@ def test_the_first_two_bars_of_twinkle():
 
 
 def test_one_note_has_no_intervals():
-    found = of(from_notes([GridNote(0, 32, 60)], 32))
+    found = of(one_voice(*np.array([[0], [32], [60]]), 32))
     undefined = {number for number, value in found.items() if np.isnan(value)}
     assert undefined == {"M2", "M5", "M6", "M7", *(f"M{n}" for n in (10, 11, 12, 13, 14, 15, 17)), *IN_SECONDS[6:10]}
 
 
 def test_a_repeated_pitch_moves_in_no_direction():
-    found = of(from_notes([GridNote(0, 16, 60), GridNote(16, 32, 60)], 32))
+    found = of(one_voice(*np.array([[0, 16], [16, 32], [60, 60]]), 32))
     assert [number for number, value in found.items() if np.isnan(value)] == ["M17"]
 
 

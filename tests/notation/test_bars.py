@@ -27,7 +27,6 @@ from folkrnn.notation.bars import (
     FullBars,
     bars,
     flaws,
-    full_bars,
     share_of_full_bars,
 )
 from folkrnn.notation.events import (
@@ -70,7 +69,7 @@ def four_four(body: str) -> list[str]:
 def test_the_golden_tune_has_24_bars_of_8_eighths_and_no_flaw():
     assert lengths(" ".join(GOLDEN)) == [8] * 24
     assert flaws(GOLDEN) == []
-    assert full_bars([GOLDEN]).share == 1.0
+    assert share_of_full_bars([GOLDEN])["all"].share == 1.0
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_bars_know_their_tokens_and_the_signs_around_them():
 
 def test_pickups_and_half_bars_are_not_full_but_no_flaws_either():
     text = "M:4/4 K:Cmaj G 2 |: C 8 | C 6 :| |: G 2 | C 8 | C 6 :|"
-    assert full_bars([text.split()]) == FullBars(2, 6)
+    assert share_of_full_bars([text.split()])["all"] == FullBars(2, 6)
     assert reasons(text) == []
 
 

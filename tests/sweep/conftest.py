@@ -39,7 +39,8 @@ def study(config, overrides):
     place = HERE / "runs" / f"{config.seed}-{os.getpid()}"
     with start_run(store, kind, place, overrides=overrides, tags=tags, parent=parent()) as run:
         run.log_metrics({"job/threads": int(os.environ["OMP_NUM_THREADS"]), "job/seed": config.seed})
-        run.log_series("job/curve", [(step, config.seed * step) for step in range(20)])
+        for step in range(20):
+            run.log_metrics({"job/curve": config.seed * step}, step)
         run.log_text(f"seed {config.seed}", "job.txt")
         if kind == "raises":
             raise ValueError("no such bar")

@@ -27,7 +27,7 @@ VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
 def drawing(points: int) -> Figure:
-    figure = style.figure(style.COLUMN, 2.0)
+    figure = style.figure(3.4, 2.0)
     random = np.random.default_rng(0)
     figure.subplots().scatter(random.random(points), random.random(points))
     return Figure(figure, f"{points} points, <none> special")

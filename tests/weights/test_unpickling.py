@@ -4,6 +4,7 @@ import random
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,9 +16,16 @@ from python2_pickles import python2
 
 from folkrnn.errors import UserError
 from folkrnn.weights import _pickle_child, unpickling
-from folkrnn.weights.unpickling import read_pickle, unpickled
+from folkrnn.weights.unpickling import read_pickle
 
 RAN = []
+
+
+def unpickled(data, name):
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, name)
+        place.write_bytes(data)
+        return read_pickle(place)
 
 
 def run_me(*arguments):
