@@ -19,9 +19,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
+from omegaconf import OmegaConf
+
 TUNE = "M:6/8 K:Cmaj C D E G 2 A | c 3 B A G | E F G A B c | d 2 B G 3 | e d c B A G | C 3 C 3 |".split()  # noqa: SIM905
 TAKEN = ("pooch", "google-crc32c", "defusedxml", "filelock", "optuna", "submitit")
-SLEEP = "import time; time.sleep(1)"
+JOBS = 8
+"""Tiny jobs that are started by submitit and by our launcher."""
 
 
 def milliseconds(work: Callable[[], object], times: int = 20) -> float:
@@ -75,23 +78,39 @@ def musicxml() -> None:
 
 
 def processes() -> None:
-    """What submitit's local executor adds to a job that is a command."""
+    """What submitit's local executor adds to jobs that are commands: ours and its own, one job after the other."""
     import psutil
     import submitit
 
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", SLEEP], check=True)
-    alone = time.perf_counter() - began
+    from folkrnn.sweep.jobs import Job, Launch
+    from folkrnn.sweep.processes import Processes
+
     with tempfile.TemporaryDirectory() as folder:
         executor = submitit.LocalExecutor(folder)
-        began = time.perf_counter()
-        job = executor.submit(subprocess.run, [sys.executable, "-c", SLEEP])
-        time.sleep(1.0)
+        job = executor.submit(subprocess.run, [sys.executable, "-c", "import time; time.sleep(2)"])
+        time.sleep(1.5)
         below = psutil.Process().children(recursive=True)
         used = sum(process.memory_info().rss for process in below) / 2**20
         job.result()
-        more = time.perf_counter() - began - alone
-    print(f"submitit's local executor: {len(below)} processes a job, {used:.0f} MiB beside ours, {more:.1f} s more")
+        ours = Processes(jobs=1)
+        config = OmegaConf.create({"weights": {"name": "pretrained"}, "trainer": {"devices": 1}})
+        launch = Launch(Job(1, (), config), (sys.executable, "-c", "pass"), {}, Path(folder, "log"))
+
+        def by_ours() -> None:
+            (running,) = ours.start([launch])
+            while running.ending() is None:
+                time.sleep(0.01)
+
+        def by_submitit() -> None:
+            running = executor.submit(subprocess.run, launch.command)
+            while not running.done():
+                time.sleep(0.01)
+
+        each = [median(milliseconds(work, 1) for _ in range(JOBS)) for work in (by_ours, by_submitit)]
+    print(
+        f"submitit's local executor: {len(below)} processes a job, {used:.0f} MiB with the job's own; a command that "
+        f"does nothing takes {each[1]:,.0f} ms, by our launcher {each[0]:,.0f} ms (medians of {JOBS}, one at a time)"
+    )
 
 
 def taken() -> None:
