@@ -102,7 +102,7 @@ class FiledRun:
                 "'results'"
             )
         told = _provenance(place)
-        words = [word for word in shlex.split(told.get("command", ""))[2:] if not word.startswith(ELSEWHERE)]
+        words = [word for word in _overrides(told.get("command", "")) if not word.startswith(ELSEWHERE)]
         dataset = (place / DATASET).read_text(encoding="utf-8") if (place / DATASET).is_file() else ""
         return cls(
             place,
@@ -112,6 +112,12 @@ class FiledRun:
             dataset,
             told.get("git.commit", ""),
         )
+
+
+def _overrides(command: str) -> list[str]:
+    """The words after the program's name, `folkrnn-lab` where it is installed and `python run.py` in a checkout."""
+    words = shlex.split(command)
+    return words[1:] if words[:1] == ["folkrnn-lab"] else words[2:]
 
 
 def _provenance(place: Path) -> dict[str, str]:

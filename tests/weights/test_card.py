@@ -27,7 +27,7 @@ METRICS = {
 DATASET = "# Dataset irish\n\n4,060 tunes; digest `abc`.\n\n## Terms\n\n- **oneills1850**: public domain\n"
 
 
-def run(place, metrics=METRICS, words="weights=scratch seed=3", trained=True):
+def run(place, metrics=METRICS, words="weights=scratch seed=3", trained=True, program="python run.py"):
     """The folder of a run, as runs file it."""
     (place / "dataset").mkdir(parents=True)
     (place / ".tracking").mkdir()
@@ -35,7 +35,7 @@ def run(place, metrics=METRICS, words="weights=scratch seed=3", trained=True):
     (place / "dataset" / "card.md").write_text(DATASET)
     config = {"recipe": {"_target_": "x.Y", "batch_size": 64, "curriculum": {"lags": [1, 2]}}}
     (place / "config.yaml").write_text(yaml.safe_dump(config | {"trainer": {"max_epochs": 9, "precision": "32-true"}}))
-    tags = {"command": f"python run.py {words} tracking.folder=/home/me", "git.commit": "0123456789abcdef"}
+    tags = {"command": f"{program} {words} tracking.folder=/home/me", "git.commit": "0123456789abcdef"}
     (place / ".tracking" / "entries.jsonl").write_text(json.dumps({"kind": "tags", "tags": tags}) + "\n")
     if trained:
         model, curve = FolkRNN(units=4, layers=1), Curve.of([], [(60, 2.5), (120, 1.5), (180, 1.75)])
@@ -66,6 +66,12 @@ def test_a_card_states_what_the_runs_filed_and_the_command_that_printed_it(tmp_p
     assert "batch_size 64, curriculum (lags [1, 2]); 9 epochs" in text
     assert "| 120 | 1.500 (best) |" in text
     assert "0.123" not in text  # only what a card states
+
+
+@pytest.mark.parametrize("program", ["python run.py", "folkrnn-lab"])
+def test_a_card_names_all_that_was_typed_wherever_the_program_was_installed(tmp_path, program):
+    write("mine", run(tmp_path / "run", program=program), tmp_path / "mine")
+    assert "run.py weights=scratch seed=3`" in (tmp_path / "mine" / "README.md").read_text()
 
 
 def test_the_weights_beside_a_card_are_those_of_the_run_in_half_precision(tmp_path):
