@@ -25,6 +25,7 @@ def test_every_melody_stands_in_one_batch_of_an_epoch_and_with_one_process(count
         sampler.set_epoch(epoch)
         shares = list(sampler)
         assert len(shares) == len(sampler)
+        assert not any(share.semitones.any() for share in shares)  # unless asked, no melody is moved
         seen += [row for share in shares for row in share.rows]
         sizes.append([share.size for share in shares])
     assert sorted(seen) == list(range(count))
