@@ -4,7 +4,9 @@
 
 runs the recipe of each document (one folder each; those that are there already are only read) and prints one row per
 claim: what the model gives, what an untrained network, shuffled tokens and the unchanged model with other random
-numbers give, and the verdict. Some two hours on two CPU cores; `--only part4 part9` takes fewer recipes.
+numbers give, and the verdict. Some two hours on two CPU cores; `--only part4 part9` takes fewer recipes. `--beside
+folkrnn_copying` adds a column for another shipped folk-rnn, judged in the documents that `--those` names (all by
+default).
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from folkrnn.claims import document
-from folkrnn.claims.judge import CONTROLS, STATUSES
+from folkrnn.claims.judge import CONTROLS, FAILS, HOLDS, STATUSES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,16 +51,27 @@ RECIPES = {
 
 STAR = " \\*"
 
+HEADINGS = ("claim", "model", "untrained", "shuffled", "null", "verdict")
+
 EXTRA = {"latents_2bar": ["dataset.collections=irish"]}
 """Settings of a recipe besides: the shipped MusicVAE learned from these."""
 
 
-def run(recipe: str, folder: Path) -> None:
+def run(recipe: str, folder: Path, words: Sequence[str] = ()) -> None:
     """Runs a recipe that has not been run there yet."""
     place = folder / recipe
     if not any(place.glob("runs/*/claims.csv")):
         command = [sys.executable, "run.py", f"experiment={recipe}", f"tracking.folder={place.resolve()}"]
-        subprocess.run([*command, f"claims=[{owner(recipe)}]", *EXTRA.get(recipe, [])], cwd=ROOT, check=False)
+        subprocess.run([*command, f"claims=[{owner(recipe)}]", *EXTRA.get(recipe, []), *words], cwd=ROOT, check=False)
+
+
+def judged(documents: Mapping[str, Sequence[str]], folder: Path, words: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """Returns the verdicts on the claims of each document, after running those of its recipes that have not run."""
+    for recipes in documents.values():
+        for recipe in recipes:
+            run(recipe, folder, words)
+    found = {name: verdicts(name, recipes, folder) for name, recipes in documents.items()}
+    return {name: rows for name, rows in found.items() if len(rows)}
 
 
 def owner(recipe: str) -> str:
@@ -72,13 +86,13 @@ def verdicts(name: str, recipes: Sequence[str], folder: Path) -> pd.DataFrame:
         return pd.DataFrame()
     rows = pd.concat([pd.read_csv(file, dtype=str, keep_default_na=False) for file in files], ignore_index=True)
     rows = rows[rows["source"] == name]
-    judged = rows.assign(open=rows["verdict"] == "n/a").sort_values("open", kind="stable").drop_duplicates("id")
+    first = rows.assign(open=rows["verdict"] == "n/a").sort_values("open", kind="stable").drop_duplicates("id")
     order = [claim.id for claim in document(name).claims]
-    return judged.set_index("id").reindex([id_ for id_ in order if id_ in set(judged["id"])]).reset_index()
+    return first.set_index("id").reindex([id_ for id_ in order if id_ in set(first["id"])]).reset_index()
 
 
-def page(found: dict[str, pd.DataFrame]) -> Iterator[str]:
-    """Yields the lines of docs/claims.md."""
+def page(found: dict[str, pd.DataFrame], beside: Mapping[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
+    """Yields the lines of docs/claims.md; `beside`: by the name of another model, what was found of it."""
     every = pd.concat(found.values(), ignore_index=True)
     counts = {status: int((every["verdict"] == status).sum()) for status in STATUSES}
     yield from (
@@ -95,19 +109,38 @@ def page(found: dict[str, pd.DataFrame]) -> Iterator[str]:
     )
     if missing := [name for name in RECIPES if name not in found]:
         yield from ("", f"Not run for this page: {', '.join(missing)}.")
+    for model, other in beside.items():
+        tally = pd.concat(other.values(), ignore_index=True)["verdict"].value_counts()
+        holds, fails = (int(tally.get(status, 0)) for status in (HOLDS, FAILS))
+        yield from (
+            "",
+            f"Of `model={model}`, on the documents {', '.join(other)}: {holds} of {holds + fails} hold.",
+        )
     for name, rows in found.items():
+        others_found = {model: other[name].set_index("id") for model, other in beside.items() if name in other}
         shown = rows[~((rows["verdict"] == "n/a") & rows["scope"].isin(["v2", "data_v2"]))]
         yield from ("", f"## {document(name).title}", "")
-        yield "| claim | model | untrained | shuffled | null | verdict |"
-        yield "|---|---|---|---|---|---|"
+        yield "".join(f"| {word} " for word in (*HEADINGS, *others_found)) + "|"
+        yield "|---" * (len(HEADINGS) + len(others_found)) + "|"
         for row in shown.to_dict("records"):
             where = set(row["holds_on"].split())
-            value = short(row["value"])
-            interval = f" ({short(row['low'])} to {short(row['high'])})" if row["low"] and row["high"] else ""
             others = " | ".join(short(row[name]) + (STAR if name in where else "") for name in CONTROLS)
             why = f" ({row['why']})" if row["why"] else ""
             said = f"{row['id']} {row['statement']} `{row['criterion']}`".replace("|", "\\|")
-            yield f"| {said} | {value}{interval} | {others} | {row['verdict']}{why} |"
+            cells = [cell(other.loc[row["id"]]) for other in others_found.values()]
+            yield f"| {said} | {measured(row)} | {others} | {row['verdict']}{why} |" + "".join(f" {c} |" for c in cells)
+
+
+def measured(row: Mapping[Any, str]) -> str:
+    """Returns the quantity of a claim, with its interval where it has one."""
+    return short(row["value"]) + (
+        f" ({short(row['low'])} to {short(row['high'])})" if row["low"] and row["high"] else ""
+    )
+
+
+def cell(row: Mapping[Any, str]) -> str:
+    """Returns what another model gives and its verdict."""
+    return f"{measured(row)}: {row['verdict']}" if row["value"] else row["verdict"]
 
 
 def short(text: str) -> str:
@@ -123,14 +156,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the runs are kept")
     parser.add_argument("--only", nargs="*", choices=sorted(RECIPES), help="documents to judge; all by default")
+    parser.add_argument("--beside", nargs="*", default=[], help="other shipped folk-rnn models, a column each")
+    parser.add_argument("--those", nargs="*", choices=sorted(RECIPES), help="documents in which they are judged")
     parser.add_argument("--write", type=Path, help="file to write the page to, besides printing it")
     given = parser.parse_args()
     chosen = {name: recipes for name, recipes in RECIPES.items() if not given.only or name in given.only}
-    for recipes in chosen.values():
-        for recipe in recipes:
-            run(recipe, given.folder)
-    found = {name: verdicts(name, recipes, given.folder) for name, recipes in chosen.items()}
-    text = "\n".join(page({name: rows for name, rows in found.items() if len(rows)})) + "\n"
+    found = judged(chosen, given.folder)
+    if not found:
+        sys.exit("no recipe has come to its end")
+    those = {name: chosen[name] for name in given.those or chosen if name in chosen and not name.startswith("latents")}
+    beside = {model: judged(those, given.folder / model, [f"model={model}"]) for model in given.beside}
+    text = "\n".join(page(found, {model: other for model, other in beside.items() if other})) + "\n"
     print(text)
     if given.write:
         given.write.write_text(text, encoding="utf-8")
