@@ -62,5 +62,6 @@ def test_replays_go_through_the_published_tune_and_different_tunes_held_out_of_t
     assert found[0] == ids_of("fig1", V2)
     assert {(V2.start, *ids, V2.end) for ids in found[1:]} == held
     assert tunes_of("fig1", 4, 400, V2, data, seed=1) == [ids_of("fig1", V2)]
+    assert len(tunes_of(["fig1", "held_out"], count - 1, 400, V2, data, seed=1)) == count - 1
     with pytest.raises(UserError, match=f"holds out {len(held)} of at most 400"):
         tunes_of("held_out", count, 400, V2, data, seed=1)

@@ -97,6 +97,7 @@ def test_families_stand_on_one_side_and_validation_melodies_where_they_are():
     assert not set(batches.training) & set(batches.validation)
     first = next(iter(batches.val_dataloader()))[0]
     assert (first.numpy() == corpus.classes[batches.validation][: len(first)]).all()
+    assert sum(len(lengths) for _, lengths, _ in batches.train_dataloader()) == len(batches.training)
 
 
 def test_a_corpus_of_one_family_is_refused():

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from folkrnn.errors import UserError
 from folkrnn.interventions.windows import disjoint, token_ids, window
 from folkrnn.models.positions import TuneTracker
 from folkrnn.notation.bars import bars
@@ -64,6 +65,15 @@ def test_a_window_is_the_rows_where_all_of_its_limits_hold(settings, rows):
         if inside(where)[0]:
             found.append(step)
     assert found == rows
+
+
+@pytest.mark.parametrize(("name", "first"), [("steps", 0), ("bars", 1), ("parts", 1)])
+def test_steps_count_from_0_and_bars_and_parts_from_1_up_to_the_longest_tune(name, first):
+    for low in (first, 30):
+        window(**{name: [low, None]}).check(V2, max_tokens=30)
+    for low in (first - 1, 31):
+        with pytest.raises(UserError, match=f"{name}="):
+            window(**{name: [low, None]}).check(V2, max_tokens=30)
 
 
 def test_tokens_are_named_by_themselves_or_by_their_type():

@@ -170,7 +170,8 @@ def test_published_values_are_those_of_magentas_configs():
     small, long = of(512, 32), of(512, 256)
     assert (small.max_beta, small.beta_rate, small.free_bits) == (0.2, 0.99999, 0)
     assert (small.sampling_rate, small.transpose, small.batch_size) == (1000, 5, 512)
-    assert of(2048, 32).max_beta == 0.5
+    assert [of(units, 32).max_beta for units in (1023, 1024, 2048)] == [0.2, 0.5, 0.5]
+    assert [of(512, steps).free_bits for steps in (63, 64)] == [0, 256]
     assert (long.max_beta, long.beta_rate, long.free_bits) == (0.2, 0, 256)
     assert (long.sampling_rate, long.transpose) == (0, 0)
     assert of(512, 32, max_beta=0.3, free_bits=9.0).max_beta == 0.3

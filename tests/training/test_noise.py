@@ -80,6 +80,12 @@ def test_dropout_has_no_pattern_along_steps_or_units(draw):
     assert max(abs(along_steps), abs(along_units)) < 0.01
 
 
+def test_on_a_processor_a_rows_mask_is_of_the_16_bit_numbers_of_its_stream():
+    found = noise.dropout(3, 5, [4], 0.25)(1, torch.ones(1, 6, 8))[0]
+    words = noise.stream(3, noise.DROPOUT + 1, 5, 4).random_raw(12)
+    assert torch.equal(found > 0, torch.from_numpy(words.view(np.uint16) >= 2**14).reshape(6, 8))
+
+
 def test_without_dropout_training_logits_are_the_models():
     model = FolkRNN(units=16, dropout=0.5).eval()
     tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 137, (3, 9)))
