@@ -96,7 +96,9 @@ class LayerMaps(Analysis):
                     title="How well one layer tells what another holds (R² on other tunes)",
                 ),
                 "units": Figure(
-                    draw.units(units), CAPTION_UNITS, title="How well single units are told (R² on other tunes)"
+                    draw.units(units),
+                    CAPTION_UNITS.format(n=n, s="s" * (n != 1)),
+                    title="How well single units are told (R² on other tunes)",
                 ),
             },
             tables={"maps": table, "units": pd.concat(units, ignore_index=True)},
@@ -188,6 +190,6 @@ def inputs(one: Map, tokens: np.ndarray, activations: dict[str, np.ndarray]) -> 
 
 
 CAPTION_UNITS = (
-    "The same by unit: how many units of the target a map tells well. Units at the left are those that the layer makes "
-    "anew from its memory; units at the right are handed on."
+    "The same by unit, over {n} tune{s}: how many units of the target a map tells well. Units at the left are those "
+    "that the layer makes anew from its memory; units at the right are handed on."
 )

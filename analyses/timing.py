@@ -111,7 +111,7 @@ class Timing(Analysis):
                 ),
                 "best_lag": Figure(
                     draw.best_lags(units, names, self.reach),
-                    self.caption_best(sites),
+                    self.caption_best(sites, tunes),
                     title="At which lag each unit is strongest",
                 ),
                 "traces": Figure(
@@ -212,11 +212,11 @@ class Timing(Analysis):
             "on the right it announces the output (part 7: layer 1 follows, layer 3 causes)."
         )
 
-    def caption_best(self, sites: pd.DataFrame) -> str:
+    def caption_best(self, sites: pd.DataFrame, tunes: int) -> str:
         said = ", ".join(f"{row.site} {row.announcing:.0%}" for row in rows_of(sites) if row.responding > 0)
         return (
             f"Where each unit is most correlated with {self.event} tokens, of the units whose mean correlation over "
-            f"tunes reaches {self.threshold:g} at some lag. Share that announces (lag 1 or more): {said or 'none'}."
+            f"{tunes:,} tune{'s' * (tunes != 1)} reaches {self.threshold:g} at some lag. Share that announces (lag 1 or more): {said or 'none'}."
         )
 
     def caption_traces(self, k: int) -> str:

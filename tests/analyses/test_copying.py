@@ -149,6 +149,7 @@ def test_similarity_is_dices_over_distinct_ngrams(corpus):
     expected = [2 * len(own & grams) / (len(own) + len(grams)) for grams in sets]
     assert similarity == pytest.approx(max(expected))
     assert number == int(np.argmax(expected))
+    assert library.nearest(["z", "z", "z", "z"]) == (-1, 0.0)  # no data tune has that n-gram
 
 
 def test_a_tune_without_a_body_has_nothing_to_find(corpus):
