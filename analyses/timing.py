@@ -216,7 +216,8 @@ class Timing(Analysis):
         said = ", ".join(f"{row.site} {row.announcing:.0%}" for row in rows_of(sites) if row.responding > 0)
         return (
             f"Where each unit is most correlated with {self.event} tokens, of the units whose mean correlation over "
-            f"{tunes:,} tune{'s' * (tunes != 1)} reaches {self.threshold:g} at some lag. Share that announces (lag 1 or more): {said or 'none'}."
+            f"{tunes:,} tune{'s' * (tunes != 1)} reaches {self.threshold:g} at some lag. Share that announces (lag 1 "
+            f"or more): {said or 'none'}."
         )
 
     def caption_traces(self, k: int) -> str:
