@@ -6,9 +6,10 @@
 A mutant is one change of one expression: `<` for `<=`, `+` for `-`, `*` for `/`, a number one off, `min` for `max`,
 `sum` for `mean`, `and` for `or`, a `not` dropped, a slice one off, an early return dropped. It is put into a copy of
 the checkout, never into the checkout. The tests run are the `--files` nearest: of the module's name, those that import
-it, those of the modules that import it; files that take more than `--longest` seconds are left out. The large libraries
-are imported once; each mutant runs in a forked process. One that takes three times as long as usual, and 10 s, counts
-as caught. Seconds are the processor's, so that a busy machine changes nothing but the wait.
+it, those of the modules that import it; files that take more than `--longest` seconds are left out. What survives them
+is put before the other files of the package's tests, the quick ones first, as far as `--rest` seconds go. The large
+libraries are imported once; each mutant runs in a forked process. One that takes three times as long as usual, and
+10 s, counts as caught. Seconds are the processor's, so that a busy machine changes nothing but the wait.
 
 `--tenth K` takes each tenth module alone, from the K-th on, and `--bar 0.9` ends with status 1 where so few mutants of
 numerical code (modules that import numpy or torch) are caught as one draw in a hundred would have if that share were:
@@ -22,6 +23,7 @@ import ast
 import compileall
 import contextlib
 import importlib
+import itertools
 import math
 import os
 import random
@@ -74,6 +76,11 @@ def tests_of(module: Path, tests: list[Path], modules: list[Path], most: int) ->
     return list(dict.fromkeys(near))[:most]
 
 
+def rest_of(module: Path, tests: list[Path], near: list[Path]) -> list[Path]:
+    """The other files of tests of the package that `module` is in."""
+    return [path for path in tests if path not in near and path.parts[1] in module.parts]
+
+
 def passes(checkout: Path, files: list[Path], limit: float) -> tuple[bool, float]:
     """Whether the tests of `files` pass, and the processor seconds they take, in a forked process with the libraries.
 
@@ -124,6 +131,17 @@ def enough(caught: int, tried: int, bar: float) -> bool:
     return below >= 0.01
 
 
+def limit_of(files: list[Path], seconds: dict[Path, float]) -> float:
+    """Processor seconds after which tests of these files count as running for ever."""
+    return 10 + 3 * sum(map(seconds.__getitem__, files))
+
+
+def within(files: list[Path], seconds: dict[Path, float], most: float) -> list[Path]:
+    """The first of `files` that take `most` seconds together."""
+    total = itertools.accumulate(map(seconds.__getitem__, files))
+    return [path for path, until in zip(files, total, strict=True) if until <= most]
+
+
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("places", nargs="*", default=PACKAGES, help="modules or packages, from the top of the checkout")
@@ -131,6 +149,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--files", type=int, default=3, help="files of tests for a module, the nearest first")
     parser.add_argument("--longest", type=float, default=20, help="seconds: test files that take longer are left out")
+    parser.add_argument("--rest", type=float, default=0, help="seconds of further files that a survivor is put before")
     parser.add_argument("--tenth", type=int, help="take each tenth module alone, from this one on")
     parser.add_argument("--bar", type=float, default=0, help="the share of numerical code that is to be caught")
     parser.add_argument("--minutes", type=float, default=60, help="stop after so many, with what is known by then")
@@ -151,11 +170,20 @@ def main() -> None:
     for library in LIBRARIES:
         importlib.import_module(library)
     seconds: dict[Path, float] = {}
+    """Of each file of tests that has been run on the code as it is; infinite where it took too long."""
     with tempfile.TemporaryDirectory() as temporary:
         checkout = Path(temporary)
         for name in COPIED:
             (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, checkout / name)
         compileall.compile_dir(checkout, quiet=2)
+
+        def quick(paths: list[Path]) -> list[Path]:
+            for path in paths:
+                if path not in seconds:
+                    passed, taken = passes(checkout, [path], asked.longest)
+                    seconds[path] = taken if passed else float("inf")
+            return sorted((path for path in paths if seconds[path] < asked.longest), key=seconds.__getitem__)
+
         for module in chosen:
             source = (ROOT / module).read_text()
             tree = ast.parse(source)
@@ -166,18 +194,19 @@ def main() -> None:
             for compiled in (checkout / module).parent.glob(f"__pycache__/{module.stem}.*.pyc"):
                 compiled.unlink()
             near = tests_of(module, tests, modules, asked.files)
-            for path in set(near) - set(seconds):
-                passed, taken = passes(checkout, [path], asked.longest)
-                seconds[path] = taken if passed else float("inf")
-            files = sorted((path for path in near if seconds[path] < asked.longest), key=seconds.__getitem__)
+            files = quick(near)
             if not files:
                 print(f"not tried   {module}: of {len(near)} files none passes in {asked.longest:g} s", flush=True)
                 continue
             for change in drawn:
                 mutated, words = change.mutated(tree)
                 (checkout / module).write_text(mutated)
-                limit = 10 + 3 * sum(map(seconds.__getitem__, files))
-                survived, _ = passes(checkout, files, limit)
+                survived, _ = passes(checkout, files, limit_of(files, seconds))
+                if survived and asked.rest:
+                    (checkout / module).write_text(source)
+                    others = within(quick(rest_of(module, tests, near)), seconds, asked.rest)
+                    (checkout / module).write_text(mutated)
+                    survived = not others or passes(checkout, others, limit_of(others, seconds))[0]
                 verdicts.append((is_numerical(module), not survived))
                 print(f"{'survived' if survived else 'caught':10}  {module}:{words}", flush=True)
                 if time.monotonic() > end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from datetime import date
@@ -14,6 +15,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
 from mutants import enough, is_numerical  # noqa: E402
+from mutations import changes  # noqa: E402
+
+
+def test_numbers_are_changed_where_they_compute_and_not_where_they_are_settings():
+    tree = ast.parse("MOST = 3\nclass A:\n    most: int = 3\ndef f(x, most=3, *, least=3):\n    return x[3] + 4\n")
+    found = [change.mutated(tree)[1] for change in changes(tree)]
+    assert found == ["5  x[3] + 4  →  x[3] - 4", "5  3  →  4", "5  3  →  2", "5  4  →  5", "5  4  →  3"]
 
 
 def test_a_bar_is_missed_where_so_few_would_be_caught_in_less_than_one_draw_of_a_hundred():

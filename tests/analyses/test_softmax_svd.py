@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from analyses.drawings.softmax import spectrum
 from analyses.measures.columns import softmax_parameters
+from analyses.measures.directions import left_metrics
 from analyses.measures.separability import Steps, auc, auc_interval, best_plane, gaussian_scores, judge
 from analyses.softmax_svd import SVD, SoftmaxSVD, decompose
 from folkrnn.errors import UserError
@@ -90,6 +91,15 @@ def test_a_planted_spectrum_is_reported() -> None:
     assert found["sigma_1"] == pytest.approx(60, rel=1e-5)
     assert found["ratio"] == pytest.approx(3, rel=1e-5)
     assert found["above_threshold"] == 3
+
+
+def test_the_left_vector_that_tells_tokens_apart_best_is_the_one_that_was_planted() -> None:
+    left = np.random.default_rng(0).normal(size=(137, 5))
+    left[list(V2.of_type("mode")), 2] -= 9
+    left[list(V2.of_type("measure")), 4] += 9
+    found = left_metrics(left, V2)
+    assert (found["mode_left"], found["measure_left"]) == (3, 5)
+    assert found["mode_left_auc"] == found["measure_left_auc"] == 1
 
 
 def test_a_lost_rank_is_seen() -> None:

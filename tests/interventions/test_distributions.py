@@ -135,6 +135,16 @@ def test_a_factor_beyond_the_limit_is_counted_and_the_token_all_but_certain():
     assert all(V2.types[token] == "pitch" for tune in tunes for token in tune.ids[3:13])
 
 
+def test_the_account_of_a_displacement_has_the_rows_of_its_window_alone():
+    model = network()
+    done = applied(model, distributions.displace("|", alpha=1.2, after="pitch"))
+    tunes = play(done.model)
+    (account,) = composition.account(done.model, done.effects, tunes)
+    read = [(k, step) for k, tune in enumerate(tunes) for step, id_ in enumerate(tune.ids[:-1]) if id_ in PITCHES]
+    assert sorted(zip(account.table["tune"], account.table["step"], strict=True)) == read
+    assert np.allclose(account.table["becomes"], 1.2 * account.table["probability"], rtol=1e-4)
+
+
 def test_a_displacement_acts_after_the_temperature():
     model, cold = network(), replace(SAMPLING, temperature=0.5)
     done = applied(model, distributions.displace("A,", delta=1.54), temperature=0.5)

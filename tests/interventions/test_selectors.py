@@ -130,6 +130,9 @@ def test_layers_are_ranked_each_by_itself_or_all_together():
 def test_units_of_the_papers_count_from_one():
     model = network()
     assert selector(units=[1, 32], units_base=1).choose(model, RunContext(V2)).units[3].tolist() == [0, 31]
+    for base, unit in ((0, 32), (1, 33), (1, 0), (2, 2)):
+        with pytest.raises(UserError, match=f"unit {unit} does not exist" if base < 2 else "count from 0 or from 1"):
+            selector(units=[unit], units_base=base).check(model, RunContext(V2))
 
 
 def test_shares_of_512_units_are_those_of_part_6():
