@@ -385,6 +385,9 @@ def test_slerp_keeps_to_the_sphere_at_even_angles():
     angles = torch.atan2(points[:, 1], points[:, 0])
     assert torch.allclose(angles, torch.linspace(0, math.pi / 2, 5), atol=1e-6)
     assert torch.equal(slerp(a, a, 0.3), a)
+    many = torch.stack([a, b, a + b])
+    rows = [slerp(one, other, 0.3) for one, other in zip(many, many.roll(1, 0), strict=True)]
+    assert torch.equal(slerp(many, many.roll(1, 0), 0.3), torch.stack(rows))
 
 
 def test_draws_from_prior_and_posterior_belong_to_their_melody():
