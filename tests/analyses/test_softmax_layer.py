@@ -16,6 +16,7 @@ from analyses.measures.columns import (
     correlation_with,
     shuffled_columns,
     softmax_parameters,
+    upper,
 )
 from analyses.measures.strongest import strongest
 from analyses.softmax_layer import SoftmaxLayer
@@ -37,6 +38,10 @@ def model(**options) -> FolkRNN:
 
 def observed(network: FolkRNN) -> Observation:
     return Observation(network, V2, [input_tune(FIG1, V2)], Corpus("one", [Tune(tuple(V2.decode(FIG1)))]))
+
+
+def test_pairs_are_those_above_the_diagonal():
+    assert upper(np.arange(9).reshape(3, 3)).tolist() == [1, 2, 5]
 
 
 def test_zeroing_a_column_is_zeroing_its_unit_at_the_softmax() -> None:

@@ -155,6 +155,16 @@ def test_a_published_epoch_is_whole_batches_of_distinct_tunes_and_drops_the_rest
         assert len(set(drawn)) == len(drawn)
 
 
+@given(LENGTHS, st.integers(2, 40))
+def test_a_published_batch_whose_length_runs_out_goes_on_with_a_neighbour_of_those_left(lengths, size):
+    left = Counter(lengths)
+    for batch in next(iter(published_epochs(lengths, size))):
+        drawn = Counter(lengths[tune] for tune in batch)
+        between = [length for length in left if min(drawn) < length < max(drawn)]
+        left = +(left - drawn)
+        assert not set(between) & set(left)
+
+
 def test_published_batches_are_uniform_over_lengths_however_many_tunes_have_them():
     # 63 lengths of 8 tunes and one of 8 × 63: uniform over tunes, half the first batches would be of the long list
     lengths = [length for length in range(10, 73) for _ in range(8)] + [73] * (8 * 63)

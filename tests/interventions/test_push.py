@@ -51,6 +51,12 @@ def test_the_sparse_solution_is_within_its_residual_and_uses_fewer_units():
     assert 0 < metrics["nonzero_units"] < 160
 
 
+@pytest.mark.parametrize("residual", [-0.5, 0.0, 1.0, 1.5])
+def test_a_residual_lies_between_none_and_that_of_no_push(residual):
+    with pytest.raises(UserError, match="residual is"):
+        applied(network(), push.push_hidden("A,", 1.0, residual=residual))
+
+
 def test_the_push_of_least_norm_has_the_least_norm():
     matrix = wide().softmax_weight.detach().double().numpy()
     least = push.minimum_norm(matrix, 5)

@@ -25,6 +25,8 @@ BAD = [
     (lambda: cut(units=[3], layer=4), "layers 1 to 3"),
     (lambda: cut(units=[3], layer=0), "layers 1 to 3"),
     (lambda: cut(units=[3], layer="top"), "a number from 1"),
+    (lambda: cut(units=[3], layer=[2, 1.5]), "a number from 1"),
+    (lambda: cut(units=[3], layer=[True]), "a number from 1"),
     (cut, "cut.units"),
     (lambda: cut(select="random"), "cut.fraction"),
     (lambda: cut(select="random", fraction=1.2), "between 0 and 1"),
