@@ -21,7 +21,6 @@ from analyses.measures.intervals import mean_interval, with_interval
 from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
 from folkrnn.findings import Figure, Findings, Main
-from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.observation.summary import CLOSED, GATES, OPEN
@@ -56,7 +55,7 @@ MOSTLY = 0.5
 
 
 @dataclass(frozen=True)
-class Activations(Analysis):
+class Activations(Analysis[Observation | LatentObservation]):
     """Draws activations of one tune as images, histograms, sorted per step, and as the largest value per unit.
 
     Metrics bear the name of their activation if several are looked at.
@@ -84,7 +83,7 @@ class Activations(Analysis):
         return () if self.site is None else (self.site,)
 
     def __call__(self, observation: Observation | LatentObservation) -> Findings:
-        observation = reading(observation)
+        observation = observation.reading()
         k = min(self.tune, len(observation.transcriptions) - 1)
         names = self.names(observation)
         table = self.population(observation, names)

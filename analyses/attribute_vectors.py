@@ -47,7 +47,7 @@ FEWEST = 40
 
 
 @dataclass(frozen=True)
-class AttributeVectors(Analysis):
+class AttributeVectors(Analysis[LatentObservation]):
     """Compares attribute vectors with single neurons, least squares and chance, feature by feature."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -45,7 +45,7 @@ QUANTITIES = (
 
 
 @dataclass(frozen=True)
-class Copying(Analysis):
+class Copying(Analysis[Observation]):
     """How much of the observed tunes stands in the data, where, in which titles; and how much real tunes share."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

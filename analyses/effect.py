@@ -44,7 +44,7 @@ from folkrnn.observation.observation import Observation
 
 
 @dataclass(frozen=True)
-class Effect(Analysis):
+class Effect(Analysis[Observation]):
     """Paired comparison of an intervention with the model as it is and with random units of the same number."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -37,7 +37,7 @@ TOP = 10
 
 
 @dataclass(frozen=True)
-class FeatureCorrelation(Analysis):
+class FeatureCorrelation(Analysis[LatentObservation]):
     """Correlates jSymbolic's features with the neurons and with each other; names the pitch and the rhythm neuron."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -55,7 +55,7 @@ LEARNED = ("norms", "l1_input", "l1_gramians", "similarity", "input_recurrent", 
 
 
 @dataclass(frozen=True)
-class GateParameters(Analysis):
+class GateParameters(Analysis[Observation]):
     """Heat maps, column norms, Gramians and subspaces of the gate matrices of every layer."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

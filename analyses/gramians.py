@@ -32,7 +32,6 @@ from folkrnn import sites as grammar
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Animation, Figure, Findings, Main
-from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 
@@ -41,7 +40,7 @@ ONLY_IN_TABLES = ("same_place", "other_place", "centred_shifted")
 
 
 @dataclass(frozen=True)
-class Gramians(Analysis):
+class Gramians(Analysis[Observation | LatentObservation]):
     """Gramians of inputs, posteriors, hidden states, gates and cells of one tune; their numbers over all tunes."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
@@ -78,7 +77,7 @@ class Gramians(Analysis):
                 raise UserError(f"gramians.{name} is {getattr(self, name)}; it must be at least 2 steps")
 
     def __call__(self, observation: Observation | LatentObservation) -> Findings:
-        observation = reading(observation)
+        observation = observation.reading()
         k = min(self.tune, len(observation.transcriptions) - 1)
         names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
         distributions, layers = self.gather(observation, names)

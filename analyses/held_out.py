@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HeldOut(Analysis):
+class HeldOut(Analysis[Observation]):
     """Reads the held-out tunes of the data: nats per token in all, by token type and by place in the tune."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

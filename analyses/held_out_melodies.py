@@ -34,7 +34,7 @@ SIDES = {"held_out": "held-out", "trained": "trained-on"}
 
 
 @dataclass(frozen=True)
-class HeldOutMelodies(Analysis):
+class HeldOutMelodies(Analysis[LatentObservation]):
     """Writes the held-out melodies of the data back: exact steps and onsets, by place in the melody and collection."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -33,7 +33,7 @@ GROUPS = ("music", "noise", "between")
 
 
 @dataclass(frozen=True)
-class LatentCorrelation(Analysis):
+class LatentCorrelation(Analysis[LatentObservation]):
     """Correlates the μ of the first neurons, and draws of z, beside shuffled melodies."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -33,7 +33,7 @@ BACK = ("exact_onsets", "kept_onsets")
 
 
 @dataclass(frozen=True)
-class LatentEffect(Analysis):
+class LatentEffect(Analysis[LatentObservation]):
     """Paired comparison of an intervention on latents with the model as it is and with random neurons."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

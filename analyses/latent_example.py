@@ -33,7 +33,7 @@ ORIGINAL, FROM_Z, FROM_MU = "the melody", "from one draw of z", "from μ"
 
 
 @dataclass(frozen=True)
-class LatentExample(Analysis):
+class LatentExample(Analysis[LatentObservation]):
     """Draws one melody's way through the model and counts the steps that come back as they were."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

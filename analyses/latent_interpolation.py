@@ -35,7 +35,7 @@ COLOURS = {"arc": style.PALETTE[0], "line": style.PALETTE[2], "mixture": draw.CO
 
 
 @dataclass(frozen=True)
-class LatentInterpolation(Analysis):
+class LatentInterpolation(Analysis[LatentObservation]):
     """Decodes the arc between two melodies, and asks over many pairs how their likeness to the ends changes."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -39,7 +39,7 @@ ROWS: dict[str, tuple[float, float, tuple[float, ...]]] = {
 
 
 @dataclass(frozen=True)
-class LatentOverview(Analysis):
+class LatentOverview(Analysis[LatentObservation]):
     """Puts all figures of the paper on one page, and says what kind of neuron each of the first is."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -39,7 +39,7 @@ PAPER_CLASSES = 130
 
 
 @dataclass(frozen=True)
-class LatentSpread(Analysis):
+class LatentSpread(Analysis[LatentObservation]):
     """Draws σ and μ over the melodies as box plots and sorted, and counts music neurons by each rule."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -46,7 +46,7 @@ class Map:
 
 
 @dataclass(frozen=True)
-class LayerMaps(Analysis):
+class LayerMaps(Analysis[Observation]):
     """Cross-validated R² of linear maps between the token read, the hidden states and the logits."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -32,7 +32,7 @@ T_OF_FOLDS = {5: 2.776, 10: 2.262}
 
 
 @dataclass(frozen=True)
-class LayerProperties(Analysis):
+class LayerProperties(Analysis[Observation]):
     """Held-out share of variance of token properties that the layers tell together, and what each layer adds."""
 
     folds: int = 5

@@ -30,7 +30,7 @@ from folkrnn.observation.latents import LatentObservation
 
 
 @dataclass(frozen=True)
-class NeuronRegression(Analysis):
+class NeuronRegression(Analysis[LatentObservation]):
     """Draws chosen neurons against rhythm and pitch features with their LOESS curves and bootstrap bands."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

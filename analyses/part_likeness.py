@@ -30,7 +30,7 @@ Part = frozenset[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class PartLikeness(Analysis):
+class PartLikeness(Analysis[Observation]):
     """How much more alike the parts of one tune are than those of different tunes, in tunes written and in the data."""
 
     repeated_on: ClassVar[tuple[str, ...]] = ("shuffled",)

@@ -27,7 +27,6 @@ from folkrnn import spectra
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
-from folkrnn.observation.decoder_reading import reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 
@@ -54,7 +53,7 @@ class PeriodicitySums:
 
 
 @dataclass(frozen=True)
-class Periodicity(Analysis):
+class Periodicity(Analysis[Observation | LatentObservation]):
     """Spectra of all units of some activations: images, classes, periodic units, strong periods, traces."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn", "musicvae")
@@ -90,7 +89,7 @@ class Periodicity(Analysis):
             )
 
     def __call__(self, observation: Observation | LatentObservation) -> Findings:
-        observation = reading(observation)
+        observation = observation.reading()
         k = min(self.tune, len(observation.transcriptions) - 1)
         names = [str(site) for site in grammar.parse(self.sites, observation.model.sites)]
         self.check_units(observation, names[-1])

@@ -41,7 +41,7 @@ PER_STEP = ("nats_per_token", "entropy", "triplet_probability", "semiquaver_prob
 
 
 @dataclass(frozen=True)
-class Posterior(Analysis):
+class Posterior(Analysis[Observation]):
     """Draws log₁₀ p over tokens and steps, the probability of each token type over time, and the entropy."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -44,7 +44,7 @@ SETS = ("real melodies", RANDOM, "real rhythm, random pitch", "random rhythm, re
 
 
 @dataclass(frozen=True)
-class RealVsRandom(Analysis):
+class RealVsRandom(Analysis[LatentObservation]):
     """Histograms of the first neurons and of the number of excited ones, real against random; how well they tell."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -42,7 +42,7 @@ ENOUGH = 0.95
 
 
 @dataclass(frozen=True)
-class ReconstructionCurve(Analysis):
+class ReconstructionCurve(Analysis[LatentObservation]):
     """Decodes melodies from their first k neurons by each ranking and from random ones, for growing k."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)

@@ -40,7 +40,7 @@ PLACES = ("first", "second", "third")
 
 
 @dataclass(frozen=True)
-class SoftmaxLayer(Analysis):
+class SoftmaxLayer(Analysis[Observation]):
     """Draws columns and bias of the softmax layer over the typed vocabulary and measures how redundant they are."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -51,7 +51,7 @@ class SVD:
 
 
 @dataclass(frozen=True)
-class SoftmaxSVD(Analysis):
+class SoftmaxSVD(Analysis[Observation]):
     """The singular values and vectors of the softmax layer, and how the hidden states point along them."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

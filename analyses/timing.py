@@ -62,7 +62,7 @@ class LagSums:
 
 
 @dataclass(frozen=True)
-class Timing(Analysis):
+class Timing(Analysis[Observation]):
     """Lag profiles of units against a type of token: who follows, who announces, by activation."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -39,7 +39,7 @@ OWN = "these weights"
 
 
 @dataclass(frozen=True)
-class TrainingCurve(Analysis):
+class TrainingCurve(Analysis[Observation]):
     """The loss curves of the training of these weights, beside those of others, with baselines and turning points."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -67,7 +67,7 @@ class MelodySums:
 
 
 @dataclass(frozen=True)
-class TuneStatistics(Analysis):
+class TuneStatistics(Analysis[Observation]):
     """Bar counting, form, length, meter, mode and melody of the observed tunes beside those of the data."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -57,7 +57,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class UnitEvents(Analysis):
+class UnitEvents(Analysis[Observation]):
     """A table of units by the event that explains each best, with shuffled controls and corrected significance."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VocabularyTable(Analysis):
+class VocabularyTable(Analysis[Observation]):
     """Lists tokens by type and index, how often each occurs, and the parameters block by block."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

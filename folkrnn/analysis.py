@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from folkrnn.observation.observed import Observed
 
 if TYPE_CHECKING:
     from folkrnn.findings import Findings, Main
 
+O = TypeVar("O", bound=Observed, contravariant=True)  # noqa: E741 - the observation
 
-class Analysis:
+
+class Analysis(Generic[O]):
     """One entry of `analysis=`: a dataclass, whose fields are its settings, that says what it found when it is called.
+
+    `Analysis[Observation]` takes that of a folk-rnn, `Analysis[LatentObservation]` that of a MusicVAE; of your own
+    family, its own.
 
     What stands here holds for one that says nothing else.
     """
@@ -34,8 +41,8 @@ class Analysis:
     `l*.h/share` is that of the last layer; what an observation does not have is left out. Empty: the first few metrics.
     """
 
-    def __call__(self, observation: Any) -> Findings:
-        """Returns what it found in an Observation (of a MusicVAE: a LatentObservation)."""
+    def __call__(self, observation: O) -> Findings:
+        """Returns what it found in an observation of one of its families."""
         raise NotImplementedError
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from folkrnn.claims import Verdict
     from folkrnn.datasets.dataset import Dataset
+    from folkrnn.observation.observed import Observed
     from folkrnn.tracking.report import ReportEntry
     from folkrnn.training.fit import Fitted
     from folkrnn.vocabulary import Vocabulary
@@ -241,7 +242,7 @@ def file_played(tracked: TrackedRun, tunes: Sequence[PlayableTune]) -> list[Repo
     return entries
 
 
-def file_explorer(tracked: TrackedRun, weights: Weights, observation: Any, findings: dict[str, Findings]) -> None:
+def file_explorer(tracked: TrackedRun, weights: Weights, observation: Observed, findings: dict[str, Findings]) -> None:
     """Files `explore.html`, the page in which the observation is explored."""
     from folkrnn.explorer import explore
 

@@ -68,10 +68,10 @@ class Plan:
     corpus: Dataset
     weights: Weights
     """Untrained where `weights=scratch`."""
-    interventions: dict[str, Intervention]
+    interventions: dict[str, Intervention[Model]]
     inputs: list[ObservedInput]
     """What to observe in the place of what the model writes, if anything."""
-    analyses: dict[str, Analysis]
+    analyses: dict[str, Analysis[Observed]]
     controls: dict[str, Control]
     """By name; none where the run has no control."""
     documents: list[Document]
@@ -186,7 +186,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     config = with_settings(config, {})
     to_train = config.weights.name == "scratch"
     device(config)
-    analyses = {name: build(node, "analysis") for name, node in config.analysis.items()}
+    analyses: dict[str, Analysis[Observed]] = {name: build(node, "analysis") for name, node in config.analysis.items()}
     interventions = {name: build(node, "intervention") for name, node in config.intervention.items()}
     weights = scratch(build(config.model, "model"), config.seed) if to_train else build(config.weights, "weights")
     if not to_train and any(word.startswith(("model=", "model.")) for word in overrides):
@@ -266,7 +266,7 @@ def check_model(config: DictConfig, weights: Weights) -> None:
         )
 
 
-def check_analysis(name: str, analysis: Analysis, weights: Weights, intervened: bool) -> None:
+def check_analysis(name: str, analysis: Analysis[Observed], weights: Weights, intervened: bool) -> None:
     """Refuses an analysis of another model family, of sites that the model lacks, or of an intervention without one."""
     if weights.model.family not in analysis.families:
         raise UserError(
@@ -281,7 +281,7 @@ def check_analysis(name: str, analysis: Analysis, weights: Weights, intervened: 
         parse(pattern, weights.model.sites)
 
 
-def build_controls(config: DictConfig, analyses: dict[str, Analysis]) -> dict[str, Control]:
+def build_controls(config: DictConfig, analyses: dict[str, Analysis[Observed]]) -> dict[str, Control]:
     """Returns what makes each control, by name; refuses one that none of the analyses can be repeated on."""
     nodes = {name: node for name, node in config.control.items() if name != "name"}
     if "_target_" in nodes:
@@ -316,7 +316,7 @@ def observe(plan: Plan, weights: Weights) -> Observed:
 
 
 def analyse(
-    analyses: Mapping[str, Analysis], observation: Observed, tracked: TrackedRun, figures: Figures
+    analyses: Mapping[str, Analysis[Observed]], observation: Observed, tracked: TrackedRun, figures: Figures
 ) -> dict[str, Findings]:
     """Returns the findings of every analysis, filed under its name, with the figures that `figures` keeps.
 
@@ -364,7 +364,7 @@ def repeat(plan: Plan, observation: Observed, weights: Weights, tracked: Tracked
 
 
 def answers(
-    analyses: Mapping[str, Analysis], observation: Observed, tracked: TrackedRun, of: str
+    analyses: Mapping[str, Analysis[Observed]], observation: Observed, tracked: TrackedRun, of: str
 ) -> dict[str, Findings]:
     """Returns the findings of every analysis but for what it drew, without filing any; one that fails is filed with its
     traceback."""

@@ -6,21 +6,24 @@ import base64
 import hashlib
 import html as escaping
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.errors import UserError
 from folkrnn.explorer import melodies, plots, tunes
 from folkrnn.explorer.pack import Pack, packs, to_text
 from folkrnn.findings import Findings
-from folkrnn.observation.latents import LatentObservation
-from folkrnn.observation.observation import Observation
+from folkrnn.observation.observed import Observed
 
 if TYPE_CHECKING:
     import jinja2
+
+PACKS: Mapping[str, Callable[..., dict[str, Pack]]] = {"folkrnn": tunes.packs_of, "musicvae": melodies.packs_of}
+"""What the page on an observation holds, by the family of its model."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Page:
 
 
 def explore(
-    observation: Observation | LatentObservation,
+    observation: Observed,
     findings: Mapping[str, Findings] = {},
     title: str = "",
     facts: Mapping[str, str] = {},
@@ -61,15 +64,14 @@ def explore(
 
     `findings` are those of the run's analyses, whose tables the page then shows (`unit_events`, `effect`); `facts` are
     named lines for its head, such as the weights. Nothing is drawn at random: the same observation gives the same page.
+    Raises UserError for an observation of a family that has no page.
     """
-    kind = "musicvae" if isinstance(observation, LatentObservation) else "folkrnn"
+    kind = observation.model.family
+    if kind not in PACKS:
+        raise UserError(f"the explorer has pages of {' and '.join(PACKS)}; this model is of the family {kind}")
     facts = dict(facts) or {"model": observation.model.shape}
     heading = {"title": title or "What the network does", "facts": facts}
-    made = (
-        melodies.packs_of(observation, findings, heading)
-        if isinstance(observation, LatentObservation)
-        else tunes.packs_of(observation, findings, heading)
-    )
+    made = PACKS[kind](observation, findings, heading)
     script = _text("explorer.js")
     filled = _template().render(
         kind=kind,

@@ -62,7 +62,7 @@ class Family(ABC, Generic[M, D, G, O]):
         weights: Weights,
         corpus: D,
         inputs: Sequence[G],
-        interventions: Interventions,
+        interventions: Interventions[M],
     ) -> O:
         """Returns what the model does after all interventions, with what it does without them as its control.
 
@@ -89,7 +89,9 @@ class Family(ABC, Generic[M, D, G, O]):
         processes(config.trainer.accelerator, config.trainer.devices)
         return []
 
-    def check_room(self, config: DictConfig, model: M, inputs: Sequence[G], analyses: Mapping[str, Analysis]) -> None:
+    def check_room(
+        self, config: DictConfig, model: M, inputs: Sequence[G], analyses: Mapping[str, Analysis[O]]
+    ) -> None:
         """Raises UserError for an analysis that would hold more at once than `observation.limit_gib`."""
 
     def in_one_vocabulary(

@@ -36,6 +36,9 @@ from folkrnn.published import TUNES
 
 How = Literal["value", "mean", "add", "noise", "patch"]
 
+Traced = FolkRNN | MusicVAE
+"""Models whose activations are traced."""
+
 LATENTS = ("mu", "sigma", "z")
 
 MELODIES = 256
@@ -46,7 +49,7 @@ _NOISE = 11
 
 
 @dataclass(frozen=True)
-class WriteActivation(Intervention):
+class WriteActivation(Intervention[Traced]):
     """What `how` says, into some units of some sites.
 
     `value` holds them at a number, `mean` at their mean over the unchanged model's tunes, `add` adds a number, `noise`
@@ -71,7 +74,7 @@ class WriteActivation(Intervention):
     """Units of each site, once they are resolved."""
     means: dict[str, np.ndarray] = field(default_factory=dict, compare=False)
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: Traced, setting: RunContext) -> None:
         if self.how not in get_args(How):
             raise UserError(f"how={self.how}: activations can be written by {', '.join(get_args(How))}")
         if not np.isfinite(self.value) or (self.how == "noise" and self.value < 0):
@@ -80,7 +83,7 @@ class WriteActivation(Intervention):
         if setting.vocabulary is None:
             self._check_melodies(places)
         elif self.select is not None:
-            self.select.check(model, setting)
+            self.select.check(cast("FolkRNN", model), setting)
             if bare := [site.name for site in places if not _layer(site.name, model)]:
                 raise UserError(
                     f"{bare[0]} has no units of a layer to select; name places in it instead, as in {bare[0]}[0,1], "
@@ -98,9 +101,9 @@ class WriteActivation(Intervention):
         if self.how in ("noise", "patch") and any(site.name == "x" for site in places):
             raise UserError(f"x of a MusicVAE are whole melodies, which take no {self.how}; dec.x are their steps")
 
-    def resolved(self, model: FolkRNN, setting: RunContext) -> WriteActivation:
+    def resolved(self, model: Traced, setting: RunContext) -> WriteActivation:
         base = unhooked(model)
-        select = None if self.select is None else self.select.choose(base, setting)
+        select = None if self.select is None else self.select.choose(cast("FolkRNN", base), setting)
         chosen = self._units(base, select)
         means = _means(base, setting, list(chosen)) if self.how == "mean" else {}
         return replace(self, select=select, chosen=chosen, means=means)
@@ -110,7 +113,7 @@ class WriteActivation(Intervention):
             return None
         return replace(self, select=self.select.like(seed), chosen=None)
 
-    def fixes(self, model: Any, setting: RunContext) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: Traced, setting: RunContext) -> frozenset[tuple[str, int]]:
         if self.how in ("add", "noise") or (self.select is not None and self.chosen is None):
             return frozenset()
         units = self.chosen if self.chosen is not None else self._units(model, None)
@@ -118,7 +121,7 @@ class WriteActivation(Intervention):
             (model.top if site == OUT else site, int(unit)) for site, some in units.items() for unit in some
         )
 
-    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
+    def edit(self, model: Traced, setting: RunContext) -> tuple[Traced, EffectRecord]:
         base = unhooked(model)
         if self.chosen is None:
             return self.resolved(base, setting).edit(model, setting)
@@ -134,13 +137,13 @@ class WriteActivation(Intervention):
         account = EffectRecord("", {"units": float(sum(map(len, self.chosen.values())))}, {"units": pd.concat(frames)})
         return (with_hooks(model, setting.vocabulary, writes) if writes else model), account
 
-    def _places(self, model: FolkRNN) -> list[grammar.Site]:
+    def _places(self, model: Traced) -> list[grammar.Site]:
         available = {name: width for name, width in model.sites.items() if name != "probs"} | {
             OUT: model.sites[model.top]
         }
         return grammar.parse(self.sites, available)
 
-    def _units(self, model: FolkRNN, chosen: Chosen | None) -> dict[str, np.ndarray]:
+    def _units(self, model: Traced, chosen: Chosen | None) -> dict[str, np.ndarray]:
         found = {}
         for site in self._places(model):
             units = np.arange(_width(model, site.name)) if site.units is None else np.array(sorted(site.units))
@@ -149,7 +152,7 @@ class WriteActivation(Intervention):
             found[site.name] = np.union1d(found.get(site.name, np.array([], int)), units).astype(int)
         return found
 
-    def _make(self, model: FolkRNN, setting: RunContext, site: str, units: Tensor, place: int) -> Make | None:
+    def _make(self, model: Traced, setting: RunContext, site: str, units: Tensor, place: int) -> Make | None:
         """What is written; None where it would change nothing."""
         if self.how == "value":
             return lambda part, _: torch.full_like(part, self.value)
@@ -188,7 +191,7 @@ class WriteActivation(Intervention):
             return value.unsqueeze(0)
         return value.repeat_interleave(len(melody) // len(value), dim=0)  # a conductor's step lasts a segment
 
-    def _other(self, model: FolkRNN | MusicVAE, setting: RunContext, site: str) -> Tensor:
+    def _other(self, model: Traced, setting: RunContext, site: str) -> Tensor:
         """The activation of the other transcription, `[T, units]`, by the very steps that generation takes."""
         if not model.reads_tokens:
             return self._melody(cast("MusicVAE", model), setting, site)
@@ -257,18 +260,18 @@ def _listed(sites: str | list[str]) -> tuple[str, ...]:
     return (sites,) if isinstance(sites, str) else tuple(sites)
 
 
-def _width(model: FolkRNN, site: str) -> int:
+def _width(model: Traced, site: str) -> int:
     return model.sites[model.top if site == OUT else site]
 
 
-def _layer(site: str, model: FolkRNN) -> int:
+def _layer(site: str, model: Traced) -> int:
     """The layer of a site; `out` is the top one's. Activations over tokens have none: 0."""
     if site == OUT:
-        return len(model.layers)
+        return model.depth
     return int(site[1 : site.index(".")]) if site[0] == "l" and "." in site else 0
 
 
-def _means(model: FolkRNN | MusicVAE, setting: RunContext, sites: list[str]) -> dict[str, np.ndarray]:
+def _means(model: Traced, setting: RunContext, sites: list[str]) -> dict[str, np.ndarray]:
     names = {site: model.top if site == OUT else site for site in sites}
     totals = {site: np.zeros(1) for site in sites}
     rows = dict.fromkeys(sites, 0)
@@ -281,7 +284,7 @@ def _means(model: FolkRNN | MusicVAE, setting: RunContext, sites: list[str]) -> 
     return {site: total / rows[site] for site, total in totals.items()}
 
 
-def _read(model: FolkRNN | MusicVAE, setting: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+def _read(model: Traced, setting: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
     """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
     if model.reads_tokens:
         tunes = read(cast("FolkRNN", model), setting.control(), sites)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,11 +13,15 @@ from folkrnn.errors import UserError
 from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.records import FinishedTune, recorded
 from folkrnn.interventions.windows import disjoint
+from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.models.model import Model
 
-Interventions = Mapping[str, Intervention]
+M = TypeVar("M", bound=Model)
+Interventions = Mapping[str, Intervention[M]]
+"""By name, in the order in which they are applied; all change models of one class."""
 
 
-def check(interventions: Interventions, model: Any, setting: RunContext) -> None:
+def check(interventions: Interventions[M], model: M, setting: RunContext) -> None:
     """Raises UserError where one does not fit the model or two contradict each other, as far as that is known."""
     for name, intervention in interventions.items():
         if model.family not in intervention.families:
@@ -31,7 +35,7 @@ def check(interventions: Interventions, model: Any, setting: RunContext) -> None
     refuse_conflicts(interventions, model, setting)
 
 
-def refuse_conflicts(interventions: Interventions, model: Any, setting: RunContext) -> None:
+def refuse_conflicts(interventions: Interventions[M], model: M, setting: RunContext) -> None:
     """Raises UserError where two interventions each determine the value of one unit or the distribution of one
     token.
     """
@@ -50,14 +54,14 @@ def refuse_conflicts(interventions: Interventions, model: Any, setting: RunConte
             )
 
 
-def resolve(interventions: Interventions, model: Any, setting: RunContext) -> dict[str, Intervention]:
+def resolve(interventions: Interventions[M], model: M, setting: RunContext) -> dict[str, Intervention[M]]:
     """Returns the interventions with the units that their selectors choose, all measured on the unchanged model."""
     resolved = {name: intervention.resolved(model, setting) for name, intervention in interventions.items()}
     refuse_conflicts(resolved, model, setting)
     return resolved
 
 
-def apply(interventions: Interventions, model: Any, setting: RunContext) -> tuple[Any, list[EffectRecord]]:
+def apply(interventions: Interventions[M], model: M, setting: RunContext) -> tuple[M, list[EffectRecord]]:
     """Returns the model after all (resolved) interventions, in order, and what is known of the change at once."""
     effects = []
     for name, intervention in interventions.items():
@@ -70,7 +74,7 @@ def apply(interventions: Interventions, model: Any, setting: RunContext) -> tupl
     return model, effects
 
 
-def matched(interventions: Interventions, draw: int, seed: int) -> dict[str, Intervention] | None:
+def matched(interventions: Interventions[M], draw: int, seed: int) -> dict[str, Intervention[M]] | None:
     """Returns the resolved interventions, each that chooses units on as many random ones; None where none does."""
     there = {
         name: intervention.matched(_seed(seed, draw, k)) for k, (name, intervention) in enumerate(interventions.items())
@@ -84,6 +88,6 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def account(model: Any, effects: Sequence[EffectRecord], tunes: Sequence[FinishedTune]) -> list[EffectRecord]:
+def account(model: FolkRNN, effects: Sequence[EffectRecord], tunes: Sequence[FinishedTune]) -> list[EffectRecord]:
     """Returns the effects with what the edits did to these tunes, step by step."""
     return recorded(model, effects, tunes) if model.hooks else list(effects)

@@ -33,7 +33,7 @@ Where = Literal["output", "recurrence", "both"]
 
 
 @dataclass(frozen=True)
-class Cut(Intervention):
+class Cut(Intervention[FolkRNN]):
     """Units that a selector chooses, cut where `where` says, within a window."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -56,7 +56,7 @@ class Cut(Intervention):
     def matched(self, seed: int) -> Cut | None:
         return replace(self, select=self.select.like(seed)) if isinstance(self.select, Chosen) else None
 
-    def fixes(self, model: Any, setting: RunContext) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
         known = known_units(self.select, model)
         return frozenset((f"l{layer}.h", int(unit)) for layer, units in known.items() for unit in units)
 

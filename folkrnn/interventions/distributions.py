@@ -21,7 +21,7 @@ from folkrnn.interventions.intervention import EffectRecord, Intervention, RunCo
 from folkrnn.interventions.windows import ALWAYS, Rows, When, Window, token_ids, window
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.hooks import REJECTED, Step
+from folkrnn.models.hooks import REJECTED, Hook, Step
 from folkrnn.models.rng import draw
 
 How = Literal["resample", "mask"]
@@ -31,7 +31,7 @@ LIMIT = 1e-6
 
 
 @dataclass(frozen=True)
-class Suppress(Intervention):
+class Suppress(Intervention[FolkRNN]):
     """Tokens, or all of some types, that are not drawn while the window lasts."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -72,7 +72,7 @@ class Suppress(Intervention):
 
 
 @dataclass(frozen=True)
-class Displace(Intervention):
+class Displace(Intervention[FolkRNN]):
     """Tokens whose values before the softmax move by `delta`, or so that their probability is multiplied by `alpha`."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -165,13 +165,13 @@ def deltas(logits: Tensor, ids: Tensor, alpha: float, temperature: float) -> tup
     return delta, at_limit
 
 
-class _Reject:
+class _Reject(Hook):
     """Rows of the window do not accept the tokens."""
 
     sites = (REJECTED,)
 
     def __init__(self, ids: Tensor, tokens: int, rows: Rows) -> None:
-        self.name, self.rows = "", rows
+        self.rows = rows
         self.mask = torch.zeros(tokens, dtype=torch.bool, device=ids.device)
         self.mask[ids] = True
 
@@ -181,7 +181,7 @@ class _Reject:
 
 
 class _Watch:
-    """What suppression effects for: the tokens' probability, what would have been drawn, and what came instead."""
+    """What a suppression does: the tokens' probability, what would have been drawn, and what came instead."""
 
     def __init__(self, ids: Tensor, temperature: float, rows: Rows) -> None:
         self.ids, self.temperature, self.rows = ids, temperature, rows

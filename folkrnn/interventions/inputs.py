@@ -22,7 +22,7 @@ _PARTNER = 7
 
 
 @dataclass(frozen=True)
-class BlendInput(Intervention):
+class BlendInput(Intervention[FolkRNN]):
     """The input is `weight` times the token just written plus `other` times a random one of some tokens.
 
     `<s>` (row 0) stays as it is, as it was not written.

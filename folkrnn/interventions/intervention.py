@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from folkrnn.interventions.windows import Window
+from folkrnn.models.model import Model
 from folkrnn.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+M = TypeVar("M", bound=Model)
 
 
 def _none() -> list[np.ndarray]:
@@ -66,8 +70,8 @@ class EffectRecord:
         return self.tables.get("steps", self.tables.get("units"))
 
 
-class Intervention(Protocol):
-    """One entry of `intervention=`; a list of them is applied in order.
+class Intervention(Protocol[M]):
+    """One entry of `intervention=`, which changes models of the class M; a list of them is applied in order.
 
     What stands here is said of one that chooses no units and shares what it changes with others.
     """
@@ -82,21 +86,21 @@ class Intervention(Protocol):
         """The tokens and token types that it makes likelier or rarer, which `analysis=effect` follows."""
         return ()
 
-    def check(self, model: Any, setting: RunContext) -> None:
+    def check(self, model: M, setting: RunContext) -> None:
         """Raises UserError where it does not fit the model or the vocabulary, before anything slow (no control yet)."""
 
-    def resolved(self, model: Any, setting: RunContext) -> Intervention:
+    def resolved(self, model: M, setting: RunContext) -> Intervention[M]:
         """Returns the same with what its selectors choose written out, measured on the unchanged model's tunes."""
         return self
 
-    def matched(self, seed: int) -> Intervention | None:
+    def matched(self, seed: int) -> Intervention[M] | None:
         """Returns it (resolved) on as many random units instead; None where it does not choose units."""
         return None
 
-    def fixes(self, model: Any, setting: RunContext) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: M, setting: RunContext) -> frozenset[tuple[str, int]]:
         """Returns the (site, unit) pairs that it alone determines; two may not share one."""
         return frozenset()
 
-    def edit(self, model: Any, setting: RunContext) -> tuple[Any, EffectRecord]:
+    def edit(self, model: M, setting: RunContext) -> tuple[M, EffectRecord]:
         """Returns a changed copy, and what is known of the change at once; the original is never modified."""
         ...

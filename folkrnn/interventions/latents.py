@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from folkrnn.errors import UserError, did_you_mean
 from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.windows import ALWAYS, Window
 from folkrnn.interventions.writes import with_hooks
-from folkrnn.models.hooks import Step
+from folkrnn.models.hooks import Hook, Step
 from folkrnn.models.musicvae import MusicVAE
 
 NOTE_ON = 2
@@ -53,7 +53,7 @@ class Partners:
 
 
 @dataclass(frozen=True)
-class EditLatents(Intervention):
+class EditLatents(Intervention[MusicVAE]):
     """Clamps neurons (`value`), silences noise neurons, swaps neurons between neighbours, or adds an attribute."""
 
     families: ClassVar[tuple[str, ...]] = ("musicvae",)
@@ -108,7 +108,7 @@ class EditLatents(Intervention):
             return None
         return replace(self, neurons=tuple(np.sort(rng.choice(self.size, len(self.neurons), replace=False)).tolist()))
 
-    def fixes(self, model: Any, setting: RunContext) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: MusicVAE, setting: RunContext) -> frozenset[tuple[str, int]]:
         return frozenset() if self.how == "attribute" else frozenset(("z", neuron) for neuron in self.neurons)
 
     def edit(self, model: MusicVAE, setting: RunContext) -> tuple[MusicVAE, EffectRecord]:
@@ -119,13 +119,13 @@ class EditLatents(Intervention):
         return with_hooks(model, None, [LatentHook(self)]), account
 
 
-class LatentHook:
+class LatentHook(Hook):
     """Changes μ and σ between what is read and what is written."""
 
     sites = ("mu", "sigma")
 
     def __init__(self, intervention: EditLatents) -> None:
-        self.name, self.of = "", intervention
+        self.of = intervention
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         of = self.of

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from folkrnn.errors import UserError
+from folkrnn.models.folkrnn import FolkRNN
 
 Layers = tuple[int, ...] | None
 """None: the top one; empty: all. Layers count from 1."""
 
 
-def layers_of(layers: Layers, model: Any) -> tuple[int, ...]:
+def layers_of(layers: Layers, model: FolkRNN) -> tuple[int, ...]:
     """Returns the layers meant, from 1; raises UserError for one that the model lacks."""
     if layers is None:
         return (len(model.layers),)
@@ -20,7 +20,7 @@ def layers_of(layers: Layers, model: Any) -> tuple[int, ...]:
     return layers or tuple(range(1, len(model.layers) + 1))
 
 
-def check_layer(layer: int, model: Any) -> None:
+def check_layer(layer: int, model: FolkRNN) -> None:
     if not 1 <= layer <= len(model.layers):
         raise UserError(f"layer {layer} does not exist; this model has layers 1 to {len(model.layers)}")
 

@@ -34,7 +34,7 @@ Box = Literal["solve", "refuse", "clip", "ignore"]
 
 
 @dataclass(frozen=True)
-class PushHidden(Intervention):
+class PushHidden(Intervention[FolkRNN]):
     """δ Δh added to the top layer's h: as the softmax layer alone sees it (`output`), or as the next step does too."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)

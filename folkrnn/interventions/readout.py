@@ -16,7 +16,7 @@ from torch import Tensor
 
 from folkrnn.interventions.intervention import RunContext
 from folkrnn.interventions.windows import Rows, Window
-from folkrnn.interventions.writes import with_hooks
+from folkrnn.interventions.writes import Edit, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import OUT, Step, hooked, unhooked
 from folkrnn.models.positions import Position
@@ -29,13 +29,13 @@ Change = Callable[[Tensor, Tensor], Layer]
 """Returns another softmax layer, and leaves the one that it is given as it is."""
 
 
-class ReadOut:
+class ReadOut(Edit):
     """The softmax layer after `change`, at the rows of a window, behind the earlier such edits."""
 
     of_parameters = True
 
     def __init__(self, base: FolkRNN, change: Change, rows: Rows, earlier: Sequence[ReadOut]) -> None:
-        self.name, self.top = "", base.top
+        self.top = base.top
         self.sites = frozenset({"logits", self.top})
         self.change, self.rows, self.earlier = change, rows, tuple(earlier)
         self._layer = _layer_of(base)
@@ -57,9 +57,6 @@ class ReadOut:
             mine = force == code if inside is None else (force == code) & inside
             value = torch.where(mine.unsqueeze(1), self._product(code)(h), value)
         return value
-
-    def notes(self, site: str, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
-        return {}
 
     def _product(self, code: int) -> Product:
         if code not in self._products:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.interventions.writes import Edit
 from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.hooks import Step, hooked, unhooked
+from folkrnn.models.hooks import Hook, Step, hooked, unhooked
 from folkrnn.models.rng import SMALLEST_BATCH
 from folkrnn.vocabulary import Vocabulary
 
@@ -48,12 +48,12 @@ class FinishedTune(Protocol):
         ...
 
 
-class Record:
+class Record(Hook):
     """An edit that writes down what it does, one step after the other."""
 
     def __init__(self, edit: Edit, uniform: Tensor, following: Tensor) -> None:
         """`uniform [B, T]` drew the tokens `following [B, T]`; rows are those of the run."""
-        self.edit, self.sites, self.of_parameters = edit, edit.sites, getattr(edit, "of_parameters", False)
+        self.edit, self.sites, self.of_parameters = edit, edit.sites, edit.of_parameters
         self.uniform, self.following = uniform, following
         self.frames: list[pd.DataFrame] = []
         self._step = Step()
@@ -90,7 +90,7 @@ class Record:
 @torch.no_grad()
 def recorded(model: FolkRNN, effects: Sequence[EffectRecord], tunes: Sequence[FinishedTune]) -> list[EffectRecord]:
     """Returns the effects, with the table `steps` and the sums over it; `model` is one of `composition.apply`."""
-    edits = [cast("Edit", hook) for hook in model.hooks if hasattr(hook, "notes")]
+    edits = [hook for hook in model.hooks if isinstance(hook, Edit)]
     found: dict[str, list[pd.DataFrame]] = {account.name: [] for account in effects}
     order = sorted(range(len(tunes)), key=lambda k: len(tunes[k].ids), reverse=True)
     for start in range(0, len(tunes), BATCH):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -247,7 +247,7 @@ def score_table(scores: Mapping[int, np.ndarray], units: Units) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def check_size(fraction: float | None, count: int | None, model: Any) -> None:
+def check_size(fraction: float | None, count: int | None, model: FolkRNN) -> None:
     """Raises UserError for a share outside 0 to 1, a number outside 0 to H, or both at once."""
     if fraction is not None and count is not None:
         raise UserError(f"fraction={fraction:g} and count={count} are both given; give one of them")
@@ -267,7 +267,7 @@ def _drawn(sizes: Mapping[int, int], units: int, rng: np.random.Generator) -> Un
     return {layer: np.sort(rng.permutation(units)[:size]) for layer, size in sizes.items()}
 
 
-def known_units(select: Selector, model: Any) -> Units:
+def known_units(select: Selector, model: FolkRNN) -> Units:
     """Returns the units where they are known without measuring, else none."""
     if isinstance(select, Indices):
         return {layer: np.array(select.units) - select.base for layer in layers_of(select.layers, model)}

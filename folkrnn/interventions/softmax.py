@@ -24,7 +24,7 @@ from folkrnn.models.folkrnn import FolkRNN
 
 
 @dataclass(frozen=True)
-class RemoveComponents(Intervention):
+class RemoveComponents(Intervention[FolkRNN]):
     """V without some singular components: those listed, or all beyond the first `rank`."""
 
     families: ClassVar[tuple[str, ...]] = ("folkrnn",)
@@ -94,7 +94,7 @@ class RemoveComponents(Intervention):
 
 
 @dataclass(frozen=True)
-class ScaleSoftmax(Intervention):
+class ScaleSoftmax(Intervention[FolkRNN]):
     """V times a factor: below 1 flatter distributions, above 1 sharper ones. With `bias` its bias too, as a
     temperature does.
     """

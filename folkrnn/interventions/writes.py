@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from folkrnn.interventions.windows import Rows
 from folkrnn.models.hooks import Hook, Step, hooked
+from folkrnn.models.model import Model
 from folkrnn.models.positions import MelodyTracker, TuneTracker
 from folkrnn.vocabulary import Vocabulary
+
+M = TypeVar("M", bound=Model)
 
 Make = Callable[[Tensor, Step], Tensor]
 """New values `[B, units]` from those that are there; `[units]` will do."""
 
 Notes = Callable[[Tensor, Tensor, Step], dict[str, Tensor]]
-"""What to account for, `[B]` per quantity, from all of a site before and after."""
+"""What to write down, `[B]` per quantity, from all of a site before and after."""
 
 
-class Edit(Hook, Protocol):
-    """A hook that belongs to an intervention and says what it does."""
-
-    name: str
-    """Of the intervention."""
+class Edit(Hook):
+    """A hook whose changes are written down, tune by tune, once the tunes are finished."""
 
     def notes(self, site: str, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
-        """Returns what to account for at this step beside the change itself, `[B]` per quantity."""
-        ...
+        """Returns what to write down of this step beside the change itself, `[B]` per quantity."""
+        return {}
 
 
-def with_hooks(model: Any, vocabulary: Vocabulary | None, hooks: Sequence[Hook]) -> Any:
+def with_hooks(model: M, vocabulary: Vocabulary | None, hooks: Sequence[Hook]) -> M:
     """Returns the model with further hooks; `vocabulary` is None for a MusicVAE."""
     tracker = MelodyTracker(model.device) if vocabulary is None else TuneTracker(vocabulary, model.device)
     return hooked(model, hooks, tracker)
 
 
-class Write:
+class Write(Edit):
     """Writes what `make` returns to `units` (None: all) of `site`."""
 
     def __init__(

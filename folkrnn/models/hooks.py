@@ -13,7 +13,7 @@ import copy
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -70,28 +70,29 @@ class Step:
         return self.logits
 
 
-class Hook(Protocol):
-    """What is called while a model runs."""
+class Hook:
+    """What is called while a model runs. What has a value here holds for a hook that says nothing else."""
 
-    @property
-    def sites(self) -> Collection[str]:
-        """Names, without units; the other sites then cost nothing."""
-        ...
+    sites: Collection[str]
+    """Names, without units; the other sites then cost nothing."""
+    name: str = ""
+    """Of the intervention that it belongs to."""
+    of_parameters: bool = False
+    """Whether it changes the softmax layer, and not what that computed: such hooks on logits come first."""
+    by_windows: bool = False
+    """Whether it replaces nothing and takes several steps at once: values `[S, B, units]`."""
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         """Returns what takes the place of `value [B, units]`, never changed in place."""
-        ...
-
-
-class Reads(Hook, Protocol):
-    """A hook that replaces nothing, and takes several steps at once: values `[S, B, units]`."""
+        raise NotImplementedError
 
     def room(self, site: str, step: Step, steps: int) -> Tensor | None:
-        """Returns the memory `[S, b, units]`, b ≤ B, that values are to be written to, if the hook has it."""
+        """Returns the memory `[S, b, units]`, b ≤ B, that values of several steps are to be written to, if any."""
+        return None
 
 
 @dataclass(frozen=True)
-class At:
+class At(Hook):
     """A function of a site's name and value as a hook: `At({"l3.h"}, change)` is called for l3.h only."""
 
     sites: Collection[str]
@@ -107,9 +108,7 @@ AnyHook = Hook | Callable[[str, Tensor], Tensor]
 
 def as_hook(hook: AnyHook, sites: Collection[str]) -> Hook:
     """Returns a hook as it is, and a bare function as one that is called for `sites`."""
-    if hasattr(hook, "apply"):
-        return cast("Hook", hook)
-    return At(sites, cast("Callable[[str, Tensor], Tensor]", hook))
+    return hook if isinstance(hook, Hook) else At(sites, hook)
 
 
 class Hooks:
@@ -119,12 +118,12 @@ class Hooks:
         """`sites` are those that a bare function among `reads` is called for."""
         others = [as_hook(hook, sites) for hook in reads]
         self.edits, self.edited = edits, frozenset(site for edit in edits for site in edit.sites)
-        self.read_only = not edits and all(hasattr(hook, "room") for hook in others)
-        self._at: dict[str, list[Any]] = {}
+        self.read_only = not edits and all(hook.by_windows for hook in others)
+        self._at: dict[str, list[Hook]] = {}
         for hook in (*edits, *others):
             for site in hook.sites:
                 self._at.setdefault(site, []).append(hook)
-        self._at.get("logits", []).sort(key=lambda hook: not getattr(hook, "of_parameters", False))
+        self._at.get("logits", []).sort(key=lambda hook: not hook.of_parameters)
         self._layers: dict[str, dict[str, str]] = {}
         for site in self._at:
             if layer := _LAYER.fullmatch(site):

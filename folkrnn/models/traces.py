@@ -7,16 +7,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from folkrnn.models.hooks import Step
+from folkrnn.models.hooks import Hook, Step
 from folkrnn.models.pointwise import allocate
 from folkrnn.sites import Site
 
 
-class Trace:
+class Trace(Hook):
     """Keeps the sites that `widths` names (with `probs`, the softmax of logits), of the first R rows over T steps.
 
     Rows of a tune that has ended hold anything.
     """
+
+    by_windows = True
 
     def __init__(self, widths: Mapping[str, int], rows: int, steps: int, device: torch.device) -> None:
         self._kept = {name: allocate(steps, rows, width, device=device) for name, width in widths.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -15,6 +15,8 @@ from folkrnn.datasets.melodies import MelodyCorpus, random_notes
 from folkrnn.interventions.intervention import EffectRecord
 from folkrnn.melodies.grid import QUARTERS_PER_MINUTE
 from folkrnn.models.musicvae import MusicVAE
+from folkrnn.observation.decoder_reading import decoder_reading
+from folkrnn.observation.observation import Observation
 from folkrnn.observation.summary import Summary, added, summary_of, sums_of
 from folkrnn.parallel.blocks import each_block
 from folkrnn.parallel.shards import ALONE, Arrays, Progress, Workers
@@ -65,6 +67,18 @@ class LatentObservation:
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    def with_model(self, model: MusicVAE) -> LatentObservation:
+        """Returns the same melodies as another model encodes them."""
+        return replace(self, model=model, _once={})
+
+    def shuffled(self, rng: np.random.Generator) -> LatentObservation:
+        """Returns the melodies with their steps in random order."""
+        return replace(self, classes=rng.permuted(self.classes, axis=1), _once={})
+
+    def reading(self) -> Observation:
+        """Returns the first melodies as the decoder reads them, for analyses of sequences."""
+        return self.once("decoder reading", lambda: decoder_reading(self))
 
     @property
     def source(self) -> np.ndarray:
@@ -154,7 +168,7 @@ class LatentObservation:
 
     def each_kept(self, sites: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
         """Yields what `each` does, to the bit, traced by `processes`."""
-        with self.progress("MelodyTraceWork", len(self)) as advance:
+        with self.progress("Tracing", len(self)) as advance:
             yield from each_block(
                 MelodyTraceWork(self.model, tuple(sites)), MelodyBlocks(self.classes), self.processes, advance
             )

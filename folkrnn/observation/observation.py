@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ BATCH_BYTES = 2**28
 """What the activations of the transcriptions traced at once may take: long tunes and many activations make smaller
 batches.
 """
+
+HEADER = ("meter", "mode")
+"""Token types that stay where they are, at the head of a tune, when it is shuffled."""
 
 
 @dataclass
@@ -67,6 +70,19 @@ class Observation:
     processes: Workers = ALONE
     """Who observes what takes long: the summary and the activations that are kept."""
     _kept: dict[tuple[int, str], np.ndarray] = field(default_factory=dict, repr=False)
+
+    def with_model(self, model: FolkRNN) -> Observation:
+        """Returns the same transcriptions as another model reads them; how that was drawn is not known."""
+        return replace(self, model=model, initial=None, _kept={})
+
+    def shuffled(self, rng: np.random.Generator) -> Observation:
+        """Returns the transcriptions with the tokens of their bodies in random order, as ones that were given."""
+        tunes = Transcriptions.of(_shuffled(tune, self.vocabulary, rng) for tune in self.transcriptions)
+        return replace(self, transcriptions=tunes, _kept={})
+
+    def reading(self) -> Observation:
+        """Returns itself: what an analysis of sequences reads."""
+        return self
 
     @property
     def ids(self) -> Sequence[np.ndarray]:
@@ -155,6 +171,18 @@ class TraceWork:
         inputs, _ = pad(tunes, self.end)
         traced = self.model.trace(inputs.to(self.model.device), self.names, tunes=numbers)
         return {name: value.cpu().numpy() for name, value in traced.items()}
+
+
+def _shuffled(transcription: Transcription, vocabulary: Vocabulary, rng: np.random.Generator) -> Transcription:
+    """The transcription with the tokens between header and `</s>` in random order."""
+    ids = transcription.ids.copy()
+    start = 1
+    while start < len(ids) and vocabulary.types[ids[start]] in HEADER:
+        start += 1
+    stop = len(ids) - transcription.ended
+    ids[start:stop] = rng.permutation(ids[start:stop])
+    unknown = np.full(len(ids) - 1, np.nan)
+    return replace(transcription, ids=ids, origin=("given",) * (len(ids) - 1), probability=unknown, uniform=unknown)
 
 
 def ids_of(transcriptions: Sequence[Transcription]) -> Sequence[np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -41,4 +41,16 @@ class Observed(Protocol):
     @property
     def effects(self) -> Sequence[EffectRecord]:
         """What each intervention changed."""
+        ...
+
+
+class Comparable(Observed, Protocol):
+    """An observation that controls (`control=`) can be made of."""
+
+    def with_model(self, model: Any) -> Self:
+        """Returns the same inputs as another model of this family reads them."""
+        ...
+
+    def shuffled(self, rng: np.random.Generator) -> Self:
+        """Returns the same model reading its inputs with what follows one another in random order."""
         ...

@@ -16,7 +16,7 @@ from torch import Tensor
 from folkrnn import sites as grammar
 from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.hooks import Step
+from folkrnn.models.hooks import Hook, Step
 from folkrnn.observation.blocks import Block, Blocks
 from folkrnn.parallel.blocks import each_block
 from folkrnn.parallel.shards import ALONE, Arrays, Progress, Workers
@@ -90,24 +90,24 @@ def _count(mask: np.ndarray) -> np.ndarray:
     return parts.sum(0, dtype=np.int64) + np.add.reduce(ones[whole:], axis=0, dtype=np.uint8)
 
 
-class SiteSums:
+class SiteSums(Hook):
     """A hook that sums up the sites that `widths` names, over the tunes in progress."""
 
-    def __init__(self, widths: Mapping[str, int]) -> None:
-        self.sites = {name: UnitSums(width, name.split(".")[-1] in GATES) for name, width in widths.items()}
+    by_windows = True
 
-    def room(self, site: str, step: Step, steps: int) -> None:
-        """Returns no memory for values: they are added up and not kept."""
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        self._sums = {name: UnitSums(width, name.split(".")[-1] in GATES) for name, width in widths.items()}
+        self.sites = widths.keys()
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         """Adds `[B, units]` of a step, or `[S, B, units]` of several."""
         for rows, active in zip([value] if value.dim() == 2 else value, step.active, strict=True):
-            self.sites[site].add(rows[:active])
+            self._sums[site].add(rows[:active])
         return value
 
     def finished(self) -> dict[str, np.ndarray]:
         """Returns the sums of each site, `[9, H]`."""
-        return {name: part.finished() for name, part in self.sites.items()}
+        return {name: part.finished() for name, part in self._sums.items()}
 
 
 @dataclass(frozen=True)

@@ -162,8 +162,7 @@ def predict(
 
     Threads are shared out. Raises what `each_block` says; on the way out no process is left running.
     """
-    model = getattr(work, "model", None)
-    if processes.device == "cuda" and (not isinstance(model, torch.nn.Module) or model.hooks):
+    if processes.device == "cuda" and (work.model is None or work.model.hooks):
         raise UserError("with an intervention tunes are observed on one GPU: set trainer.devices=1")
     done = torch.zeros(count, dtype=torch.int64).share_memory_()
     threads = max(1, torch.get_num_threads() // count)

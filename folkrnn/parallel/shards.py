@@ -18,8 +18,24 @@ Progress = Callable[[int], None]
 """Called with the number of tunes or melodies that have just been done."""
 
 
+class Movable(Protocol):
+    """What a work asks of its model in another process."""
+
+    @property
+    def hooks(self) -> Sequence[object]:
+        """What reads or changes its activations: they stay on the device where they were made."""
+        ...
+
+    def to(self, device: Any, /) -> object: ...
+
+
 class Work(Protocol):
     """What is done with each block. It is sent to other processes with all that it holds."""
+
+    @property
+    def model(self) -> Movable | None:
+        """What it runs, put on the device of the process that it is sent to; None: nothing that has a device."""
+        ...
 
     def __call__(self, block: Any, progress: Progress, /) -> Arrays: ...
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.hooks import Step
+from folkrnn.models.hooks import Hook, Step
 from folkrnn.models.rng import probabilities, stream
 from folkrnn.sampling.transcription import Sampling
 from folkrnn.vocabulary import Vocabulary
@@ -78,7 +78,7 @@ def _intervals(model: FolkRNN, tunes: Sequence[np.ndarray], sampling: Sampling) 
     return [found[k][:, : len(ids) - 1] for k, ids in enumerate(tunes)]
 
 
-class _Intervals:
+class _Intervals(Hook):
     """A hook that keeps the cumulative interval of the tokens that follow, `following [T, R]`: `ends [R, 2, T]`."""
 
     sites = ("logits",)

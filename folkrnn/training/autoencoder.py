@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
@@ -35,6 +35,10 @@ class AutoencoderRecipe(Protocol):
     def moved(self) -> float: ...
     @property
     def free_bits(self) -> float: ...
+    @property
+    def gate_clip(self) -> float | None:
+        """As of a language model's recipe."""
+        ...
 
     def resolved(self, model: MusicVAE) -> AutoencoderRecipe:
         """Returns the recipe with what it leaves to the model's sizes filled in."""
@@ -111,6 +115,8 @@ class Recipe:
     """Share of all updates over which melodies grow to their full length."""
     long_memory: bool = True
     """Forget and input gates begin with memories of 1 to T steps instead of three (Tallec and Ollivier 2018)."""
+
+    gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         positive = (self.learning_rate, self.clip_norm, self.batch_size)

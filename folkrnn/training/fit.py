@@ -245,7 +245,7 @@ def _overflow_refused(trainer: pl.Trainer) -> Iterator[None]:
 
 def check_precision(recipe: TrainingRecipe | AutoencoderRecipe, settings: TrainerSettings) -> None:
     """Refuses a precision in which a recipe cannot be followed."""
-    if settings.precision == "16-mixed" and getattr(recipe, "gate_clip", None) is not None:
+    if settings.precision == "16-mixed" and recipe.gate_clip is not None:
         raise UserError(
             "trainer.precision=16-mixed scales gradients, and recipe.gate_clip clips them as they are; take "
             "trainer.precision=bf16-mixed or recipe.gate_clip=null"

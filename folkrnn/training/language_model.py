@@ -36,6 +36,10 @@ class TrainingRecipe(Protocol):
     def split(self) -> Split: ...
     @property
     def curriculum(self) -> Curriculum | None: ...
+    @property
+    def gate_clip(self) -> float | None:
+        """What the gradients of gates are clipped at, step by step; None: they are not."""
+        ...
 
     def prepare(self, model: FolkRNN, seed: int) -> None:
         """Sets what the recipe wants otherwise in an untrained model."""
@@ -76,6 +80,7 @@ class Recipe:
     loss: ClassVar[LossName] = "per_token"
     batching: ClassVar[Batching] = "bucketed"
     split: ClassVar[Split] = "families"
+    gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         positive = (self.learning_rate, self.clip_norm, self.input_std)

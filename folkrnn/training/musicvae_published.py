@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,8 @@ class PublishedAutoencoderRecipe:
     transpose: int | None = None
     moved: float = 1.0
     """Share of the melodies that are moved."""
+
+    gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         positive = (self.batch_size, self.first_rate, self.lowest_rate, self.clip_norm)

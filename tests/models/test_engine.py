@@ -16,7 +16,7 @@ from small_network import SAMPLING, network, play
 import folkrnn
 from folkrnn.models.engine import InputTunes
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.models.hooks import At, hooked, unhooked
+from folkrnn.models.hooks import At, Hook, hooked, unhooked
 from folkrnn.models.positions import TuneTracker
 from folkrnn.models.traces import Trace
 from folkrnn.vocabulary import V2
@@ -69,13 +69,12 @@ def tunes(count: int, seed: int = 0) -> list[np.ndarray]:
     return sorted((rng.integers(2, 137, rng.integers(1, 45)) for _ in range(count)), key=len, reverse=True)
 
 
-class Kept:
+class Kept(Hook):
     """A hook that keeps the rows in progress of one site, step by step or by windows, as lists by row."""
 
     def __init__(self, site: str, rows: int, windows: bool) -> None:
         self.sites, self.rows, self.sizes = (site,), [[] for _ in range(rows)], []
-        if windows:
-            self.room = lambda *_: None
+        self.by_windows = windows
 
     def apply(self, site, value, step):
         self.sizes.append(1 if value.dim() == 2 else len(value))
@@ -156,7 +155,7 @@ def test_a_model_with_hooks_shares_its_parameters_and_leaves_the_original_as_it_
     assert torch.equal(changed(tokens[None])[0], changed.trace(tokens, "logits")["logits"])
 
 
-class Positions:
+class Positions(Hook):
     """A hook that keeps the step and the number of the first tunes at every step."""
 
     sites = ("l1.h",)

@@ -18,7 +18,7 @@ from folkrnn.labels import MelodyLabels, labels, type_of
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.observation.decoder_reading import decoder_reading, reading
+from folkrnn.observation.decoder_reading import decoder_reading
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observation import Observation
 from folkrnn.sites import parse
@@ -110,9 +110,9 @@ def test_analyses_of_sequences_run_on_a_decoder(analysis: Any, seen: LatentObser
 
 def test_a_decoder_is_read_once_however_many_analyses_ask() -> None:
     seen = observed()
-    assert reading(seen) is reading(seen)
+    assert seen.reading() is seen.reading()
 
 
 def test_a_language_models_observation_is_read_as_it_is() -> None:
     observation = Observation(FolkRNN(units=4, layers=1).eval(), V2, [])
-    assert reading(observation) is observation
+    assert observation.reading() is observation

@@ -51,6 +51,7 @@ class Doubling:
     """A work that a test can watch, and have go wrong at one block."""
 
     wrong: str = ""
+    model: None = None
 
     def __call__(self, block, progress):
         if block == 3 and self.wrong == "refuses":

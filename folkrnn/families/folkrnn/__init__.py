@@ -91,7 +91,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         weights: Weights,
         corpus: Corpus,
         inputs: Sequence[Transcription],
-        interventions: Interventions,
+        interventions: Interventions[FolkRNN],
     ) -> Observation:
         """Returns what the model, after all interventions, wrote, or reads where transcriptions were given.
 
@@ -198,7 +198,11 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         return lines + [f"transcription: {line}" for line in changed]
 
     def check_room(
-        self, config: DictConfig, model: FolkRNN, inputs: Sequence[Transcription], analyses: Mapping[str, Analysis]
+        self,
+        config: DictConfig,
+        model: FolkRNN,
+        inputs: Sequence[Transcription],
+        analyses: Mapping[str, Analysis[Observation]],
     ) -> None:
         """Refuses an analysis that would hold more of a tune at once than `observation.limit_gib`."""
         steps = max((len(t.ids) - 1 for t in inputs), default=config.sampling.max_tokens)

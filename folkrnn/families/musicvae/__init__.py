@@ -79,7 +79,7 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
         weights: Weights,
         corpus: MelodyCorpus,
         inputs: Sequence[ObservedInput],
-        interventions: Interventions,
+        interventions: Interventions[MusicVAE],
     ) -> LatentObservation:
         """Returns `sampling.tunes` melodies of the corpus, drawn by the seed (all, where there are fewer), encoded.
 
@@ -107,12 +107,12 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
         setting = replace(self.run_context_of(config, None), latents=lambda: (control.classes, *control.latents))
         resolved = composition.resolve(interventions, model, setting)
         matched = tuple(
-            replace(control, model=composition.apply(others, model, setting)[0], _once={})
+            control.with_model(composition.apply(others, model, setting)[0])
             for draw in range(config.cut.controls)
             if (others := composition.matched(resolved, draw, config.seed)) is not None
         )
         changed, effects = composition.apply(resolved, model, setting)
-        return replace(control, model=changed, control=control, matched=matched, effects=effects, _once={})
+        return replace(control.with_model(changed), control=control, matched=matched, effects=effects)
 
     def observed(self, observation: LatentObservation) -> str:
         return f"{len(observation):,} melod{'y' if len(observation) == 1 else 'ies'}"
