@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from folkrnn.claims import Verdict
     from folkrnn.datasets.dataset import Dataset
+    from folkrnn.models.model import Model
     from folkrnn.observation.observed import Observed
     from folkrnn.tracking.report import ReportEntry
     from folkrnn.training.fit import Fitted
@@ -91,7 +92,7 @@ def file_inputs(
         tracked.log_text(places.to_csv(index=False), "dataset/left_out_places.csv")
 
 
-def file_weights(tracked: TrackedRun, weights: Weights) -> None:
+def file_weights(tracked: TrackedRun, weights: Weights[Model]) -> None:
     """Files where the weights came from, their digest and their card."""
     facts = {"weights.source": weights.source, "weights.digest": weights.digest, "model.shape": weights.model.shape}
     tracked.log_provenance(facts | ({"weights.terms": weights.terms} if weights.terms else {}))
@@ -107,7 +108,7 @@ def log_model(tracked: TrackedRun) -> None:
     file_model(tracked, tracked.folder / "weights")
 
 
-def file_training(tracked: TrackedRun, weights: Weights) -> None:
+def file_training(tracked: TrackedRun, weights: Weights[Model]) -> None:
     """Files the losses that came with weights of an earlier training, as CSV."""
     if weights.curve is not None:
         tracked.log_text(to_csv(weights.curve), "weights/curve.csv")
@@ -115,7 +116,7 @@ def file_training(tracked: TrackedRun, weights: Weights) -> None:
 
 def keep_weights(
     tracked: TrackedRun, fitted: Fitted, vocabulary: Vocabulary | None, name: str, initial: Initial | None = None
-) -> Weights:
+) -> Weights[Model]:
     """Writes what training arrived at as a weights folder, files it, and returns it."""
     place = tracked.folder / "weights"
     unit = "token" if vocabulary is not None else "melody"
@@ -242,7 +243,9 @@ def file_played(tracked: TrackedRun, tunes: Sequence[PlayableTune]) -> list[Repo
     return entries
 
 
-def file_explorer(tracked: TrackedRun, weights: Weights, observation: Observed, findings: dict[str, Findings]) -> None:
+def file_explorer(
+    tracked: TrackedRun, weights: Weights[Model], observation: Observed, findings: dict[str, Findings]
+) -> None:
     """Files `explore.html`, the page in which the observation is explored."""
     from folkrnn.explorer import explore
 
@@ -265,7 +268,7 @@ def file_archive(tracked: TrackedRun, name: str, ending: str, made: Iterable[Cal
 def file_report(
     tracked: TrackedRun,
     overrides: Sequence[str],
-    weights: Weights,
+    weights: Weights[Model],
     corpus: Dataset,
     seed: int,
     entries: Sequence[ReportEntry],
@@ -327,7 +330,9 @@ def say(remarks: Sequence[str]) -> None:
         print(f"note     and {len(remarks) - _MOST_REMARKS:,} tunes more, changed likewise", flush=True)
 
 
-def show(tracked: TrackedRun, weights: Weights, first: str, findings: dict[str, Findings], seconds: float) -> None:
+def show(
+    tracked: TrackedRun, weights: Weights[Model], first: str, findings: dict[str, Findings], seconds: float
+) -> None:
     """Prints the short summary that ends a run: one tune, the key figures, where everything is."""
     from rich.console import Console
     from rich.panel import Panel

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from folkrnn.claims import Document
     from folkrnn.datasets.dataset import Dataset
+    from folkrnn.models.model import Model
     from folkrnn.tracking.report import JudgedClaim
     from folkrnn.weights.folder import Weights
 
@@ -35,7 +36,7 @@ def file_claims(
     tracked: TrackedRun,
     config: DictConfig,
     documents: Sequence[Document],
-    weights: Weights,
+    weights: Weights[Model],
     corpus: Dataset,
     findings: Mapping[str, Findings],
     controls: Controls,

@@ -71,10 +71,11 @@ def determining(config: DictConfig) -> dict[str, Any]:
     return _kept(plain)
 
 
-def config_digest(config: DictConfig) -> str:
-    """Returns the digest of the configuration and of the files and folders it names, told by size and time of change.
+def job_key(config: DictConfig) -> str:
+    """Returns what a sweep knows a job by before anything of it is read: which of its jobs finished before.
 
-    Cheaper than that of what is in them, as nothing is read: sweeps know by it which of their jobs finished before.
+    In the place of what the digest of a run takes from weights, data and tunes, it has the size and the time of change
+    of the files and folders that the configuration, as it was composed, names.
     """
     kept = _kept(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
     named = sorted({text for text in _texts(kept) if os.path.exists(text)})  # noqa: PTH110 - Path.exists raises for text too long for a path

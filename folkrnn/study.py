@@ -20,7 +20,7 @@ from folkrnn import figures as figures_of
 from folkrnn.analysis import main_of
 from folkrnn.build import build
 from folkrnn.claims import document, documents
-from folkrnn.digest import config_digest, digest
+from folkrnn.digest import digest, job_key
 from folkrnn.errors import UserError
 from folkrnn.families import family_of
 from folkrnn.interventions import composition
@@ -66,7 +66,7 @@ class Plan:
     overrides: list[str]
     family: Family[Model, Dataset, ObservedInput, Observed]
     corpus: Dataset
-    weights: Weights
+    weights: Weights[Model]
     """Untrained where `weights=scratch`."""
     interventions: dict[str, Intervention[Model]]
     inputs: list[ObservedInput]
@@ -79,8 +79,8 @@ class Plan:
     figures: Figures
     """Which figures are filed, how wide and as what."""
     to_train: bool
-    composed_digest: str
-    """The digest of the configuration as it was composed, by which a sweep knows its jobs before it builds any."""
+    job_key: str
+    """By which a sweep knows its jobs before it builds any, see `digest.job_key`."""
 
     @property
     def digest(self) -> str:
@@ -133,7 +133,7 @@ def run_on_rank_zero(
             name,
             naming.results_folder(home / "runs", name, plan.digest, config.trainer.resume),
             overrides=overrides,
-            tags={DIGEST: plan.composed_digest, **job_tags()},
+            tags={DIGEST: plan.job_key, **job_tags()},
             parent=parent(),
             device=str(device(config)),
             resume=config.trainer.resume,
@@ -182,7 +182,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
 
     Where interventions are chosen and no analyses, what they do is compared with the control beside the default ones.
     """
-    composed_digest = config_digest(config)
+    job = job_key(config)
     config = with_settings(config, {})
     to_train = config.weights.name == "scratch"
     device(config)
@@ -231,7 +231,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
         judged,
         figures,
         to_train,
-        composed_digest,
+        job,
     )
 
 
@@ -256,7 +256,7 @@ def with_analysis(config: DictConfig, name: str) -> DictConfig:
     return with_settings(config, {f"analysis.{name}": node})
 
 
-def check_model(config: DictConfig, weights: Weights) -> None:
+def check_model(config: DictConfig, weights: Weights[Model]) -> None:
     """Refuses a model that was asked for by name but is not the one whose weights were loaded."""
     asked = build(config.model, "model").shape
     if asked != weights.model.shape:
@@ -266,7 +266,7 @@ def check_model(config: DictConfig, weights: Weights) -> None:
         )
 
 
-def check_analysis(name: str, analysis: Analysis[Observed], weights: Weights, intervened: bool) -> None:
+def check_analysis(name: str, analysis: Analysis[Observed], weights: Weights[Model], intervened: bool) -> None:
     """Refuses an analysis of another model family, of sites that the model lacks, or of an intervention without one."""
     if weights.model.family not in analysis.families:
         raise UserError(
@@ -295,7 +295,7 @@ def build_controls(config: DictConfig, analyses: dict[str, Analysis[Observed]]) 
     return {name: build(node, "control") for name, node in nodes.items()}
 
 
-def train(plan: Plan, tracked: TrackedRun, broadcast: Callable[[dict[str, Any]], None]) -> Weights:
+def train(plan: Plan, tracked: TrackedRun, broadcast: Callable[[dict[str, Any]], None]) -> Weights[Model]:
     """Returns the weights of the best validation epoch; `broadcast` says to other processes what they share in."""
     checkpoints = tracked.folder / "checkpoints"
     broadcast({"checkpoints": str(checkpoints), "resume": plan.config.trainer.resume})
@@ -309,7 +309,7 @@ def train(plan: Plan, tracked: TrackedRun, broadcast: Callable[[dict[str, Any]],
     return artifacts.keep_weights(tracked, fitted, plan.weights.vocabulary, plan.config.model.name, initial)
 
 
-def observe(plan: Plan, weights: Weights) -> Observed:
+def observe(plan: Plan, weights: Weights[Model]) -> Observed:
     """Returns what the model, after all interventions, does; with interventions also what it does without them."""
     model = weights.model.to(device(plan.config))
     return plan.family.observe(plan.config, model, weights, plan.corpus, plan.inputs, plan.interventions)
@@ -337,7 +337,9 @@ def analyse(
     return findings
 
 
-def show_inside(tracked: TrackedRun, weights: Weights, observation: Observed, findings: dict[str, Findings]) -> None:
+def show_inside(
+    tracked: TrackedRun, weights: Weights[Model], observation: Observed, findings: dict[str, Findings]
+) -> None:
     """Files the page in which the observation is explored; if that fails, the run ends FAILED with all else filed."""
     try:
         artifacts.file_explorer(tracked, weights, observation, findings)
@@ -345,7 +347,9 @@ def show_inside(tracked: TrackedRun, weights: Weights, observation: Observed, fi
         tracked.log_failure("explorer", error)
 
 
-def repeat(plan: Plan, observation: Observed, weights: Weights, tracked: TrackedRun) -> dict[str, dict[str, Findings]]:
+def repeat(
+    plan: Plan, observation: Observed, weights: Weights[Model], tracked: TrackedRun
+) -> dict[str, dict[str, Findings]]:
     """Returns by control the findings of the analyses on it, those left out that look at nothing which it changes.
 
     They have no figures of their own: their numbers stand beside the model's, in one table and one figure. Those of a

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
 
-from folkrnn.digest import config_digest
+from folkrnn.digest import job_key
 from folkrnn.study import prepare
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -33,7 +33,7 @@ def composed(*overrides: str):
 def test_an_intervention_brings_the_analysis_that_compares_it_unless_others_are_chosen(overrides, analyses):
     plan = prepare(composed(*overrides), overrides)
     assert list(plan.analyses) == list(plan.config.analysis) == analyses
-    assert plan.composed_digest == config_digest(composed(*overrides)), "a sweep would not know its finished jobs again"
+    assert plan.job_key == job_key(composed(*overrides)), "a sweep would not know its finished jobs again"
 
 
 def test_preparing_leaves_the_configuration_as_it_was_and_nobody_can_change_its_own():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from folkrnn.digest import config_digest, digest
+from folkrnn.digest import digest, job_key
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -68,7 +68,7 @@ def test_the_digest_of_the_weights_counts() -> None:
 
 def of_config(*overrides: str) -> str:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return config_digest(compose("config", overrides=list(overrides)))
+        return job_key(compose("config", overrides=list(overrides)))
 
 
 def test_a_sweep_knows_a_job_again_wherever_it_is_run() -> None:

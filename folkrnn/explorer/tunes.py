@@ -23,7 +23,7 @@ from folkrnn.explorer.states import UNIT_RANGE, Moments, bounds, from_bytes, is_
 from folkrnn.findings import Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.sampling import Transcription
-from folkrnn.vocabulary import TYPES
+from folkrnn.vocabulary import TYPES, Vocabulary
 
 SHOWN, SEARCHED = 8, 64
 LONGEST = 1500
@@ -308,7 +308,7 @@ def _apart(one: Sequence[int], other: Sequence[int]) -> int:
     return next((t for t, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
-def _body(ids: np.ndarray, vocabulary: Any) -> list[str]:
+def _body(ids: np.ndarray, vocabulary: Vocabulary) -> list[str]:
     """Tokens without `<s>` and `</s>`."""
     tokens = vocabulary.decode(ids[1:])
     return tokens[:-1] if len(ids) and ids[-1] == vocabulary.end else tokens

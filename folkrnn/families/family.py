@@ -50,7 +50,7 @@ class Family(ABC, Generic[M, D, G, O]):
 
     @abstractmethod
     def fit(
-        self, config: DictConfig, weights: Weights, corpus: D, checkpoints: Path, tracked: TrackedRun | None
+        self, config: DictConfig, weights: Weights[M], corpus: D, checkpoints: Path, tracked: TrackedRun | None
     ) -> Fitted:
         """Returns the model trained as `recipe=` and `trainer=` say; where `tracked` is None nothing is filed."""
 
@@ -59,7 +59,7 @@ class Family(ABC, Generic[M, D, G, O]):
         self,
         config: DictConfig,
         model: M,
-        weights: Weights,
+        weights: Weights[M],
         corpus: D,
         inputs: Sequence[G],
         interventions: Interventions[M],
@@ -95,8 +95,8 @@ class Family(ABC, Generic[M, D, G, O]):
         """Raises UserError for an analysis that would hold more at once than `observation.limit_gib`."""
 
     def in_one_vocabulary(
-        self, config: DictConfig, weights: Weights, corpus: D, to_train: bool
-    ) -> tuple[Weights, D, dict[str, Any]]:
+        self, config: DictConfig, weights: Weights[M], corpus: D, to_train: bool
+    ) -> tuple[Weights[M], D, dict[str, Any]]:
         """Returns weights and corpus over the same tokens, made so where they are not, and the settings that change.
 
         Raises UserError where they cannot be.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,9 +16,6 @@ from folkrnn.interventions.windows import token_ids
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.hooks import unhooked
 
-if TYPE_CHECKING:
-    from folkrnn.interventions.selectors import Ranked
-
 STATISTICS = ("period", "norm", "mean", "largest", "variance", "token")
 """Share of power around a period; norm of the column by which it is read; mean, largest |h|; variance of h; correlation
 with the type of the next token."""
@@ -26,7 +23,24 @@ with the type of the next token."""
 BATCH = 16
 
 
-def score(rule: Ranked, layers: Sequence[int], model: FolkRNN, setting: RunContext) -> dict[int, np.ndarray]:
+class Statistic(Protocol):
+    """Which of STATISTICS, and how it is measured: a selector that ranks by it, see `selectors.Ranked`."""
+
+    @property
+    def by(self) -> str: ...
+    @property
+    def period(self) -> float: ...
+    @property
+    def half_width(self) -> float: ...
+    @property
+    def dc(self) -> bool: ...
+    @property
+    def token(self) -> str: ...
+    @property
+    def tunes(self) -> int: ...
+
+
+def score(rule: Statistic, layers: Sequence[int], model: FolkRNN, setting: RunContext) -> dict[int, np.ndarray]:
     """Returns the statistic of every unit, `[H]` per layer; a unit that it says nothing about has 0."""
     if rule.by == "norm":
         return {layer: _column_norms(model, layer) for layer in layers}
@@ -43,7 +57,7 @@ def score(rule: Ranked, layers: Sequence[int], model: FolkRNN, setting: RunConte
     return {layer: _over_tunes(rule.by, np.stack(found), weights) for layer, found in sums.items()}
 
 
-def _statistic(rule: Ranked, h: np.ndarray, event: np.ndarray) -> np.ndarray:
+def _statistic(rule: Statistic, h: np.ndarray, event: np.ndarray) -> np.ndarray:
     """The statistic of one tune: `[H]`; for those that need moments over all tunes, the moments `[H, M]`."""
     if rule.by == "period":
         return spectra.band_share(spectra.power(h, dc=rule.dc), len(h), rule.period, rule.half_width)

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from folkrnn.models.hooks import AnyHook, State
 from folkrnn.models.rng import SMALLEST_BATCH
-
-if TYPE_CHECKING:
-    from folkrnn.models.engine import Engine
+from folkrnn.models.stack import Stack
 
 _REHEARSALS = 3
 """Steps before a capture, in which libraries allocate and choose what they use."""
@@ -28,13 +26,23 @@ def height(rows: int) -> int:
     return max(SMALLEST_BATCH, 1 << (rows - 1).bit_length())
 
 
+class Stepping(Protocol):
+    """What is asked of an engine."""
+
+    stack: Stack
+
+    def step(self, tokens: Tensor, state: Sequence[State], hook: AnyHook | None = None) -> tuple[Tensor, list[State]]:
+        """Returns logits `[B, V]` and the state after reading `tokens [B]`."""
+        ...
+
+
 class Captured:
     """Steps as an `Engine`'s, captured anew for each number of rows, and after a parameter was written to in place.
 
     What a step returns lies in its own memory, which the next step with as many rows overwrites.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Stepping) -> None:
         self.engine = engine
         self._of_rows: dict[int, _Fixed] = {}
         self._versions: list[int] = []
@@ -57,7 +65,7 @@ class Captured:
 class _Fixed:
     """The step of so many rows."""
 
-    def __init__(self, engine: Engine, rows: int) -> None:
+    def __init__(self, engine: Stepping, rows: int) -> None:
         stack, device = engine.stack, engine.stack.weight.device
         self._engine = engine
         self._tokens = torch.zeros(rows, dtype=torch.int64, device=device)

@@ -15,7 +15,6 @@ Shapes: B rows, S steps of a window, V tokens, H units, G gates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -24,56 +23,17 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn.models.captured import Captured, height
-from folkrnn.models.hooks import OUT, REJECTED, AnyHook, Hook, Hooks, See, State, Step
-from folkrnn.models.positions import Position, Tracker
+from folkrnn.models.hooks import OUT, REJECTED, AnyHook, Hooks, See, State, Step
+from folkrnn.models.positions import Position
 from folkrnn.models.products import Precision, Product, UnpackedProduct
-from folkrnn.models.recurrent import ACTIVATIONS, RecurrentLayer, gru_cell, lstm_cell, lstm_equations, recur
+from folkrnn.models.recurrent import RecurrentLayer, gru_cell, lstm_cell, lstm_equations, recur
 from folkrnn.models.rng import SMALLEST_BATCH
+from folkrnn.models.stack import Stack
 
 WINDOW = 16
 """Most steps whose inputs a layer multiplies in one product: enough for it to be fast."""
 
 NO_HOOKS = Hooks()
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Recurrent layers that read tokens, and the softmax layer above them, as an engine runs them."""
-
-    layers: Sequence[RecurrentLayer]
-    weight: Tensor
-    """Of the softmax layer, `[V, H]`."""
-    bias: Tensor
-    initial: Callable[[int], list[State]] | None = None
-    """The state before the first token, for so many rows; None where each run says it."""
-    prefix: str = ""
-    """Of its sites: `dec.` for `dec.l1.h`."""
-    hooks: tuple[Hook, ...] = ()
-    tracker: Tracker | None = None
-
-    @property
-    def tokens(self) -> int:
-        return len(self.weight)
-
-    def at_start(self, rows: int) -> list[State]:
-        """Returns the state before the first token."""
-        assert self.initial is not None, "this run was to say its first state"
-        return self.initial(rows)
-
-    @property
-    def sites(self) -> list[str]:
-        """What hooks are called for, in no order: every site but `probs`."""
-        inner = [f"{self.prefix}l{k + 1}.{s}" for k, one in enumerate(self.layers) for s in ACTIVATIONS[one.cell]]
-        return [f"{self.prefix}x", *inner, "logits"]
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        inner = [part for one in self.layers for part in (one.weight_ih, one.weight_hh, one.bias)]
-        return [*inner, self.weight, self.bias]
-
-    def one_hot(self, tokens: Tensor) -> Tensor:
-        """Returns rows `[…, V]` with one entry of 1; none for the token −1, which is nothing."""
-        return (tokens.unsqueeze(-1) == torch.arange(self.tokens, device=tokens.device)).to(self.weight.dtype)
 
 
 class Batch(NamedTuple):

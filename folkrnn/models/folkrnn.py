@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from folkrnn import sites as grammar
 from folkrnn.errors import UserError
-from folkrnn.models.engine import Engine, InputTunes, Stack, reconstructed
+from folkrnn.models.engine import Engine, InputTunes, reconstructed
 from folkrnn.models.hooks import AnyHook, State
 from folkrnn.models.model import Model
 from folkrnn.models.positions import TuneTracker
 from folkrnn.models.products import Precision
 from folkrnn.models.recurrent import ACTIVATIONS, GATES, Cell, RecurrentLayer
+from folkrnn.models.stack import Stack
 from folkrnn.models.traces import Trace, asked
 
 INPUT_STD = 0.5

@@ -14,12 +14,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from folkrnn.models.engine import NO_HOOKS, Batch, Engine, Source, Stack, over, reconstructed
+from folkrnn.models.engine import NO_HOOKS, Batch, Engine, Source, over, reconstructed
 from folkrnn.models.hooks import AnyHook, Hook, Hooks, State, Step
 from folkrnn.models.melody_tensors import NOTHING, one_hot
 from folkrnn.models.positions import Tracker
 from folkrnn.models.recurrent import ACTIVATIONS, RecurrentLayer
 from folkrnn.models.rng import draw, probabilities
+from folkrnn.models.stack import Stack
 from folkrnn.models.traces import Trace
 
 

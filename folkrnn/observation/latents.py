@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -78,7 +78,8 @@ class LatentObservation:
 
     def reading(self) -> Observation:
         """Returns the first melodies as the decoder reads them, for analyses of sequences."""
-        return self.once("decoder reading", lambda: decoder_reading(self))
+        make = partial(decoder_reading, self.model, self.classes, self.mu, self.seed)
+        return self.once("decoder reading", make)
 
     @property
     def source(self) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from folkrnn.build import build
-from folkrnn.digest import config_digest
+from folkrnn.digest import job_key
 from folkrnn.errors import UserError
 from folkrnn.naming import REPORT, folder_name, run_name
 from folkrnn.settings import check
@@ -166,7 +166,7 @@ def _skipped(sweep: Sweep) -> list[Outcome]:
     for job in sweep.jobs:
         if job.config.rerun:
             continue
-        digest = config_digest(job.config)
+        digest = job_key(job.config)
         try:
             before = finished_run(sweep.store, DIGEST, digest)
         except Exception as error:

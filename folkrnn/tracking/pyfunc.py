@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ class TunePlayer:
     }  # fmt: skip
     """A row of input: what to play. The columns other than `prime` may be left out."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights[FolkRNN]) -> None:
         self.weights = weights
 
     @property
@@ -54,7 +54,7 @@ class TunePlayer:
         return pd.DataFrame(found, columns=["row", "tune", "abc", "tokens", "ended"])
 
     def _tunes(self, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        model, vocabulary = cast("FolkRNN", self.weights.model), self.weights.words
+        model, vocabulary = self.weights.model, self.weights.words
         prime = prime_tokens(asked["prime"], vocabulary) if asked["prime"] else []
         sampling = Sampling(
             int(asked["tunes"]), float(asked["temperature"]), tuple(prime), max_tokens=int(asked["max_tokens"])
@@ -67,8 +67,8 @@ class TunePlayer:
 class MelodyPlayer:
     """Encodes melodies and writes melodies from latents."""
 
-    def __init__(self, weights: Weights) -> None:
-        self.model = cast("MusicVAE", weights.model)
+    def __init__(self, weights: Weights[MusicVAE]) -> None:
+        self.model = weights.model
         melody = twinkle(self.model.sizes.max_seq_len // STEPS_PER_BAR)
         self.example: dict[str, Any] = {"melody": melody.tolist(), "latents": None, "temperature": 0.0, "seed": 1}
 

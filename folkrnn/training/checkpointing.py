@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -92,7 +92,8 @@ class Checkpointing(Callback):
 
     `minutes` and `updates` are the longest a checkpoint within an epoch is waited for (None: not at all); after
     `patience` validations without improvement training ends. After every `keep_every` epochs one more is written that
-    stays, `epoch-0010.ckpt` after ten. `progress` is that of the checkpoint gone on from.
+    stays, `epoch-0010.ckpt` after ten. `progress` is that of the checkpoint gone on from. `tokens` are those of a model
+    that reads tokens: its parameters are of no use without their meaning.
     """
 
     def __init__(
@@ -105,10 +106,11 @@ class Checkpointing(Callback):
         patience: int | None = None,
         progress: Mapping[str, Any] | None = None,
         keep_every: int | None = None,
+        tokens: Sequence[str] | None = None,
     ) -> None:
         self.folder, self.identity, self.stop = folder, dict(identity), stop
         self.minutes, self.updates, self.patience, self.keep_every = minutes, updates, patience, keep_every
-        self.progress = progress
+        self.progress, self.tokens = progress, tokens
         self.best, self.since_best = math.inf, 0
         self.position = (0, 0)
         if progress:
@@ -161,10 +163,8 @@ class Checkpointing(Callback):
             raise KeyboardInterrupt
 
     def on_save_checkpoint(self, trainer: pl.Trainer, _: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        # of a FolkRNN: a model is of no use without the meaning of its tokens
-        vocabulary = getattr(getattr(getattr(trainer, "datamodule", None), "corpus", None), "vocabulary", None)
         checkpoint[OURS] = {
-            "vocabulary": None if vocabulary is None else list(vocabulary.tokens),
+            "vocabulary": None if self.tokens is None else list(self.tokens),
             "identity": self.identity,
             "position": list(self.position),
             "best": self.best,

@@ -112,6 +112,8 @@ class Loop:
     """Makes them from corpus, recipe, seed, what a resumed training has seen (epoch, batches of it) and all epochs."""
     guess: Callable[[Any], float]
     """What of the corpus costs who knows nothing, in the unit of `validation/loss`."""
+    tokens: Callable[[Any], Sequence[str] | None]
+    """The tokens that the model reads, by number; None: it reads none."""
 
 
 def _tunes(corpus: Corpus, recipe: TrainingRecipe, seed: int, skip: tuple[int, int], epochs: int) -> TuneBatches:
@@ -124,8 +126,15 @@ def _melodies(
     return MelodyBatches(corpus, recipe.batch_size, seed, recipe.transpose, recipe.moved, skip)
 
 
-TUNES = Loop(LanguageModelTraining, _tunes, lambda corpus: math.log(len(corpus.vocabulary)))
-MELODIES = Loop(AutoencoderTraining, _melodies, lambda corpus: corpus.classes.shape[1] * math.log(CLASSES))
+TUNES = Loop(
+    LanguageModelTraining,
+    _tunes,
+    lambda corpus: math.log(len(corpus.vocabulary)),
+    lambda corpus: corpus.vocabulary.tokens,
+)
+MELODIES = Loop(
+    AutoencoderTraining, _melodies, lambda corpus: corpus.classes.shape[1] * math.log(CLASSES), lambda _: None
+)
 
 DIVERGED = 10.0
 """Times what guessing costs: a training whose best loss is above that has learned nothing, it ran away."""
@@ -185,6 +194,7 @@ def fit(
             settings.patience,
             progress,
             settings.keep_every,
+            loop.tokens(corpus),
         )
         trainer = pl.Trainer(
             max_epochs=settings.max_epochs,

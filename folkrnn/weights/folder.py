@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -49,12 +49,14 @@ LARGEST_TEXT = 2**28
 
 log = logging.getLogger(__name__)
 
+M = TypeVar("M", bound=Model, covariant=True)
+
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(Generic[M]):
     """A model with its parameters, the vocabulary it speaks, and where they came from."""
 
-    model: Model
+    model: M
     vocabulary: Vocabulary | None
     """Of a model that reads tokens; others have none."""
     source: str

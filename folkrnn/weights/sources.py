@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -13,6 +14,8 @@ from folkrnn.models.model import Model
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import downloads, folder, lasagne, lightning
 from folkrnn.weights.folder import Weights
+
+M = TypeVar("M", bound=Model)
 
 SHIPPED = Path(__file__).parent
 
@@ -39,7 +42,7 @@ def _published(model: str) -> str:
     return f", or load a checkpoint of Magenta's with weights=magenta weights.path={f'{name}.tar' if name else '…'}"
 
 
-def scratch(model: Model, seed: int, vocabulary: Vocabulary = V2) -> Weights:
+def scratch(model: M, seed: int, vocabulary: Vocabulary = V2) -> Weights[M]:
     """Returns `model` with fresh parameters drawn from `seed`, ready to be trained."""
     model.reset_parameters(torch.Generator().manual_seed(seed))
     return Weights(model, vocabulary if model.reads_tokens else None, "scratch", folder.digest(model))

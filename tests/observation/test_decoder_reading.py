@@ -65,7 +65,7 @@ def test_bars_begin_every_sixteen_steps_and_a_slice_knows_where_it_stands() -> N
 @pytest.mark.parametrize("seen", [observed(), hierarchical()], ids=["flat", "hierarchical"])
 def test_rows_are_those_of_the_decoders_own_trace(seen: LatentObservation) -> None:
     name = seen.model.decoder.name
-    read = decoder_reading(seen)
+    read = seen.reading()
     rows = torch.from_numpy(seen.classes.astype(np.int64))
     whole = seen.model.trace(rows, [f"{name}.l2.c", "probs"], z=torch.from_numpy(seen.mu))
     for k, activations in read.each(["l2.c", "probs"]):
@@ -75,7 +75,8 @@ def test_rows_are_those_of_the_decoders_own_trace(seen: LatentObservation) -> No
 
 
 def test_no_more_melodies_are_read_than_asked() -> None:
-    read = decoder_reading(observed(5), most=3)
+    seen = observed(5)
+    read = decoder_reading(seen.model, seen.classes, seen.mu, seen.seed, most=3)
     assert [k for k, _ in read.each(["l1.h"])] == [0, 1, 2]
     assert len(read.transcriptions) == 3
 
@@ -84,13 +85,13 @@ def test_a_decoders_layers_may_be_called_without_its_name() -> None:
     flat, deep = observed().model.sites, hierarchical().model.sites
     assert [site.name for site in parse("l*.h", flat)] == ["dec.l1.h", "dec.l2.h"]
     assert [site.name for site in parse("l1.o", deep)] == ["core.l1.o"]
-    own = decoder_reading(observed()).model.sites
+    own = observed().reading().model.sites
     assert [str(site) for site in parse("dec.l2.f[1,2]", own)] == ["l2.f[1,2]"]
 
 
 def test_a_site_outside_the_decoder_is_refused() -> None:
     with pytest.raises(UserError, match=r"enc\.fw\.l1\.h"):
-        decoder_reading(observed()).trace(0, "enc.fw.l1.h")
+        observed().reading().trace(0, "enc.fw.l1.h")
 
 
 ANALYSES = (

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 def study(config, overrides):
-    from folkrnn.digest import config_digest
+    from folkrnn.digest import job_key
     from folkrnn.sweep.environment import DIGEST, job_tags, parent
     from folkrnn.tracking import open_store, start_run
 
@@ -35,7 +35,7 @@ def study(config, overrides):
     if kind == "refused":
         raise UserError("no tune is in K:Hmaj")
     store = open_store(config.tracking.uri, "folkrnn", HERE)
-    tags = {DIGEST: config_digest(config), **job_tags()}
+    tags = {DIGEST: job_key(config), **job_tags()}
     place = HERE / "runs" / f"{config.seed}-{os.getpid()}"
     with start_run(store, kind, place, overrides=overrides, tags=tags, parent=parent()) as run:
         run.log_metrics({"job/threads": int(os.environ["OMP_NUM_THREADS"]), "job/seed": config.seed})

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from folkrnn import style
 from folkrnn.command_line import main
-from folkrnn.digest import config_digest
+from folkrnn.digest import job_key
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.sweep.comparison import file_comparison, label, varied_settings
@@ -89,7 +89,7 @@ def pretended(home):
 
     def study(config, overrides):
         store = open_store(None, "folkrnn", home)
-        tags, heat = {DIGEST: config_digest(config), **job_tags()}, config.sampling.temperature
+        tags, heat = {DIGEST: job_key(config), **job_tags()}, config.sampling.temperature
         folder = home / "runs" / f"{config.model.name}-{heat}"
         with start_run(store, f"{heat}", folder, overrides=overrides, tags=tags, parent=parent()) as run:
             drawing = style.figure(width=2.0)

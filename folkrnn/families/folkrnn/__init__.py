@@ -63,7 +63,12 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
     explorable = True
 
     def fit(
-        self, config: DictConfig, weights: Weights, corpus: Corpus, checkpoints: Path, tracked: TrackedRun | None
+        self,
+        config: DictConfig,
+        weights: Weights[FolkRNN],
+        corpus: Corpus,
+        checkpoints: Path,
+        tracked: TrackedRun | None,
     ) -> Fitted:
         """Returns the model trained as `recipe=` and `trainer=` say; what `tracked` is None for files nothing."""
         from folkrnn.tracking.lightning import RunLogger
@@ -88,7 +93,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         self,
         config: DictConfig,
         model: FolkRNN,
-        weights: Weights,
+        weights: Weights[FolkRNN],
         corpus: Corpus,
         inputs: Sequence[Transcription],
         interventions: Interventions[FolkRNN],
@@ -211,8 +216,8 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
             check_longest(model, steps, analysis.sites, limit, f"analysis={name}", analysis.pairs_of_steps)
 
     def in_one_vocabulary(
-        self, config: DictConfig, weights: Weights, corpus: Corpus, to_train: bool
-    ) -> tuple[Weights, Corpus, dict[str, Any]]:
+        self, config: DictConfig, weights: Weights[FolkRNN], corpus: Corpus, to_train: bool
+    ) -> tuple[Weights[FolkRNN], Corpus, dict[str, Any]]:
         """Returns a fresh model over the tokens of the corpus, or the corpus in the words of a loaded model.
 
         Raises UserError where a fresh model was asked to have another number of tokens, and where no tune of the corpus

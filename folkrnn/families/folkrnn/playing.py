@@ -64,7 +64,7 @@ def replays(config: DictConfig, vocabulary: Vocabulary, corpus: Corpus) -> list[
 def resume(
     config: DictConfig,
     model: FolkRNN,
-    weights: Weights,
+    weights: Weights[FolkRNN],
     observation: Observation,
     control: Observation,
     uniforms: Uniforms,
@@ -89,7 +89,7 @@ def beginning(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def control_tunes(
-    config: DictConfig, model: FolkRNN, weights: Weights, replay: list[list[int]] | None, seed: int
+    config: DictConfig, model: FolkRNN, weights: Weights[FolkRNN], replay: list[list[int]] | None, seed: int
 ) -> Sequence[Transcription]:
     """Returns what the unchanged model plays, kept on disk: the jobs of a sweep share it."""
     vocabulary, sampling = weights.words, sampling_of(config, weights.words)
@@ -106,12 +106,11 @@ def control_tunes(
 
 
 def play(
-    config: DictConfig, model: FolkRNN, weights: Weights, replay: list[list[int]] | None, seed: int
+    config: DictConfig, model: FolkRNN, weights: Weights[FolkRNN], replay: list[list[int]] | None, seed: int
 ) -> Transcriptions:
     """Returns generated tunes; with tunes to `replay` drawn so that the unchanged model writes these, in turn."""
     vocabulary, sampling = weights.words, sampling_of(config, weights.words)
     unchanged = weights.model
-    assert isinstance(unchanged, FolkRNN)  # a family is found by its models
     uniforms = None if replay is None else replay_uniforms(unchanged, vocabulary, replay, sampling, seed)
     with artifacts.progress("Generating", sampling.tunes) as advance:
         tunes = written(model, vocabulary, sampling, seed, observers(config), uniforms, advance)

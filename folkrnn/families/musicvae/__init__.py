@@ -49,7 +49,12 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
     explorable = True
 
     def fit(
-        self, config: DictConfig, weights: Weights, corpus: MelodyCorpus, checkpoints: Path, tracked: TrackedRun | None
+        self,
+        config: DictConfig,
+        weights: Weights[MusicVAE],
+        corpus: MelodyCorpus,
+        checkpoints: Path,
+        tracked: TrackedRun | None,
     ) -> Fitted:
         """Returns the model trained as `recipe=` and `trainer=` say; what `tracked` is None for files nothing."""
         from folkrnn.tracking.lightning import RunLogger
@@ -58,7 +63,6 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
         from folkrnn.training.melody_curves import MelodyCurves
 
         model = weights.model
-        assert isinstance(model, MusicVAE)  # a family is found by its models
         check_length(corpus, model)
         recipe, trainer = build(config.recipe, "recipe").resolved(model), TrainerSettings(**trainer_settings(config))
         logger, callbacks = None, []
@@ -76,7 +80,7 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
         self,
         config: DictConfig,
         model: MusicVAE,
-        weights: Weights,
+        weights: Weights[MusicVAE],
         corpus: MelodyCorpus,
         inputs: Sequence[ObservedInput],
         interventions: Interventions[MusicVAE],
