@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from folkrnn import extensions
+from folkrnn import extensions, kinds
 from folkrnn.errors import UserError, did_you_mean
 
 
@@ -73,7 +73,8 @@ def build(node: Mapping[str, Any], group: str) -> Any:
 
     Containers arrive as plain dicts and lists. The key `name`, by which an option calls itself, is dropped where the
     target has no such parameter. Raises UserError for a target that the group does not take or that does not exist, for
-    a target inside another one, for a parameter that it does not have, and for one that is lacking.
+    a target inside another one, for a parameter that it does not have, for one that is lacking, and for a value of
+    another kind than the target says.
     """
     where = str(node._get_full_key(None)) if isinstance(node, DictConfig) else ""
     container = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else dict(node)
@@ -161,6 +162,8 @@ def _parameters(target: Callable[..., Any], given: Mapping[str, Any], where: str
                 f"{target.__name__} takes {', '.join(names) or 'none'}"
             )
         _refuse_targets(value, f"{where}.{key}")
+        if key in parameters and (words := kinds.refusal(value, target, parameters[key].annotation)):
+            raise UserError(f"{where}.{key}={value}: must be {words}")
     keys = {key: value for key, value in given.items() if takes_any or key in names}
     if lacking := [p.name for p in plain if p.default is p.empty and p.name not in keys]:
         raise UserError(f"{where}.{lacking[0]} is not given; {target.__name__} needs it")

@@ -43,6 +43,12 @@ def parts(conf: Path, path: Path, package: str | None = None) -> Iterator[Part]:
     yield Part(path, package)
 
 
+def alternatives(path: Path) -> list[Path]:
+    """Returns the files of which the model's family decides which one is part of an option, one a family, by name."""
+    names = re.findall(r"^  - (\w+)@_here_: \$\{", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return sorted(file for name in names for file in (path.parent / name).glob("*.yaml"))
+
+
 def _included(text: str) -> list[str]:
     """The entries of a defaults list that name another file of the group."""
     if flow := re.search(r"^defaults: \[(.*)\]$", text, re.MULTILINE):

@@ -13,7 +13,7 @@ from yaml import YAMLError
 
 from folkrnn import figures
 from folkrnn.errors import UserError, did_you_mean, shown
-from folkrnn.options import Part, parts
+from folkrnn.options import Part, alternatives, parts
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,8 @@ def known_keys(folders: Iterable[Path]) -> list[str]:
             found += [group] if group else []
             for part in _parts(folder, path):
                 found += _names(_content(part.path), f"{part.package}." if part.package else "")
+            for file in alternatives(path):
+                found += _names(_content(file), f"{group}.")
     return list(dict.fromkeys(found))
 
 

@@ -18,6 +18,7 @@ ORDER = (
     "console",
     "naming",
     "extensions",
+    "kinds",
     "options",
     "cache",
     "download",

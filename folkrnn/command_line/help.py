@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from folkrnn.errors import UserError, did_you_mean
-from folkrnn.options import parts
+from folkrnn.options import alternatives, parts
 from folkrnn.places import COMMAND
 
 HEAD = """\
@@ -168,6 +168,12 @@ def _option(conf: Path, group: str, name: str, colour: bool) -> Iterator[str]:
         return
     yield _filled("", description(path), 2)
     yield from map(_entry, _of(conf, group, name))
+    for file in alternatives(path):
+        yield from (
+            "",
+            _heading(f"for models of the family {file.stem}", colour),
+            *map(_entry, entries(file.read_text("utf-8"), group)),
+        )
 
 
 def _keys(conf: Path, word: str) -> Iterator[str]:
@@ -248,6 +254,10 @@ def _every(conf: Path) -> tuple[Entry, ...]:
     several.sort(key=lambda option: option[1] not in chosen.get(option[0], ()))
     for one in [*settings(conf / "config.yaml"), *(one for option in several for one in _of(conf, *option))]:
         found.setdefault(one.key, one)
+    for group, name in several:
+        for file in alternatives(conf / group / f"{name}.yaml"):
+            for one in entries(file.read_text("utf-8"), group):
+                found.setdefault(one.key, one)
     return tuple(found.values())
 
 

@@ -19,6 +19,7 @@ from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.placement import on_cpu
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.models.rng import draw
+from folkrnn.training.limits import advice, check
 from folkrnn.training.losses import LossSums, single
 from folkrnn.training.musicvae_objective import elbo
 from folkrnn.training.noise import LATENTS, VALIDATION, latents
@@ -119,16 +120,11 @@ class Recipe:
     gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        positive = (self.learning_rate, self.clip_norm, self.batch_size)
-        shares = (self.final_share, self.beta_warmup, self.growth, self.hidden, self.own, self.moved)
-        if (
-            not all(value > 0 for value in positive)
-            or min(self.last_beta, self.free_bits, self.transpose) < 0
-            or self.shortest < 1
-        ):
-            raise UserError(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
-        if not all(0 <= share <= 1 for share in shares):
-            raise UserError(f"recipe: shares are numbers from 0 to 1; got {asdict(self)}")
+        check(
+            self, above_zero="learning_rate clip_norm", from_zero="weight_decay last_beta free_bits",
+            share="final_share beta_warmup growth hidden own moved", count="batch_size shortest",
+            whole="warmup_updates transpose",
+        )  # fmt: skip
 
     def resolved(self, model: MusicVAE) -> Recipe:
         return self
@@ -232,8 +228,8 @@ class AutoencoderTraining(pl.LightningModule):
         if not torch.isfinite(loss):
             raise UserError(
                 f"the training loss is {float(loss.detach())} at update {update} (epoch {self.trainer.current_epoch}, "
-                f"batch {index // parts}: {len(melodies)} melodies); nothing of this batch was kept. A smaller "
-                "recipe.learning_rate may help"
+                f"batch {index // parts}: {len(melodies)} melodies); nothing of this batch was kept. "
+                f"{advice(self.recipe)}"
             )
         values = {"loss": loss, "reconstruction": reconstruction * share, "kl": kl * share}
         for name, value in self._parts.add(index % parts, parts, values).items():

@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Callback
 
 from folkrnn.errors import UserError
 from folkrnn.training.checkpoints import BEST, LAST, OURS, generators, restore
+from folkrnn.training.limits import advice
 from folkrnn.training.preemption import Requeued, requeue
 
 
@@ -143,12 +144,12 @@ class Checkpointing(Callback):
         if stops:
             raise KeyboardInterrupt
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, training: pl.LightningModule) -> None:
         loss = float(trainer.callback_metrics["validation/loss"])
         if not math.isfinite(loss):
             raise UserError(
-                f"the validation loss is {loss} after epoch {trainer.current_epoch}, which is not kept. A smaller "
-                "recipe.learning_rate may help"
+                f"the validation loss is {loss} after epoch {trainer.current_epoch}, which is not kept. "
+                f"{advice(training.recipe)}"
             )
         self.since_best = 0 if loss < self.best else self.since_best + 1
         position = (trainer.current_epoch + 1, 0)

@@ -30,6 +30,7 @@ from folkrnn.training.autoencoder import AutoencoderRecipe, AutoencoderTraining
 from folkrnn.training.checkpointing import Checkpointing, stopping
 from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, best_state, identity, to_resume
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
+from folkrnn.training.limits import advice
 from folkrnn.training.lock import alone_in
 from folkrnn.training.memory import BoundedMemory, memory_kept
 from folkrnn.training.preemption import signal_number
@@ -229,7 +230,7 @@ def fit(
     if DIVERGED * loop.guess(corpus) < keep.best < math.inf:
         raise UserError(
             f"the training has diverged: the best validation loss is {keep.best:.3g} nats, where guessing costs "
-            f"{loop.guess(corpus):.3g}. A smaller recipe.learning_rate may help"
+            f"{loop.guess(corpus):.3g}. {advice(recipe)}"
         )
     checkpoint, state = best_state(folder)
     training.load_state_dict(state)
@@ -249,7 +250,7 @@ def _overflow_refused(trainer: pl.Trainer) -> Iterator[None]:
             raise
         raise UserError(
             f"update {trainer.global_step} (epoch {trainer.current_epoch}) is too large for the numbers of the "
-            "parameters; nothing of it was kept. A smaller recipe.learning_rate may help"
+            f"parameters; nothing of it was kept. {advice(trainer.lightning_module.recipe)}"
         ) from error
 
 

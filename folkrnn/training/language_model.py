@@ -17,6 +17,7 @@ from folkrnn.datasets.module import Batch
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import INPUT_STD, FolkRNN
 from folkrnn.training.gate_clipping import ClipRecord
+from folkrnn.training.limits import check
 from folkrnn.training.losses import LOSSES, LossName, LossSums, summed_loss, token_loss
 from folkrnn.training.noise import Drop, dropout
 
@@ -83,11 +84,10 @@ class Recipe:
     gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        positive = (self.learning_rate, self.clip_norm, self.input_std)
-        if not all(value > 0 for value in positive) or self.batch_size < 1:
-            raise UserError(
-                f"recipe: learning_rate, batch_size, clip_norm and input_std must be positive; got {asdict(self)}"
-            )
+        check(
+            self, above_zero="learning_rate clip_norm input_std", from_zero="weight_decay", share="final_share",
+            below_one="dropout", count="batch_size", whole="warmup_updates",
+        )  # fmt: skip
 
     def prepare(self, model: FolkRNN, seed: int) -> None:
         with torch.no_grad():

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from folkrnn.errors import UserError
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.training.autoencoder import fresh
+from folkrnn.training.limits import check
 from folkrnn.training.musicvae_objective import beta_at, clip_gradients, learning_rate_at, sampling_probability_at
 
 LONG = 64
@@ -47,9 +47,10 @@ class PublishedAutoencoderRecipe:
     gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        positive = (self.batch_size, self.first_rate, self.lowest_rate, self.clip_norm)
-        if not all(value > 0 for value in positive) or not 0 < self.rate_decay <= 1:
-            raise UserError(f"recipe: rates, sizes and limits must be positive; got {asdict(self)}")
+        check(
+            self, above_zero="first_rate lowest_rate clip_norm rate_decay", share="rate_decay beta_rate moved",
+            from_zero="max_beta free_bits sampling_rate", count="batch_size", whole="transpose",
+        )  # fmt: skip
         if self.sampling_rate:
             sampling_probability_at(0, "inverse_sigmoid", self.sampling_rate)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -17,6 +17,7 @@ from folkrnn.models.placement import on_cpu
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
 from folkrnn.training.language_model import dropped_logits
 from folkrnn.training.lasagne import LasagneRMSprop, decayed, learn_initial_states
+from folkrnn.training.limits import check
 from folkrnn.training.losses import LOSSES, LossName
 from folkrnn.training.noise import Drop
 
@@ -61,9 +62,10 @@ class PublishedRecipe:
             if getattr(self, name) not in allowed:
                 words = ", ".join("null" if choice is None else str(choice) for choice in allowed)
                 raise UserError(f"recipe.{name}={getattr(self, name)}: must be one of {words}")
-        positive = (self.learning_rate, self.epsilon, self.decay_factor, self.batch_size, self.gate_clip or 1)
-        if not all(value > 0 for value in positive) or not 0 <= self.rho < 1:
-            raise UserError(f"recipe: rates, sizes and limits must be positive and rho in [0, 1); got {asdict(self)}")
+        check(
+            self, above_zero="learning_rate epsilon decay_factor gate_clip", below_one="rho dropout",
+            count="batch_size", whole="decay_after",
+        )  # fmt: skip
 
     def prepare(self, model: FolkRNN, seed: int) -> None:
         """Makes the untrained model what the authors would have begun with."""

@@ -15,6 +15,7 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.training import autoencoder
 from folkrnn.training.fit import TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
+from folkrnn.training.limits import advice
 from folkrnn.training.lock import alone_in
 from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
 from folkrnn.training.published import PublishedRecipe
@@ -85,7 +86,6 @@ def test_a_checkpoint_of_another_dataset_is_not_gone_on_from(tmp_path):
         (1e30, 64, 2, "the validation loss is nan after epoch 1"),
         (1e38, 64, 1, r"update 0 \(epoch 0\) is too large for the numbers of the parameters"),
         (1e40, 64, 1, r"update 0 \(epoch 0\) is too large for the numbers of the parameters"),
-        (float("inf"), 64, 1, "the validation loss is nan after epoch 0"),
     ],
 )
 def test_a_training_that_runs_away_is_refused_in_one_line(tmp_path, rate, batch, epochs, said):
@@ -98,11 +98,36 @@ def test_a_training_that_runs_away_is_refused_in_one_line(tmp_path, rate, batch,
 
 
 @pytest.mark.parametrize("recipe", [Recipe, PublishedRecipe, autoencoder.Recipe, PublishedAutoencoderRecipe])
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_that_is_not_above_zero_is_refused(recipe, rate):
     name = "first_rate" if recipe is PublishedAutoencoderRecipe else "learning_rate"
-    with pytest.raises(UserError, match="must be positive"):
+    with pytest.raises(UserError, match=f"recipe.{name}={rate}: must be a number above 0"):
         recipe(**{name: rate})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wrong", "said"),
+    [
+        (Recipe, {"dropout": 1.0}, "a number from 0, below 1"),
+        (Recipe, {"weight_decay": float("nan")}, "a number from 0"),
+        (Recipe, {"final_share": -3.0}, "a number from 0 to 1"),
+        (Recipe, {"warmup_updates": -5}, "a whole number from 0"),
+        (autoencoder.Recipe, {"transpose": 2.5}, "a whole number from 0"),
+        (autoencoder.Recipe, {"free_bits": float("nan")}, "a number from 0"),
+        (PublishedRecipe, {"decay_after": -3}, "a whole number from 0"),
+        (PublishedAutoencoderRecipe, {"beta_rate": 3.0}, "a number from 0 to 1"),
+        (PublishedAutoencoderRecipe, {"transpose": -4}, "a whole number from 0"),
+    ],
+)
+def test_a_setting_of_a_recipe_that_is_out_of_its_range_is_refused_by_its_name(recipe, wrong, said):
+    ((name, value),) = wrong.items()
+    with pytest.raises(UserError, match=rf"^recipe\.{name}={value}: must be {said}$"):
+        recipe(**wrong)
+
+
+def test_what_may_help_is_a_setting_that_the_recipe_has():
+    assert advice(Recipe()) == "A smaller recipe.learning_rate may help"
+    assert advice(PublishedAutoencoderRecipe()) == "A smaller recipe.first_rate may help"
 
 
 HOLDS = """
