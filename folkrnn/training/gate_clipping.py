@@ -47,46 +47,48 @@ class ClippedLSTM(torch.autograd.Function):
     ) -> Tensor:
         T, B, rows = projection.shape
         H = rows // 4
-        gates, tanhc = torch.empty_like(projection), projection.new_empty(T, B, H)
+        gates = torch.empty_like(projection)
         hs, cs = projection.new_empty(T + 1, B, H), projection.new_empty(T + 1, B, H)
         hs[0], cs[0] = h0, c0
         into = dict(zip("ifgo", gates.chunk(4, dim=-1), strict=True))
-        recur(Product([weight_hh]), projection, (h0, c0), into | {"c": cs[1:], "tanhc": tanhc, "h": hs[1:]})
-        ctx.save_for_backward(weight_hh, gates, tanhc, hs, cs)
+        recur(Product([weight_hh]), projection, (h0, c0), into | {"c": cs[1:], "h": hs[1:]})
+        ctx.save_for_backward(weight_hh, gates, hs, cs)
         ctx.limit, ctx.record = limit, record
-        return hs[1:].clone()
+        return hs[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
-        weight_hh, gates, tanhc, hs, cs = ctx.saved_tensors
-        T, B, H = tanhc.shape
-        pre = torch.empty_like(gates)
+        weight_hh, gates, hs, cs = ctx.saved_tensors
+        T, B, rows = gates.shape
         dh_next, dc = torch.zeros_like(hs[0]), torch.zeros_like(hs[0])
         back = Product([weight_hh.t()])
         for t in reversed(range(T)):
             i, f, g, o = gates[t].chunk(4, dim=-1)
+            tanhc = cs[t + 1].tanh()
             dh = grad_h[t] + dh_next
-            dc = dc + dh * o * (1 - tanhc[t] * tanhc[t])
-            pre[t, :, :H] = dc * g * i * (1 - i)
-            pre[t, :, H : 2 * H] = dc * cs[t] * f * (1 - f)
-            pre[t, :, 2 * H : 3 * H] = dc * i * (1 - g * g)
-            pre[t, :, 3 * H :] = dh * tanhc[t] * o * (1 - o)
-            if ctx.limit is not None:
-                pre[t].clamp_(-ctx.limit, ctx.limit)
-            dh_next = back(pre[t])
+            dc = dc + dh * o * (1 - tanhc * tanhc)
+            found = dc * g * i * (1 - i), dc * cs[t] * f * (1 - f), dc * i * (1 - g * g), dh * tanhc * o * (1 - o)
             dc = dc * f
+            # in the place of the gates, of which there is no more need: long batches are large
+            for gate, gradient in zip((i, f, g, o), found, strict=True):
+                gate.copy_(gradient)
+            if ctx.limit is not None:
+                gates[t].clamp_(-ctx.limit, ctx.limit)
+            dh_next = back(gates[t])
+        pre, H = gates, rows // 4
         _take_down(ctx.record, pre, ctx.limit)
         weight = pre.reshape(T * B, -1).t() @ hs[:-1].reshape(T * B, H)
         return pre, weight, dh_next, dc, None, None
 
 
 def _take_down(record: ClipRecord, gradients: Tensor, limit: float | None) -> None:
-    sizes = gradients.abs()
-    record.largest = torch.maximum(sizes.max(), torch.as_tensor(record.largest, device=sizes.device))
-    record.total += sizes.numel()
+    low, high = gradients.aminmax()
+    largest = torch.maximum(-low, high)
+    record.largest = torch.maximum(largest, torch.as_tensor(record.largest, device=largest.device))
+    record.total += gradients.numel()
     if limit is not None:
-        record.clipped = record.clipped + (sizes >= limit).sum()
+        record.clipped = record.clipped + (gradients >= limit).sum() + (gradients <= -limit).sum()
 
 
 def clipped_logits(

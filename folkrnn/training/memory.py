@@ -51,20 +51,30 @@ class BoundedMemory(Callback):
     """Gives free memory back to the system after each epoch, and when more is kept than the largest batch needs.
 
     It looks between updates, when all that an update needed is free again. What a batch needs is measured in the first
-    update after memory was given back, per position of its padded input. Does nothing where there is no glibc.
+    update after memory was given back, per position of its padded input. It gives memory back, too, before a batch that
+    is larger than all since it last did, whose blocks do not fit into the pieces that these left. Does nothing where
+    there is no glibc.
     """
 
     def __init__(self) -> None:
         self._least = 0
         self._given_back, self._per_position, self._positions = False, 0.0, 0
+        self._largest = 0
+        """Positions of the largest batch since memory was given back."""
 
     def on_train_start(self, *_: Any) -> None:
         self._give_back()
 
+    def on_train_batch_start(self, _: pl.Trainer, __: pl.LightningModule, batch: Any, index: int) -> None:
+        positions = positions_of(batch)
+        if 0 < self._largest < positions:
+            self._give_back()
+        self._largest = max(self._largest, positions)
+
     def on_train_batch_end(self, _: pl.Trainer, __: pl.LightningModule, ___: Any, batch: Any, index: int) -> None:
         if _glibc() is None:
             return
-        grown, positions = resident_bytes() - self._least, batch[0].shape[0] * batch[0].shape[1]
+        grown, positions = resident_bytes() - self._least, positions_of(batch)
         if self._given_back:
             self._given_back, self._per_position = False, grown / positions
         self._positions = max(self._positions, positions)
@@ -78,7 +88,12 @@ class BoundedMemory(Callback):
         library = _glibc()
         if library is not None:
             library.malloc_trim(0)
-            self._least, self._given_back = resident_bytes(), True
+            self._least, self._given_back, self._largest = resident_bytes(), True, 0
+
+
+def positions_of(batch: Any) -> int:
+    """Returns the positions of a batch's padded input, rows times steps."""
+    return batch[0].shape[0] * batch[0].shape[1]
 
 
 def resident_bytes() -> int:

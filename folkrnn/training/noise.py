@@ -59,7 +59,7 @@ def dropout(seed: int, update: int, rows: Sequence[int], share: float) -> Drop:
     def drop(layer: int, x: Tensor) -> Tensor:
         draw = _drawn if x.device.type == "cpu" else _hashed
         keep = draw(seed, DROPOUT + layer, update, rows, x.shape[1:], threshold, x.device)
-        return x * keep.to(x.dtype).mul_(scale)
+        return torch.where(keep, x * scale, 0)  # a byte a value is kept for the way back
 
     return drop
 

@@ -56,6 +56,18 @@ def update(megabytes, positions):
     return (torch.empty(1, positions),)
 
 
+def test_memory_is_given_back_before_a_batch_larger_than_all_since_it_last_was():
+    bound, given_back = BoundedMemory(), []
+    with memory_kept():
+        bound.on_train_start()
+        for k, positions in enumerate((100, 50, 400, 300, 400, 500)):
+            first_touches(2)
+            before = resident_bytes()
+            bound.on_train_batch_start(None, None, (torch.empty(1, positions),), k)
+            given_back.append(before - resident_bytes() > 32 * 2**20)
+    assert given_back == [False, False, True, False, False, True]
+
+
 def test_updates_of_ever_new_sizes_do_not_pile_up():
     def grown(bound):
         with memory_kept():
