@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyses.measures.distributions import trend
+from analyses.measures.distributions import likely_undrawn, often_likely, trend
 from analyses.measures.watching import FEWEST, WINDOW, Watched
 from folkrnn.vocabulary import V2
 
@@ -24,6 +24,15 @@ def test_a_trend_is_over_steps_after_a_pitch_and_needs_three_of_them_and_a_chang
     assert trend(distributions(rising)[::-1], ids, two, V2) == pytest.approx(-1)
     assert math.isnan(trend(distributions([0.1] * 7), ids, two, V2))
     assert math.isnan(trend(distributions(rising[:3]), ids[:4], two, V2))
+
+
+def test_likely_tokens_are_counted_by_step_and_the_undrawn_ones_named():
+    rows = np.zeros((4, len(V2)))
+    a, b, c, meter = (V2.index[token] for token in ("A", "B", "c", "M:4/4"))
+    rows[:, a], rows[:2, b], rows[0, c], rows[3, meter] = 0.3, 0.5, 0.6, 0.9
+    assert often_likely(rows, [c, b, a], likely=0.3, times=2) == [a, b]
+    assert often_likely(rows, [c, b, a], likely=0.31, times=1) == [b, c]
+    assert likely_undrawn(rows, np.array([a, a]), 0.5, V2).tolist() == [c, b]
 
 
 @pytest.mark.parametrize("tunes", [1, FEWEST])

@@ -294,7 +294,9 @@ def test_a_component_that_is_taken_away_bears_its_number(model):
     kept = np.delete(np.arange(len(s)), [4, 9])
     lost = ablated_directions.ablated_directions((U * s) @ V, (U[:, kept] * s[kept]) @ V[kept], V2)
     assert lost.components == (5, 10)
-    assert lost.table(V2)["component"].tolist() == [5, 10]
+    table = lost.table(V2)
+    assert table["component"].tolist() == [5, 10]
+    assert table["share"].tolist() == pytest.approx(list(s[[4, 9]] ** 2 / (s[[4, 9]] ** 2).sum()))
 
 
 def test_a_direction_is_named_by_the_tokens_that_it_raises(model):

@@ -214,6 +214,7 @@ def test_inputs_and_states_in_separate_subspaces_show_as_no_overlap() -> None:
     )
     row = cosine_table(1, *apart).set_index("between").loc["input_recurrent"]
     assert row["magnitude"] == pytest.approx(0, abs=1e-12)
+    assert row["largest"] == pytest.approx(0, abs=1e-12)
     names, value = layer_overlaps(GateParameters(energy=1.0).bases(*apart))
     assert names == ["xi", "hi"]
     assert value[0, 1] == pytest.approx(0, abs=1e-12)

@@ -30,6 +30,12 @@ def test_the_share_of_the_divergence_in_music_neurons_is_a_share(seen):
     assert found.metrics["music_neurons_by_sigma"] == 12
 
 
+def test_latents_are_the_means_and_deviations_that_the_encoder_gives(seen):
+    mu, sigma = seen.model.encode(torch.from_numpy(seen.classes.astype(np.int64)))
+    np.testing.assert_allclose(seen.mu, mu.detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(seen.sigma, sigma.detach().numpy(), atol=1e-6)
+
+
 def test_latents_do_not_depend_on_how_the_melodies_are_batched(seen):
     alone = LatentObservation(seen.model, seen.classes[7:8], ["one"], seen.data)
     np.testing.assert_allclose(alone.mu[0], seen.mu[7], atol=1e-6)

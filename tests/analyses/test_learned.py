@@ -36,6 +36,14 @@ def test_the_share_that_is_left_of_the_initial_values_is_found_whatever_moved_a_
     assert scale(d * W0, W0) == pytest.approx(d)
 
 
+def test_the_share_is_found_while_less_than_half_was_moved_the_same_way():
+    rng = np.random.default_rng(0)
+    W0 = rng.normal(size=(60, 60))
+    moved = rng.random((60, 60)) < 0.4
+    for way in (-3, 3):
+        assert scale(np.where(moved, way * W0, 0.6 * W0), W0) == pytest.approx(0.6)
+
+
 def trained(rank: int = 2) -> tuple[FolkRNN, FolkRNN]:
     """A model whose matrices are 0.87 of the initial ones and something of low rank in a few columns; and the latter.
 

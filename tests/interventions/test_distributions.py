@@ -145,6 +145,14 @@ def test_the_account_of_a_displacement_has_the_rows_of_its_window_alone():
     assert np.allclose(account.table["becomes"], 1.2 * account.table["probability"], rtol=1e-4)
 
 
+def test_the_account_of_a_window_that_no_tune_reaches_has_no_rows():
+    model = network()
+    done = applied(model, distributions.displace("|", alpha=1.2, parts=[9, 9]))
+    (account,) = composition.account(done.model, done.effects, play(done.model))
+    assert account.table is None
+    assert "steps" not in account.metrics
+
+
 def test_a_displacement_acts_after_the_temperature():
     model, cold = network(), replace(SAMPLING, temperature=0.5)
     done = applied(model, distributions.displace("A,", delta=1.54), temperature=0.5)

@@ -90,6 +90,13 @@ def test_each_validation_files_activations_and_a_tune_with_its_share_of_full_bar
     assert set(filed.values("validation/tunes_ended")) == set(steps)
 
 
+def test_tunes_written_after_a_validation_are_as_long_as_95_percent_of_the_held_out_ones(modern):
+    data, _, _, _, tunes = modern
+    lengths = [len(data.ids[i]) - 2 for i in split(data.tunes)[1]]
+    longest = max(len(abc.split("K:", 1)[1].replace(" ", "")) for _, abc in tunes)
+    assert np.percentile(lengths, 50) < longest
+
+
 def test_updates_log_gradient_norm_rate_and_pace(modern):
     _, logged, _, _, _ = modern
     for name in ("train/loss", "train/gradient_norm", "train/learning_rate", "train/tokens_per_second"):
