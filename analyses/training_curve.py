@@ -22,10 +22,10 @@ from analyses.drawings import training_curve as draw
 from folkrnn.analysis import Analysis
 from folkrnn.datasets.families import split
 from folkrnn.errors import UserError
+from folkrnn.files.places import place
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.ngram import baselines
 from folkrnn.observation.observation import Observation
-from folkrnn.places import place
 from folkrnn.weights import curve as curves
 from folkrnn.weights.curve import Curve
 

@@ -25,9 +25,9 @@ from analyses.measures.intervals import ratio_intervals, with_interval
 from analyses.measures.melody import QUANTITIES
 from folkrnn import style
 from folkrnn.analysis import Analysis
-from folkrnn.cache import cache_key, cached_json
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.repetition import copied_in_parts
+from folkrnn.files.cache import cache_key, cached_json
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.notation.bars import bars, flaws, parts
 from folkrnn.notation.notes import notes

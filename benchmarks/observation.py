@@ -122,7 +122,7 @@ def summary_of(weights: Weights, tunes: Transcriptions, processes: Workers) -> C
 def analysis_of(name: str, weights: Weights, tunes: Transcriptions) -> Callable[[], object]:
     from omegaconf import OmegaConf
 
-    from folkrnn.build import build
+    from folkrnn.config.build import build
     from folkrnn.datasets.irish import irish
     from folkrnn.observation.observation import Observation
 

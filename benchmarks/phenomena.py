@@ -26,8 +26,8 @@ import folkrnn
 from analyses.gate_parameters import GateParameters
 from analyses.periodicity import Periodicity
 from folkrnn import style
+from folkrnn.datasets.published_tunes import TUNES
 from folkrnn.observation.observation import Observation
-from folkrnn.published import TUNES
 
 TUNE = "swing_swang_swung"
 

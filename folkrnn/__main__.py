@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import folkrnn
 from folkrnn.command_line import main
 from folkrnn.errors import UserError
-from folkrnn.places import CONF
+from folkrnn.files.places import CONF
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -27,8 +27,8 @@ from folkrnn.errors import UserError, did_you_mean
 from folkrnn.interventions import composition
 from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.writes import Write, with_hooks
-from folkrnn.labels import labels
 from folkrnn.melodies import grid
+from folkrnn.melodies.labels import labels
 from folkrnn.models.hooks import OUT, Step
 from folkrnn.models.model import Model
 from folkrnn.notation.audio import record

@@ -15,22 +15,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn import artifacts, claims_report, naming, style
-from folkrnn import figures as figures_of
+from folkrnn import style
 from folkrnn.analysis import main_of
-from folkrnn.build import build
 from folkrnn.claims import document, documents
-from folkrnn.digest import digest, job_key
+from folkrnn.config import figures as figure_settings
+from folkrnn.config.build import build
+from folkrnn.config.digest import digest, job_key
+from folkrnn.config.parameters import parameters
 from folkrnn.errors import UserError
 from folkrnn.families import family_of
+from folkrnn.files.places import CONF
 from folkrnn.interventions import composition
 from folkrnn.parallel.shards import processes as processes_of
-from folkrnn.parameters import parameters
-from folkrnn.places import CONF
-from folkrnn.sentences import sentences
+from folkrnn.report import artifacts
+from folkrnn.report import claims as claims_report
+from folkrnn.report.sentences import sentences
 from folkrnn.sites import parse
 from folkrnn.sweep.environment import DIGEST, job_tags, parent
-from folkrnn.tracking import TrackedRun, check_store, located, open_store, start_run
+from folkrnn.tracking import TrackedRun, check_store, folders, located, open_store, start_run
 from folkrnn.training import processes
 from folkrnn.weights.folder import Weights
 from folkrnn.weights.initial import OWN, Initial
@@ -42,9 +44,9 @@ if TYPE_CHECKING:
 
     from folkrnn.analysis import Analysis
     from folkrnn.claims import Document
+    from folkrnn.config.figures import Figures
     from folkrnn.datasets.dataset import Dataset
     from folkrnn.families.family import Family
-    from folkrnn.figures import Figures
     from folkrnn.findings import Findings
     from folkrnn.interventions.intervention import Intervention
     from folkrnn.models.model import Model
@@ -105,7 +107,7 @@ def run(config: DictConfig, overrides: list[str]) -> int:
     if processes.group().rank > 0:
         return join_training(plan)
     if plan.to_train and (parent() is not None or processes.restarted()):
-        plan = plan.resuming(config.trainer.resume or naming.is_unfinished(home / "runs", plan.digest))
+        plan = plan.resuming(config.trainer.resume or folders.is_unfinished(home / "runs", plan.digest))
     with processes.broadcasting(plan.to_train) as broadcast:
         return run_on_rank_zero(plan, uri, home, began, broadcast)
 
@@ -125,13 +127,13 @@ def run_on_rank_zero(
 ) -> int:
     """Makes the run; `broadcast` is for the other processes of its training. Returns the exit status."""
     config, overrides = plan.config, plan.overrides
-    name = naming.run_name(overrides, config.transcription)
+    name = folders.run_name(overrides, config.transcription)
     store = open_store(uri, config.tracking.experiment, home)
     with (
         start_run(
             store,
             name,
-            naming.results_folder(home / "runs", name, plan.digest, config.trainer.resume),
+            folders.results_folder(home / "runs", name, plan.digest, config.trainer.resume),
             overrides=overrides,
             tags={DIGEST: plan.job_key, **job_tags()},
             parent=parent(),
@@ -217,7 +219,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     if agreed is not weights:
         weights, inputs = agreed, family.inputs(config, agreed.vocabulary)
     judged = [document(name) for name in (documents() if config.claims is None else config.claims)]
-    figures = figures_of.read(config.figures)
+    figures = figure_settings.read(config.figures)
     return Plan(
         config,
         overrides,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from folkrnn.labels import MelodyLabels, type_of
+from folkrnn.melodies.labels import MelodyLabels, type_of
 
 if TYPE_CHECKING:
     import matplotlib.axes

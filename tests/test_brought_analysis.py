@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
 
-from folkrnn.digest import job_key
+from folkrnn.config.digest import job_key
 from folkrnn.study import prepare
 
 CONF = Path(__file__).parents[1] / "conf"

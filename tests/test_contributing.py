@@ -17,8 +17,8 @@ import torch
 from small_network import network
 from test_extensions import CONF, nothing_stays, write  # noqa: F401 - nothing_stays is a fixture
 
-from folkrnn.build import build
 from folkrnn.command_line import main
+from folkrnn.config.build import build
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.module import sides
 from folkrnn.errors import UserError

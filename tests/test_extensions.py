@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from folkrnn import extensions
-from folkrnn.build import build
 from folkrnn.command_line import main
+from folkrnn.config import extensions
+from folkrnn.config.build import build
 from folkrnn.study import prepare
 
 ROOT = Path(__file__).parents[1]

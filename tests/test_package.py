@@ -16,8 +16,8 @@ import pytest
 
 import folkrnn
 from folkrnn import __main__ as program
-from folkrnn import places
 from folkrnn.errors import UserError
+from folkrnn.files import places
 
 ROOT = Path(__file__).parents[1]
 TINY = ["sampling.tunes=2", "sampling.max_tokens=40", "explorer=false", "model=folkrnn_small"]

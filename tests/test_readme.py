@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from folkrnn.command_line import main
-from folkrnn.places import CONF
+from folkrnn.files.places import CONF
 
 ROOT = Path(__file__).parents[1]
 PAGES = {

@@ -10,10 +10,10 @@ from hydra import compose, initialize_config_dir
 
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.families import split
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
 from folkrnn.families.folkrnn.playing import beginning
 from folkrnn.observation.replayed import tunes_of
-from folkrnn.published import ids_of
 from folkrnn.study import observe, prepare
 from folkrnn.vocabulary import V2
 

@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 
 from analyses.periodicity import Periodicity
 from analyses.vocabulary import VocabularyTable
-from folkrnn.claims_report import beside, in_a_line
 from folkrnn.errors import UserError
 from folkrnn.findings import Findings
+from folkrnn.report.claims import beside, in_a_line
 from folkrnn.study import build_controls
 
 CONF = str(Path(__file__).parents[1] / "conf")

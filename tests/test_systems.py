@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from folkrnn.command_line import main
-from folkrnn.places import CONF
+from folkrnn.files.places import CONF
 from folkrnn.sweep import processes
 from folkrnn.sweep.jobs import Job, Launch
 from folkrnn.training.preemption import signal_number

@@ -9,8 +9,8 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from folkrnn import extensions
 from folkrnn.command_line import main
+from folkrnn.config import extensions
 from folkrnn.errors import UserError
 from folkrnn.families import family_of
 from folkrnn.models.folkrnn import FolkRNN

@@ -15,8 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from folkrnn.labels import MelodyLabels, type_of
 from folkrnn.melodies.grid import STEPS_PER_BAR
+from folkrnn.melodies.labels import MelodyLabels, type_of
 from folkrnn.notation.bars import Bar, bars
 from folkrnn.vocabulary import END, START
 

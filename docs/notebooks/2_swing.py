@@ -18,7 +18,7 @@ import numpy as np
 import folkrnn
 from analyses.copying import Copying
 from analyses.posterior import Posterior
-from folkrnn.published import TUNES
+from folkrnn.datasets.published_tunes import TUNES
 
 lab = folkrnn.load()
 swing = lab.read(TUNES["swing_swang_swung"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.published import is_data_v2, is_v2
+from folkrnn.datasets.published_tunes import is_data_v2, is_v2
 
 if TYPE_CHECKING:
     from folkrnn.weights.folder import Weights

@@ -10,13 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from folkrnn import console, extensions
+from folkrnn import console
 from folkrnn.command_line import errors, foreign
 from folkrnn.command_line.help import page
 from folkrnn.command_line.quoting import is_override, quoted, unquoted
+from folkrnn.config import extensions
+from folkrnn.config.settings import check, folders, known_keys
 from folkrnn.errors import UserError
-from folkrnn.places import place, results
-from folkrnn.settings import check, folders, known_keys
+from folkrnn.files.places import place, results
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -18,9 +18,9 @@ from types import FrameType
 
 from folkrnn.command_line.help import options
 from folkrnn.command_line.quoting import in_quotes
+from folkrnn.config.settings import known_keys, no_such_key
 from folkrnn.console import lost_output
 from folkrnn.errors import Terminated, UserError, did_you_mean
-from folkrnn.settings import known_keys, no_such_key
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 

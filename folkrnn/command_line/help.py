@@ -13,9 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from folkrnn.config.options import alternatives, parts
 from folkrnn.errors import UserError, did_you_mean
-from folkrnn.options import alternatives, parts
-from folkrnn.places import COMMAND
+from folkrnn.files.places import COMMAND
 
 HEAD = """\
 folkrnn-lab sees inside music models. It loads or trains one, lets it play, watches every gate while it does, may cut

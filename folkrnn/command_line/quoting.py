@@ -13,9 +13,9 @@ import shlex
 import sys
 from typing import cast
 
+from folkrnn.datasets.published_tunes import TUNES
 from folkrnn.errors import UserError
-from folkrnn.places import content, place
-from folkrnn.published import TUNES
+from folkrnn.files.places import content, place
 
 TEXT_KEYS = {"prime", "transcription", "tokens", "token"}
 """Last parts of the keys that take text of music: `sampling.prime`, `transcription`, `intervention.….tokens`."""

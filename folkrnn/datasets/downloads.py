@@ -5,8 +5,8 @@ from __future__ import annotations
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.files import of_tokens
 from folkrnn.datasets.parsing import read_text
-from folkrnn.download import PublishedFile, fetch
 from folkrnn.errors import UserError, did_you_mean
+from folkrnn.files.download import PublishedFile, fetch
 
 _REPOSITORY = "IraKorshunova/folk-rnn"
 

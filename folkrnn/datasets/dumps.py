@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from folkrnn.datasets.corpus import LeftOut
+from folkrnn.files.places import readable
 from folkrnn.notation.abc import AbcTune, count_tunes, read_setting
-from folkrnn.places import readable
 
 SUFFIXES = (".csv", ".json", ".jsonl")
 

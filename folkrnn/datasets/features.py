@@ -8,7 +8,7 @@ import numpy as np
 
 import folkrnn.melodies
 import folkrnn.notation
-from folkrnn.cache import cache_key, store_arrays, stored_arrays
+from folkrnn.files.cache import cache_key, store_arrays, stored_arrays
 from folkrnn.melodies import features as jsymbolic
 from folkrnn.parallel.pool import in_parallel
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 import folkrnn.datasets
 import folkrnn.notation
-from folkrnn.cache import cache_key
 from folkrnn.datasets.corpus import Corpus, LeftOut, Tune, distinct, vocabulary_of
 from folkrnn.datasets.dumps import SUFFIXES as DUMPS
 from folkrnn.datasets.dumps import NoDump, settings_of
@@ -15,8 +14,9 @@ from folkrnn.datasets.folders import SUFFIXES, files_in, inside
 from folkrnn.datasets.parsing import NoText, Parsed, cached, parse_all, read_text
 from folkrnn.datasets.token_text import is_token_text, token_tunes
 from folkrnn.errors import UserError
+from folkrnn.files.cache import cache_key
+from folkrnn.files.places import existing, readable
 from folkrnn.notation.abc import AbcTune, read_abc
-from folkrnn.places import existing, readable
 from folkrnn.vocabulary import V2
 
 _UNSTATED = "terms unknown: the user's own files"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from folkrnn.datasets.corpus import LeftOut
-from folkrnn.places import readable
+from folkrnn.files.places import readable
 
 SUFFIXES = (".abc", ".txt", ".csv", ".json", ".jsonl", ".gz")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".bz2", ".xz", ".zst")

@@ -13,7 +13,6 @@ import numpy as np
 import folkrnn.datasets
 import folkrnn.melodies
 import folkrnn.notation
-from folkrnn.cache import cache_key, cached_arrays
 from folkrnn.datasets import files
 from folkrnn.datasets.corpus import REASONS as TUNE_REASONS
 from folkrnn.datasets.corpus import Corpus, Tune, distinct
@@ -21,6 +20,7 @@ from folkrnn.datasets.families import families, held_out
 from folkrnn.datasets.irish import COLLECTIONS, irish, music21_corpus
 from folkrnn.datasets.parsing import WORTH_WORKERS, parse_texts, read_text
 from folkrnn.errors import UserError
+from folkrnn.files.cache import cache_key, cached_arrays
 from folkrnn.melodies import random_notes as random_generator
 from folkrnn.melodies import twinkle as song
 from folkrnn.melodies.from_tunes import from_tokens

@@ -15,15 +15,15 @@ import numpy as np
 import folkrnn.datasets
 import folkrnn.melodies
 import folkrnn.notation
-from folkrnn.cache import cache_key, cached_arrays
 from folkrnn.datasets.families import COMMON, TOO_FREQUENT, connected
 from folkrnn.datasets.melodies import MelodyCorpus, MelodySource
 from folkrnn.errors import UserError
+from folkrnn.files.cache import cache_key, cached_arrays
+from folkrnn.files.places import existing, readable
 from folkrnn.melodies.extract import Extraction, extract_bytes, nothing
 from folkrnn.melodies.grid import FIRST_ON
 from folkrnn.melodies.rules import PER_FILE, Rules, magenta_rules
 from folkrnn.parallel.pool import in_parallel
-from folkrnn.places import existing, readable
 
 SUFFIXES = (".mid", ".midi", ".kar", ".smf", ".rmi")
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import folkrnn.datasets
 import folkrnn.notation
-from folkrnn.cache import cache_folder, cache_key, keep, kept
 from folkrnn.datasets.corpus import LeftOut, Tune
 from folkrnn.errors import UserError
+from folkrnn.files.cache import cache_folder, cache_key, keep, kept
+from folkrnn.files.places import readable
 from folkrnn.notation import tokenise as tokeniser
 from folkrnn.notation.abc import AbcTune, read_abc
 from folkrnn.parallel.pool import in_parallel
-from folkrnn.places import readable
 
 CHUNK = 400
 """Tunes per task handed to a worker."""

@@ -6,7 +6,7 @@ import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
-from folkrnn import extensions
+from folkrnn.config import extensions
 from folkrnn.errors import UserError
 
 if TYPE_CHECKING:

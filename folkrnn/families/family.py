@@ -22,7 +22,7 @@ from folkrnn.weights.folder import Weights
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.tracking.report import ReportEntry
+    from folkrnn.report.page import ReportEntry
     from folkrnn.training.fit import Fitted
 
 M = TypeVar("M", bound=Model)

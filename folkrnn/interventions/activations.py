@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 
 from folkrnn import sites as grammar
+from folkrnn.datasets.published_tunes import TUNES
 from folkrnn.errors import UserError
+from folkrnn.files.places import content, file_named
 from folkrnn.interventions.choice import parted, selector
 from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.rng import normals
@@ -31,8 +33,6 @@ from folkrnn.models.hooks import OUT, Step, unhooked
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.traces import Trace
 from folkrnn.notation.tokenise import prime_tokens
-from folkrnn.places import content, file_named
-from folkrnn.published import TUNES
 
 How = Literal["value", "mean", "add", "noise", "patch"]
 

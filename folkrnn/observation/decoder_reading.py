@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from folkrnn import sites as grammar
-from folkrnn.labels import MelodyLabels, labels
+from folkrnn.melodies.labels import MelodyLabels, labels
 from folkrnn.models.melody_tensors import NOTHING
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.observation import Observation

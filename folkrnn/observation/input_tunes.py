@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from folkrnn.datasets.published_tunes import TUNES, ids_of
 from folkrnn.errors import UserError
+from folkrnn.files.places import content, file_named
 from folkrnn.notation.abc import read_abc
 from folkrnn.notation.changes import changes
 from folkrnn.notation.tokenise import Rejection, prime_changes, prime_tokens, tokenise
 from folkrnn.observation.imported import LARGEST, as_abc
-from folkrnn.places import content, file_named
-from folkrnn.published import TUNES, ids_of
 from folkrnn.sampling import Transcription, input_tune
 from folkrnn.vocabulary import Vocabulary
 

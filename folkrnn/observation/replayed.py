@@ -8,8 +8,8 @@ import numpy as np
 
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.datasets.families import split
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
-from folkrnn.published import ids_of
 from folkrnn.vocabulary import Vocabulary
 
 HELD_OUT = "held_out"

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from folkrnn.errors import UserError
-from folkrnn.files import replacing
+from folkrnn.files.whole import replacing
 
 Arrays = dict[str, np.ndarray]
 

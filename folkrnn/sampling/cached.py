@@ -21,7 +21,7 @@ import torch
 import folkrnn.models
 import folkrnn.notation
 import folkrnn.sampling
-from folkrnn.cache import cache_folder, cache_key, store_arrays, stored_arrays
+from folkrnn.files.cache import cache_folder, cache_key, store_arrays, stored_arrays
 from folkrnn.sampling.transcription import Sampling, Transcription
 from folkrnn.sampling.transcriptions import Transcriptions, packed
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from folkrnn.naming import REPORT
-from folkrnn.places import COMMAND, readable
+from folkrnn.files.places import COMMAND, readable
 from folkrnn.sweep.jobs import FINISHED, SKIPPED, Outcome
 from folkrnn.sweep.progress import numbers
+from folkrnn.tracking.folders import REPORT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,8 +98,8 @@ def file_report(
     tracked: TrackedRun, typed: Sequence[str], outcomes: Sequence[Outcome], found: Mapping[str, Findings], best: str
 ) -> None:
     """Files `report.html` of a sweep: what came out, its jobs with their pages, and what compares them."""
-    from folkrnn.tracking.report import JobEntry as Row
-    from folkrnn.tracking.report import Report, Section, write_report
+    from folkrnn.report.page import JobEntry as Row
+    from folkrnn.report.page import Report, Section, write_report
 
     places = results_of(tracked.folder.parents[1])
     rows = [Row(str(o.job), o.status, readable(o.reason), _page(tracked.folder, places.get(o.run))) for o in outcomes]
@@ -125,7 +125,7 @@ def ranges(table: pd.DataFrame | None) -> list[str]:
     """Returns a sentence for each of the first main numbers that jobs differ in: least and most, and whose."""
     if table is None:
         return []
-    from folkrnn.tracking.report import number
+    from folkrnn.report.page import number
 
     numbers = [c for c in table.columns if "/" in c and not c.endswith(("_low", "_high")) and c[:7] != "claims/"]
     settings = [c for c in table.columns if c != "run" and "/" not in c]

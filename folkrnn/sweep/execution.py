@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from folkrnn.build import build
-from folkrnn.digest import job_key
+from folkrnn.config.build import build
+from folkrnn.config.digest import job_key
+from folkrnn.config.settings import check
 from folkrnn.errors import UserError
-from folkrnn.naming import REPORT, folder_name, run_name
-from folkrnn.settings import check
 from folkrnn.sweep import comparison
 from folkrnn.sweep.environment import DIGEST, JOB, in_this_process, variables
 from folkrnn.sweep.exit_status import in_words
@@ -35,6 +34,7 @@ from folkrnn.sweep.jobs import (
 )
 from folkrnn.sweep.progress import Progress, log_name, numbers
 from folkrnn.sweep.scheduler import run_jobs
+from folkrnn.tracking.folders import REPORT, folder_name, run_name
 from folkrnn.training.processes import group
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from folkrnn.files import write_whole
+from folkrnn.files.whole import write_whole
 from folkrnn.sweep.jobs import Ending, Launch
 
 PREEMPTED = signal.SIGUSR1

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.config.settings import check
 from folkrnn.errors import UserError, did_you_mean
-from folkrnn.settings import check
 from folkrnn.sweep import execution
 from folkrnn.sweep.jobs import Job, Outcome
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from folkrnn.console import forgiving
 from folkrnn.errors import UserError
-from folkrnn.places import place
+from folkrnn.files.places import place
 from folkrnn.tracking.serve import FOLDER, PORT, serve
 from folkrnn.tracking.store import relocate
 from folkrnn.tracking.upload import upload

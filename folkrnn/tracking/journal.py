@@ -18,9 +18,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn import files
 from folkrnn.errors import UserError
-from folkrnn.places import readable
+from folkrnn.files.places import readable
+from folkrnn.files.whole import locked, write_whole
 from folkrnn.tracking.entries import Entry, insist, perform, read_entry
 from folkrnn.tracking.remote import is_server
 
@@ -77,7 +77,7 @@ class Journal:
     def begin(self, **about: str) -> None:
         """Makes this the journal of a run that its store has nothing of yet: entries of before are pending again."""
         (self._inside / "sent").unlink(missing_ok=True)
-        write_whole(self._inside / "run.json", json.dumps(about, indent=1).encode())
+        file_whole(self._inside / "run.json", json.dumps(about, indent=1).encode())
         self.sent = 0
         self._read()
 
@@ -136,7 +136,7 @@ class Journal:
             "Nothing is lost: the files are here. Send the rest with\n\n"
             f"    {upload_command(self.folder, self.about['uri'])}\n"
         )
-        write_whole(self.folder / MARKER, text.encode())
+        file_whole(self.folder / MARKER, text.encode())
 
     def clear_pending(self) -> None:
         (self.folder / MARKER).unlink(missing_ok=True)
@@ -168,7 +168,7 @@ def writing(folder: Path) -> Iterator[None]:
     busy = f"the run in {folder} is still running: when it ends, it sends what the store lacks by itself"
     with ExitStack() as stack:
         try:
-            stack.enter_context(files.locked(folder / ".tracking" / "lock", busy, seconds=0))
+            stack.enter_context(locked(folder / ".tracking" / "lock", busy, seconds=0))
         except OSError as error:
             raise UserError(f"cannot keep results in {folder} ({error.strerror}): choose another folder") from error
         yield
@@ -189,10 +189,10 @@ def upload_command(folder: Path, uri: str) -> str:
     return f"python -m folkrnn.tracking upload {shlex.quote(str(folder))}{to}"
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def file_whole(path: Path, content: bytes) -> None:
     """Writes a file completely or not at all. Raises UserError where there is no room or no permission."""
     try:
-        files.write_whole(path, content)
+        write_whole(path, content)
     except OSError as error:
         raise _no_room(path, error) from error
 

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from folkrnn.places import COMMAND
+from folkrnn.files.places import COMMAND
 
 _PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "numpy", "matplotlib")
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.config.figures import AS_PNG, Figures
 from folkrnn.errors import UserError
-from folkrnn.figures import AS_PNG, Figures
-from folkrnn.places import readable
+from folkrnn.files.places import readable
 from folkrnn.tracking import journal as journals
 from folkrnn.tracking.entries import ENDED, Entry, insist, perform
 from folkrnn.tracking.figures import drawn_data, gif, png, written
-from folkrnn.tracking.journal import Journal, in_one_line, now, upload_command, write_whole
+from folkrnn.tracking.journal import Journal, file_whole, in_one_line, now, upload_command
 from folkrnn.tracking.names import TAG_LENGTH, allowed_name, file_name, flatten
 from folkrnn.tracking.numbers import MOST, TABLE, Numbers, named
 from folkrnn.tracking.provenance import PROVENANCE
@@ -224,7 +224,7 @@ class TrackedRun:
 
     def log_bytes(self, content: bytes, path: str) -> None:
         """Files `content` as `path`."""
-        write_whole(self._inside(path), content)
+        file_whole(self._inside(path), content)
         self._record({"kind": "file", "path": path})
 
     def log_file(self, file: Path | str, path: str | None = None) -> None:
@@ -234,7 +234,7 @@ class TrackedRun:
             path = file.relative_to(self.folder).as_posix() if file.is_relative_to(self.folder) else file.name
         place = self._inside(path)
         if file != place:
-            write_whole(place, file.read_bytes())
+            file_whole(place, file.read_bytes())
         self._record({"kind": "file", "path": path})
 
     def log_dataset(
@@ -266,7 +266,7 @@ class TrackedRun:
             if self._images:
                 telling = [name for name in self._steps if name in self.numbers.values]
                 self._record({"kind": "view", "images": sorted(self._images), "columns": telling})
-            write_whole(self.folder / "metrics.json", _json(self.metrics))
+            file_whole(self.folder / "metrics.json", _json(self.metrics))
         finally:
             self._end(status)
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from folkrnn.config.figures import AS_PNG, Figures
 from folkrnn.errors import Terminated, UserError
-from folkrnn.figures import AS_PNG, Figures
 from folkrnn.tracking.journal import Journal, in_one_line, now, writing
 from folkrnn.tracking.process import is_gone, process_tags
 from folkrnn.tracking.provenance import CHECKOUT, provenance, provenance_tags

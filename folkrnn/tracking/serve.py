@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from folkrnn.errors import UserError
-from folkrnn.files import locked
-from folkrnn.places import COMMAND, results
+from folkrnn.files.places import COMMAND, results
+from folkrnn.files.whole import locked
 
 PORT = 5000
 """Where `tracking=server` looks for it."""

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from folkrnn import places
 from folkrnn.errors import UserError, shown
-from folkrnn.files import locked
-from folkrnn.places import readable
+from folkrnn.files import places
+from folkrnn.files.places import readable
+from folkrnn.files.whole import locked
 from folkrnn.tracking.entries import ENDED, VANISHED, insist
 from folkrnn.tracking.names import TAG_LENGTH
 from folkrnn.tracking.process import is_gone

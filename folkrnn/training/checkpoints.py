@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from folkrnn import files
 from folkrnn.datasets.dataset import Dataset
 from folkrnn.errors import UserError
+from folkrnn.files.whole import write_whole
 from folkrnn.models.model import Model
 from folkrnn.weights.lightning import read
 
@@ -35,13 +35,13 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_whole(Path(path), buffer.getbuffer())
+        write_checkpoint(Path(path), buffer.getbuffer())
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def write_checkpoint(path: Path, content: bytes | memoryview) -> None:
     """Puts `content` in the place of the file. Raises UserError, the old file intact, where there is no room for it."""
     try:
-        files.write_whole(path, content, durable=True)
+        write_whole(path, content, durable=True)
     except OSError as error:
         raise UserError(
             f"cannot write the checkpoint {path} ({len(content) / 2**20:.0f} MiB: {error.strerror}); an earlier one is "

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from folkrnn.files import locked
+from folkrnn.files.whole import locked
 
 LOCK = "training.lock"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from folkrnn.console import forgiving
 from folkrnn.errors import UserError
-from folkrnn.places import place
+from folkrnn.files.places import place
 
 if TYPE_CHECKING:
     from folkrnn.weights.folder import Weights

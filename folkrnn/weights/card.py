@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from folkrnn.errors import UserError
-from folkrnn.places import COMMAND
+from folkrnn.files.places import COMMAND
 from folkrnn.weights import folder
 from folkrnn.weights.curve import Curve
 from folkrnn.weights.folder import Weights

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from folkrnn.download import PublishedFile, fetch
 from folkrnn.errors import UserError, did_you_mean
+from folkrnn.files.download import PublishedFile, fetch
 from folkrnn.weights import lasagne
 from folkrnn.weights.folder import Weights
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from folkrnn.errors import UserError
-from folkrnn.files import write_whole
+from folkrnn.files.whole import write_whole
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.model import Model
 from folkrnn.models.recurrent import GATES

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from folkrnn.download import git_blob
 from folkrnn.errors import UserError
-from folkrnn.files import write_whole
+from folkrnn.files.download import git_blob
+from folkrnn.files.whole import write_whole
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.recurrent import Cell
 from folkrnn.vocabulary import V2, Vocabulary

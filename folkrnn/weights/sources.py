@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import torch
 
-from folkrnn import places
 from folkrnn.errors import UserError
+from folkrnn.files import places
 from folkrnn.models.model import Model
 from folkrnn.vocabulary import V2, Vocabulary
 from folkrnn.weights import downloads, folder, lasagne, lightning

@@ -14,8 +14,8 @@ from analyses.drawings.aligned import aligned
 from analyses.drawings.copied_scores import as_page, beside, marked
 from analyses.measures.common_runs import common_runs
 from analyses.measures.tune_index import body
+from folkrnn.datasets.published_tunes import TUNES
 from folkrnn.notation.score import engrave
-from folkrnn.published import TUNES
 from folkrnn.vocabulary import V2
 
 WORDS = st.lists(st.sampled_from("CDE|"), max_size=30)

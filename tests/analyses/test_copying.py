@@ -13,10 +13,10 @@ from analyses.copying import Copying
 from analyses.measures.ngram_index import NgramIndex
 from analyses.measures.tune_index import Library, bar_counts, bars_of, body
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import ids_of
 from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 

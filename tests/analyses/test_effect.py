@@ -17,6 +17,7 @@ from analyses.measures import ablated_directions, divergence, paired, watching
 from analyses.measures.counting import by_bar, late_counts, wilson
 from analyses.measures.tune_quantities import FIGURE, QUANTITIES, quantities, scale, scrambled, sums
 from analyses.measures.tune_sums import ABILITIES, NAMES, TuneSums
+from folkrnn.datasets.published_tunes import TUNES, ids_of
 from folkrnn.errors import UserError
 from folkrnn.interventions import composition
 from folkrnn.interventions.distributions import suppress
@@ -24,7 +25,6 @@ from folkrnn.interventions.intervention import EffectRecord, RunContext
 from folkrnn.interventions.push import push_hidden
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import TUNES, ids_of
 from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import TYPES, V2
 

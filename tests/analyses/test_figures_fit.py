@@ -23,10 +23,10 @@ from analyses.tune_statistics import TuneStatistics
 from analyses.vocabulary import VocabularyTable
 from folkrnn import style
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.datasets.published_tunes import TUNES, ids_of
 from folkrnn.findings import Figure, Findings
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import TUNES, ids_of
 from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 

@@ -13,10 +13,10 @@ from analyses.measures.distributions import entropy
 from analyses.posterior import Posterior, spike_spacings
 from analyses.tune_statistics import TuneStatistics, statistics, table_of
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.bars import bars, parts
 from folkrnn.observation.observation import Observation
-from folkrnn.published import ids_of
 from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 

@@ -11,10 +11,10 @@ from analyses.drawings import gramians as gramian_figures
 from analyses.gramians import Gramians
 from analyses.measures import activation_pairs, centred, similarity
 from analyses.measures.passages import repeats, reversals
+from folkrnn.datasets.published_tunes import TUNES, ids_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import TUNES, ids_of
 from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 

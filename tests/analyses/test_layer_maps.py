@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from analyses.layer_maps import LayerMaps, Map, inputs
 from analyses.measures.ridge import Products, cross_validated
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import ids_of
 from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from analyses.gate_parameters import GateParameters
 from analyses.measures.learned import matrices, scale, subtracted
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.initialisation import initialise
 from folkrnn.observation.controls import Untrained
 from folkrnn.observation.observation import Observation
-from folkrnn.published import ids_of
 from folkrnn.sampling import input_tune as read
 from folkrnn.training.lasagne import learn_initial_states
 from folkrnn.vocabulary import V2

@@ -7,8 +7,8 @@ from music21.analysis.discrete import KrumhanslKessler
 
 from analyses.measures.melody import MAJOR, MINOR, QUANTITIES, fits_minor, pitch_classes, sums
 from analyses.tune_statistics import MelodySums
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.notation.notes import Note, notes
-from folkrnn.published import ids_of
 from folkrnn.vocabulary import V2
 
 

@@ -21,10 +21,10 @@ from analyses.measures.columns import (
 from analyses.measures.strongest import strongest
 from analyses.softmax_layer import SoftmaxLayer
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import ids_of
 from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 

@@ -13,10 +13,10 @@ from analyses.measures.columns import softmax_parameters
 from analyses.measures.directions import left_metrics
 from analyses.measures.separability import Steps, auc, auc_interval, best_plane, gaussian_scores, judge
 from analyses.softmax_svd import SVD, SoftmaxSVD, decompose
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import ids_of
 from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 

@@ -9,10 +9,10 @@ import torch
 
 from analyses.measures.lags import lag_correlation
 from analyses.timing import Timing
+from folkrnn.datasets.published_tunes import TUNES, ids_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import TUNES, ids_of
 from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.vocabulary import V2
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from analyses.training_curve import TrainingCurve, shipped
 from folkrnn import pretrained
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import ids_of
 from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 from folkrnn.weights.curve import Curve, from_csv, to_csv

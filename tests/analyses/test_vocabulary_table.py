@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from analyses.vocabulary import VocabularyTable, list_places, parameter_blocks, parameter_counts, unigram_entropy
 from folkrnn.datasets.corpus import Corpus, Tune
+from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.observation import Observation
-from folkrnn.published import ids_of
 from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 

@@ -9,8 +9,8 @@ import pytest
 from folkrnn.claims import Circumstances, document, documents
 from folkrnn.claims.claim import read_claim
 from folkrnn.claims.judge import named
+from folkrnn.config.settings import known_keys
 from folkrnn.errors import UserError
-from folkrnn.settings import known_keys
 
 CONF = Path(__file__).parents[2] / "conf"
 ANALYSES = {path.stem for path in (CONF / "analysis").glob("*.yaml")} | {"summary", "validation", "baseline"}

@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 
 from folkrnn.command_line import main
 from folkrnn.command_line.foreign import check_references, written_out
+from folkrnn.config.settings import check
 from folkrnn.errors import UserError
-from folkrnn.settings import check
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from folkrnn.command_line import page
+from folkrnn.config.settings import known_keys
 from folkrnn.errors import UserError
-from folkrnn.settings import known_keys
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"

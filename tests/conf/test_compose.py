@@ -9,9 +9,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from folkrnn.build import locate
 from folkrnn.command_line import main
-from folkrnn.settings import check, known_keys
+from folkrnn.config.build import locate
+from folkrnn.config.settings import check, known_keys
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from folkrnn.build import build
+from folkrnn.config.build import build
 from folkrnn.datasets.melodies import random_notes
 from folkrnn.errors import UserError
 from folkrnn.families.musicvae import FAMILY

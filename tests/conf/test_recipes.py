@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from folkrnn.build import build
+from folkrnn.config.build import build
 from folkrnn.training import autoencoder, language_model, musicvae_published, published
 
 CONF = str(Path(__file__).parents[2] / "conf")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from folkrnn.cache import cache_folder
 from folkrnn.datasets import features as shared
 from folkrnn.datasets.features import features
 from folkrnn.datasets.melodies import random_notes
+from folkrnn.files.cache import cache_folder
 from folkrnn.melodies.features import measure
 
 

@@ -5,13 +5,13 @@ from importlib import resources
 
 import pytest
 
-from folkrnn.cache import cache_folder
 from folkrnn.datasets.corpus import REASONS, Corpus, LeftOut
 from folkrnn.datasets.files import abc, tokens
 from folkrnn.datasets.irish import COLLECTIONS, irish
 from folkrnn.datasets.parsing import cached
 from folkrnn.datasets.token_text import is_token_text
 from folkrnn.errors import UserError
+from folkrnn.files.cache import cache_folder
 
 TUNE = "M:6/8\nK:Cmaj\nC D E | F G A |\n"
 

@@ -6,8 +6,8 @@ from file_server import Behaviour, serving
 from folkrnn.datasets.corpus import Corpus, Tune, in_vocabulary
 from folkrnn.datasets.downloads import SOURCES, downloaded
 from folkrnn.datasets.files import tokens
-from folkrnn.download import git_blob
 from folkrnn.errors import UserError
+from folkrnn.files.download import git_blob
 from folkrnn.vocabulary import V2, Vocabulary
 
 V2_TUNES = "M:6/8\nK:Cmaj\nC D E | F G A |\n\nM:4/4\nK:Cdor\nC 2 D 2 | E 4 |\n\n"

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from small_network import SAMPLING, network
 
-from folkrnn.build import build
+from folkrnn.config.build import build
 from folkrnn.interventions import composition
 from folkrnn.interventions.intervention import RunContext
 from folkrnn.vocabulary import V2

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from folkrnn.datasets.published_tunes import TUNES
 from folkrnn.errors import UserError
 from folkrnn.interventions.windows import disjoint, token_ids, window
 from folkrnn.models.positions import TuneTracker
 from folkrnn.notation.bars import bars
-from folkrnn.published import TUNES
 from folkrnn.vocabulary import V2
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from folkrnn.datasets.published_tunes import TUNES, ids_of
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.observation.controls import Shuffled, Untrained
 from folkrnn.observation.observation import Observation
-from folkrnn.published import TUNES, ids_of
 from folkrnn.sampling import input_tune
 from folkrnn.vocabulary import V2
 

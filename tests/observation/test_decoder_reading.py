@@ -14,7 +14,7 @@ from analyses.measures.places import bar_period, is_measure, place_in_bar, place
 from analyses.periodicity import Periodicity
 from folkrnn.datasets.melodies import random_notes
 from folkrnn.errors import UserError
-from folkrnn.labels import MelodyLabels, labels, type_of
+from folkrnn.melodies.labels import MelodyLabels, labels, type_of
 from folkrnn.melodies.twinkle import twinkle
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE

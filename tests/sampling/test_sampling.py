@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from reference import legacy_sampler, softmax
 
+from folkrnn.datasets.published_tunes import TUNES, ids_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.rng import draw, probabilities
-from folkrnn.published import TUNES, ids_of
 from folkrnn.sampling import Sampling, generate, replay_uniforms, resume_uniforms
 from folkrnn.vocabulary import V2
 

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 def study(config, overrides):
-    from folkrnn.digest import job_key
+    from folkrnn.config.digest import job_key
     from folkrnn.sweep.environment import DIGEST, job_tags, parent
     from folkrnn.tracking import open_store, start_run
 

@@ -16,13 +16,13 @@ from omegaconf import OmegaConf
 
 from folkrnn import style
 from folkrnn.command_line import main
-from folkrnn.digest import job_key
+from folkrnn.config.digest import job_key
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.models.folkrnn import FolkRNN
+from folkrnn.report.page import Report, write_report
 from folkrnn.sweep.comparison import file_comparison, label, varied_settings
 from folkrnn.sweep.environment import DIGEST, job_tags, parent
 from folkrnn.tracking import finished_children, open_store, parent_run, start_parent, start_run
-from folkrnn.tracking.report import Report, write_report
 from folkrnn.vocabulary import V2
 from folkrnn.weights.folder import save
 

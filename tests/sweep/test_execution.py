@@ -108,7 +108,7 @@ def test_the_same_sweep_again_goes_on_with_a_training_that_was_stopped(tmp_path,
 
 
 def test_two_runs_of_the_same_configuration_at_once_have_folders_of_their_own(tmp_path):
-    from folkrnn.naming import results_folder
+    from folkrnn.tracking.folders import results_folder
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: results_folder(tmp_path / "runs", "a", "abc", resume=False), range(40)))

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from matplotlib.figure import Figure as Drawing
 
+from folkrnn.config.figures import Figures
 from folkrnn.errors import UserError
-from folkrnn.figures import Figures
 from folkrnn.findings import Figure, Findings, Main
 from folkrnn.tracking import children, open_store, parent_run, start_parent, start_run, upload
 from folkrnn.tracking.journal import Journal

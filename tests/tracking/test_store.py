@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from folkrnn.errors import UserError
-from folkrnn.places import CHECKOUT
+from folkrnn.files.places import CHECKOUT
 from folkrnn.tracking import check_store, located, open_store, start_run
 from folkrnn.tracking.store import absolute_uri
 

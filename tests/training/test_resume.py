@@ -20,7 +20,7 @@ from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.curriculum import Curriculum
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.training.checkpoints import WholeCheckpoints, write_whole
+from folkrnn.training.checkpoints import WholeCheckpoints, write_checkpoint
 from folkrnn.training.fit import TrainerSettings, fit
 from folkrnn.training.language_model import Recipe
 from folkrnn.training.published import PublishedRecipe
@@ -216,16 +216,16 @@ def test_where_there_is_no_room_the_earlier_checkpoint_stays(tmp_path):
 import resource
 from pathlib import Path
 import signal
-from folkrnn.training.checkpoints import write_whole
+from folkrnn.training.checkpoints import write_checkpoint
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-write_whole(Path({str(file)!r}), bytes(5000))
+write_checkpoint(Path({str(file)!r}), bytes(5000))
 """
     done = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False)
     assert "UserError: cannot write the checkpoint" in done.stderr
     assert torch.load(file, weights_only=True) == {"number": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
-    write_whole(file, b"whole")
+    write_checkpoint(file, b"whole")
     assert file.read_bytes() == b"whole"
 
 

@@ -6,8 +6,8 @@ from file_server import Behaviour, serving
 from magenta_samples import FLAT, drawn, kept
 from python2_pickles import original, python2
 
-from folkrnn.download import git_blob
 from folkrnn.errors import UserError
+from folkrnn.files.download import git_blob
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.vocabulary import V2
 from folkrnn.weights.downloads import SOURCES, downloaded

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from folkrnn.cache import cache_folder
-from folkrnn.download import git_blob
-from folkrnn.published import TUNES, ids_of
+from folkrnn.datasets.published_tunes import TUNES, ids_of
+from folkrnn.files.cache import cache_folder
+from folkrnn.files.download import git_blob
 from folkrnn.sampling import Sampling, generate
 from folkrnn.vocabulary import V2
 from folkrnn.weights import lasagne

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from python2_pickles import original, python2
 
-from folkrnn.build import build
+from folkrnn.config.build import build
 from folkrnn.datasets import parsing
 from folkrnn.datasets.parsing import read_text
 from folkrnn.errors import UserError
@@ -167,7 +167,7 @@ def test_a_vocabulary_that_is_none_is_refused(tmp_path, text):
         "os.system",
         "builtins.eval",
         "subprocess.run",
-        "folkrnn.build.importlib.import_module",
+        "folkrnn.config.build.importlib.import_module",
         "torch.load",
         "pickle.loads",
     ],

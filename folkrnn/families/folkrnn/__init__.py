@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn import artifacts
 from folkrnn.analysis import Analysis
-from folkrnn.build import build
+from folkrnn.config.build import build
 from folkrnn.datasets.corpus import Corpus, in_vocabulary
 from folkrnn.errors import UserError
 from folkrnn.families.family import Family, trainer_settings
@@ -35,6 +34,7 @@ from folkrnn.observation import replayed
 from folkrnn.observation.input_tunes import changes_of, read_transcriptions
 from folkrnn.observation.observation import Observation, check_longest, check_size
 from folkrnn.observation.summary import summarise
+from folkrnn.report import artifacts
 from folkrnn.sampling import Transcription, Transcriptions, Uniforms, replay_uniforms, tune_uniforms
 from folkrnn.tracking import TrackedRun
 from folkrnn.vocabulary import Vocabulary
@@ -44,7 +44,7 @@ from folkrnn.weights.sources import scratch
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.tracking.report import ReportEntry
+    from folkrnn.report.page import ReportEntry
     from folkrnn.training.fit import Fitted
 
 SHOWN = 8

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from folkrnn import artifacts
 from folkrnn.datasets.corpus import Corpus
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.notation.tokenise import prime_tokens
 from folkrnn.observation import replayed
 from folkrnn.observation.observation import Observation
 from folkrnn.parallel.shards import Workers, processes
+from folkrnn.report import artifacts
 from folkrnn.sampling import (
     Sampling,
     Transcription,

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 import folkrnn.notation
-from folkrnn.cache import cache_key, cached_json
 from folkrnn.datasets.corpus import Corpus, shares
+from folkrnn.files.cache import cache_key, cached_json
 from folkrnn.notation.bars import share_of_full_bars
 from folkrnn.notation.score import to_abc
 from folkrnn.observation.observation import Observation

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from folkrnn import artifacts
-from folkrnn.build import build
+from folkrnn.config.build import build
 from folkrnn.datasets.melodies import MelodyCorpus
 from folkrnn.errors import UserError
 from folkrnn.explorer.melodies import as_tokens
@@ -24,13 +23,14 @@ from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observed import ObservedInput
 from folkrnn.parallel.shards import processes
+from folkrnn.report import artifacts
 from folkrnn.tracking import TrackedRun
 from folkrnn.weights.folder import Weights
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from folkrnn.tracking.report import ReportEntry
+    from folkrnn.report.page import ReportEntry
     from folkrnn.training.fit import Fitted
 
 PAIRS = 4

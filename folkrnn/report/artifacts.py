@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from folkrnn import claims_report, style
+from folkrnn import style
+from folkrnn.files.places import COMMAND
 from folkrnn.findings import Figure, Findings
-from folkrnn.naming import REPORT
 from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws
 from folkrnn.notation.score import engrave, to_abc
 from folkrnn.observation.summary import GATES, Summary
-from folkrnn.places import COMMAND
+from folkrnn.report import claims as claims_report
 from folkrnn.tracking import TrackedRun
+from folkrnn.tracking.folders import REPORT
 from folkrnn.weights import folder as weights_folder
 from folkrnn.weights.curve import Curve, to_csv
 from folkrnn.weights.folder import Weights
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from folkrnn.datasets.dataset import Dataset
     from folkrnn.models.model import Model
     from folkrnn.observation.observed import Observed
-    from folkrnn.tracking.report import ReportEntry
+    from folkrnn.report.page import ReportEntry
     from folkrnn.training.fit import Fitted
     from folkrnn.vocabulary import Vocabulary
 
@@ -224,7 +225,7 @@ class PlayableTune:
 
 def file_played(tracked: TrackedRun, tunes: Sequence[PlayableTune]) -> list[ReportEntry]:
     """Files score (`tunes/01.svg`), sound (`.mp3`) and MIDI of tunes, and returns them as the report shows them."""
-    from folkrnn.tracking.report import ReportEntry
+    from folkrnn.report.page import ReportEntry
 
     tokens = [tune.tokens for tune in tunes]
     entries = []
@@ -279,7 +280,7 @@ def file_report(
     remarks: Sequence[str] = (),
 ) -> None:
     """Files `report.html`, which holds everything worth reading, and heads the run's page with its first tune."""
-    from folkrnn.tracking.report import Report, Section, write_report
+    from folkrnn.report.page import Report, Section, write_report
 
     facts = {
         "model": weights.model.shape,
@@ -338,7 +339,7 @@ def show(
     from rich.panel import Panel
     from rich.table import Table
 
-    from folkrnn.tracking.report import number
+    from folkrnn.report.page import number
 
     console = Console(width=max(80, min(110, shutil.get_terminal_size().columns)))
     if first:

@@ -20,8 +20,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from folkrnn.files import write_whole
-from folkrnn.places import home, results
+from folkrnn.files.places import home, results
+from folkrnn.files.whole import write_whole
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from folkrnn import extensions, kinds
+from folkrnn.config import extensions, kinds
 from folkrnn.errors import UserError, did_you_mean
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from folkrnn.errors import UserError
-from folkrnn.files import locked, replacing, write_whole
+from folkrnn.files.whole import locked, replacing, write_whole
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -36,7 +36,7 @@ def test_until_the_block_has_ended_there_is_the_old_file(tmp_path):
 
 def test_a_lock_is_held_by_one_process_and_lifted_when_that_is_killed(tmp_path):
     lock = str(tmp_path / "lock")
-    holds = f"from folkrnn.files import locked; from pathlib import Path\nwith locked(Path({lock!r}), ''):"
+    holds = f"from folkrnn.files.whole import locked; from pathlib import Path\nwith locked(Path({lock!r}), ''):"
     with subprocess.Popen(
         [sys.executable, "-c", f"{holds} print('has it', flush=True); input()"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folkrnn.cache import cache_folder, cached_arrays, cached_json
 from folkrnn.datasets.corpus import LeftOut, Tune
 from folkrnn.datasets.parsing import cached
+from folkrnn.files.cache import cache_folder, cached_arrays, cached_json
 
 TUNES = ([Tune(("<s>", "M:4/4", "K:Cmaj", "G", "</s>"), "Ré", "a book")], [LeftOut("a book, tune 2", "meter", "M:3/8")])
 ARRAYS = {"ids": np.arange(500), "ended": np.array([True]), "titles": np.array(["Ré", ""])}
@@ -53,7 +53,7 @@ def test_an_entry_that_was_damaged_is_made_anew_with_one_line(damage, name, read
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())
-    logging.getLogger("folkrnn.cache").addHandler(handler)
+    logging.getLogger("folkrnn.files.cache").addHandler(handler)
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -69,7 +69,7 @@ def test_an_entry_that_was_damaged_is_made_anew_with_one_line(damage, name, read
             assert_same(read(), expected)
             assert len(said) == damaged
     finally:
-        logging.getLogger("folkrnn.cache").removeHandler(handler)
+        logging.getLogger("folkrnn.files.cache").removeHandler(handler)
 
 
 def assert_same(one, other):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from folkrnn.cache import cache_folder
 from folkrnn.errors import UserError
-from folkrnn.places import content, existing, file_named, home, place, readable, results
+from folkrnn.files.cache import cache_folder
+from folkrnn.files.places import content, existing, file_named, home, place, readable, results
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.files.places import readable
 from folkrnn.findings import Figure, Findings
-from folkrnn.places import readable
 from folkrnn.tracking.figures import for_screens, gif
-from folkrnn.tracking.journal import write_whole
+from folkrnn.tracking.journal import file_whole
 from folkrnn.tracking.names import file_name
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def write_report(path: Path, report: Report) -> None:
     """Writes `report` as one HTML file at `path`, all of it or nothing. Raises UserError where that cannot be
     written.
     """
-    write_whole(path, readable(render(report)).encode())
+    file_whole(path, readable(render(report)).encode())
 
 
 def render(report: Report) -> str:
@@ -198,7 +198,7 @@ def _template() -> jinja2.Template:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["number"] = number
-    return environment.from_string(resources.files("folkrnn.tracking").joinpath("report.html.jinja").read_text("utf-8"))
+    return environment.from_string(resources.files("folkrnn.report").joinpath("page.html.jinja").read_text("utf-8"))
 
 
 def _raw(markup: str) -> Any:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from folkrnn import extensions
-from folkrnn.build import GROUPS, build, locate
+from folkrnn.config import extensions
+from folkrnn.config.build import GROUPS, build, locate
 from folkrnn.errors import UserError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 POSTERIOR = "analyses.posterior.Posterior"
 
 
@@ -59,8 +59,8 @@ FOREIGN = [
     "folkrnn.findings.Findings",
     "folkrnnx.findings.Findings",
     "analyses_of_mine.x.Y",
-    "folkrnn.build.importlib",
-    "folkrnn.build.importlib.import_module",
+    "folkrnn.config.build.importlib",
+    "folkrnn.config.build.importlib.import_module",
     "folkrnn.tracking.provenance.git_state",
     "folkrnn.tracking.postgresql._version",
     "folkrnn.tracking.models.file_model",
@@ -70,7 +70,7 @@ FOREIGN = [
     "folkrnn.weights.folder.write_whole",
     "folkrnn.weights.folder.save",
     "folkrnn.study.run",
-    "folkrnn.cache.cached_arrays",
+    "folkrnn.files.cache.cached_arrays",
     "analyses.posterior.Findings",
     "analyses.posterior.dataclass",
     "analyses.posterior.Posterior.__init__.__globals__",

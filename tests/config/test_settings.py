@@ -9,10 +9,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from folkrnn.config.settings import RULES, check, known_keys
 from folkrnn.errors import UserError
-from folkrnn.settings import RULES, check, known_keys
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from folkrnn.config.figures import MOST, OF_THE_RUN, Figures, inches, names_of, read
 from folkrnn.errors import UserError
-from folkrnn.figures import MOST, OF_THE_RUN, Figures, inches, names_of, read
 
 
 def test_an_entry_names_one_figure_of_one_analysis():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from folkrnn.errors import UserError, did_you_mean
-from folkrnn.places import content, file_named
+from folkrnn.files.places import content, file_named
 from folkrnn.vocabulary import V2, Vocabulary, remap
 
 TUNES: dict[str, str] = {

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from file_server import Behaviour, serving
 
-from folkrnn import download
-from folkrnn.download import PublishedFile, fetch, git_blob
 from folkrnn.errors import UserError
+from folkrnn.files import download
+from folkrnn.files.download import PublishedFile, fetch, git_blob
 
 CONTENT = bytes(range(256)) * 3000
 BLOB = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from folkrnn.errors import UserError
-from folkrnn.naming import NAME_LENGTH, folder_name, is_unfinished, results_folder, run_name
+from folkrnn.tracking.folders import NAME_LENGTH, folder_name, is_unfinished, results_folder, run_name
 
 
 @pytest.mark.parametrize(

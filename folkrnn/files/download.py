@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin, urlsplit
 
-from folkrnn.cache import cache_folder
 from folkrnn.errors import UserError
-from folkrnn.files import locked
+from folkrnn.files.cache import cache_folder
+from folkrnn.files.whole import locked
 
 if TYPE_CHECKING:
     import requests

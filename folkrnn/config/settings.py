@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from folkrnn import figures
+from folkrnn.config import figures
+from folkrnn.config.options import Part, alternatives, parts
 from folkrnn.errors import UserError, did_you_mean, shown
-from folkrnn.options import Part, alternatives, parts
 
 
 @dataclass(frozen=True)

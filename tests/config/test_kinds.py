@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from folkrnn.build import GROUPS, build, locate
+from folkrnn.config.build import GROUPS, build, locate
+from folkrnn.config.kinds import refusal
 from folkrnn.errors import UserError
-from folkrnn.kinds import refusal
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = [path for path in sorted(CONF.glob("**/*.yaml")) if path.relative_to(CONF).parts[0] in GROUPS]
 
 

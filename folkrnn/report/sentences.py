@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from folkrnn.claims.judge import FAILS, HOLDS, INDEPENDENT, WORDS
-from folkrnn.tracking.report import number
+from folkrnn.report.page import number
 
 if TYPE_CHECKING:
     from folkrnn.claims import Verdict

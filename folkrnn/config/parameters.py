@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkrnn.digest import determining
+from folkrnn.config.digest import determining
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -6,7 +6,7 @@ import pytest
 
 from folkrnn.analysis import main_of
 from folkrnn.findings import Findings, Main
-from folkrnn.sentences import FormattedNumber, sentences
+from folkrnn.report.sentences import FormattedNumber, sentences
 
 FULL = Main("{:%} of the bars are full", "data_full_bars", "the data")
 COST = Main("A token costs {} nats")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from folkrnn.errors import UserError
 
-_HERE = Path(__file__).resolve().parent
+_HERE = Path(__file__).resolve().parents[1]
 
 CHECKOUT = _HERE.parent if (_HERE.parent / "run.py").is_file() and (_HERE.parent / "conf").is_dir() else None
 """The root of the checkout that this code lies in; None where it was installed from a wheel."""

@@ -20,7 +20,7 @@ from folkrnn.notation.audio import record
 from folkrnn.notation.bars import flaws
 from folkrnn.notation.midi import to_midi
 from folkrnn.notation.score import engrave, to_abc
-from folkrnn.tracking.report import JobEntry, JudgedClaim, Report, ReportEntry, Section, number, render, write_report
+from folkrnn.report.page import JobEntry, JudgedClaim, Report, ReportEntry, Section, number, render, write_report
 
 TOKENS = "M:6/8 K:Cdor |: C E G c B G | ^F 3 ] C 3 :|".split()
 VOID = {"meta", "link", "img", "br", "hr", "input"}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from folkrnn.claims import Document
     from folkrnn.datasets.dataset import Dataset
     from folkrnn.models.model import Model
-    from folkrnn.tracking.report import JudgedClaim
+    from folkrnn.report.page import JudgedClaim
     from folkrnn.weights.folder import Weights
 
 
@@ -117,7 +117,7 @@ def beside(findings: Mapping[str, Findings], controls: Controls, behind: str) ->
 
 def shown_claim(verdict: Verdict) -> JudgedClaim:
     """Returns a verdict as the report shows it."""
-    from folkrnn.tracking.report import JudgedClaim, number
+    from folkrnn.report.page import JudgedClaim, number
 
     claim, interval = verdict.claim, ""
     if verdict.low is not None and verdict.high is not None:

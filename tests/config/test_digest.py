@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from folkrnn.digest import digest, job_key
+from folkrnn.config.digest import digest, job_key
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def of(*overrides: str, **also: str) -> str:

@@ -1,0 +1,1 @@
+"""Files: where they are, written whole, kept between runs, and fetched."""
