@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -148,3 +149,9 @@ def test_the_package_itself_imports_nothing_of_ours_at_its_top() -> None:
         node for node in ast.parse((ROOT / "folkrnn/__init__.py").read_text()).body if isinstance(node, ast.ImportFrom)
     ]
     assert [node.module for node in top if (node.module or "").startswith(("folkrnn", "analyses"))] == []
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    # pytest imports them by these alone
+    names = Counter(path.name for path in ROOT.glob("tests/**/test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
