@@ -5,7 +5,6 @@ dataset → model(weights) → intervention → observation → analyses → fin
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 import re
@@ -241,9 +240,9 @@ def with_settings(config: DictConfig, settings: Mapping[str, Any]) -> DictConfig
     """Returns the configuration, resolved and read-only, with other settings; the one given stays as it is."""
     from omegaconf import OmegaConf
 
-    changed = copy.deepcopy(config)
-    OmegaConf.set_readonly(changed, False)
-    OmegaConf.resolve(changed)
+    from folkrnn.settings import resolved
+
+    changed = resolved(config)
     for key, value in settings.items():
         OmegaConf.update(changed, key, value, force_add=True)
     OmegaConf.set_readonly(changed, True)

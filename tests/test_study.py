@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -375,3 +376,14 @@ def test_a_project_that_was_copied_and_renamed_keeps_its_runs_to_itself(tmp_path
     play(second, 2)
     assert (reports(first), reports(second)) == (1, 2)
     assert sorted(place.name for place in tmp_path.iterdir()) == sorted([first.name, second.name])
+
+
+@pytest.mark.parametrize("name", ["/a/${x}", r"/a/\${x}", r"C:\a\\${b", "${", "/plain"])
+def test_a_folder_may_be_called_like_an_interpolation(name):
+    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", name)
+    config = OmegaConf.create({"dataset": {"path": escaped}, "seed": 1, "again": "${seed}"})
+    from folkrnn.study import with_settings
+
+    twice = with_settings(with_settings(config, {}), {"seed": 2})
+    assert (twice.dataset.path, twice.again) == (name, 1)
+    assert OmegaConf.to_container(twice.dataset, resolve=True) == {"path": name}

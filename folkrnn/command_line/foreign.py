@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from math import inf
@@ -90,16 +90,19 @@ def guarded() -> Iterator[None]:
         def __init__(self, config_search_path: Any) -> None:
             super().__init__(config_search_path)
             self.repository = Repository(config_search_path)
+            self.asked: dict[str, str] = {}
 
-        def load_configuration(self, *arguments: Any, **named: Any) -> DictConfig:
+        def load_configuration(self, config_name: str | None, overrides: list[str], *more: Any, **named: Any) -> Any:
+            self.asked.clear()
             try:
-                config = super().load_configuration(*arguments, **named)
+                config = super().load_configuration(config_name, overrides, *more, **named)
             except RecursionError:
                 raise UserError(
                     "configuration files name each other in a circle in their defaults lists, or interpolations are "
                     "nested without end"
                 ) from None
             check_references(config)
+            _check_given(config, self.asked, overrides)
             return config
 
         def _parse_overrides_and_create_caching_repo(self, *arguments: Any, **named: Any) -> Any:
@@ -116,6 +119,7 @@ def guarded() -> Iterator[None]:
             own = _own_sections(read.provider, path)
             _check_choices(read.defaults_list or (), file, own)
             _check_content(cast("DictConfig", placed.config), file, own)
+            note_asked(self.asked, cast("DictConfig", placed.config), file)
             return placed
 
     before = internal.ConfigLoaderImpl
@@ -124,6 +128,37 @@ def guarded() -> Iterator[None]:
         yield
     finally:
         internal.ConfigLoaderImpl = before
+
+
+def note_asked(asked: dict[str, str], content: DictConfig, file: str) -> None:
+    """Notes in `asked` which keys a file leaves open (`???`), and of those before it which ones it gives."""
+    from omegaconf import OmegaConf
+
+    for key, value in _leaves(OmegaConf.to_container(content, resolve=False)):
+        if value == "???":
+            asked[key] = file
+        else:
+            asked.pop(key, None)
+
+
+def _leaves(plain: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in plain.items() if isinstance(plain, dict) else ():
+        yield f"{prefix}{key}", value
+        yield from _leaves(value, f"{prefix}{key}.")
+
+
+def _check_given(config: DictConfig, asked: Mapping[str, str], overrides: Sequence[str]) -> None:
+    """Raises UserError for a value that a file asks for and nobody typed: OmegaConf would keep that of another file."""
+    from omegaconf import OmegaConf
+
+    typed = {word.lstrip("+~").partition("=")[0] for word in overrides}
+    for key, file in asked.items():
+        given = any(word == key or f"{word}.".startswith(f"{key}.") or key.startswith(f"{word}.") for word in typed)
+        left = OmegaConf.to_container(config, resolve=False)
+        for part in key.split("."):
+            left = left.get(part, "???") if isinstance(left, dict) else "???"
+        if not given and left != "???" and not key.startswith("hydra."):
+            raise UserError(f"{key} is not given: {file} asks for it; add {key}={key.rpartition('.')[2].upper()}")
 
 
 def counted(load: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,6 +260,20 @@ def _missing(key: str, config: DictConfig) -> str:
     chosen = OmegaConf.select(config, f"{section}.name") if section else None
     by = f": {section}={chosen} needs it" if chosen else ""
     return f"{key} is not given{by}; add {key}={name.upper()}"
+
+
+def resolved(config: DictConfig) -> DictConfig:
+    """Returns a copy with a value in the place of each reference; reading it again looks nothing up."""
+    return DictConfig(_literal(OmegaConf.to_container(config, resolve=True)))
+
+
+def _literal(value: Any) -> Any:
+    """The same with every `${` as a sign in a text, such as the name of a folder."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _shown(value: Any) -> str:

@@ -377,6 +377,30 @@ def test_a_number_that_cannot_be_printed_is_refused(tried, number: str):
     assert said.endswith("longer than any number\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "key"),
+    [
+        ("seed: ???\n", (), "seed"),
+        ("seed: ???\n", ("sampling.tunes=3",), "seed"),
+        ("seed: ???\n", ("seed=3",), None),
+        ("sampling:\n  tunes: ???\n", (), "sampling.tunes"),
+        ("sampling:\n  tunes: ???\n", ("sampling.tunes=3",), None),
+        ("sampling: ???\n", (), "sampling"),
+        ("defaults: [ask, _self_]\nseed: 4\n", (), None),
+        ("defaults: [ask]\n", (), "seed"),
+    ],
+)
+def test_a_value_that_a_file_leaves_open_has_to_be_given(tried, text, words, key):
+    files = {"experiment/ask.yaml": f"{EXPERIMENT}seed: ???\n", "experiment/open.yaml": EXPERIMENT + text}
+    status, said, seen = tried(files, "experiment=open", *words)
+    if key is None:
+        assert (status, said, len(seen)) == (0, "", 1)
+    else:
+        assert (status, seen) == (2, [])
+        file = "ask" if "ask" in text else "open"
+        assert re.search(rf"error: {re.escape(key)} is not given: .*{file}.yaml asks for it; add {key}=", said)
+
+
 def test_a_file_that_is_not_utf_8_is_named(tried, tmp_path: Path):
     (tmp_path / "stranger" / "experiment").mkdir(parents=True)
     (tmp_path / "stranger" / "experiment" / "latin.yaml").write_bytes(b"seed: 1 # \xe5\n")
