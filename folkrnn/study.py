@@ -240,7 +240,7 @@ def with_settings(config: DictConfig, settings: Mapping[str, Any]) -> DictConfig
     """Returns the configuration, resolved and read-only, with other settings; the one given stays as it is."""
     from omegaconf import OmegaConf
 
-    from folkrnn.settings import resolved
+    from folkrnn.config.settings import resolved
 
     changed = resolved(config)
     for key, value in settings.items():
