@@ -117,7 +117,7 @@ class Effect(Analysis[Observation]):
 
     def words(self, observation: Observation) -> str:
         """Returns the tokens to watch: those of the settings, or those that the interventions name."""
-        watched = (word for account in observation.effects for word in account.watched)
+        watched = (word for effect in observation.effects for word in effect.watched)
         return self.tokens or " ".join(dict.fromkeys(watched))
 
     def compare(self, collected: TuneSums, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -298,16 +298,16 @@ class Effect(Analysis[Observation]):
 
     def add_push(self, found: Findings, observation: Observation) -> None:
         """Adds what was added to the last hidden state, where an intervention pushes it (the paper's Fig. 14)."""
-        for account in observation.effects:
-            units = account.tables.get("units")
+        for effect in observation.effects:
+            units = effect.tables.get("units")
             if units is None or "push" not in units.columns:
                 continue
             size, largest = observation.model.units, float(units["push"].abs().max())
             found.metrics |= {
                 "pushed_units": float(len(units)),
                 "push_largest": largest,
-                "push_residual": account.metrics["residual"],
-            } | reached_alpha(account)
+                "push_residual": effect.metrics["residual"],
+            } | reached_alpha(effect)
             found.figures["push"] = Figure(
                 draw.push(units["unit"].to_numpy(), units["push"].to_numpy(), size),
                 f"What is added to the {size} units of the last layer: {len(units)} of them, by at most {largest:.2g} "
@@ -340,13 +340,13 @@ def spread_of(draws: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def reached_alpha(account: EffectRecord) -> dict[str, float]:
+def reached_alpha(effect: EffectRecord) -> dict[str, float]:
     """Returns by what the push multiplied the token's probability (geometric mean over steps), and what was asked for.
 
     `push_others_moved` is the mean total variation between the distributions of all other tokens before and after,
     `push_units_outside` the mean number of units whose state left the box.
     """
-    steps = account.tables.get("steps")
+    steps = effect.tables.get("steps")
     if steps is None or "ln_alpha" not in steps:
         return {}
     return {

@@ -50,11 +50,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     weights = pretrained()
     sampling = Sampling(tunes=arguments.tunes, max_tokens=arguments.max_tokens)
-    setting = RunContext(weights.vocabulary, 1)
+    context = RunContext(weights.vocabulary, 1)
     models = {PLAIN: weights.model}
     for name in chosen_names:
-        chosen = composition.resolve({name: INTERVENTIONS[name]()}, weights.model, setting)
-        models[name], _ = composition.apply(chosen, weights.model, setting)
+        chosen = composition.resolve({name: INTERVENTIONS[name]()}, weights.model, context)
+        models[name], _ = composition.apply(chosen, weights.model, context)
     tokens: dict[str, float] = {}
 
     def play(name: str) -> None:

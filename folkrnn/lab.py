@@ -198,10 +198,10 @@ class Lab:
     def _after(self, intervention: Intervention) -> Lab:
         name = type(intervention).__name__
         plain = Lab(self.weights)
-        setting = RunContext(self.weights.vocabulary, control=plain.control, latents=plain.latents)
-        composition.check({name: intervention}, self.weights.model, setting)
-        resolved = composition.resolve({name: intervention}, self.weights.model, setting)
-        edited, effects = composition.apply(resolved, self.model, setting)
+        context = RunContext(self.weights.vocabulary, control=plain.control, latents=plain.latents)
+        composition.check({name: intervention}, self.weights.model, context)
+        resolved = composition.resolve({name: intervention}, self.weights.model, context)
+        edited, effects = composition.apply(resolved, self.model, context)
         return replace(self, edits=(*self.edits, name), effects=[*self.effects, *effects], edited=edited)
 
     def control(self) -> list[np.ndarray]:

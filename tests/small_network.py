@@ -39,14 +39,14 @@ def ids(tunes: Sequence[Transcription]) -> list[list[int]]:
     return [tune.ids.tolist() for tune in tunes]
 
 
-def setting(model: FolkRNN, temperature: float = 1.0) -> RunContext:
+def context(model: FolkRNN, temperature: float = 1.0) -> RunContext:
     return RunContext(V2, SEED, temperature, SAMPLING.max_tokens, lambda: [tune.ids for tune in play(model)])
 
 
 def applied(model: FolkRNN, *interventions: object, temperature: float = 1.0) -> SimpleNamespace:
     """The model after the interventions, checked and resolved as a study does, and the effects without steps."""
     named = {f"i{k}": intervention for k, intervention in enumerate(interventions)}
-    here = setting(model, temperature)
+    here = context(model, temperature)
     composition.check(named, model, here)
     changed, effects = composition.apply(composition.resolve(named, model, here), model, here)
     return SimpleNamespace(model=changed, effects=effects)

@@ -76,8 +76,8 @@ def test_an_intervention_adds_to_one_bias_of_a_copy() -> None:
         favour.check(model, RunContext(V2))
         with pytest.raises(UserError, match="no token"):
             type(favour)("X").check(model, RunContext(V2))
-        changed, account = favour.edit(model, RunContext(V2))
-        return changed.softmax_bias - before, account.metrics
+        changed, effect = favour.edit(model, RunContext(V2))
+        return changed.softmax_bias - before, effect.metrics
 
     difference, metrics = followed("An intervention", "intervention", check)
     assert difference.nonzero().flatten().tolist() == [V2.tokens.index("(3")]

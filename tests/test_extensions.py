@@ -58,7 +58,7 @@ OURS = {
             window = ALWAYS
 
             @torch.no_grad()
-            def edit(self, model, setting):
+            def edit(self, model, context):
                 changed = copy.deepcopy(model)
                 changed.softmax_bias += self.by
                 return changed, EffectRecord("lift", {"by": self.by})

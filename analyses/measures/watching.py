@@ -1,7 +1,7 @@
 """Some tokens watched along tunes: how likely the model as it is holds them, and what came in their place.
 
 The probability is that of the unchanged model reading what was written. A watched token was replaced where an
-intervention says so in its account (it suppressed the token); for interventions that suppress nothing, where the
+intervention has written it down (it suppressed the token); for interventions that suppress nothing, where the
 unchanged model, given the number that drew the token there (at temperature 1), would have drawn a watched one.
 """
 
@@ -116,7 +116,7 @@ def watch_tokens(observation: Observation, control: Observation, words: str | No
     vocabulary = control.vocabulary
     ids = list(token_ids(words, vocabulary))
     probability: dict[str, list[np.ndarray]] = {}
-    substitutes = accounted(observation, vocabulary, ids)
+    substitutes = recorded_substitutes(observation, vocabulary, ids)
     told = substitutes is not None
     substitutes = substitutes or [[] for _ in observation.transcriptions]
     for side, seen in (("control", control), ("changed", observation)):
@@ -149,11 +149,11 @@ def watch_tokens(observation: Observation, control: Observation, words: str | No
     return Watched(words, probability, substitutes, table, told, times, control.seed)
 
 
-def accounted(
+def recorded_substitutes(
     observation: Observation, vocabulary: Vocabulary, watched: Sequence[int]
 ) -> list[list[tuple[int, str]]] | None:
     """Returns per tune (step, token that came in the place of a suppressed one); None where nothing was suppressed."""
-    tables = [account.tables["steps"] for account in observation.effects if "steps" in account.tables]
+    tables = [effect.tables["steps"] for effect in observation.effects if "steps" in effect.tables]
     tables = [table for table in tables if "substitute_token" in table.columns]
     if not tables:
         return None

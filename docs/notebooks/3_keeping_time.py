@@ -71,9 +71,9 @@ axes.legend()
 # An intervention says what it chose, and why.
 
 # %%
-account = edited.effects[0]
-print(account.metrics)
-account.table.head()
+effect = edited.effects[0]
+print(effect.metrics)
+effect.table.head()
 
 # %% [markdown]
 # ## In the middle of a tune
@@ -81,7 +81,7 @@ account.table.head()
 # An edit may be a function of the values and of where each tune is. Here the same units fall silent only after bar 4.
 
 # %%
-units = np.array(account.table["unit"])[:32]
+units = np.array(effect.table["unit"])[:32]
 site = f"l3.h[{','.join(map(str, units))}]"
 
 

@@ -131,8 +131,8 @@ def cuts(effects: Sequence[EffectRecord], findings: Mapping[str, Findings], laye
     """Returns what interventions of this run did to chosen units: name, units by site, and what changed in words."""
     told = _told(findings)
     found = []
-    for account in effects:
-        table = account.tables.get("units")
+    for effect in effects:
+        table = effect.tables.get("units")
         if table is None or "unit" not in table or not {"site", "layer"} & set(table.columns):
             continue
         table = table[table["chosen"]] if "chosen" in table else table
@@ -141,7 +141,7 @@ def cuts(effects: Sequence[EffectRecord], findings: Mapping[str, Findings], laye
         chosen: dict[str, list[int]] = {f"l{k + 1}.h": [] for k in range(layers)}
         for name, unit in zip(layered, table["unit"], strict=True):
             chosen.setdefault(name, []).append(int(unit))
-        found.append({"name": account.name, "units": {k: v for k, v in chosen.items() if v}, "told": told})
+        found.append({"name": effect.name, "units": {k: v for k, v in chosen.items() if v}, "told": told})
     return found
 
 

@@ -74,24 +74,24 @@ class WriteActivation(Intervention[Traced]):
     """Units of each site, once they are resolved."""
     means: dict[str, np.ndarray] = field(default_factory=dict, compare=False)
 
-    def check(self, model: Traced, setting: RunContext) -> None:
+    def check(self, model: Traced, context: RunContext) -> None:
         if self.how not in get_args(How):
             raise UserError(f"how={self.how}: activations can be written by {', '.join(get_args(How))}")
         if not np.isfinite(self.value) or (self.how == "noise" and self.value < 0):
             raise UserError(f"value is {self.value:g}; it must be finite, and for noise not below 0")
         places = self._places(model)
-        if setting.vocabulary is None:
+        if context.vocabulary is None:
             self._check_melodies(places)
         elif self.select is not None:
-            self.select.check(cast("FolkRNN", model), setting)
+            self.select.check(cast("FolkRNN", model), context)
             if bare := [site.name for site in places if not _layer(site.name, model)]:
                 raise UserError(
                     f"{bare[0]} has no units of a layer to select; name places in it instead, as in {bare[0]}[0,1], "
                     "and leave select, units and fraction null"
                 )
-        if self.how == "patch" and self.transcription is not None and setting.vocabulary is not None:
-            _ids(self.transcription, setting)
-        self.window.check(setting.vocabulary, setting.max_tokens)
+        if self.how == "patch" and self.transcription is not None and context.vocabulary is not None:
+            _ids(self.transcription, context)
+        self.window.check(context.vocabulary, context.max_tokens)
 
     def _check_melodies(self, places: Sequence[grammar.Site]) -> None:
         if self.select is not None:
@@ -101,11 +101,11 @@ class WriteActivation(Intervention[Traced]):
         if self.how in ("noise", "patch") and any(site.name == "x" for site in places):
             raise UserError(f"x of a MusicVAE are whole melodies, which take no {self.how}; dec.x are their steps")
 
-    def resolved(self, model: Traced, setting: RunContext) -> WriteActivation:
+    def resolved(self, model: Traced, context: RunContext) -> WriteActivation:
         base = unhooked(model)
-        select = None if self.select is None else self.select.choose(cast("FolkRNN", base), setting)
+        select = None if self.select is None else self.select.choose(cast("FolkRNN", base), context)
         chosen = self._units(base, select)
-        means = _means(base, setting, list(chosen)) if self.how == "mean" else {}
+        means = _means(base, context, list(chosen)) if self.how == "mean" else {}
         return replace(self, select=select, chosen=chosen, means=means)
 
     def matched(self, seed: int) -> WriteActivation | None:
@@ -113,7 +113,7 @@ class WriteActivation(Intervention[Traced]):
             return None
         return replace(self, select=self.select.like(seed), chosen=None)
 
-    def fixes(self, model: Traced, setting: RunContext) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: Traced, context: RunContext) -> frozenset[tuple[str, int]]:
         if self.how in ("add", "noise") or (self.select is not None and self.chosen is None):
             return frozenset()
         units = self.chosen if self.chosen is not None else self._units(model, None)
@@ -121,21 +121,21 @@ class WriteActivation(Intervention[Traced]):
             (model.top if site == OUT else site, int(unit)) for site, some in units.items() for unit in some
         )
 
-    def edit(self, model: Traced, setting: RunContext) -> tuple[Traced, EffectRecord]:
+    def edit(self, model: Traced, context: RunContext) -> tuple[Traced, EffectRecord]:
         base = unhooked(model)
         if self.chosen is None:
-            return self.resolved(base, setting).edit(model, setting)
-        rows = self.window.rows(setting.vocabulary, base.device)
+            return self.resolved(base, context).edit(model, context)
+        rows = self.window.rows(context.vocabulary, base.device)
         writes = []
         for place, (site, units) in enumerate(self.chosen.items()):
             index = torch.from_numpy(units).to(base.device)
             every = len(units) == _width(base, site)
-            make = self._make(base, setting, site, index, place)
+            make = self._make(base, context, site, index, place)
             if len(units) and make is not None:
                 writes.append(Write("", site, make, rows, None if every else index))
         frames = [pd.DataFrame({"site": site, "unit": units}) for site, units in self.chosen.items()]
-        account = EffectRecord("", {"units": float(sum(map(len, self.chosen.values())))}, {"units": pd.concat(frames)})
-        return (with_hooks(model, setting.vocabulary, writes) if writes else model), account
+        effect = EffectRecord("", {"units": float(sum(map(len, self.chosen.values())))}, {"units": pd.concat(frames)})
+        return (with_hooks(model, context.vocabulary, writes) if writes else model), effect
 
     def _places(self, model: Traced) -> list[grammar.Site]:
         available = {name: width for name, width in model.sites.items() if name != "probs"} | {
@@ -152,7 +152,7 @@ class WriteActivation(Intervention[Traced]):
             found[site.name] = np.union1d(found.get(site.name, np.array([], int)), units).astype(int)
         return found
 
-    def _make(self, model: Traced, setting: RunContext, site: str, units: Tensor, place: int) -> Make | None:
+    def _make(self, model: Traced, context: RunContext, site: str, units: Tensor, place: int) -> Make | None:
         """What is written; None where it would change nothing."""
         if self.how == "value":
             return lambda part, _: torch.full_like(part, self.value)
@@ -165,23 +165,23 @@ class WriteActivation(Intervention[Traced]):
             width = _width(model, site)
 
             def noisy(part: Tensor, step: Step) -> Tensor:
-                noise = normals(step.place, width, setting.seed, _NOISE + place)
+                noise = normals(step.position, width, context.seed, _NOISE + place)
                 return part + self.value * (noise if part.shape[1] == width else noise[:, units])
 
             return noisy if self.value else None
-        rows = self._other(model, setting, site)[:, units]
+        rows = self._other(model, context, site)[:, units]
         first = -1 if site in LATENTS else 0
 
         def patched(part: Tensor, step: Step) -> Tensor:
-            row = step.place.step - first + self.offset
+            row = step.position.step - first + self.offset
             there = (row >= 0) & (row < len(rows))
             return torch.where(there.unsqueeze(1), rows[row.clamp(0, len(rows) - 1)], part)
 
         return patched
 
-    def _melody(self, model: MusicVAE, setting: RunContext, site: str) -> Tensor:
+    def _melody(self, model: MusicVAE, context: RunContext, site: str) -> Tensor:
         """The activations of the other melody, `[T, units]`; `[1, Z]` of latents."""
-        melodies = setting.melodies[0]
+        melodies = context.melodies[0]
         if not 0 <= self.source < len(melodies):
             raise UserError(f"source is {self.source}; the melodies observed are 0 to {len(melodies) - 1}")
         melody = torch.from_numpy(melodies[self.source].astype(np.int64)).to(model.device)
@@ -191,15 +191,15 @@ class WriteActivation(Intervention[Traced]):
             return value.unsqueeze(0)
         return value.repeat_interleave(len(melody) // len(value), dim=0)  # a conductor's step lasts a segment
 
-    def _other(self, model: Traced, setting: RunContext, site: str) -> Tensor:
+    def _other(self, model: Traced, context: RunContext, site: str) -> Tensor:
         """The activation of the other transcription, `[T, units]`, by the very steps that generation takes."""
         if not model.reads_tokens:
-            return self._melody(cast("MusicVAE", model), setting, site)
+            return self._melody(cast("MusicVAE", model), context, site)
         model = cast("FolkRNN", model)
         if self.transcription is not None:
-            ids = np.array(_ids(self.transcription, setting))
+            ids = np.array(_ids(self.transcription, context))
         else:
-            tunes = setting.control()
+            tunes = context.control()
             if not 0 <= self.source < len(tunes):
                 raise UserError(f"source is {self.source}; the control has tunes 0 to {len(tunes) - 1}")
             ids = tunes[self.source]
@@ -271,11 +271,11 @@ def _layer(site: str, model: Traced) -> int:
     return int(site[1 : site.index(".")]) if site[0] == "l" and "." in site else 0
 
 
-def _means(model: Traced, setting: RunContext, sites: list[str]) -> dict[str, np.ndarray]:
+def _means(model: Traced, context: RunContext, sites: list[str]) -> dict[str, np.ndarray]:
     names = {site: model.top if site == OUT else site for site in sites}
     totals = {site: np.zeros(1) for site in sites}
     rows = dict.fromkeys(sites, 0)
-    for activations in _read(model, setting, sorted(set(names.values()))):
+    for activations in _read(model, context, sorted(set(names.values()))):
         for site, name in names.items():
             rows[site] += len(activations[name])
             totals[site] = totals[site] + activations[name].sum(0, dtype=np.float64)
@@ -284,20 +284,20 @@ def _means(model: Traced, setting: RunContext, sites: list[str]) -> dict[str, np
     return {site: total / rows[site] for site, total in totals.items()}
 
 
-def _read(model: Traced, setting: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+def _read(model: Traced, context: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
     """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
     if model.reads_tokens:
-        tunes = read(cast("FolkRNN", model), setting.control(), sites)
+        tunes = read(cast("FolkRNN", model), context.control(), sites)
         yield from (activations for _, activations in tunes)
         return
-    for some in np.array_split(classes := setting.melodies[0], -(-len(classes) // MELODIES)):
+    for some in np.array_split(classes := context.melodies[0], -(-len(classes) // MELODIES)):
         traced = model.trace(torch.from_numpy(some.astype(np.int64)).to(model.device), sites)
         yield {name: value.flatten(0, -2).cpu().numpy() for name, value in traced.items()}
 
 
-def _ids(text: str, setting: RunContext) -> list[int]:
+def _ids(text: str, context: RunContext) -> list[int]:
     """Token ids, with markers, of the transcription that the text names."""
-    vocabulary = setting.words
+    vocabulary = context.words
     if text in TUNES:
         words = TUNES[text].split()
     else:

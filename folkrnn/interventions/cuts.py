@@ -46,32 +46,32 @@ class Cut(Intervention[FolkRNN]):
         if self.where not in get_args(Where):
             raise UserError(f"where={self.where}: units can be cut at {', '.join(get_args(Where))}")
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
-        self.select.check(model, setting)
-        self.window.check(setting.vocabulary, setting.max_tokens)
+    def check(self, model: FolkRNN, context: RunContext) -> None:
+        self.select.check(model, context)
+        self.window.check(context.vocabulary, context.max_tokens)
 
-    def resolved(self, model: FolkRNN, setting: RunContext) -> Cut:
-        return replace(self, select=self.select.choose(unhooked(model), setting))
+    def resolved(self, model: FolkRNN, context: RunContext) -> Cut:
+        return replace(self, select=self.select.choose(unhooked(model), context))
 
     def matched(self, seed: int) -> Cut | None:
         return replace(self, select=self.select.like(seed)) if isinstance(self.select, Chosen) else None
 
-    def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: FolkRNN, context: RunContext) -> frozenset[tuple[str, int]]:
         known = known_units(self.select, model)
         return frozenset((f"l{layer}.h", int(unit)) for layer, units in known.items() for unit in units)
 
-    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
+    def edit(self, model: FolkRNN, context: RunContext) -> tuple[FolkRNN, EffectRecord]:
         base = unhooked(model)
-        chosen = self.select.choose(base, setting)
-        account = EffectRecord("cut", self._metrics(base, chosen), {"units": chosen.listing()})
+        chosen = self.select.choose(base, context)
+        effect = EffectRecord("cut", self._metrics(base, chosen), {"units": chosen.listing()})
         top = chosen.units.get(len(base.layers), np.array([], int))
         if len(top) and self.where != "recurrence":
-            model = with_softmax(model, partial(_without_columns, torch.from_numpy(top)), self.window, setting)
+            model = with_softmax(model, partial(_without_columns, torch.from_numpy(top)), self.window, context)
         if self.window.always:
             changed = without(unhooked(model), chosen.units, self.where)
-            return hooked(changed, model.hooks, model.tracker), account
-        edits = self._edits(base, chosen.units, self.window.rows(setting.vocabulary, base.device))
-        return (with_hooks(model, setting.vocabulary, edits) if edits else model), account
+            return hooked(changed, model.hooks, model.tracker), effect
+        edits = self._edits(base, chosen.units, self.window.rows(context.vocabulary, base.device))
+        return (with_hooks(model, context.vocabulary, edits) if edits else model), effect
 
     def _metrics(self, model: FolkRNN, chosen: Chosen) -> dict[str, float]:
         layers = len(chosen.units)

@@ -45,30 +45,30 @@ class Suppress(Intervention[FolkRNN]):
     def watched(self) -> tuple[str, ...]:
         return self.tokens
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         if self.how not in get_args(How):
             raise UserError(f"how={self.how}: tokens can be suppressed by {' or '.join(get_args(How))}")
-        ids = token_ids(self.tokens, setting.vocabulary)
-        if len(ids) >= len(setting.words) - 1:
-            raise UserError(f"{len(ids)} of {len(setting.words)} tokens are suppressed; leave at least two")
-        self.window.check(setting.vocabulary, setting.max_tokens)
+        ids = token_ids(self.tokens, context.vocabulary)
+        if len(ids) >= len(context.words) - 1:
+            raise UserError(f"{len(ids)} of {len(context.words)} tokens are suppressed; leave at least two")
+        self.window.check(context.vocabulary, context.max_tokens)
 
-    def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
-        return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
+    def fixes(self, model: FolkRNN, context: RunContext) -> frozenset[tuple[str, int]]:
+        return frozenset(("logits", i) for i in token_ids(self.tokens, context.vocabulary))
 
-    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
-        account = EffectRecord("", {"tokens": float(len(token_ids(self.tokens, setting.vocabulary)))})
-        ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
+    def edit(self, model: FolkRNN, context: RunContext) -> tuple[FolkRNN, EffectRecord]:
+        effect = EffectRecord("", {"tokens": float(len(token_ids(self.tokens, context.vocabulary)))})
+        ids = torch.tensor(token_ids(self.tokens, context.vocabulary), dtype=torch.long, device=model.device)
         if not len(ids):
-            return model, account
-        rows = self.window.rows(setting.vocabulary, model.device)
-        watch = _Watch(ids, setting.temperature, rows)
+            return model, effect
+        rows = self.window.rows(context.vocabulary, model.device)
+        watch = _Watch(ids, context.temperature, rows)
         if self.how == "mask":
             mask = Write("", "logits", lambda part, _: torch.full_like(part, -math.inf), rows, ids, notes=watch.notes)
-            return with_hooks(model, setting.vocabulary, [mask]), account
+            return with_hooks(model, context.vocabulary, [mask]), effect
         keep = Write("", "logits", lambda part, _: part, rows, notes=watch.notes)
-        reject = _Reject(ids, len(setting.words), rows)
-        return with_hooks(model, setting.vocabulary, [keep, reject]), account
+        reject = _Reject(ids, len(context.words), rows)
+        return with_hooks(model, context.vocabulary, [keep, reject]), effect
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Displace(Intervention[FolkRNN]):
     def watched(self) -> tuple[str, ...]:
         return self.tokens
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         if (self.delta is None) == (self.alpha is None):
             raise UserError(
                 "give delta (added before the softmax) or alpha (a factor of the probability), and not both"
@@ -95,20 +95,20 @@ class Displace(Intervention[FolkRNN]):
             raise UserError(f"alpha is {self.alpha:g}; a probability can be multiplied by 0 or more, at most by 1/p")
         if self.delta is not None and not math.isfinite(self.delta):
             raise UserError(f"delta is {self.delta:g}; it must be a finite number; alpha=0 masks")
-        ids = token_ids(self.tokens, setting.vocabulary)
-        if not 0 < len(ids) < len(setting.words) - 1:
-            raise UserError(f"{len(ids)} of {len(setting.words)} tokens are displaced; name some and leave some")
-        self.window.check(setting.vocabulary, setting.max_tokens)
+        ids = token_ids(self.tokens, context.vocabulary)
+        if not 0 < len(ids) < len(context.words) - 1:
+            raise UserError(f"{len(ids)} of {len(context.words)} tokens are displaced; name some and leave some")
+        self.window.check(context.vocabulary, context.max_tokens)
 
-    def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
-        return frozenset(("logits", i) for i in token_ids(self.tokens, setting.vocabulary))
+    def fixes(self, model: FolkRNN, context: RunContext) -> frozenset[tuple[str, int]]:
+        return frozenset(("logits", i) for i in token_ids(self.tokens, context.vocabulary))
 
-    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
-        account = EffectRecord("", {"delta": self.delta or 0.0} if self.alpha is None else {"alpha": self.alpha})
+    def edit(self, model: FolkRNN, context: RunContext) -> tuple[FolkRNN, EffectRecord]:
+        effect = EffectRecord("", {"delta": self.delta or 0.0} if self.alpha is None else {"alpha": self.alpha})
         if self.delta == 0 or self.alpha == 1:
-            return model, account
-        ids = torch.tensor(token_ids(self.tokens, setting.vocabulary), dtype=torch.long, device=model.device)
-        temperature = setting.temperature
+            return model, effect
+        ids = torch.tensor(token_ids(self.tokens, context.vocabulary), dtype=torch.long, device=model.device)
+        temperature = context.temperature
 
         def displaced(logits: Tensor, step: Step) -> Tensor:
             if self.alpha is None:
@@ -123,11 +123,11 @@ class Displace(Intervention[FolkRNN]):
             found = {"probability": _share(before, ids, temperature), "becomes": _share(after, ids, temperature)}
             if self.alpha is not None:
                 found["steps_at_limit"] = deltas(before, ids, self.alpha, temperature)[1].double()
-            inside = rows(step.place)
+            inside = rows(step.position)
             return found if inside is None else {name: value * inside for name, value in found.items()}
 
-        rows = self.window.rows(setting.vocabulary, model.device)
-        return with_hooks(model, setting.vocabulary, [Write("", "logits", displaced, rows, notes=notes)]), account
+        rows = self.window.rows(context.vocabulary, model.device)
+        return with_hooks(model, context.vocabulary, [Write("", "logits", displaced, rows, notes=notes)]), effect
 
 
 def suppress(
@@ -176,7 +176,7 @@ class _Reject(Hook):
         self.mask[ids] = True
 
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
-        inside = self.rows(step.place)
+        inside = self.rows(step.position)
         return value | (self.mask if inside is None else self.mask & inside.unsqueeze(1))
 
 
@@ -187,7 +187,7 @@ class _Watch:
         self.ids, self.temperature, self.rows = ids, temperature, rows
 
     def notes(self, before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
-        inside = self.rows(step.place)
+        inside = self.rows(step.position)
         distribution = (before.double() / self.temperature).softmax(-1)
         found = {"probability": distribution[:, self.ids].sum(1)}
         if step.uniform is not None and step.following is not None:

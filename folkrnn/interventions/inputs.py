@@ -36,23 +36,23 @@ class BlendInput(Intervention[FolkRNN]):
     """Tokens and token types that the other one is drawn from; none: nothing is added."""
     window: Window = ALWAYS
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         for name, value in (("weight", self.weight), ("other", self.other)):
             if not 0 <= value <= 1:
                 raise UserError(f"{name} is {value:g}; it must lie between 0 and 1")
-        token_ids(self.partner, setting.vocabulary)
-        self.window.check(setting.vocabulary, setting.max_tokens)
+        token_ids(self.partner, context.vocabulary)
+        self.window.check(context.vocabulary, context.max_tokens)
 
-    def fixes(self, model: FolkRNN, setting: RunContext) -> frozenset[tuple[str, int]]:
-        return frozenset(("x", i) for i in range(len(setting.words)))
+    def fixes(self, model: FolkRNN, context: RunContext) -> frozenset[tuple[str, int]]:
+        return frozenset(("x", i) for i in range(len(context.words)))
 
-    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
-        ids = torch.tensor(token_ids(self.partner, setting.vocabulary), dtype=torch.long, device=model.device)
+    def edit(self, model: FolkRNN, context: RunContext) -> tuple[FolkRNN, EffectRecord]:
+        ids = torch.tensor(token_ids(self.partner, context.vocabulary), dtype=torch.long, device=model.device)
         other = self.other if len(ids) else 0.0
-        account = EffectRecord("", {"weight": self.weight, "other": other})
+        effect = EffectRecord("", {"weight": self.weight, "other": other})
         if self.weight == 1 and other == 0:
-            return model, account
-        inside = self.window.rows(setting.vocabulary, model.device)
+            return model, effect
+        inside = self.window.rows(context.vocabulary, model.device)
 
         def rows(position: Position) -> Tensor:
             written = position.step > 0
@@ -60,7 +60,7 @@ class BlendInput(Intervention[FolkRNN]):
             return written if mask is None else written & mask
 
         def partner(step: Step) -> Tensor:
-            place = (uniforms(step.place, 1, setting.seed, _PARTNER).squeeze(1) * len(ids)).long()
+            place = (uniforms(step.position, 1, context.seed, _PARTNER).squeeze(1) * len(ids)).long()
             return ids[place]
 
         def blended(x: Tensor, step: Step) -> Tensor:
@@ -70,12 +70,12 @@ class BlendInput(Intervention[FolkRNN]):
             return mixed.scatter_add(1, partner(step).unsqueeze(1), x.new_full((len(x), 1), other))
 
         def notes(before: Tensor, after: Tensor, step: Step) -> dict[str, Tensor]:
-            none = torch.full_like(step.place.last, -1)
-            own = torch.where(rows(step.place), step.place.last, none)
-            added = torch.where(rows(step.place), partner(step), none) if other else none
+            none = torch.full_like(step.position.last, -1)
+            own = torch.where(rows(step.position), step.position.last, none)
+            added = torch.where(rows(step.position), partner(step), none) if other else none
             return {"read_token": own, "blended_token": added}
 
-        return with_hooks(model, setting.vocabulary, [Write("", "x", blended, rows, notes=notes)]), account
+        return with_hooks(model, context.vocabulary, [Write("", "x", blended, rows, notes=notes)]), effect
 
 
 def blend_input(

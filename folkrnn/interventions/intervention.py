@@ -86,10 +86,10 @@ class Intervention(Protocol[M]):
         """The tokens and token types that it makes likelier or rarer, which `analysis=effect` follows."""
         return ()
 
-    def check(self, model: M, setting: RunContext) -> None:
+    def check(self, model: M, context: RunContext) -> None:
         """Raises UserError where it does not fit the model or the vocabulary, before anything slow (no control yet)."""
 
-    def resolved(self, model: M, setting: RunContext) -> Intervention[M]:
+    def resolved(self, model: M, context: RunContext) -> Intervention[M]:
         """Returns the same with what its selectors choose written out, measured on the unchanged model's tunes."""
         return self
 
@@ -97,10 +97,10 @@ class Intervention(Protocol[M]):
         """Returns it (resolved) on as many random units instead; None where it does not choose units."""
         return None
 
-    def fixes(self, model: M, setting: RunContext) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: M, context: RunContext) -> frozenset[tuple[str, int]]:
         """Returns the (site, unit) pairs that it alone determines; two may not share one."""
         return frozenset()
 
-    def edit(self, model: M, setting: RunContext) -> tuple[M, EffectRecord]:
+    def edit(self, model: M, context: RunContext) -> tuple[M, EffectRecord]:
         """Returns a changed copy, and what is known of the change at once; the original is never modified."""
         ...

@@ -71,7 +71,7 @@ class EditLatents(Intervention[MusicVAE]):
     size: int = 0
     """Neurons that the model has, once it is resolved."""
 
-    def check(self, model: MusicVAE, setting: RunContext) -> None:
+    def check(self, model: MusicVAE, context: RunContext) -> None:
         last = model.sizes.z_size - 1
         beyond = [neuron for neuron in self.neurons if not 0 <= neuron <= last]
         if beyond:
@@ -82,11 +82,11 @@ class EditLatents(Intervention[MusicVAE]):
             hint = did_you_mean(self.attribute, ATTRIBUTES)
             raise UserError(f"no attribute {self.attribute!r}{hint}; there are {', '.join(ATTRIBUTES)}")
 
-    def resolved(self, model: MusicVAE, setting: RunContext) -> EditLatents:
+    def resolved(self, model: MusicVAE, context: RunContext) -> EditLatents:
         here = replace(self, size=model.sizes.z_size)
         if self.how == "clamp":
             return here
-        classes, mu, sigma = setting.melodies
+        classes, mu, sigma = context.melodies
         if self.how == "zero_noise":
             return replace(here, neurons=tuple(np.flatnonzero(sigma.mean(0) >= self.value).tolist()))
         if self.how == "attribute":
@@ -108,15 +108,15 @@ class EditLatents(Intervention[MusicVAE]):
             return None
         return replace(self, neurons=tuple(np.sort(rng.choice(self.size, len(self.neurons), replace=False)).tolist()))
 
-    def fixes(self, model: MusicVAE, setting: RunContext) -> frozenset[tuple[str, int]]:
+    def fixes(self, model: MusicVAE, context: RunContext) -> frozenset[tuple[str, int]]:
         return frozenset() if self.how == "attribute" else frozenset(("z", neuron) for neuron in self.neurons)
 
-    def edit(self, model: MusicVAE, setting: RunContext) -> tuple[MusicVAE, EffectRecord]:
+    def edit(self, model: MusicVAE, context: RunContext) -> tuple[MusicVAE, EffectRecord]:
         table = pd.DataFrame({"unit": list(self.neurons)})
-        account = EffectRecord("", {"neurons": float(len(self.neurons))}, {"units": table})
+        effect = EffectRecord("", {"neurons": float(len(self.neurons))}, {"units": table})
         if self.how == "attribute":
-            account = EffectRecord("", {"length": float(np.linalg.norm(self.value * self.direction))})
-        return with_hooks(model, None, [LatentHook(self)]), account
+            effect = EffectRecord("", {"length": float(np.linalg.norm(self.value * self.direction))})
+        return with_hooks(model, None, [LatentHook(self)]), effect
 
 
 class LatentHook(Hook):

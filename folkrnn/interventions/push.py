@@ -59,21 +59,21 @@ class PushHidden(Intervention[FolkRNN]):
             if getattr(self, name) not in get_args(kinds):
                 raise UserError(f"{name}={getattr(self, name)}: it may be {', '.join(get_args(kinds))}")
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
-        setting.words.encode([self.token])
+    def check(self, model: FolkRNN, context: RunContext) -> None:
+        context.words.encode([self.token])
         if not np.isfinite(self.delta):
             raise UserError(f"delta is {self.delta:g}; it must be a finite number")
         if not 0 < self.residual < 1:
             raise UserError(f"residual is {self.residual:g}; it must lie between 0 and 1, the residual of Δh = 0")
-        self.window.check(setting.vocabulary, setting.max_tokens)
+        self.window.check(context.vocabulary, context.max_tokens)
 
-    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
+    def edit(self, model: FolkRNN, context: RunContext) -> tuple[FolkRNN, EffectRecord]:
         base = unhooked(model)
         matrix = softmax_of(model)[0].double().cpu().numpy()
-        (n,) = setting.words.encode([self.token])
+        (n,) = context.words.encode([self.token])
         push = minimum_norm(matrix, n) if self.method == "minimum_norm" else sparse(matrix, n, self.residual)
         target = np.eye(len(matrix))[n]
-        asked = self.delta * setting.temperature  # δ counts after the temperature has divided
+        asked = self.delta * context.temperature  # δ counts after the temperature has divided
         step = asked * push
         units = np.flatnonzero(push)
         solve = BoundedPush(matrix[:, units], n, asked, base.device) if self.box == "solve" else None
@@ -94,9 +94,9 @@ class PushHidden(Intervention[FolkRNN]):
                 f"|delta| may be at most {abs(self.delta) / metrics['largest_entry']:.3g}, or set box=clip or ignore"
             )
         table = pd.DataFrame({"layer": len(base.layers), "unit": units, "push": step[units]})
-        account = EffectRecord("", metrics, {"units": table})
+        effect = EffectRecord("", metrics, {"units": table})
         if self.delta == 0:
-            return model, account
+            return model, effect
         added = torch.from_numpy(step).to(base.softmax_weight.dtype).to(base.device)
 
         places = torch.from_numpy(units).to(base.device)
@@ -114,7 +114,7 @@ class PushHidden(Intervention[FolkRNN]):
             """ln α of the token, as it is and as δ alone would have it, and half the change of all others'
             distribution.
             """
-            one, other = (((h.double() @ weight.T + bias) / setting.temperature).softmax(-1) for h in (before, after))
+            one, other = (((h.double() @ weight.T + bias) / context.temperature).softmax(-1) for h in (before, after))
             rest = [part / (1 - part[:, n : n + 1]) for part in (one, other)]
             moved = (rest[1] - rest[0]).abs()
             moved[:, n] = 0
@@ -126,8 +126,8 @@ class PushHidden(Intervention[FolkRNN]):
             }
 
         site = OUT if self.where == "output" else base.top
-        write = Write("", site, pushed, self.window.rows(setting.vocabulary, base.device), notes=notes)
-        return with_hooks(model, setting.vocabulary, [write]), account
+        write = Write("", site, pushed, self.window.rows(context.vocabulary, base.device), notes=notes)
+        return with_hooks(model, context.vocabulary, [write]), effect
 
 
 def push_hidden(

@@ -44,14 +44,14 @@ class ReadOut(Edit):
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         if site != "logits":
             return value
-        inside = self.rows(step.place)
+        inside = self.rows(step.position)
         if inside is not None and not inside.any():
             return value
         h = step.seen.get(OUT, step.seen[self.top])  # what the softmax layer is given
         # bit k: whether the earlier change k is in force
-        force = torch.zeros_like(step.place.step)
+        force = torch.zeros_like(step.position.step)
         for k, edit in enumerate(self.earlier):
-            force += _whole(edit.rows, step.place) * 2**k
+            force += _whole(edit.rows, step.position) * 2**k
         there = force if inside is None else force[inside]
         for code in there.unique().tolist() if self.earlier else [0]:
             mine = force == code if inside is None else (force == code) & inside
@@ -67,12 +67,12 @@ class ReadOut(Edit):
 
 
 @torch.no_grad()
-def with_softmax(model: FolkRNN, change: Change, when: Window, setting: RunContext) -> FolkRNN:
+def with_softmax(model: FolkRNN, change: Change, when: Window, context: RunContext) -> FolkRNN:
     """Returns the model with its softmax layer changed behind the changes that it has, within a window."""
     base, earlier = unhooked(model), _edits_of(model)
     if not when.always or earlier:
-        rows = when.rows(setting.vocabulary, base.device)
-        return with_hooks(model, setting.vocabulary, [ReadOut(base, change, rows, earlier)])
+        rows = when.rows(context.vocabulary, base.device)
+        return with_hooks(model, context.vocabulary, [ReadOut(base, change, rows, earlier)])
     changed = copy.deepcopy(base)
     weight, bias = change(*_layer_of(base))
     changed.softmax_weight.copy_(weight)

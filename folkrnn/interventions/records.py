@@ -83,7 +83,7 @@ class Record(Hook):
         counts = [value != 0 for name, value in columns.items() if not name.endswith(TOKEN)]
         if not (rows := np.any(counts, axis=0)).any():
             return
-        place = {"tune": self._step.place.tune[:active].cpu().numpy(), "step": np.full(active, self._step.time)}
+        place = {"tune": self._step.position.tune[:active].cpu().numpy(), "step": np.full(active, self._step.time)}
         self.frames.append(pd.DataFrame({name: value[rows] for name, value in (place | columns).items()}))
 
 
@@ -91,13 +91,13 @@ class Record(Hook):
 def recorded(model: FolkRNN, effects: Sequence[EffectRecord], tunes: Sequence[FinishedTune]) -> list[EffectRecord]:
     """Returns the effects, with the table `steps` and the sums over it; `model` is one of `composition.apply`."""
     edits = [hook for hook in model.hooks if isinstance(hook, Edit)]
-    found: dict[str, list[pd.DataFrame]] = {account.name: [] for account in effects}
+    found: dict[str, list[pd.DataFrame]] = {effect.name: [] for effect in effects}
     order = sorted(range(len(tunes)), key=lambda k: len(tunes[k].ids), reverse=True)
     for start in range(0, len(tunes), BATCH):
         for record in _read(model, edits, tunes, order[start : start + BATCH]):
             found[record.edit.name] += record.frames
     rows = sum(len(tune.ids) - 1 for tune in tunes)
-    return [_with_steps(account, found[account.name], rows, _vocabulary(model)) for account in effects]
+    return [_with_steps(effect, found[effect.name], rows, _vocabulary(model)) for effect in effects]
 
 
 def _vocabulary(model: FolkRNN) -> Vocabulary:
@@ -123,16 +123,16 @@ def _read(model: FolkRNN, edits: Sequence[Edit], tunes: Sequence[FinishedTune], 
     return records
 
 
-def _with_steps(account: EffectRecord, frames: list[pd.DataFrame], rows: int, vocabulary: Vocabulary) -> EffectRecord:
+def _with_steps(effect: EffectRecord, frames: list[pd.DataFrame], rows: int, vocabulary: Vocabulary) -> EffectRecord:
     if not frames:
-        return account
+        return effect
     # an intervention may have several edits that act at one step
     table = pd.concat(frames, ignore_index=True).groupby(["tune", "step"], as_index=False).sum(min_count=1)
     amounts = [name for name in table.columns if name not in ("tune", "step") and not name.endswith(TOKEN)]
-    metrics = account.metrics | {"steps": float(len(table)), "share_of_steps": len(table) / max(1, rows)}
+    metrics = effect.metrics | {"steps": float(len(table)), "share_of_steps": len(table) / max(1, rows)}
     metrics |= {name: float(table[name].sum()) for name in amounts}
     words = ["", *vocabulary.tokens]
     for name in table.columns:
         if name.endswith(TOKEN):
             table[name] = [words[int(index) + 1] for index in table[name].fillna(-1)]
-    return replace(account, metrics=metrics, tables=account.tables | {"steps": table})
+    return replace(effect, metrics=metrics, tables=effect.tables | {"steps": table})

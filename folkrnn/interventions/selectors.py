@@ -27,10 +27,10 @@ Units = dict[int, np.ndarray]
 class Selector(Protocol):
     """A rule that chooses units."""
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         """Raises UserError for a layer, unit, share or token outside its bounds."""
 
-    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
+    def choose(self, model: FolkRNN, context: RunContext) -> Chosen:
         """Returns the units, and the table behind the choice."""
         ...
 
@@ -42,14 +42,14 @@ class Chosen:
     units: Units
     table: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         for layer, units in self.units.items():
             check_layer(layer, model)
             beyond = [int(unit) for unit in units if not 0 <= unit < model.units]
             if beyond:
                 raise UserError(f"unit {beyond[0]} does not exist; layer {layer} has units 0 to {model.units - 1}")
 
-    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
+    def choose(self, model: FolkRNN, context: RunContext) -> Chosen:
         return self
 
     def like(self, seed: int) -> Matched:
@@ -76,7 +76,7 @@ class Indices:
     layers: Layers = None
     base: int = 0
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         layers_of(self.layers, model)
         if self.base not in (0, 1):
             raise UserError(f"units_base is {self.base}; units count from 0 or from 1")
@@ -87,7 +87,7 @@ class Indices:
                 f"unit {beyond[0]} does not exist; counted from {self.base}, units are {self.base} to {last}"
             )
 
-    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
+    def choose(self, model: FolkRNN, context: RunContext) -> Chosen:
         units = np.unique(np.array(self.units, dtype=int) - self.base)
         return Chosen(dict.fromkeys(layers_of(self.layers, model), units))
 
@@ -113,7 +113,7 @@ class Ranked:
     tunes: int = 16
     """Most tunes to measure on."""
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         layers_of(self.layers, model)
         check_size(self.fraction, self.count, model)
         if self.by not in STATISTICS:
@@ -126,10 +126,10 @@ class Ranked:
             raise UserError(f"period is {self.period:g}; it must lie between 2 + half_width and {spectra.LENGTH} steps")
         if self.tunes < 1:
             raise UserError(f"tunes is {self.tunes}; it must be at least 1")
-        token_ids(self.token, setting.vocabulary)
+        token_ids(self.token, context.vocabulary)
 
-    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
-        scores = score(self, layers_of(self.layers, model), model, setting)
+    def choose(self, model: FolkRNN, context: RunContext) -> Chosen:
+        scores = score(self, layers_of(self.layers, model), model, context)
         signed = {layer: -values if self.smallest else values for layer, values in scores.items()}
         units = self._among(signed)
         return Chosen(units, score_table(scores, units))
@@ -160,23 +160,23 @@ class Random:
     seed: int | None = None
     """None: that of the run."""
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         layers_of(self.layers, model)
         check_size(self.fraction, self.count, model)
         if self.like is not None:
-            self.like.check(model, setting)
+            self.like.check(model, context)
         elif self.fraction is None and self.count is None:
             raise UserError("how many units at random? Give cut.fraction (a share from 0 to 1) or a count")
 
-    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
+    def choose(self, model: FolkRNN, context: RunContext) -> Chosen:
         if self.sizes:
             sizes = dict(self.sizes)
         elif self.fraction is None and self.count is None and self.like is not None:
-            sizes = {layer: len(units) for layer, units in self.like.choose(model, setting).units.items()}
+            sizes = {layer: len(units) for layer, units in self.like.choose(model, context).units.items()}
         else:
             size = size_of(self.fraction, self.count, model.units)
             sizes = dict.fromkeys(layers_of(self.layers, model), size)
-        rng = np.random.default_rng([setting.seed if self.seed is None else self.seed, _RANDOM_UNITS])
+        rng = np.random.default_rng([context.seed if self.seed is None else self.seed, _RANDOM_UNITS])
         return Chosen(_drawn(sizes, model.units, rng))
 
 
@@ -190,12 +190,12 @@ class Matched:
     of: Chosen
     seed: int
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
-        self.of.check(model, setting)
+    def check(self, model: FolkRNN, context: RunContext) -> None:
+        self.of.check(model, context)
 
-    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
+    def choose(self, model: FolkRNN, context: RunContext) -> Chosen:
         rng = np.random.default_rng([self.seed, _RANDOM_UNITS])
-        norms = score(Ranked(by="norm"), list(self.of.units), model, setting)
+        norms = score(Ranked(by="norm"), list(self.of.units), model, context)
         return Chosen({layer: _stratified(units, norms[layer], rng) for layer, units in self.of.units.items()})
 
 
@@ -216,11 +216,11 @@ class Complement:
 
     of: Selector
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
-        self.of.check(model, setting)
+    def check(self, model: FolkRNN, context: RunContext) -> None:
+        self.of.check(model, context)
 
-    def choose(self, model: FolkRNN, setting: RunContext) -> Chosen:
-        chosen = self.of.choose(model, setting)
+    def choose(self, model: FolkRNN, context: RunContext) -> Chosen:
+        chosen = self.of.choose(model, context)
         every = np.arange(model.units)
         units = {layer: np.setdiff1d(every, taken) for layer, taken in chosen.units.items()}
         table = chosen.table.assign(chosen=~chosen.table["chosen"]) if len(chosen.table) else chosen.table

@@ -39,29 +39,29 @@ class RemoveComponents(Intervention[FolkRNN]):
     """Of the components, the smallest ones, to take; where no rank is given."""
     window: Window = ALWAYS
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         full = min(model.softmax_weight.shape)
         beyond = [k for k in self.components if not 1 <= k <= full]
         if beyond:
             raise UserError(f"component {beyond[0]} does not exist; V has singular components 1 to {full}")
         if self.by:
-            token_ids(self.by, setting.vocabulary)
+            token_ids(self.by, context.vocabulary)
             if not 1 <= self.count <= full:
                 raise UserError(f"count is {self.count}; V has {full} singular components")
         if self.rank is not None and not 0 <= self.rank <= full:
             raise UserError(f"rank is {self.rank}; it must lie between 0 and {full}, the most that V can have")
         if self.fraction is not None and not 0 <= self.fraction <= 1:
             raise UserError(f"fraction is {self.fraction}; it must lie between 0 and 1")
-        self.window.check(setting.vocabulary, setting.max_tokens)
+        self.window.check(context.vocabulary, context.max_tokens)
 
-    def resolved(self, model: FolkRNN, setting: RunContext) -> RemoveComponents:
+    def resolved(self, model: FolkRNN, context: RunContext) -> RemoveComponents:
         """Returns the same with components that are measured, on the tunes of the unchanged model."""
         if not self.by:
             return self
-        best = np.argsort(-separation(model, self.by, setting), kind="stable")[: self.count]
+        best = np.argsort(-separation(model, self.by, context), kind="stable")[: self.count]
         return replace(self, by="", components=tuple(sorted(int(k) + 1 for k in best)))
 
-    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
+    def edit(self, model: FolkRNN, context: RunContext) -> tuple[FolkRNN, EffectRecord]:
         weight, _ = softmax_of(model)
         values = torch.linalg.svdvals(weight.double())
         gone = self._gone(values)
@@ -74,7 +74,7 @@ class RemoveComponents(Intervention[FolkRNN]):
             }
         )
         metrics = {"components_removed": float(gone.sum()), "rank": float((~gone).sum()), "energy_removed": energy}
-        changed = with_softmax(model, self._without, self.window, setting) if gone.any() else model
+        changed = with_softmax(model, self._without, self.window, context) if gone.any() else model
         return changed, EffectRecord("", metrics, {"components": table})
 
     def _gone(self, values: Tensor) -> Tensor:
@@ -105,20 +105,20 @@ class ScaleSoftmax(Intervention[FolkRNN]):
     bias: bool = False
     window: Window = ALWAYS
 
-    def check(self, model: FolkRNN, setting: RunContext) -> None:
+    def check(self, model: FolkRNN, context: RunContext) -> None:
         if not np.isfinite(self.factor):
             raise UserError(f"factor is {self.factor}; it must be a finite number")
-        self.window.check(setting.vocabulary, setting.max_tokens)
+        self.window.check(context.vocabulary, context.max_tokens)
 
-    def edit(self, model: FolkRNN, setting: RunContext) -> tuple[FolkRNN, EffectRecord]:
-        account = EffectRecord("", {"factor": self.factor})
+    def edit(self, model: FolkRNN, context: RunContext) -> tuple[FolkRNN, EffectRecord]:
+        effect = EffectRecord("", {"factor": self.factor})
         if self.factor == 1:
-            return model, account
+            return model, effect
 
         def scaled(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
             return self.factor * weight, self.factor * bias if self.bias else bias
 
-        return with_softmax(model, scaled, self.window, setting), account
+        return with_softmax(model, scaled, self.window, context), effect
 
 
 def truncate_softmax(
@@ -142,17 +142,17 @@ def remove_component(
     return RemoveComponents(tuple(listed), by or "", count, window=window(**when))
 
 
-def separation(model: FolkRNN, words: str, setting: RunContext) -> np.ndarray:
+def separation(model: FolkRNN, words: str, context: RunContext) -> np.ndarray:
     """Returns how well each right singular vector of V tells the states that make these tokens from others, `[R]`.
 
     max(AUC, 1 − AUC) of ⟨h, w⟩ over the steps of the unchanged model's tunes.
     """
     right = np.linalg.svd(softmax_of(model)[0].detach().double().cpu().numpy(), full_matrices=False)[2]
     site = f"l{len(model.layers)}.h"
-    found = [(activations[site], ids[1:]) for ids, activations in read(model, setting.control()[:MEASURED], [site])]
+    found = [(activations[site], ids[1:]) for ids, activations in read(model, context.control()[:MEASURED], [site])]
     if not found:
         raise UserError("there are no tunes to measure components on")
-    made = np.isin(np.concatenate([ids for _, ids in found]), token_ids(words, setting.vocabulary))
+    made = np.isin(np.concatenate([ids for _, ids in found]), token_ids(words, context.vocabulary))
     if made.all() or not made.any():
         raise UserError(f"by={words}: the tunes measured on do not have steps with and without these tokens")
     return either_way(column_auc(np.concatenate([h for h, _ in found]) @ right.T, made))

@@ -40,14 +40,14 @@ class Statistic(Protocol):
     def tunes(self) -> int: ...
 
 
-def score(rule: Statistic, layers: Sequence[int], model: FolkRNN, setting: RunContext) -> dict[int, np.ndarray]:
+def score(rule: Statistic, layers: Sequence[int], model: FolkRNN, context: RunContext) -> dict[int, np.ndarray]:
     """Returns the statistic of every unit, `[H]` per layer; a unit that it says nothing about has 0."""
     if rule.by == "norm":
         return {layer: _column_norms(model, layer) for layer in layers}
     sums: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
     steps: list[int] = []
-    wanted = token_ids(rule.token, setting.vocabulary)
-    for ids, activations in read(model, setting.control()[: rule.tunes], [f"l{layer}.h" for layer in layers]):
+    wanted = token_ids(rule.token, context.vocabulary)
+    for ids, activations in read(model, context.control()[: rule.tunes], [f"l{layer}.h" for layer in layers]):
         steps.append(len(ids) - 1)
         for layer in layers:
             sums[layer].append(_statistic(rule, activations[f"l{layer}.h"], np.isin(ids[1:], wanted)))

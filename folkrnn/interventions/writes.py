@@ -59,7 +59,7 @@ class Write(Edit):
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         if site != self.site:
             return value
-        inside = self.rows(step.place)
+        inside = self.rows(step.position)
         if (inside is not None and not inside.any()) or (self.units is not None and not len(self.units)):
             return value
         part = value if self.units is None else value[..., self.units]

@@ -112,7 +112,7 @@ class Engine:
                 if windows:
                     rows.state = self._window(tokens, rows.state, step, every)
                 else:
-                    step.read, step.position = tokens[0], rows.moved(tokens[0])
+                    step.read, step.at = tokens[0], rows.moved(tokens[0])
                     logits, rows.state = one(tokens[0], rows.state, step, every, added)
                     step.logits = logits[: step.active[0]]
                     step.rejected = self._rejected(logits, step, every)

@@ -43,8 +43,8 @@ class Step:
     """How many rows belong to tunes in progress, at this step or at each of a window's; those below are padding."""
     before: Sequence[State] = ()
     """The states of the layers before the step."""
-    position: Position | None = None
-    """Where in their tunes the rows are; None where the model has no hooks of its own."""
+    at: Position | None = None
+    """Its `position`; None where the model has no hooks of its own."""
     read: Tensor | None = None
     """What was read: tokens `[B]`; of latents whole melodies `[B, T]`."""
     seen: dict[str, Tensor] = field(default_factory=dict)
@@ -58,10 +58,10 @@ class Step:
     following: Tensor | None = None
 
     @property
-    def place(self) -> Position:
-        """`position`, which a model's own hooks can rely on."""
-        assert self.position is not None
-        return self.position
+    def position(self) -> Position:
+        """Where in their tunes the rows are, which a model's own hooks can rely on."""
+        assert self.at is not None, "only a model with hooks of its own is followed"
+        return self.at
 
     @property
     def made(self) -> Tensor:

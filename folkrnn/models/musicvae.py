@@ -344,7 +344,7 @@ class MelodyRun:
         if site not in self.hooks:
             return value
         before = torch.full((len(value),), -1, device=value.device)
-        return self.hooks(site, value, Step(-1, [len(value)], position=self._position(before, before), read=read))
+        return self.hooks(site, value, Step(-1, [len(value)], at=self._position(before, before), read=read))
 
     def encode(self, x: Tensor, classes: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
         mu, sigma = self.model.encoder(x, ends, self.hooks, self.reading(classes, ends))
@@ -386,7 +386,7 @@ class MelodyRun:
         return [self._step(k, torch.full((rows,), k * each, device=device), nothing) for k in range(sizes.segments)]
 
     def _step(self, time: int, place: Tensor, read: Tensor) -> Step:
-        return Step(time, [len(read)], position=self._position(place, read), read=read)
+        return Step(time, [len(read)], at=self._position(place, read), read=read)
 
     def _position(self, place: Tensor, read: Tensor) -> Position | None:
         if self.model.tracker is None:

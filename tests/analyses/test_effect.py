@@ -133,10 +133,10 @@ def test_the_parts_of_a_divergence_add_up_to_it(seed, spread):
 
 
 def test_tokens_that_are_drawn_again_count_in_the_distribution_as_masked_ones_do(model, control):
-    setting = RunContext(V2)
+    context = RunContext(V2)
     distributions = []
     for how in ("resample", "mask"):
-        other, _ = suppress("measure", how).edit(model, setting)
+        other, _ = suppress("measure", how).edit(model, context)
         observation = Observation(other, V2, control.transcriptions, seed=5, control=control)
         distributions.append(divergence.compare_distributions(observation, control, 3).changed)
     assert distributions[0] == pytest.approx(distributions[1], rel=1e-4, abs=1e-6)
@@ -346,8 +346,8 @@ def test_what_interventions_watch_is_watched_unless_tokens_are_named(model, cont
 
 def test_a_push_is_drawn_where_an_account_tells_of_one(model, control):
     units = pd.DataFrame({"layer": 2, "unit": [1, 5], "push": [0.3, -1.2]})
-    account = EffectRecord("push_hidden", {"residual": 0.05}, {"units": units})
-    found = Effect(resamples=10)(replace(played(copy.deepcopy(model), control), effects=[account]))
+    effect = EffectRecord("push_hidden", {"residual": 0.05}, {"units": units})
+    found = Effect(resamples=10)(replace(played(copy.deepcopy(model), control), effects=[effect]))
     assert (found.metrics["pushed_units"], found.metrics["push_largest"]) == (2, 1.2)
     assert "push" in found.figures
 
@@ -362,7 +362,7 @@ def test_what_came_in_the_place_of_a_suppressed_token_is_taken_from_the_account(
         }
     )
     observation = replace(played(copy.deepcopy(model), control), effects=[EffectRecord("s", {}, {"steps": steps})])
-    found = watching.accounted(observation, V2, [V2.index["|"]])
+    found = watching.recorded_substitutes(observation, V2, [V2.index["|"]])
     assert found[:2] == [[(4, "/2"), (9, "A")], []]
     assert watching.watch_tokens(observation, control, "|").suppressed
     assert not watching.watch_tokens(replace(observation, effects=[]), control, "|").suppressed

@@ -33,11 +33,11 @@ def control() -> LatentObservation:
 
 
 def seen(control: LatentObservation, edit: edits.EditLatents, draws: int = 2) -> LatentObservation:
-    setting = RunContext(None, latents=lambda: (control.classes, *control.latents))
-    resolved = composition.resolve({"it": edit}, control.model, setting)
-    made = [composition.apply(resolved, control.model, setting)[0]]
+    context = RunContext(None, latents=lambda: (control.classes, *control.latents))
+    resolved = composition.resolve({"it": edit}, control.model, context)
+    made = [composition.apply(resolved, control.model, context)[0]]
     made += [
-        composition.apply(composition.matched(resolved, k, 1), control.model, setting)[0]
+        composition.apply(composition.matched(resolved, k, 1), control.model, context)[0]
         for k in range(draws)
         if composition.matched(resolved, k, 1)
     ]

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from small_network import SAMPLING, applied, ids, network, play, setting
+from small_network import SAMPLING, applied, context, ids, network, play
 
 from analyses.measures.displacement import factor
 from folkrnn.errors import UserError
@@ -80,8 +80,8 @@ def test_the_account_names_what_was_suppressed_and_what_came_instead(how):
     model = network()
     done = applied(model, distributions.suppress("pitch", how))
     tunes = play(done.model)
-    (account,) = composition.account(done.model, done.effects, tunes)
-    table = account.table.set_index(["tune", "step"])
+    (effect,) = composition.with_steps(done.model, done.effects, tunes)
+    table = effect.table.set_index(["tune", "step"])
     assert len(table) == sum(len(tune.ids) - 1 for tune in tunes)
     for k, tune in enumerate(tunes[:3]):
         read = model.trace(torch.from_numpy(tune.ids[:-1]), "probs")["probs"].double()
@@ -92,7 +92,7 @@ def test_the_account_names_what_was_suppressed_and_what_came_instead(how):
                 assert row["substitute_token"] == V2.tokens[tune.ids[step + 1]]
             else:
                 assert row["suppressed_token"] == row["substitute_token"] == ""
-    assert account.metrics["suppressed"] == table["suppressed"].sum() > 50
+    assert effect.metrics["suppressed"] == table["suppressed"].sum() > 50
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6, 2.5])
@@ -129,9 +129,9 @@ def test_a_factor_beyond_the_limit_is_counted_and_the_token_all_but_certain():
     model = network()
     done = applied(model, distributions.displace("pitch", alpha=1e9, steps=[2, 11]))
     tunes = play(done.model)
-    (account,) = composition.account(done.model, done.effects, tunes)
-    assert account.metrics["steps_at_limit"] == account.metrics["steps"] == 10 * len(tunes)
-    assert np.allclose(account.table["becomes"], 1 - distributions.LIMIT, atol=1e-7)
+    (effect,) = composition.with_steps(done.model, done.effects, tunes)
+    assert effect.metrics["steps_at_limit"] == effect.metrics["steps"] == 10 * len(tunes)
+    assert np.allclose(effect.table["becomes"], 1 - distributions.LIMIT, atol=1e-7)
     assert all(V2.types[token] == "pitch" for tune in tunes for token in tune.ids[3:13])
 
 
@@ -139,25 +139,25 @@ def test_the_account_of_a_displacement_has_the_rows_of_its_window_alone():
     model = network()
     done = applied(model, distributions.displace("|", alpha=1.2, after="pitch"))
     tunes = play(done.model)
-    (account,) = composition.account(done.model, done.effects, tunes)
+    (effect,) = composition.with_steps(done.model, done.effects, tunes)
     read = [(k, step) for k, tune in enumerate(tunes) for step, id_ in enumerate(tune.ids[:-1]) if id_ in PITCHES]
-    assert sorted(zip(account.table["tune"], account.table["step"], strict=True)) == read
-    assert np.allclose(account.table["becomes"], 1.2 * account.table["probability"], rtol=1e-4)
+    assert sorted(zip(effect.table["tune"], effect.table["step"], strict=True)) == read
+    assert np.allclose(effect.table["becomes"], 1.2 * effect.table["probability"], rtol=1e-4)
 
 
 def test_the_account_of_a_window_that_no_tune_reaches_has_no_rows():
     model = network()
     done = applied(model, distributions.displace("|", alpha=1.2, parts=[9, 9]))
-    (account,) = composition.account(done.model, done.effects, play(done.model))
-    assert account.table is None
-    assert "steps" not in account.metrics
+    (effect,) = composition.with_steps(done.model, done.effects, play(done.model))
+    assert effect.table is None
+    assert "steps" not in effect.metrics
 
 
 def test_a_displacement_acts_after_the_temperature():
     model, cold = network(), replace(SAMPLING, temperature=0.5)
     done = applied(model, distributions.displace("A,", delta=1.54), temperature=0.5)
-    (account,) = composition.account(done.model, done.effects, play(done.model, cold))
-    table = account.table
+    (effect,) = composition.with_steps(done.model, done.effects, play(done.model, cold))
+    table = effect.table
     assert np.allclose(table["becomes"] / table["probability"], factor(1.54, table["probability"]), rtol=1e-4)
 
 
@@ -180,7 +180,7 @@ def test_components_that_make_a_token_are_found_by_measurement_and_taken_away():
     left = torch.linalg.qr(left)[0]
     with torch.no_grad():
         model.softmax_weight.copy_(left @ torch.diag(torch.linspace(40, 20, 40)) @ direction.T)
-    here = setting(model)
+    here = context(model)
     chosen = softmax.remove_component(by="|", count=1).resolved(model, here)
     auc = softmax.separation(model, "|", here)
     assert chosen.components == (int(auc.argmax()) + 1,)

@@ -202,14 +202,14 @@ def test_a_scaled_softmax_layer_reads_the_units_that_are_left_within_a_window_to
 
 def test_units_are_selected_in_every_layer_that_the_sites_name():
     chosen = activations.clamp(["l1.h", "l*.c", "out"], 0.0, fraction=0.5)
-    (account,) = applied(network(), chosen).effects
-    counts = account.tables["units"].groupby("site")["unit"].count().to_dict()
+    (effect,) = applied(network(), chosen).effects
+    counts = effect.tables["units"].groupby("site")["unit"].count().to_dict()
     assert counts == {"l1.h": 16, "l1.c": 16, "l2.c": 16, "l3.c": 16, "out": 16}
 
 
 def test_a_number_of_units_alone_is_a_number_of_random_ones():
-    (account,) = applied(network(), activations.clamp("l2.h", 0.0, count=5)).effects
-    assert account.metrics["units"] == 5
+    (effect,) = applied(network(), activations.clamp("l2.h", 0.0, count=5)).effects
+    assert effect.metrics["units"] == 5
 
 
 @pytest.mark.parametrize("site", ["l1.h", "l2.c", "l3.h", "l*.o.pre", "out", "logits"])

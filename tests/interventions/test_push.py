@@ -34,10 +34,10 @@ def test_at_another_temperature_delta_is_what_the_divided_value_gains_and_the_bo
     done = applied(model, push.push_hidden("A,", 1.5, "minimum_norm"), temperature=2.0)
     moved = done.model.trace(TOKENS, "logits")["logits"] - model.trace(TOKENS, "logits")["logits"]
     assert np.allclose(moved / 2.0, 1.5 * torch.eye(137)[n], atol=1e-4)
-    (account,) = done.effects
-    assert account.metrics["largest_entry"] == pytest.approx(account.tables["units"]["push"].abs().max())
+    (effect,) = done.effects
+    assert effect.metrics["largest_entry"] == pytest.approx(effect.tables["units"]["push"].abs().max())
     cold = applied(model, push.push_hidden("A,", 1.5, "minimum_norm"))
-    assert account.metrics["largest_entry"] == pytest.approx(2 * cold.effects[0].metrics["largest_entry"])
+    assert effect.metrics["largest_entry"] == pytest.approx(2 * cold.effects[0].metrics["largest_entry"])
 
 
 def test_the_sparse_solution_is_within_its_residual_and_uses_fewer_units():
@@ -75,8 +75,8 @@ def test_a_push_beyond_the_box_is_refused_clipped_or_told():
     assert clipped.model.trace(TOKENS, "l3.h")["l3.h"].abs().max() == 1
     counts = []
     for done in (told, clipped):
-        (account,) = composition.account(done.model, done.effects, play(done.model)[:2])
-        counts.append(account.metrics["units_outside"])
+        (effect,) = composition.with_steps(done.model, done.effects, play(done.model)[:2])
+        counts.append(effect.metrics["units_outside"])
     assert counts[0] > 0
     assert counts[1] == 0
 
@@ -116,8 +116,8 @@ def test_a_solved_push_says_what_is_reached_and_that_no_unit_left_the_box():
     model = wide()
     done = applied(model, push.push_hidden("A,", -2.0, residual=0.3, box="solve"))
     tunes = play(done.model)
-    (account,) = composition.account(done.model, done.effects, tunes)
-    steps = account.tables["steps"]
-    assert account.metrics["units_outside"] == 0
+    (effect,) = composition.with_steps(done.model, done.effects, tunes)
+    steps = effect.tables["steps"]
+    assert effect.metrics["units_outside"] == 0
     assert steps["ln_alpha"].mean() == pytest.approx(steps["ln_alpha_asked"].mean(), abs=0.35)
     assert steps["others_moved"].mean() < 0.2

@@ -118,18 +118,18 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         control = seen(model, curve=weights.curve, initial=weights.initial)
         if not interventions:
             return control
-        setting = replace(
+        context = replace(
             self.run_context_of(config, vocabulary), control=lambda: [tune.ids for tune in control.transcriptions]
         )
-        resolved = composition.resolve(interventions, model, setting)
-        changed, known = composition.apply(resolved, model, setting)
+        resolved = composition.resolve(interventions, model, context)
+        changed, known = composition.apply(resolved, model, context)
         matched = [
-            seen(composition.apply(others, model, setting)[0])
+            seen(composition.apply(others, model, context)[0])
             for draw in range(config.cut.controls)
             if (others := composition.matched(resolved, draw, config.seed)) is not None
         ]
         observation = seen(changed, control=control, matched=tuple(matched))
-        observation.effects = composition.account(changed, known, observation.transcriptions)
+        observation.effects = composition.with_steps(changed, known, observation.transcriptions)
         if inputs:
             return observation
         if tunes_read is None:
@@ -154,10 +154,8 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
         tracked.log_text(filed.as_abc(observation), "tunes/all.abc")
         if observation.control is not None:
             tracked.log_text(filed.as_abc(observation.control), "tunes/control.abc")
-        for account in observation.effects:
-            tracked.log_findings(
-                f"intervention/{account.name}", Findings(account.metrics, tables=account.tables, main={})
-            )
+        for effect in observation.effects:
+            tracked.log_findings(f"intervention/{effect.name}", Findings(effect.metrics, tables=effect.tables, main={}))
         tracked.log_text(
             "\n\n".join("\n".join([*tokens[:2], " ".join(tokens[2:])]) for tokens in tunes) + "\n",
             "tunes/all.tokens.txt",

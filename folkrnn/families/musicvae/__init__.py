@@ -108,14 +108,14 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
         )
         if not interventions:
             return control
-        setting = replace(self.run_context_of(config, None), latents=lambda: (control.classes, *control.latents))
-        resolved = composition.resolve(interventions, model, setting)
+        context = replace(self.run_context_of(config, None), latents=lambda: (control.classes, *control.latents))
+        resolved = composition.resolve(interventions, model, context)
         matched = tuple(
-            control.with_model(composition.apply(others, model, setting)[0])
+            control.with_model(composition.apply(others, model, context)[0])
             for draw in range(config.cut.controls)
             if (others := composition.matched(resolved, draw, config.seed)) is not None
         )
-        changed, effects = composition.apply(resolved, model, setting)
+        changed, effects = composition.apply(resolved, model, context)
         return replace(control.with_model(changed), control=control, matched=matched, effects=effects)
 
     def observed(self, observation: LatentObservation) -> str:
@@ -134,10 +134,8 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
         """Files the latents of all melodies, the first as MIDI with what comes back, and the summary of activations."""
         arrays = {"mu": observation.mu, "sigma": observation.sigma, "classes": observation.classes}
         tracked.log_findings("observation", Findings(arrays={"latents": arrays}))
-        for account in observation.effects:
-            tracked.log_findings(
-                f"intervention/{account.name}", Findings(account.metrics, tables=account.tables, main={})
-            )
+        for effect in observation.effects:
+            tracked.log_findings(f"intervention/{effect.name}", Findings(effect.metrics, tables=effect.tables, main={}))
         for k in range(min(SHOWN, len(observation.classes))):
             tracked.log_bytes(to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
             tracked.log_bytes(to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")
