@@ -24,7 +24,7 @@ from analyses.measures.common_runs import Run, common_runs
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.ngram_index import WORD
 from analyses.measures.tables import rows_of
-from analyses.measures.tune_index import Library, bar_stretches, bars_of, body, numbered_bars
+from analyses.measures.tune_index import Library, bar_stretches, body, numbered_bars, tokens_of_bars
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
@@ -151,14 +151,14 @@ class Copying(Analysis[Observation]):
         """Returns one row per tune (tokens without header); `own` are their numbers in the data, which do not count."""
         ids = [library.encode(tune) for tune in tunes]
         longest = library.index.longest(ids, own)
-        counts = library.counts([bar for tune in tunes for bar in bars_of(tune)] + library.ngrams_of(tunes))
+        counts = library.counts([bar for tune in tunes for bar in tokens_of_bars(tune)] + library.ngrams_of(tunes))
         rows = []
         for n, tune in enumerate(tunes):
             lengths, places = longest[n]
             least = 1 if own is None else 2
             at = int(lengths.argmax()) if len(lengths) else -1
             nearest, similarity = library.nearest(tune, None if own is None else own[n])
-            found_bars = [counts[bar] >= least for bar in bars_of(tune) if len(bar) >= SHORTEST_BAR]
+            found_bars = [counts[bar] >= least for bar in tokens_of_bars(tune) if len(bar) >= SHORTEST_BAR]
             rows.append(
                 {
                     "tune": n if own is None else own[n],

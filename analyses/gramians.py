@@ -23,7 +23,7 @@ import pandas as pd
 from analyses.drawings import gramians as draw
 from analyses.measures import centred, similarity
 from analyses.measures import repetition_pairs as again
-from analyses.measures.activation_pairs import cross_metrics, cross_table, layers_of, likeness, pairs_of
+from analyses.measures.activation_pairs import activations_by_layer, cross_metrics, cross_table, likeness, pairs_of
 from analyses.measures.intervals import mean_interval, with_interval
 from analyses.measures.passages import reversals
 from analyses.measures.places import is_measure, place_in_bar
@@ -122,7 +122,7 @@ class Gramians(Analysis[Observation | LatentObservation]):
             if other:
                 layers = [
                     layer
-                    for layer in layers_of(activations)
+                    for layer in activations_by_layer(activations)
                     if {f"{layer}.{one}", f"{layer}.{other}"} <= set(activations)
                 ]
                 panels = {
@@ -267,7 +267,7 @@ class Gramians(Analysis[Observation | LatentObservation]):
     ) -> dict[str, Figure]:
         pairs = similarity.pairs(distance)
         one_hot = similarity.one_hot(tokens[: len(distance)])
-        families = layers_of(activations)
+        families = activations_by_layer(activations)
         found = {
             "posteriors": Figure(
                 draw.distances(tokens, distance, self.near, self.far),

@@ -22,7 +22,7 @@ from analyses.drawings import latent_effect as draw
 from analyses.drawings.effect import differences
 from analyses.measures import comparison, divergence, paired
 from analyses.measures.intervals import cluster_weights
-from analyses.measures.melody_quantities import WORDS, sums
+from analyses.measures.melody_quantities import WORDS, melody_sums
 from folkrnn.analysis import Analysis
 from folkrnn.errors import UserError
 from folkrnn.findings import Figure, Findings, Main
@@ -104,9 +104,9 @@ class LatentEffect(Analysis[LatentObservation]):
         rng: np.random.Generator,
     ) -> pd.DataFrame:
         """Returns one row per quantity: each side and difference with its interval."""
-        each: dict[str, Any] = {side: sums(part, melodies, written["control"]) for side, part in written.items()}
-        each["matched"] = [sums(part, melodies, written["control"]) for part in matched]
-        floor = paired.ratios(sums(np.roll(written["control"], 1, axis=0), melodies, written["control"]))
+        each: dict[str, Any] = {side: melody_sums(part, melodies, written["control"]) for side, part in written.items()}
+        each["matched"] = [melody_sums(part, melodies, written["control"]) for part in matched]
+        floor = paired.ratios(melody_sums(np.roll(written["control"], 1, axis=0), melodies, written["control"]))
         columns: dict[str, Any] = {"quantity": list(WORDS)} | comparison.columns(
             *comparison.resampled(each, weights, rng)
         )

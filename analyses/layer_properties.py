@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.drawings import layer_properties as draw
-from analyses.measures.events import VARIABLES, Variable, first_row, identity, identity_labels, labels
+from analyses.measures.events import VARIABLES, Variable, event_labels, first_row, identity, identity_labels
 from analyses.measures.ridge import Products
 from analyses.measures.tables import rows_of
 from folkrnn.analysis import Analysis
@@ -157,7 +157,7 @@ def following(tokens: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 def columns(tokens: Sequence[str], variables: Sequence[Variable]) -> np.ndarray:
     """Returns one column per answer of every variable, 1 where it is the answer, `[n, answers]`."""
-    named = labels(tokens)
+    named = event_labels(tokens)
     place = {token: k for k, token in enumerate(variables[1].categories)}
     after = np.array([place[token] for token in tokens[first_row(tokens) + 1 :]], dtype=int)
     answers = [identity_labels(tokens, variables[0]), after, *(named[variable.name] for variable in variables[2:])]

@@ -23,7 +23,7 @@ from analyses.drawings import softmax as draw
 from analyses.measures import directions
 from analyses.measures.columns import softmax_parameters
 from analyses.measures.learned import learned_part, prefixed
-from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out, judge, random_rotation
+from analyses.measures.separability import Plane, Steps, auc, best_plane, held_out_scores, plane_auc, random_rotation
 from analyses.measures.strongest import strongest
 from analyses.measures.tables import rows_of
 from folkrnn.analysis import Analysis
@@ -192,14 +192,14 @@ class SoftmaxSVD(Analysis[Observation]):
         These span what the components span, so a plane of as many directions, as well chosen, lies among them.
         """
         count = steps.projections.shape[1]
-        found = {"asked": judge(steps, self.plane, self.resamples, rng)}
+        found = {"asked": plane_auc(steps, self.plane, self.resamples, rng)}
         if count < 2:
             return found
-        found["best"] = judge(steps, best_plane(steps), self.resamples, rng)
+        found["best"] = plane_auc(steps, best_plane(steps), self.resamples, rng)
         values = []
         for _ in range(self.random_planes):
             turned = replace(steps, projections=steps.projections @ random_rotation(count, rng))
-            values.append(auc(*held_out(turned, best_plane(turned))))
+            values.append(auc(*held_out_scores(turned, best_plane(turned))))
         if values:
             low, high = np.quantile(values, [0.025, 0.975])
             found["random"] = Plane((0, 0), float(np.mean(values)), float(low), float(high))

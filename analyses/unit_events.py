@@ -27,10 +27,10 @@ from analyses.measures.events import (
     VARIABLES,
     WITHIN_IDENTITY,
     Variable,
+    event_labels,
     first_row,
     identity,
     identity_labels,
-    labels,
 )
 from analyses.measures.explained import (
     Explained,
@@ -135,7 +135,7 @@ class UnitEvents(Analysis[Observation]):
                 f"unit_events needs a tune of at least {MINIMUM} tokens after meter and mode; there is none"
             )
         places = {k: place for place, k in enumerate(kept)}
-        tunes = [labels(tokens[k]) | {IDENTITY: identity_labels(tokens[k], variables[0])} for k in kept]
+        tunes = [event_labels(tokens[k]) | {IDENTITY: identity_labels(tokens[k], variables[0])} for k in kept]
         drawn = labellings(tunes, variables, self.shuffles, np.random.default_rng(observation.seed))
         widths = observation.traces(kept[0], names)
         found: dict[str, ExplainedShares] = {}

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from folkrnn.melodies.random_notes import random_notes
+from folkrnn.melodies.random_notes import draw_random_notes
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.products import Product
 from folkrnn.models.recurrent import RecurrentLayer
@@ -75,7 +75,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = MusicVAE(encoder=options.encoder).eval()
-    classes = random_notes(options.melodies, np.random.default_rng(0)).classes
+    classes = draw_random_notes(options.melodies, np.random.default_rng(0)).classes
     steps = classes.shape[1]
     encode(model, classes[: 2 * BATCH])
     products(model, 2 * BATCH, steps)

@@ -299,7 +299,7 @@ class NotebookMelody:
 
     def midi(self) -> bytes:
         """Returns a standard MIDI file."""
-        return grid.to_midi(self.classes)
+        return grid.melody_to_midi(self.classes)
 
     def music21(self) -> music21.stream.Stream:
         """Returns the melody as music21 reads its MIDI."""

@@ -19,7 +19,7 @@ from folkrnn.analysis import main_of
 from folkrnn.claims import document, documents
 from folkrnn.config import figures as figure_settings
 from folkrnn.config.build import build
-from folkrnn.config.digest import digest, job_key
+from folkrnn.config.digest import job_key, run_digest
 from folkrnn.config.parameters import parameters
 from folkrnn.errors import UserError
 from folkrnn.families import family_of
@@ -87,7 +87,7 @@ class Plan:
     def digest(self) -> str:
         """A short name for everything that determines the result."""
         inputs = hashlib.sha256(b"".join(t.ids.tobytes() for t in self.inputs)).hexdigest()
-        return digest(self.config, weights=self.weights.digest, data=self.corpus.digest, given=inputs)
+        return run_digest(self.config, weights=self.weights.digest, data=self.corpus.digest, given=inputs)
 
     def resuming(self, resume: bool) -> Plan:
         """Returns the plan that goes on with an unfinished training, or not."""

@@ -41,9 +41,9 @@ def test_in_a_checkout_results_are_at_its_root_wherever_one_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert places.results() == places.CHECKOUT == ROOT
+    assert places.results_home() == places.CHECKOUT == ROOT
     monkeypatch.setattr(places, "CHECKOUT", None)
-    assert places.results() == tmp_path
+    assert places.results_home() == tmp_path
 
 
 def test_an_analyses_of_someone_else_is_refused_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

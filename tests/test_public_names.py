@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -12,10 +13,37 @@ OF_A_FAMILY = {"Recipe"}
 """`recipe=modern` of either family; checkpoints know a training by this name."""
 
 
-def test_no_two_public_classes_have_one_name() -> None:
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text())
+    for path in [*ROOT.glob("folkrnn/**/*.py"), *ROOT.glob("analyses/**/*.py")]
+}
+
+
+def public(kind: type[ast.ClassDef] | type[ast.FunctionDef]) -> dict[str, list[str]]:
+    """The modules that define a public class or function of each name."""
     found = defaultdict(list)
-    for path in [*ROOT.glob("folkrnn/**/*.py"), *ROOT.glob("analyses/**/*.py")]:
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                found[node.name].append(str(path.relative_to(ROOT)))
-    assert {name: files for name, files in found.items() if len(files) > 1 and name not in OF_A_FAMILY} == {}
+    for module, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, kind) and not node.name.startswith("_"):
+                found[node.name].append(module)
+    return found
+
+
+def several(found: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    return {name: sorted(modules) for name, modules in found.items() if len(modules) > 1}
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    assert several(public(ast.ClassDef)).keys() <= OF_A_FAMILY
+
+
+def test_no_two_functions_are_called_by_one_name_without_their_module() -> None:
+    # `lasagne.load` and `folder.load` are told apart where they are called, `load` would not be
+    defined, called = public(ast.FunctionDef), defaultdict(set)
+    for tree in MODULES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    if alias.asname is None and node.module in defined.get(alias.name, ()):
+                        called[alias.name].add(node.module)
+    assert several(called) == {}

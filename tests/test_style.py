@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from folkrnn import style
-from folkrnn.tracking.figures import PAPER_DPI, png, written
+from folkrnn.tracking.figures import PAPER_DPI, as_vector, png
 from folkrnn.vocabulary import TYPES, V2
 
 TUNE = "M:4/4 K:Cdor |: G, C C 2 G, C | C D E 2 :| |1 C 4 |2 c 4".split()
@@ -65,7 +65,7 @@ def test_a_figure_looks_the_same_whatever_the_users_settings_and_leaves_them_alo
 
 def test_the_same_drawing_gives_the_same_bytes():
     for kind in ("svg", "pdf"):
-        assert written(draw(), kind) == written(draw(), kind)
+        assert as_vector(draw(), kind) == as_vector(draw(), kind)
 
 
 def test_a_figure_has_the_size_asked_for():

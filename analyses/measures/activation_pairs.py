@@ -33,7 +33,7 @@ def cross_table(tokens: Sequence[str], activations: Mapping[str, np.ndarray]) ->
     without their means, with the 95 % quantile of what circular shifts give; `cka`: the alignment of the two, likewise.
     """
     rows = []
-    for layer, members in layers_of(list(activations)).items():
+    for layer, members in activations_by_layer(list(activations)).items():
         for a, b in pairs_of(members):
             one, other = activations[f"{layer}.{a}"], activations[f"{layer}.{b}"]
             product, without = (
@@ -114,7 +114,7 @@ def likeness(gram: dict[str, np.ndarray], name: str) -> dict[str, float]:
     }
 
 
-def layers_of(names: Sequence[str] | dict[str, Any]) -> dict[str, list[str]]:
+def activations_by_layer(names: Sequence[str] | dict[str, Any]) -> dict[str, list[str]]:
     """Returns the activations of each layer, in order: {"l1": ["i", "f", …], …}."""
     found: dict[str, list[str]] = {}
     for name in names:

@@ -79,7 +79,7 @@ def first_row(tokens: Sequence[str]) -> int:
     return next(proper, len(tokens) - 1)
 
 
-def labels(tokens: Sequence[str]) -> dict[str, np.ndarray]:
+def event_labels(tokens: Sequence[str]) -> dict[str, np.ndarray]:
     """Returns the category of every variable at each row from `first_row` on, for a transcription from `<s>` on."""
     rows = slice(first_row(tokens), len(tokens) - 1)
     types = [_type_of(token) for token in tokens]

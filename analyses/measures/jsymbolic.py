@@ -7,7 +7,7 @@ import pandas as pd
 
 from analyses.measures.music_neurons import Named, name_neurons
 from analyses.measures.phik import BINS, phik
-from folkrnn.datasets.features import features as measured
+from folkrnn.datasets.features import cached_features as measured
 from folkrnn.melodies.features import features, left_out
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.music_neurons import in_order, music_neurons

@@ -29,7 +29,7 @@ WORDS = {
 """Name of each quantity, and what it is, as an axis says it."""
 
 
-def sums(written: np.ndarray, melodies: np.ndarray, control: np.ndarray) -> np.ndarray:
+def melody_sums(written: np.ndarray, melodies: np.ndarray, control: np.ndarray) -> np.ndarray:
     """Returns both sums of every melody, `[N, Q, 2]`, quantities in the order of WORDS.
 
     `written`, the observed `melodies` and what the `control` wrote of them are classes `[N, T]`.

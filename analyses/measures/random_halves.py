@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from folkrnn.melodies.grid import FIRST_ON
-from folkrnn.melodies.random_notes import random_notes
+from folkrnn.melodies.random_notes import draw_random_notes
 
 
 def with_random_pitches(real: np.ndarray, random: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -18,7 +18,7 @@ def with_random_pitches(real: np.ndarray, random: np.ndarray, rng: np.random.Gen
 
 def with_random_rhythms(real: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns the pitches of each of `real [N, T]`, in order and from the start again, on random onsets."""
-    rhythms = random_notes(len(real), rng, real.shape[1] // 16).classes >= FIRST_ON
+    rhythms = draw_random_notes(len(real), rng, real.shape[1] // 16).classes >= FIRST_ON
     found = np.zeros_like(real)
     for row, (melody, onsets) in enumerate(zip(real, rhythms, strict=True)):
         pitches = melody[melody >= FIRST_ON]

@@ -35,12 +35,12 @@ class Plane:
     high: float = float("nan")
 
 
-def judge(steps: Steps, plane: Sequence[int], resamples: int, rng: np.random.Generator) -> Plane:
+def plane_auc(steps: Steps, plane: Sequence[int], resamples: int, rng: np.random.Generator) -> Plane:
     """Returns the AUC of a plane on the steps not used for fitting; NaN for a component that there is not."""
     pair = (int(plane[0]), int(plane[1]))
     if max(pair) > steps.projections.shape[1]:
         return Plane(pair, float("nan"))
-    scores, positive = held_out(steps, pair)
+    scores, positive = held_out_scores(steps, pair)
     _, group = np.unique(steps.tune[~steps.train], return_inverse=True)
     return Plane(pair, auc(scores, positive), *auc_interval(scores, positive, group, resamples, rng))
 
@@ -60,7 +60,7 @@ def best_plane(steps: Steps) -> tuple[int, int]:
     return low, high
 
 
-def held_out(steps: Steps, plane: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def held_out_scores(steps: Steps, plane: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Returns scores and kinds of the steps not used for fitting, in the plane of two components (from 1)."""
     x = steps.projections[:, [j - 1 for j in plane]]
     scores = gaussian_scores(x[steps.train], steps.positive[steps.train], x[~steps.train])

@@ -114,7 +114,7 @@ def bar_stretches(tune: Sequence[str]) -> list[tuple[int, int]]:
 _is_measure = cache(lambda token: token_type(token) == "measure")
 
 
-def bars_of(tune: Sequence[str]) -> list[tuple[str, ...]]:
+def tokens_of_bars(tune: Sequence[str]) -> list[tuple[str, ...]]:
     """Returns the tokens of each bar."""
     return [tuple(tune[start:stop]) for start, stop in bar_stretches(tune)]
 
@@ -129,4 +129,4 @@ def bar_counts(tune: Sequence[str]) -> list[int]:
 
 def numbered_bars(tune: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
     """Returns (number, tokens) of each bar."""
-    return list(zip(bar_counts(tune), bars_of(tune), strict=True))
+    return list(zip(bar_counts(tune), tokens_of_bars(tune), strict=True))

@@ -17,7 +17,7 @@ from folkrnn.command_line.quoting import is_override, quoted, unquoted
 from folkrnn.config import extensions
 from folkrnn.config.settings import check, folders, known_keys
 from folkrnn.errors import UserError
-from folkrnn.files.places import place, results
+from folkrnn.files.places import place, results_home
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -85,7 +85,9 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
     foreign.guard_resolvers()
     root = conf.resolve().parent
     OmegaConf.register_new_resolver(
-        "results", lambda folder: str(results() if folder is None else place(folder, "tracking.folder")), replace=True
+        "results",
+        lambda folder: str(results_home() if folder is None else place(folder, "tracking.folder")),
+        replace=True,
     )
     full_error = os.environ.get(errors.FULL_ERROR)
     statuses: list[int] = []
@@ -136,7 +138,7 @@ def _composed(words: list[str], conf: Path, study: Study) -> int:
         return next((status for status in statuses if status), 0)
     from folkrnn import sweep
 
-    return sweep.run(jobs, known, asked, root, perform)
+    return sweep.run_sweep(jobs, known, asked, root, perform)
 
 
 def _check_searched() -> None:

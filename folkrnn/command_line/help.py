@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from folkrnn.config.options import alternatives, parts
+from folkrnn.config.options import alternatives, option_parts
 from folkrnn.errors import UserError, did_you_mean
 from folkrnn.files.places import COMMAND
 
@@ -238,7 +238,7 @@ def entries(text: str, package: str = "") -> Iterator[Entry]:
 def _of(conf: Path, group: str, name: str) -> list[Entry]:
     """The settings of an option, those that it includes first where they are not its own."""
     found: dict[str, Entry] = {}
-    for part in parts(conf, conf / group / f"{name}.yaml"):
+    for part in option_parts(conf, conf / group / f"{name}.yaml"):
         for one in entries(part.text, part.package):
             words = one.words or (found[one.key].words if one.key in found else "")
             found[one.key] = one._replace(words=words)

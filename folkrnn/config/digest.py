@@ -50,7 +50,7 @@ OF_TRAINING = {"recipe", "trainer"}
 """Sections that count only where `weights=scratch`."""
 
 
-def digest(config: DictConfig, **also: str) -> str:
+def run_digest(config: DictConfig, **also: str) -> str:
     """Returns 12 hexadecimal digits of the resolved configuration without WITHOUT_EFFECT, and of `also`.
 
     `also` takes what the configuration only points at, such as the digest of the weights. The order of interventions
@@ -79,7 +79,7 @@ def job_key(config: DictConfig) -> str:
     """
     kept = _kept(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
     named = sorted({text for text in _texts(kept) if os.path.exists(text)})  # noqa: PTH110 - Path.exists raises for text too long for a path
-    return digest(config, files=json.dumps([(text, _stamps(Path(text))) for text in named]))
+    return run_digest(config, files=json.dumps([(text, _stamps(Path(text))) for text in named]))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -22,7 +22,7 @@ class Part:
         return self.path.read_text(encoding="utf-8")
 
 
-def parts(conf: Path, path: Path, package: str | None = None) -> Iterator[Part]:
+def option_parts(conf: Path, path: Path, package: str | None = None) -> Iterator[Part]:
     """Yields the files that an option is made of, what it includes before itself.
 
     Those that a defaults list names in the same group count; `override` and what a setting decides do not.
@@ -39,7 +39,7 @@ def parts(conf: Path, path: Path, package: str | None = None) -> Iterator[Part]:
         included = path.parent / f"{name}.yaml"
         if not included.is_file():  # of another folder, which Hydra knows
             continue
-        yield from parts(conf, included, package if not at and "/" not in name else inner)
+        yield from option_parts(conf, included, package if not at and "/" not in name else inner)
     yield Part(path, package)
 
 

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from folkrnn.config import figures
-from folkrnn.config.options import Part, alternatives, parts
+from folkrnn.config.options import Part, alternatives, option_parts
 from folkrnn.errors import UserError, did_you_mean, shown
 
 
@@ -218,7 +218,7 @@ def known_keys(folders: Iterable[Path]) -> list[str]:
 
 def _parts(folder: Path, path: Path) -> list[Part]:
     try:
-        return list(parts(folder, path))
+        return list(option_parts(folder, path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no configuration file: {' '.join(str(error).split())}") from None
 

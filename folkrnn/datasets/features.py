@@ -19,7 +19,7 @@ WORTH_WORKERS = 3_000
 """Below this many melodies starting workers takes longer than measuring."""
 
 
-def features(classes: np.ndarray, quarters_per_minute: np.ndarray, workers: int | None = None) -> np.ndarray:
+def cached_features(classes: np.ndarray, quarters_per_minute: np.ndarray, workers: int | None = None) -> np.ndarray:
     """Returns `folkrnn.melodies.features.measure` of `classes [N, T]`, float `[N, F]`; NaN where undefined.
 
     `workers` processes, as many as there are CPUs if None. Every chunk is kept in the cache of parsed corpora as soon

@@ -236,7 +236,7 @@ def _slices(chunk: tuple[Sequence[Tune], Rules]) -> tuple[np.ndarray, np.ndarray
 
 def random_notes(count: int = 50_000, bars: int = 2, seed: int = 0) -> MelodyCorpus:
     """Returns the random sequences of the source paper (50,000 there), each with the tempo that its seconds ask for."""
-    drawn = random_generator.random_notes(count, np.random.default_rng(seed), bars)
+    drawn = random_generator.draw_random_notes(count, np.random.default_rng(seed), bars)
     name = f"random notes, seed {seed}"
     return MelodyCorpus(
         name="random_notes",

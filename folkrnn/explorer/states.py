@@ -93,7 +93,9 @@ def is_on(levels: np.ndarray, moments: Moments) -> np.ndarray:
     return np.where(moments.side > 0, levels > moments.edge, levels < moments.edge)
 
 
-def strongest(tunes: Mapping[int, np.ndarray], side: np.ndarray, count: int = STRONGEST) -> tuple[np.ndarray, ...]:
+def strongest_places(
+    tunes: Mapping[int, np.ndarray], side: np.ndarray, count: int = STRONGEST
+) -> tuple[np.ndarray, ...]:
     """Returns tune, row and value of the places where each unit of `tunes` `[T, U]` is farthest out on its side.
 
     Each is `[U, count]`, the strongest first; −1 and NaN where there are not so many places APART from each other.

@@ -19,7 +19,7 @@ from folkrnn import sites as grammar
 from folkrnn.explorer import units as unit_facts
 from folkrnn.explorer.pack import Pack
 from folkrnn.explorer.sheets import PlayableScore, sheets
-from folkrnn.explorer.states import UNIT_RANGE, Moments, bounds, from_bytes, is_on, strongest, to_bytes
+from folkrnn.explorer.states import UNIT_RANGE, Moments, bounds, from_bytes, is_on, strongest_places, to_bytes
 from folkrnn.findings import Findings
 from folkrnn.observation.observation import Observation
 from folkrnn.sampling import Transcription
@@ -233,7 +233,9 @@ def _trace(
             shown.append(_cut(k, searched, traced))
     for k in range(count, len(kept)):
         states.arrays[f"all/{k}/on"] = np.packbits(is_on(kept[k], moments).T, axis=1, bitorder="little")
-    tune, row, value = strongest({k: from_bytes(levels, *UNIT_RANGE["h"]) for k, levels in kept.items()}, moments.side)
+    tune, row, value = strongest_places(
+        {k: from_bytes(levels, *UNIT_RANGE["h"]) for k, levels in kept.items()}, moments.side
+    )
     token, weight = unit_facts.softmax_tokens(searched.model)
     core.arrays |= {
         "unit/mean": moments.mean.astype(np.float32),

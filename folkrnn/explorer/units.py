@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.measures.events import IDENTITY, VARIABLES, Variable, first_row, identity, identity_labels, labels
+from analyses.measures.events import IDENTITY, VARIABLES, Variable, event_labels, first_row, identity, identity_labels
 from analyses.measures.explained import Explained, drawn_labels, labellings
 from analyses.unit_events import MINIMUM, NONE, UnitEvents
 from folkrnn.interventions.intervention import EffectRecord
@@ -52,7 +52,7 @@ class EventSums:
         kept = [k for k, tune in enumerate(self.tokens) if len(tune) - 1 - first_row(tune) >= MINIMUM]
         self.places = {k: place for place, k in enumerate(kept)}
         self.labels = [
-            labels(self.tokens[k]) | {IDENTITY: identity_labels(self.tokens[k], self.variables[0])} for k in kept
+            event_labels(self.tokens[k]) | {IDENTITY: identity_labels(self.tokens[k], self.variables[0])} for k in kept
         ]
         rng = np.random.default_rng(self.seed)
         self.drawn = labellings(self.labels, self.variables, SHUFFLES, rng) if kept else []

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from folkrnn.files.places import home, results
+from folkrnn.files.places import home, results_home
 from folkrnn.files.whole import write_whole
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def cache_folder() -> Path:
     For a user without a home folder it is `.cache/folkrnn` where results are kept.
     """
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else (home() or results()) / ".cache") / "folkrnn"
+    return (named if named.is_absolute() else (home() or results_home()) / ".cache") / "folkrnn"
 
 
 _DIGEST = 16

@@ -23,7 +23,7 @@ COMMAND = ("python", "run.py") if CHECKOUT else ("folkrnn-lab",)
 """What one types to start this program."""
 
 
-def results() -> Path:
+def results_home() -> Path:
     """Returns the folder that holds results unless `tracking.folder=` names one: a checkout's root, or where one is."""
     return CHECKOUT or Path.cwd()
 

@@ -22,9 +22,9 @@ from folkrnn.errors import UserError
 from folkrnn.files.places import content, file_named
 from folkrnn.interventions.choice import parted, selector
 from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
-from folkrnn.interventions.rng import normals
+from folkrnn.interventions.rng import normals_at
 from folkrnn.interventions.selectors import Chosen, Selector
-from folkrnn.interventions.statistics import read
+from folkrnn.interventions.statistics import read_tunes
 from folkrnn.interventions.windows import ALWAYS, Window, window
 from folkrnn.interventions.writes import Make, Write, with_hooks
 from folkrnn.models.engine import InputTunes
@@ -165,7 +165,7 @@ class WriteActivation(Intervention[Traced]):
             width = _width(model, site)
 
             def noisy(part: Tensor, step: Step) -> Tensor:
-                noise = normals(step.position, width, context.seed, _NOISE + place)
+                noise = normals_at(step.position, width, context.seed, _NOISE + place)
                 return part + self.value * (noise if part.shape[1] == width else noise[:, units])
 
             return noisy if self.value else None
@@ -287,7 +287,7 @@ def _means(model: Traced, context: RunContext, sites: list[str]) -> dict[str, np
 def _read(model: Traced, context: RunContext, sites: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
     """The activations `[rows, units]` of the unchanged model over its tunes, or over the melodies that are observed."""
     if model.reads_tokens:
-        tunes = read(cast("FolkRNN", model), context.control(), sites)
+        tunes = read_tunes(cast("FolkRNN", model), context.control(), sites)
         yield from (activations for _, activations in tunes)
         return
     for some in np.array_split(classes := context.melodies[0], -(-len(classes) // MELODIES)):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from folkrnn.errors import UserError
 from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
-from folkrnn.interventions.rng import uniforms
+from folkrnn.interventions.rng import uniforms_at
 from folkrnn.interventions.windows import ALWAYS, When, Window, token_ids, window
 from folkrnn.interventions.writes import Write, with_hooks
 from folkrnn.models.folkrnn import FolkRNN
@@ -60,7 +60,7 @@ class BlendInput(Intervention[FolkRNN]):
             return written if mask is None else written & mask
 
         def partner(step: Step) -> Tensor:
-            place = (uniforms(step.position, 1, context.seed, _PARTNER).squeeze(1) * len(ids)).long()
+            place = (uniforms_at(step.position, 1, context.seed, _PARTNER).squeeze(1) * len(ids)).long()
             return ids[place]
 
         def blended(x: Tensor, step: Step) -> Tensor:

@@ -15,7 +15,7 @@ from folkrnn.models.positions import Position
 _GOLDEN, _FIRST, _SECOND = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
-def uniforms(position: Position, count: int, seed: int, purpose: int) -> Tensor:
+def uniforms_at(position: Position, count: int, seed: int, purpose: int) -> Tensor:
     """Returns `[B, count]` uniforms in [0, 1), in double precision; another `purpose` gives independent ones."""
     return uniforms_of(position.tune, position.step, count, seed, purpose)
 
@@ -25,7 +25,7 @@ def uniforms_of(tune: Tensor, step: Tensor, count: int, seed: int, purpose: int)
     return _shifted(_bits(tune, step, count, seed, purpose), 11).double() * 2.0**-53
 
 
-def normals(position: Position, count: int, seed: int, purpose: int) -> Tensor:
+def normals_at(position: Position, count: int, seed: int, purpose: int) -> Tensor:
     """Returns `[B, count]` standard normals in single precision, none beyond 4.4.
 
     Four come from one hash, of 16 bits each: which of 65,536 equally likely values it is. That is four times as fast as

@@ -18,7 +18,7 @@ from torch import Tensor
 from folkrnn.errors import UserError
 from folkrnn.interventions.intervention import EffectRecord, Intervention, RunContext
 from folkrnn.interventions.readout import softmax_of, with_softmax
-from folkrnn.interventions.statistics import column_auc, either_way, read
+from folkrnn.interventions.statistics import column_auc, either_way, read_tunes
 from folkrnn.interventions.windows import ALWAYS, When, Window, token_ids, window
 from folkrnn.models.folkrnn import FolkRNN
 
@@ -149,7 +149,9 @@ def separation(model: FolkRNN, words: str, context: RunContext) -> np.ndarray:
     """
     right = np.linalg.svd(softmax_of(model)[0].detach().double().cpu().numpy(), full_matrices=False)[2]
     site = f"l{len(model.layers)}.h"
-    found = [(activations[site], ids[1:]) for ids, activations in read(model, context.control()[:MEASURED], [site])]
+    found = [
+        (activations[site], ids[1:]) for ids, activations in read_tunes(model, context.control()[:MEASURED], [site])
+    ]
     if not found:
         raise UserError("there are no tunes to measure components on")
     made = np.isin(np.concatenate([ids for _, ids in found]), token_ids(words, context.vocabulary))

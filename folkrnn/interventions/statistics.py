@@ -47,7 +47,7 @@ def score(rule: Statistic, layers: Sequence[int], model: FolkRNN, context: RunCo
     sums: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
     steps: list[int] = []
     wanted = token_ids(rule.token, context.vocabulary)
-    for ids, activations in read(model, context.control()[: rule.tunes], [f"l{layer}.h" for layer in layers]):
+    for ids, activations in read_tunes(model, context.control()[: rule.tunes], [f"l{layer}.h" for layer in layers]):
         steps.append(len(ids) - 1)
         for layer in layers:
             sums[layer].append(_statistic(rule, activations[f"l{layer}.h"], np.isin(ids[1:], wanted)))
@@ -95,7 +95,7 @@ def _column_norms(model: FolkRNN, layer: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def read(
+def read_tunes(
     model: FolkRNN, tunes: Sequence[np.ndarray], sites: Sequence[str]
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields (token ids `[N]`, activations `[N − 1, units]`) of every tune, read by the model without edits."""

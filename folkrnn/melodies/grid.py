@@ -102,7 +102,7 @@ def one_hot(classes: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarra
     return rows
 
 
-def to_midi(
+def melody_to_midi(
     classes: np.ndarray,
     quarters_per_minute: float = QUARTERS_PER_MINUTE,
     velocity: int = _VELOCITY,

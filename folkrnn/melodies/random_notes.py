@@ -27,7 +27,7 @@ class RandomNotes:
         return 60.0 * self.classes.shape[1] / STEPS_PER_QUARTER / self.seconds
 
 
-def random_notes(count: int, rng: np.random.Generator, bars: int = 2) -> RandomNotes:
+def draw_random_notes(count: int, rng: np.random.Generator, bars: int = 2) -> RandomNotes:
     """Returns `count` sequences as the paper draws them.
 
     K note-ons, uniform from 2 to the number of steps (32); one on step 0, the others on distinct steps; pitches uniform

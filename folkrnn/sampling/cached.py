@@ -29,7 +29,7 @@ MOST = 64
 """Entries kept; the ones not used for longest go first."""
 
 
-def kept(
+def kept_tunes(
     weights: str,
     vocabulary: str,
     sampling: Sampling,

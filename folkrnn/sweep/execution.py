@@ -67,7 +67,7 @@ class Sweep:
         return self.tracked.folder / "jobs"
 
 
-def run(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root: Path, perform: Perform) -> int:
+def run_sweep(jobs: Sequence[Job], known: Collection[str], typed: Sequence[str], root: Path, perform: Perform) -> int:
     """Runs the jobs of a sweep under one MLflow run; returns how many failed, at most 100.
 
     `known` are the settings that there are, `typed` what the sweep was asked for with, `root` the folder that `conf`

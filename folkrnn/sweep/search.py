@@ -32,7 +32,7 @@ def run(
     """Runs `sweep.trials` jobs, as many at once as the launcher takes; returns how many failed, at most 100.
 
     What is a sweep among `words` (`a,b`, `range`, `interval`) is what Optuna chooses from. The rest is as for
-    `execution.run`; the parent names the best trial. Raises UserError for values that cannot be searched, and where a
+    `run_sweep`; the parent names the best trial. Raises UserError for values that cannot be searched, and where a
     job has no metric of the name asked for.
     """
     execution.started_once()

@@ -38,7 +38,7 @@ def png(drawing: matplotlib.figure.Figure, caption: str = "") -> bytes:
     return _saved(drawing, "png", dpi=dpi, metadata={"Software": None, "Description": caption})
 
 
-def written(drawing: matplotlib.figure.Figure, kind: str, caption: str = "") -> bytes:
+def as_vector(drawing: matplotlib.figure.Figure, kind: str, caption: str = "") -> bytes:
     """Returns the drawing as `svg` or `pdf`, with its caption inside; the same drawing gives the same bytes.
 
     Letters stay letters in both; what was drawn as dots has PAPER_DPI.

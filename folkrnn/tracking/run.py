@@ -19,7 +19,7 @@ from folkrnn.errors import UserError
 from folkrnn.files.places import readable
 from folkrnn.tracking import journal as journals
 from folkrnn.tracking.entries import ENDED, Entry, insist, perform
-from folkrnn.tracking.figures import drawn_data, gif, png, written
+from folkrnn.tracking.figures import as_vector, drawn_data, gif, png
 from folkrnn.tracking.journal import Journal, file_whole, in_one_line, now, upload_command
 from folkrnn.tracking.names import TAG_LENGTH, allowed_name, file_name, flatten
 from folkrnn.tracking.numbers import MOST, TABLE, Numbers, named
@@ -206,7 +206,7 @@ class TrackedRun:
     def _log_figure(self, stem: str, drawing: Any, caption: str) -> None:
         self.log_bytes(png(drawing, caption), f"{stem}.png")
         if self.figures.format != "png":
-            self.log_bytes(written(drawing, self.figures.format, caption), f"{stem}.{self.figures.format}")
+            self.log_bytes(as_vector(drawing, self.figures.format, caption), f"{stem}.{self.figures.format}")
         if self.figures.data:
             self.log_text(drawn_data(drawing).to_csv(index=False), f"{stem}.csv")
         self._log_caption(stem, caption)

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from folkrnn.errors import UserError
-from folkrnn.files.places import COMMAND, results
+from folkrnn.files.places import COMMAND, results_home
 from folkrnn.files.whole import locked
 
 PORT = 5000
 """Where `tracking=server` looks for it."""
 
-FOLDER = results() / "server"
+FOLDER = results_home() / "server"
 
 PLACES = (
     "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu

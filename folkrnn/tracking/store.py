@@ -114,9 +114,9 @@ def open_store(
 def located(uri: str | None, folder: str | None) -> tuple[str, Path]:
     """Returns the address of the store and the folder of results that `tracking.uri` and `tracking.folder` name.
 
-    Both are absolute. What is not named is where results are kept (`places.results`); the store, in the folder named.
+    Both are absolute. What is not named is in `places.results_home`; the store, in the folder named.
     """
-    home = places.results() if folder is None else places.place(folder, "tracking.folder")
+    home = places.results_home() if folder is None else places.place(folder, "tracking.folder")
     return (absolute_uri(DEFAULT_URI, home) if uri is None else absolute_uri(uri, Path.cwd())), home
 
 
@@ -214,7 +214,7 @@ def quiet() -> None:
     """
     os.environ.update(dict.fromkeys(("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"), "true"))
     if places.home() is None:  # MLflow cannot be imported without one; the cache is there too
-        os.environ["HOME"] = str(places.results())
+        os.environ["HOME"] = str(places.results_home())
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",

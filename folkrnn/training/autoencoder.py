@@ -19,7 +19,7 @@ from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.placement import on_cpu
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.models.rng import draw
-from folkrnn.training.limits import advice, check
+from folkrnn.training.limits import advice, check_recipe
 from folkrnn.training.losses import LossSums, single
 from folkrnn.training.musicvae_objective import elbo
 from folkrnn.training.noise import LATENTS, VALIDATION, latents
@@ -120,7 +120,7 @@ class Recipe:
     gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check(
+        check_recipe(
             self, above_zero="learning_rate clip_norm", from_zero="weight_decay last_beta free_bits",
             share="final_share beta_warmup growth hidden own moved", count="batch_size shortest",
             whole="warmup_updates transpose",

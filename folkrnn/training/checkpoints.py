@@ -19,7 +19,7 @@ from folkrnn.datasets.dataset import Dataset
 from folkrnn.errors import UserError
 from folkrnn.files.whole import write_whole
 from folkrnn.models.model import Model
-from folkrnn.weights.lightning import read
+from folkrnn.weights.lightning import read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def restore(states: Mapping[str, Any]) -> None:
     random.setstate((version, tuple(inner), following))
 
 
-def identity(
+def training_identity(
     model: Model,
     corpus: Dataset,
     recipe: Any,
@@ -100,12 +100,12 @@ def to_resume(folder: Path, mine: Mapping[str, str]) -> tuple[Path, dict[str, An
     """
     path = folder / LAST
     try:
-        content = read(path)
+        content = read_checkpoint(path)
     except UserError as refusal:
         if not (folder / BEST).is_file():
             raise
         path = folder / BEST
-        content = read(path)
+        content = read_checkpoint(path)
         log.warning("%s; the training goes on from %s", refusal, BEST)
     progress = _progress(content, path, mine)
     return path, progress if path.name == BEST else _with_best(folder, progress)
@@ -127,7 +127,7 @@ def _with_best(folder: Path, progress: dict[str, Any]) -> dict[str, Any]:
     if progress["best"] == math.inf:
         return progress
     try:
-        read(folder / BEST)
+        read_checkpoint(folder / BEST)
     except UserError as refusal:
         log.warning("%s; the best epoch from here on takes its place", refusal)
         return progress | {"best": math.inf, "since_best": 0}
@@ -140,8 +140,8 @@ def best_state(folder: Path) -> tuple[Path, dict[str, Any]]:
     Raises UserError where both were.
     """
     try:
-        return folder / BEST, read(folder / BEST)["state_dict"]
+        return folder / BEST, read_checkpoint(folder / BEST)["state_dict"]
     except UserError as refusal:
-        state = read(folder / LAST)["state_dict"]
+        state = read_checkpoint(folder / LAST)["state_dict"]
         log.warning("%s; the model has the parameters of %s, the last ones, in their place", refusal, LAST)
         return folder / LAST, state

@@ -28,7 +28,7 @@ from folkrnn.models.model import Model
 from folkrnn.training.arithmetic import arithmetic
 from folkrnn.training.autoencoder import AutoencoderRecipe, AutoencoderTraining
 from folkrnn.training.checkpointing import Checkpointing, stopping
-from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, best_state, identity, to_resume
+from folkrnn.training.checkpoints import BEST, LAST, WholeCheckpoints, best_state, to_resume, training_identity
 from folkrnn.training.language_model import LanguageModelTraining, TrainingRecipe
 from folkrnn.training.limits import advice
 from folkrnn.training.lock import alone_in
@@ -169,12 +169,12 @@ def fit(
         raise UserError(
             f"{folder} holds an unfinished training of this very configuration; go on with trainer.resume=true"
         )
-    check_precision(recipe, settings)
+    check_trainer_precision(recipe, settings)
     placed = arrange(settings.devices, settings.nodes, settings.strategy)
     _hush_lightning()
     pl.seed_everything(seed, verbose=False)
     cast("Any", recipe).prepare(model, seed)  # the recipe of the model's family
-    mine = identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision, settings.accumulate)
+    mine = training_identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision, settings.accumulate)
     start, progress = to_resume(folder, mine) if settings.resume else (None, None)
     epoch, batch = progress["position"] if progress else (0, 0)
     batches = loop.batches(corpus, recipe, seed, (epoch, batch), settings.max_epochs)
@@ -254,7 +254,7 @@ def _overflow_refused(trainer: pl.Trainer) -> Iterator[None]:
         ) from error
 
 
-def check_precision(recipe: TrainingRecipe | AutoencoderRecipe, settings: TrainerSettings) -> None:
+def check_trainer_precision(recipe: TrainingRecipe | AutoencoderRecipe, settings: TrainerSettings) -> None:
     """Refuses a precision in which a recipe cannot be followed."""
     if settings.precision == "16-mixed" and recipe.gate_clip is not None:
         raise UserError(

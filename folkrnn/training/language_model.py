@@ -17,7 +17,7 @@ from folkrnn.datasets.module import Batch
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import INPUT_STD, FolkRNN
 from folkrnn.training.gate_clipping import ClipRecord
-from folkrnn.training.limits import check
+from folkrnn.training.limits import check_recipe
 from folkrnn.training.losses import LOSSES, LossName, LossSums, summed_loss, token_loss
 from folkrnn.training.noise import Drop, dropout
 
@@ -84,7 +84,7 @@ class Recipe:
     gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check(
+        check_recipe(
             self, above_zero="learning_rate clip_norm input_std", from_zero="weight_decay", share="final_share",
             below_one="dropout", count="batch_size", whole="warmup_updates",
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from folkrnn.errors import UserError
 
 
-def check(recipe: Any, **allowed: str) -> None:
+def check_recipe(recipe: Any, **allowed: str) -> None:
     """Raises UserError, by its name, for a setting of a recipe that is neither None nor within its limits.
 
     Of each kind of limit the names that it holds for, separated by blanks: `above_zero`, `from_zero` (both finite),

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from folkrnn.datasets.melody_batches import MelodyBatches, tensors
-from folkrnn.melodies.grid import FIRST_ON, HOLD, to_midi
+from folkrnn.melodies.grid import FIRST_ON, HOLD, melody_to_midi
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.music_neurons import RULES, neuron_table
 from folkrnn.observation.summary import Summary, summarise_activations
@@ -108,4 +108,4 @@ class MelodyCurves(Callback):
         self.file_summary(
             summarise_activations((name, value.cpu().numpy()) for name, value in activations.items()), step
         )
-        self.file_melody(to_midi(first.numpy()), step)
+        self.file_melody(melody_to_midi(first.numpy()), step)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.training.autoencoder import fresh
-from folkrnn.training.limits import check
+from folkrnn.training.limits import check_recipe
 from folkrnn.training.musicvae_objective import beta_at, clip_gradients, learning_rate_at, sampling_probability_at
 
 LONG = 64
@@ -47,7 +47,7 @@ class PublishedAutoencoderRecipe:
     gate_clip: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check(
+        check_recipe(
             self, above_zero="first_rate lowest_rate clip_norm rate_decay", share="rate_decay beta_rate moved",
             from_zero="max_beta free_bits sampling_rate", count="batch_size", whole="transpose",
         )  # fmt: skip

@@ -17,7 +17,7 @@ from folkrnn.models.placement import on_cpu
 from folkrnn.training.gate_clipping import ClipRecord, clipped_logits
 from folkrnn.training.language_model import dropped_logits
 from folkrnn.training.lasagne import LasagneRMSprop, decayed, learn_initial_states
-from folkrnn.training.limits import check
+from folkrnn.training.limits import check_recipe
 from folkrnn.training.losses import LOSSES, LossName
 from folkrnn.training.noise import Drop
 
@@ -62,7 +62,7 @@ class PublishedRecipe:
             if getattr(self, name) not in allowed:
                 words = ", ".join("null" if choice is None else str(choice) for choice in allowed)
                 raise UserError(f"recipe.{name}={getattr(self, name)}: must be one of {words}")
-        check(
+        check_recipe(
             self, above_zero="learning_rate epsilon decay_factor gate_clip", below_one="rho dropout",
             count="batch_size", whole="decay_after",
         )  # fmt: skip

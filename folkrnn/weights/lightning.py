@@ -30,7 +30,7 @@ def load(file: Path) -> Weights:
     if file.is_file() and file.stat().st_size > folder.LARGEST:
         raise UserError(f"{file} is larger than {folder.LARGEST // 2**30} GiB; no FolkRNN is")
     try:
-        content = read(file)
+        content = read_checkpoint(file)
     except UserError as refusal:
         last = file.with_name("last.ckpt")
         beside = f"; beside it lies {last.name}: weights.path={last}" if file != last and last.is_file() else ""
@@ -47,7 +47,7 @@ def load(file: Path) -> Weights:
     return Weights(model, vocabulary, str(file), folder.digest(model))
 
 
-def read(file: Path) -> Any:
+def read_checkpoint(file: Path) -> Any:
     """Returns what a checkpoint holds: plain tensors and values.
 
     Raises UserError where the file is missing, was damaged in any bit of its content, holds anything else, or claims

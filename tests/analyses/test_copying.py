@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analyses.copying import Copying
 from analyses.measures.ngram_index import NgramIndex
-from analyses.measures.tune_index import Library, bar_counts, bars_of, body
+from analyses.measures.tune_index import Library, bar_counts, body, tokens_of_bars
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
@@ -165,7 +165,7 @@ def test_a_tune_without_a_body_has_nothing_to_find(corpus):
 def test_bars_are_numbered_from_the_first_that_is_no_pickup():
     assert bar_counts("B, | C 8 | D 8 |".split()) == [0, 1, 2]
     assert bar_counts("C 8 | D 8 |".split()) == [1, 2]
-    assert bars_of("B, | C 8 :| |: D 8 |".split()) == [("B,",), ("C", "8"), ("D", "8")]
+    assert tokens_of_bars("B, | C 8 :| |: D 8 |".split()) == [("B,",), ("C", "8"), ("D", "8")]
 
 
 def test_without_data_there_is_a_clear_refusal():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analyses.latent_effect import LatentEffect
-from analyses.measures.melody_quantities import WORDS, sums
+from analyses.measures.melody_quantities import WORDS, melody_sums
 from folkrnn.datasets.melodies import random_notes
 from folkrnn.errors import UserError
 from folkrnn.interventions import activations, composition
@@ -96,7 +96,7 @@ def test_a_melody_is_measured_as_by_hand():
     written[0, [0, 4, 8, 16, 20]] = [41, 43, 1, 41, 50]  # MIDI pitches 60, 62, off, 60, 69
     melody = np.zeros_like(written)
     melody[0, [0, 4, 12, 16]] = [41, 44, 41, 41]
-    found = dict(zip(WORDS, sums(written, melody, written)[0].tolist(), strict=True))
+    found = dict(zip(WORDS, melody_sums(written, melody, written)[0].tolist(), strict=True))
     assert found["exact_onsets"] == [2, 4]
     assert found["kept_onsets"] == [4, 4]
     assert found["onsets"] == [4, 2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analyses.layer_properties import LayerProperties
-from analyses.measures.events import first_row, labels
+from analyses.measures.events import event_labels, first_row
 from analyses.part_likeness import PartLikeness, likeness, parts_of
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
@@ -40,7 +40,7 @@ def test_a_layer_adds_what_only_it_knows():
     def each(sites):
         for k, tokens in enumerate(tunes):
             rng = np.random.default_rng(k)
-            found, start, n = labels(tokens), first_row(tokens), len(tokens) - 1
+            found, start, n = event_labels(tokens), first_row(tokens), len(tokens) - 1
             first, second = (0.05 * rng.normal(size=(n, 24)) for _ in range(2))
             first[start:, :13] += np.eye(13)[found["time in bar"]]
             second[start:, :10] += np.eye(10)[found["bar of part"]]

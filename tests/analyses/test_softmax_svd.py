@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from analyses.drawings.softmax import spectrum
 from analyses.measures.columns import softmax_parameters
 from analyses.measures.directions import left_metrics
-from analyses.measures.separability import Steps, auc, auc_interval, best_plane, gaussian_scores, judge
+from analyses.measures.separability import Steps, auc, auc_interval, best_plane, gaussian_scores, plane_auc
 from analyses.softmax_svd import SVD, SoftmaxSVD, decompose
 from folkrnn.datasets.published_tunes import ids_of
 from folkrnn.errors import UserError
@@ -194,7 +194,7 @@ def test_noise_does_not_look_separable_on_tunes_not_used_for_choosing() -> None:
     rng = np.random.default_rng(0)
     tune = np.repeat(range(40), 100)
     steps = Steps(rng.normal(size=(4000, 30)), rng.random(4000) < 0.13, tune, tune % 2 == 0)
-    chosen = judge(steps, best_plane(steps), 200, rng)
+    chosen = plane_auc(steps, best_plane(steps), 200, rng)
     assert chosen.low < 0.5 < chosen.high
 
 

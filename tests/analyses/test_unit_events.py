@@ -9,7 +9,7 @@ import pytest
 import torch
 from statsmodels.api import OLS
 
-from analyses.measures.events import VARIABLES, Variable, first_row, identity, labels
+from analyses.measures.events import VARIABLES, Variable, event_labels, first_row, identity
 from analyses.measures.explained import Explained, corrected_significance, drawn_labels, labellings
 from analyses.unit_events import NONE, UnitEvents
 from folkrnn.errors import UserError
@@ -23,7 +23,7 @@ TUNE = "<s> M:2/4 K:Cmin |: C 2 E G /2 G /2 | C 4 :| c 3 B | c 4 | </s>".split()
 
 def words(tokens: list[str], name: str) -> list[str]:
     variable = next(v for v in VARIABLES if v.name == name)
-    return [variable.categories[k] for k in labels(tokens)[name]]
+    return [variable.categories[k] for k in event_labels(tokens)[name]]
 
 
 @dataclass
@@ -71,7 +71,7 @@ def smooth_noise(rng: np.random.Generator, tokens: list[str]) -> np.ndarray:
 
 def test_the_header_is_left_out():
     assert first_row(TUNE) == 3
-    assert {len(value) for value in labels(TUNE).values()} == {len(TUNE) - 1 - 3}
+    assert {len(value) for value in event_labels(TUNE).values()} == {len(TUNE) - 1 - 3}
 
 
 def test_token_read_and_token_next_are_one_row_apart():
@@ -103,7 +103,7 @@ def test_meter_and_mode_hold_throughout():
 
 def test_the_correlation_ratio_is_that_of_an_analysis_of_variance():
     rng = np.random.default_rng(1)
-    tunes = [labels(tokens) for tokens in some_tunes(5)]
+    tunes = [event_labels(tokens) for tokens in some_tunes(5)]
     values = [rng.normal(size=(len(tune["part"]), 3)) + tune["steps in bar"][:, None] for tune in tunes]
     sums = Explained.empty(VARIABLES, 3, 3)
     for k, drawn in enumerate(labellings(tunes, VARIABLES, 3, rng)):
@@ -132,7 +132,7 @@ def test_the_share_that_is_left_when_chance_is_taken_off_counts_categories_of_a_
 def test_a_unit_that_does_what_a_variable_says_belongs_to_it():
     def activity(tokens: list[str]) -> np.ndarray:
         rows = np.zeros((len(tokens) - 1, 5))
-        found, start = labels(tokens), first_row(tokens)
+        found, start = event_labels(tokens), first_row(tokens)
         rng = np.random.default_rng(len(tokens))
         for unit, name in enumerate(("token next", "bar of part", "part", "mode")):
             rows[start:, unit] = np.sin(3.0 * found[name] + unit) + 0.1 * rng.normal(size=len(found[name]))

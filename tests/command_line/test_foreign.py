@@ -204,7 +204,7 @@ def test_a_sweep_over_settings_of_a_study_may_come_from_elsewhere(tried, monkeyp
     from folkrnn import sweep
 
     jobs: list[Any] = []
-    monkeypatch.setattr(sweep, "run", lambda found, *_: bool(jobs.extend(found)))
+    monkeypatch.setattr(sweep, "run_sweep", lambda found, *_: bool(jobs.extend(found)))
     text = "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: 1,2\n      sampling.tunes: 3\n"
     status, said, _ = tried({"experiment/theirs.yaml": EXPERIMENT + text}, "experiment=theirs")
     assert status == 0, said

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from folkrnn.config.digest import digest, job_key
+from folkrnn.config.digest import job_key, run_digest
 
 CONF = Path(__file__).parents[2] / "conf"
 
 
 def of(*overrides: str, **also: str) -> str:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return digest(compose("config", overrides=list(overrides)), **also)
+        return run_digest(compose("config", overrides=list(overrides)), **also)
 
 
 @pytest.mark.parametrize(

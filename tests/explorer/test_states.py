@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from folkrnn.explorer.states import APART, Moments, bounds, from_bytes, is_on, strongest, to_bytes
+from folkrnn.explorer.states import APART, Moments, bounds, from_bytes, is_on, strongest_places, to_bytes
 
 VALUES = arrays(np.float32, (7, 3), elements=st.floats(-1, 1, width=32))
 
@@ -50,7 +50,7 @@ def test_the_strongest_places_are_the_largest_peaks_that_lie_apart():
     tunes = {k: rng.uniform(-0.5, 0.5, (60, 2)).astype(np.float32) for k in range(3)}
     tunes[1][30, 0], tunes[1][31, 0], tunes[2][5, 0] = 0.99, 0.98, 0.9
     tunes[0][7, 1] = -0.95
-    tune, row, value = strongest(tunes, np.array([1, -1]), count=4)
+    tune, row, value = strongest_places(tunes, np.array([1, -1]), count=4)
     assert (tune[0, 0], row[0, 0]) == (1, 30)
     assert (tune[0, 1], row[0, 1]) == (2, 5), "the peak beside the first is the same peak"
     assert (tune[1, 0], row[1, 0]) == (0, 7)
@@ -61,7 +61,7 @@ def test_the_strongest_places_are_the_largest_peaks_that_lie_apart():
 
 
 def test_fewer_places_than_asked_for_leave_the_rest_empty():
-    tune, row, value = strongest({0: np.zeros((3, 1), np.float32)}, np.array([1]), count=4)
+    tune, row, value = strongest_places({0: np.zeros((3, 1), np.float32)}, np.array([1]), count=4)
     assert tune.tolist() == [[0, -1, -1, -1]]
     assert row[0, 1:].tolist() == [-1, -1, -1]
     assert np.isnan(value[0, 1:]).all()

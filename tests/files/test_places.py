@@ -9,7 +9,7 @@ import pytest
 
 from folkrnn.errors import UserError
 from folkrnn.files.cache import cache_folder
-from folkrnn.files.places import content, existing, file_named, home, place, readable, results
+from folkrnn.files.places import content, existing, file_named, home, place, readable, results_home
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_the_cache_of_a_user_without_a_home_is_in_the_repository(ann: Path, monk
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert cache_folder() == ann / ".cache" / "folkrnn"
     nameless(monkeypatch)
-    assert cache_folder() == results() / ".cache" / "folkrnn"
+    assert cache_folder() == results_home() / ".cache" / "folkrnn"
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
     assert cache_folder() == Path("/var/cache/folkrnn")
 

@@ -10,7 +10,7 @@ from small_network import SEED, network
 
 from folkrnn.interventions import statistics
 from folkrnn.interventions.intervention import RunContext
-from folkrnn.interventions.statistics import read, score
+from folkrnn.interventions.statistics import read_tunes, score
 from folkrnn.vocabulary import V2
 
 
@@ -34,7 +34,7 @@ def rule(by):
 @pytest.mark.parametrize("by", ["mean", "largest", "variance", "token"])
 def test_a_statistic_of_several_tunes_is_that_of_their_steps_one_after_the_other(model, here, by):
     activations, events = [], []
-    for ids, found in read(model, here.control(), ["l2.h"]):
+    for ids, found in read_tunes(model, here.control(), ["l2.h"]):
         activations.append(found["l2.h"])
         events.append(np.isin(ids[1:], V2.of_type("measure")))
     h, event = np.concatenate(activations).astype(float), np.concatenate(events)

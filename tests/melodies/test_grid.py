@@ -13,10 +13,10 @@ from folkrnn.melodies.grid import (
     CLASSES,
     GridNote,
     from_first_note,
+    melody_to_midi,
     one_hot,
     one_voice,
     tidy,
-    to_midi,
     to_notes,
     transposed,
 )
@@ -131,7 +131,7 @@ def test_before_the_first_note_nothing_is_ended(classes):
 
 @given(monophonic())
 def test_a_midi_file_holds_the_notes_at_120_quarters_a_minute(notes):
-    heard = read_midi(to_midi(from_notes(notes, STEPS)))
+    heard = read_midi(melody_to_midi(from_notes(notes, STEPS)))
     eighths_of_a_second = [(n.start / 8, n.end / 8, n.pitch, 80, 0) for n in notes]
     columns = (heard.start, heard.end, heard.pitch, heard.velocity, heard.program)
     assert list(zip(*(column.tolist() for column in columns), strict=True)) == eighths_of_a_second
@@ -146,12 +146,12 @@ def test_a_melody_that_begins_at_once_comes_back_out_of_its_midi_file(notes, pit
     # no silence: one of a bar or more would end the melody
     sustained = [GridNote(n.start, stop, n.pitch) for n, stop in zip(sustained, edges[1:], strict=False)]
     classes = from_notes([GridNote(0, edges[0], pitch), *sustained], STEPS)
-    assert extract(read_midi(to_midi(classes)), Rules()).slices.tolist() == [classes.tolist()]
+    assert extract(read_midi(melody_to_midi(classes)), Rules()).slices.tolist() == [classes.tolist()]
 
 
 def test_a_tempo_must_be_positive():
     with pytest.raises(UserError, match="positive"):
-        to_midi(np.zeros(STEPS, np.uint8), quarters_per_minute=0)
+        melody_to_midi(np.zeros(STEPS, np.uint8), quarters_per_minute=0)
 
 
 def test_notes_decode_as_magenta_decodes_them(test_data):

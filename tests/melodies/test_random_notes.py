@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from folkrnn.errors import UserError
 from folkrnn.melodies.extract import extract_bytes
-from folkrnn.melodies.grid import to_midi, to_notes
-from folkrnn.melodies.random_notes import random_notes
+from folkrnn.melodies.grid import melody_to_midi, to_notes
+from folkrnn.melodies.random_notes import draw_random_notes
 from folkrnn.melodies.rules import Rules
 from folkrnn.melodies.twinkle import twinkle
 
@@ -18,7 +18,7 @@ from folkrnn.melodies.twinkle import twinkle
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([1, 2, 16]))
 def test_one_note_sounds_at_all_times(seed, bars):
-    drawn = random_notes(20, np.random.default_rng(seed), bars)
+    drawn = draw_random_notes(20, np.random.default_rng(seed), bars)
     assert drawn.classes.shape == (20, 16 * bars)
     assert not (drawn.classes == 1).any()
     for row in drawn.classes:
@@ -31,7 +31,7 @@ def test_one_note_sounds_at_all_times(seed, bars):
 
 
 def test_numbers_of_notes_places_pitches_and_seconds_are_uniform():
-    drawn = random_notes(62_000, np.random.default_rng(0))
+    drawn = draw_random_notes(62_000, np.random.default_rng(0))
     begins = drawn.classes >= 2
     counts = np.bincount(begins.sum(axis=1), minlength=33)[2:]
     assert np.abs(counts - 2000).max() < 5 * np.sqrt(2000)
@@ -46,7 +46,7 @@ def test_numbers_of_notes_places_pitches_and_seconds_are_uniform():
 
 
 def test_the_number_of_notes_says_nothing_of_their_places():
-    begins = random_notes(20_000, np.random.default_rng(1)).classes >= 2
+    begins = draw_random_notes(20_000, np.random.default_rng(1)).classes >= 2
     few = begins[begins.sum(axis=1) == 2]
     assert np.bincount(few.argmax(axis=1)).tolist() == [len(few)]
     second = few[:, 1:].argmax(axis=1)
@@ -54,25 +54,25 @@ def test_the_number_of_notes_says_nothing_of_their_places():
 
 
 def test_the_tempo_makes_two_bars_last_their_seconds():
-    drawn = random_notes(100, np.random.default_rng(2))
+    drawn = draw_random_notes(100, np.random.default_rng(2))
     assert drawn.quarters_per_minute.tolist() == (480 / drawn.seconds).tolist()
 
 
 def test_magenta_s_rules_find_each_sequence_once_at_its_tempo():
-    drawn = random_notes(8, np.random.default_rng(3))
+    drawn = draw_random_notes(8, np.random.default_rng(3))
     for row, tempo in zip(drawn.classes, drawn.quarters_per_minute, strict=True):
-        assert extract_bytes(to_midi(row, tempo), Rules()).slices.tolist() == [row.tolist()]
+        assert extract_bytes(melody_to_midi(row, tempo), Rules()).slices.tolist() == [row.tolist()]
 
 
 def test_the_seed_decides():
-    same = [random_notes(5, np.random.default_rng(4)) for _ in range(2)]
+    same = [draw_random_notes(5, np.random.default_rng(4)) for _ in range(2)]
     assert (same[0].classes == same[1].classes).all()
     assert (same[0].seconds == same[1].seconds).all()
 
 
 def test_no_bars_are_refused():
     with pytest.raises(UserError, match="0 bars"):
-        random_notes(1, np.random.default_rng(0), bars=0)
+        draw_random_notes(1, np.random.default_rng(0), bars=0)
     with pytest.raises(UserError, match="at least one"):
         twinkle(0)
 

@@ -28,7 +28,7 @@ def tunes():
 
 
 def kept(make, sampling=SAMPLING, weights="w", seed=3, replay=None):
-    return cached.kept(weights, V2.digest, sampling, seed, replay, "cpu", make)
+    return cached.kept_tunes(weights, V2.digest, sampling, seed, replay, "cpu", make)
 
 
 def refuse():
@@ -87,7 +87,7 @@ def test_where_nothing_is_said_of_processes_one_writes_the_tunes():
     sampling = replace(SAMPLING, precision="bf16")
     unsaid, one, two = (cached.key_of("w", V2.digest, sampling, 3, None, "cpu", *n) for n in ((), (1,), (2,)))
     assert unsaid == one != two
-    assert inspect.signature(cached.kept).parameters["processes"].default == 1
+    assert inspect.signature(cached.kept_tunes).parameters["processes"].default == 1
 
 
 def test_gpus_of_different_makes_have_entries_of_their_own(monkeypatch):

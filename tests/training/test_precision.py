@@ -12,7 +12,7 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
-from folkrnn.training.fit import MELODIES, TUNES, TrainerSettings, check_precision, fit
+from folkrnn.training.fit import MELODIES, TUNES, TrainerSettings, check_trainer_precision, fit
 from folkrnn.training.language_model import Recipe
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import checkpoint, scratch
@@ -108,9 +108,9 @@ def test_clipping_gates_while_gradients_are_scaled_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     half = TrainerSettings(accelerator="gpu", precision="16-mixed")
     with pytest.raises(UserError, match="gate_clip"):
-        check_precision(PublishedRecipe(), half)
-    check_precision(PublishedRecipe(gate_clip=None), half)
-    check_precision(Recipe(), half)
+        check_trainer_precision(PublishedRecipe(), half)
+    check_trainer_precision(PublishedRecipe(gate_clip=None), half)
+    check_trainer_precision(Recipe(), half)
 
 
 def test_the_losses_of_half_precision_logits_are_summed_in_single_precision():

@@ -171,7 +171,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
 
     def check_training(self, config: DictConfig) -> None:
         """Refuses a recipe or trainer that cannot train."""
-        from folkrnn.training.fit import TrainerSettings, check_precision
+        from folkrnn.training.fit import TrainerSettings, check_trainer_precision
 
         own, replaced = config.model.get("dropout"), config.recipe.get("dropout")
         if replaced is not None and own not in (None, USUAL_DROPOUT, replaced):
@@ -179,7 +179,7 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
                 f"model.dropout={own} and recipe.dropout={replaced} contradict each other: recipe.dropout=null "
                 "keeps the model's"
             )
-        check_precision(build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config)))
+        check_trainer_precision(build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config)))
 
     def inputs(self, config: DictConfig, vocabulary: Vocabulary | None) -> list[Transcription]:
         """Returns the transcriptions to observe in the place of generated ones; refuses what cannot be read or played.

@@ -23,7 +23,7 @@ from folkrnn.sampling import (
     replay_uniforms,
     resume_uniforms,
 )
-from folkrnn.sampling.cached import kept
+from folkrnn.sampling.cached import kept_tunes
 from folkrnn.sampling.writing import written
 from folkrnn.vocabulary import Vocabulary
 from folkrnn.weights.folder import Weights
@@ -93,7 +93,7 @@ def control_tunes(
 ) -> Sequence[Transcription]:
     """Returns what the unchanged model plays, kept on disk: the jobs of a sweep share it."""
     vocabulary, sampling = weights.words, sampling_of(config, weights.words)
-    return kept(
+    return kept_tunes(
         weights.digest,
         vocabulary.digest,
         sampling,

@@ -18,7 +18,7 @@ from folkrnn.families.family import Family, trainer_settings
 from folkrnn.findings import Findings
 from folkrnn.interventions import composition
 from folkrnn.interventions.composition import Interventions
-from folkrnn.melodies.grid import to_midi
+from folkrnn.melodies.grid import melody_to_midi
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.observation.latents import LatentObservation
 from folkrnn.observation.observed import ObservedInput
@@ -124,7 +124,7 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
     def file_tunes(self, tracked: TrackedRun, observation: LatentObservation, formats: Sequence[str]) -> None:
         if "midi" in formats:
             artifacts.file_archive(
-                tracked, "midi", "mid", (partial(to_midi, classes) for classes in observation.classes)
+                tracked, "midi", "mid", (partial(melody_to_midi, classes) for classes in observation.classes)
             )
 
     def in_a_line(self, corpus: MelodyCorpus) -> str:
@@ -137,8 +137,8 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
         for effect in observation.effects:
             tracked.log_findings(f"intervention/{effect.name}", Findings(effect.metrics, tables=effect.tables, main={}))
         for k in range(min(SHOWN, len(observation.classes))):
-            tracked.log_bytes(to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
-            tracked.log_bytes(to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")
+            tracked.log_bytes(melody_to_midi(observation.classes[k]), f"tunes/{k + 1:02d}.mid")
+            tracked.log_bytes(melody_to_midi(observation.reconstruction(k)), f"tunes/{k + 1:02d}_from_mu.mid")
         artifacts.file_summary(tracked, observation.summary(settings.sites))
         if settings.keep:
             for k, batch in enumerate(observation.each_kept(settings.keep)):
@@ -152,15 +152,15 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
             for ending, classes in both.items():
                 title = f"Melody {k + 1}{' as it comes back' if ending else ''}"
                 played.append(
-                    artifacts.PlayableTune(f"{k + 1:02d}{ending}", title, as_tokens(classes), to_midi(classes))
+                    artifacts.PlayableTune(f"{k + 1:02d}{ending}", title, as_tokens(classes), melody_to_midi(classes))
                 )
         return artifacts.file_played(tracked, played)
 
     def check_training(self, config: DictConfig) -> None:
         """Refuses a recipe or trainer that cannot train."""
-        from folkrnn.training.fit import TrainerSettings, check_precision
+        from folkrnn.training.fit import TrainerSettings, check_trainer_precision
 
-        check_precision(build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config)))
+        check_trainer_precision(build(config.recipe, "recipe"), TrainerSettings(**trainer_settings(config)))
 
 
 def check_length(corpus: MelodyCorpus, model: MusicVAE) -> None:
