@@ -74,7 +74,7 @@ def accepted(model: FolkRNN, ids: np.ndarray, distribution: np.ndarray) -> np.nd
     none = torch.zeros(1, distribution.shape[1], dtype=torch.bool, device=model.device)
     for t, token in enumerate(ids):
         position = model.tracker.after(position, torch.tensor([int(token)], device=model.device))
-        rejected = hooks(REJECTED, none, Step(t, position=position))[0].cpu().numpy()
+        rejected = hooks(REJECTED, none, Step(t, at=position))[0].cpu().numpy()
         if rejected.any():
             found[t, rejected] = 0.0
             found[t] *= distribution[t].sum() / found[t].sum()
