@@ -2,7 +2,7 @@
 
 Definitions: a neuron's excitation is its μ. The curve is LOESS, locally linear over the nearest two thirds of the
 melodies (`analyses.measures.loess`); its band is the pointwise 95 % bootstrap interval, tunes resampled.
-`explained` is the share of the variance of μ that the curve effects for, beside that of a straight line (r²) and of
+`explained` is the share of the variance of μ that the curve accounts for, beside that of a straight line (r²) and of
 the curve after the melodies were put in random order. Melodies for which the feature is undefined are left out.
 
 The paper draws its second neuron against "several" rhythm and pitch features. Here the neurons are the rhythm and the

@@ -3,7 +3,7 @@
  * The explorer: ties score, sound, tokens and activations together. Whatever is touched becomes the one step, unit or
  * passage that everything else shows.
  *
- * Tokens ("steps") count from `<s>` (0); row t of every stream is the state after reading token t, and row t of the
+ * Tokens ("steps") count from `<s>` (0); row t of every activation is the state after reading token t, and row t of the
  * distributions is about token t + 1. What the numbers are is said in folkrnn/explorer/*.py, which compute them.
  */
 "use strict";
@@ -536,7 +536,8 @@ const chip = (id) => `<span class="token t${data.types[id]}">${escaped(data.voca
 /** @param {string} site the hidden states of the same layer */
 const hiddenOf = (site) => `${site.split(".")[0]}.h`;
 
-/** A stream of a tune, `[units, rows]` of levels. @param {Tune} tune @param {string} site @returns {Grid | undefined} */
+/** The activations of a site of a tune, `[units, rows]` of levels.
+ * @param {Tune} tune @param {string} site @returns {Grid | undefined} */
 const levels = (tune, site) => grids[`${tune.key}/${site}`];
 
 /** @param {Tune} tune @param {string} site @param {number} unit @returns {Float32Array} */
