@@ -232,7 +232,12 @@ def test_the_environment_is_as_the_user_set_it_while_the_study_runs(lab: Run) ->
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated (SIGTERM)")]
+    ("number", "status", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated (SIGTERM)"),
+        (signal.SIGHUP, 143, "terminated (SIGTERM)"),
+    ],
 )
 def test_an_interrupted_study_cleans_up_and_says_so_in_its_status(
     tmp_path: Path, number: int, status: int, word: str

@@ -75,7 +75,8 @@ def _set(name: str, value: str | None) -> None:
 def interruptions() -> Iterator[list[int]]:
     """Turns SIGTERM into Terminated and SIGINT into KeyboardInterrupt; yields the list of signals that came.
 
-    The list outlives the exception: Lightning catches it, shuts down and leaves with status 1.
+    The list outlives the exception: Lightning catches it, shuts down and leaves with status 1. A terminal that closes
+    (SIGHUP, which nohup ignores) is a SIGTERM, for whoever listens to that at the time.
     """
     received: list[int] = []
 
@@ -84,6 +85,8 @@ def interruptions() -> Iterator[list[int]]:
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         yield received
     finally:
