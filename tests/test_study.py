@@ -325,7 +325,7 @@ def test_an_analysis_that_fails_is_reported_and_the_others_still_run(tmp_path):
     done = run(
         tmp_path,
         "sampling.tunes=2",
-        "analysis.activations.near_zero=x",
+        "analysis.activations.resamples=-1",
         "analysis=[activations,tune_statistics]",
         "observation=hidden",
         "explorer=false",
