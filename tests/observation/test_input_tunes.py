@@ -1,7 +1,7 @@
 import pytest
 
 from folkrnn.errors import UserError
-from folkrnn.observation.input_tunes import read_transcriptions
+from folkrnn.observation.input_tunes import changes_of, read_transcriptions
 from folkrnn.vocabulary import V2
 
 JIG = "X:1\nT:First\nM:6/8\nL:1/8\nK:D\nDFA dAF|\n"
@@ -50,3 +50,18 @@ def test_a_setting_of_thesession_may_have_a_header_of_its_own():
     text = '{"name": "Case", "type": "slip jig", "settings": [{"key": "Edorian", "abc": "' + own + '"}]}'
     (tune,) = read_transcriptions(text, V2)
     assert " ".join(tune.tokens(V2)) == "M:9/8 K:Cdor C > D E > G F 2 E F G |"
+
+
+def test_what_becomes_of_a_tune_is_said_by_its_title_and_of_several_line_by_line(tmp_path):
+    transposed = "transposed from D major to C by −1 diatonic step"
+    graced = JIG.replace("DFA", "{g}DFA")
+    assert changes_of(graced, V2) == [f"First: {transposed}; 1 × {{…}} left out (grace notes)"]
+    assert changes_of(graced.removeprefix("X:1\n"), V2) == [f"{transposed}; 1 × {{…}} left out (grace notes)"]
+    file = tmp_path / "two.abc"
+    file.write_text(JIG + "\n" + JIG.replace("X:1", "X:2").replace("First", "Second"))
+    assert changes_of(str(file), V2) == [f"First: {transposed}", f"Second: {transposed}"]
+
+
+@pytest.mark.parametrize("text", ["fig1", "M:6/8 K:Cdor G A B", "X:1\nT:Same\nM:6/8\nL:1/8\nK:C\nCDE FGA|\n"])
+def test_of_what_comes_through_as_it_is_nothing_is_said(text):
+    assert changes_of(text, V2) == []
