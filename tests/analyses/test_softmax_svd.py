@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from analyses.drawings.softmax import spectrum
 from analyses.measures.columns import softmax_parameters
-from analyses.measures.directions import left_metrics
+from analyses.measures.directions import left_metrics, state_metrics
 from analyses.measures.separability import Steps, auc, auc_interval, best_plane, gaussian_scores, plane_auc
 from analyses.softmax_svd import SVD, SoftmaxSVD, decompose
 from folkrnn.datasets.published_tunes import ids_of
@@ -100,6 +100,14 @@ def test_the_left_vector_that_tells_tokens_apart_best_is_the_one_that_was_plante
     found = left_metrics(left, V2)
     assert (found["mode_left"], found["measure_left"]) == (3, 5)
     assert found["mode_left_auc"] == found["measure_left_auc"] == 1
+
+
+def test_how_far_states_point_along_the_first_vector_is_their_cosine_with_it() -> None:
+    h = np.array([[3.0, 4.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 0.0, 5.0], [4.0, 3.0, 0.0]])
+    found = state_metrics(h, np.eye(3))
+    assert found["first_cosine_mean"] == pytest.approx((0.6 + 1 + 0 + 0.8) / 4)
+    assert found["first_cosine_least"] == 0
+    assert found["first_is_largest"] == 0.5
 
 
 def test_a_lost_rank_is_seen() -> None:

@@ -156,3 +156,9 @@ def test_units_are_known_before_a_measurement_where_they_are_numbered_or_chosen_
     resolved = numbered.choose(model, RunContext(V2))
     assert known_units(resolved, model) is resolved.units
     assert known_units(selector("largest", by="norm", count=1), model) == {}
+
+
+def test_a_measurement_is_of_one_tune_at_least():
+    selector(select="periodic", count=2, tunes=1).check(network(), RunContext(V2))
+    with pytest.raises(UserError, match="tunes is 0"):
+        selector(select="periodic", count=2, tunes=0).check(network(), RunContext(V2))
