@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from analyses.effect import Effect
 from analyses.measures import ablated_directions, divergence, paired, watching
 from analyses.measures.counting import by_bar, late_counts, wilson
+from analyses.measures.effect_numbers import departure_metrics
 from analyses.measures.tune_quantities import FIGURE, QUANTITIES, quantities, scale, scrambled, sums
 from analyses.measures.tune_sums import ABILITIES, NAMES, TuneSums
 from folkrnn.datasets.published_tunes import TUNES, ids_of
@@ -455,3 +457,15 @@ def test_what_an_intervention_takes_is_found_beyond_what_chance_takes():
     assert abilities.loc["melody", "beyond_null"] < -0.3
     assert abs(abilities.loc["counting", "beyond_null"]) < 0.05
     assert abilities.loc["melody_less_counting", "beyond_null_high"] < 0
+
+
+def test_the_divergence_has_an_interval_and_its_parts_have_none():
+    numbers = {"changed": 0.3, "changed_low": 0.2, "changed_high": 0.4, "matched": 0.1, "matched_low": 0.05}
+    rows = [{"part": part, **numbers, "matched_high": 0.2} for part in ("all", "type", "pitch")]
+    heard = SimpleNamespace(apart=np.array([3.0, np.inf, 7.0]), matched_apart=[])
+    found = departure_metrics(pd.DataFrame(rows), heard)
+    assert {name for name in found if name.endswith(("_low", "_high"))} == {
+        *("kl_low", "kl_high", "matched_kl_low", "matched_kl_high")
+    }
+    assert (found["kl"], found["kl_type"], found["matched_kl_pitch"]) == (0.3, 0.3, 0.1)
+    assert (found["departed"], found["departure_step"]) == (pytest.approx(2 / 3), 7)

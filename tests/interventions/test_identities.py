@@ -184,6 +184,25 @@ def test_changes_of_the_softmax_layer_compose_in_order_within_windows_too(first,
     assert torch.allclose(always_behind[10:], each[2][10:], atol=1e-5)
 
 
+def test_three_changes_of_the_softmax_layer_compose_at_the_rows_where_each_is_in_force():
+    model, (cut_, component, rank, _) = network(), OF_SOFTMAX.values()
+    changed = logits(applied(model, cut_(steps=[2, 9]), component(steps=[6, 13]), rank(steps=[0, 14])).model)
+    for rows, some in ((slice(0, 2), ()), (slice(2, 6), (cut_,)), (slice(10, 14), (component,))):
+        wanted = logits(applied(model, *(one() for one in some), rank()).model)
+        assert torch.allclose(changed[rows], wanted[rows], atol=1e-5)
+    both = logits(applied(model, cut_(), component(), rank()).model)
+    assert torch.allclose(changed[6:10], both[6:10], atol=1e-5)
+
+
+@pytest.mark.parametrize("number", [-0.5, 0.75])
+def test_a_number_that_is_added_to_units_is_added_to_what_they_were(number):
+    model, site = network(), f"l{len(network().layers)}.h"
+    changed = applied(model, activations.clamp(f"{site}[3,5]", number, add=True)).model
+    before, after = (one.trace(READ, site)[site][0] for one in (model, changed))
+    added = torch.zeros(before.shape[1]).index_fill(0, torch.tensor([3, 5]), number)
+    assert torch.allclose(after[0], before[0] + added, atol=1e-6)  # at later steps the state remembers
+
+
 def test_what_is_done_to_logits_is_done_to_those_of_the_changed_softmax_layer():
     held = activations.clamp("logits[53]", 2.5)
     for when in ({}, {"steps": [0, None]}):

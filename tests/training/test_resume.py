@@ -103,6 +103,12 @@ def test_a_training_cut_off_ends_where_an_uninterrupted_one_ends(tmp_path, unint
     same(train(tmp_path, recipe, resume=True), tmp_path, uninterrupted, recipe)
 
 
+def test_within_an_epoch_a_checkpoint_is_written_after_every_so_many_updates(tmp_path):
+    with pytest.raises(Fails):
+        train(tmp_path, callbacks=[FailAt(5)], save_every_updates=2)
+    assert last(tmp_path)["global_step"] == 4
+
+
 def test_a_training_whose_tunes_change_from_epoch_to_epoch_goes_on_with_the_right_ones(tmp_path):
     data = full_bars()
     whole = train(tmp_path / "whole", COPYING, data=data)
