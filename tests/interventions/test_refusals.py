@@ -42,6 +42,7 @@ BAD = [
     (lambda: softmax.truncate_softmax(rank=33), "between 0 and 32"),
     (lambda: softmax.truncate_softmax(rank=-1), "between 0 and 32"),
     (lambda: softmax.remove_component(0), "1 to 32"),
+    (lambda: softmax.remove_component(by="|", count=0), "count is 0"),
     (lambda: softmax.scale_softmax(float("nan")), "finite"),
     (lambda: distributions.suppress("||"), "'||'"),
     (lambda: distributions.suppress("|", how="drop"), "resample or mask"),
@@ -65,6 +66,7 @@ BAD = [
     (lambda: push.push_hidden("A,", residual=2.0), "between 0 and 1"),
     (lambda: push.push_hidden("A,", method="dense"), "sparse, minimum_norm"),
     (lambda: inputs.blend_input(1.5), "between 0 and 1"),
+    (lambda: inputs.blend_input(0.7, -0.5), "between 0 and 1"),
     (lambda: inputs.blend_input(tokens="pitches"), "'pitches'"),
 ]
 
