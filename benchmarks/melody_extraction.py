@@ -8,6 +8,7 @@ can be imported: reading, splitting at changes of tempo and meter, quantising, o
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -59,10 +60,13 @@ def seconds(work: Callable[[bytes], None], files: list[bytes], rounds: int) -> f
 
 
 def main() -> None:
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 200
-    files = [file.read_bytes() for file in midi_files(Path(sys.argv[1]))[:count]]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="of MIDI files")
+    parser.add_argument("count", type=int, nargs="?", default=200, help="how many of them")
+    given = parser.parse_args()
+    files = [file.read_bytes() for file in midi_files(given.folder)[: given.count]]
+    if not files:
+        sys.exit(f"{given.folder} holds no MIDI file")
     mine = seconds(ours, files, ROUNDS)
     print(f"{len(files)} files of {sum(map(len, files)) / len(files):.0f} bytes: {1 / mine:.0f} files/s")
     theirs = note_seq()
