@@ -43,14 +43,14 @@ ELSEWHERE = {
     "active_sensing.mid": "below",
     "latin1_filename.sh": "tests/datasets/test_files.py",
     "path_with_apostrophe.sh": "tests/command_line/test_quoting.py",
-    "folder_tilde.sh": "tests/test_places.py",
+    "folder_tilde.sh": "tests/files/test_places.py",
     "folder_with_percent_code.sh": "tests/tracking/test_store.py",
     "copied_project.sh": "tests/tracking/test_relocation.py",
     "old_mlruns_folder.sh": "tests/tracking/test_run.py",
     "readonly_checkout.sh": "tests/tracking/test_store.py",
     "disk_full.sh": "tests/tracking/test_endings.py",
     "ascii_console.sh": "tests/test_console.py",
-    "no_home_no_passwd.sh": "tests/test_places.py",
+    "no_home_no_passwd.sh": "tests/files/test_places.py",
 }
 """Where the others are tested."""
 

@@ -12,6 +12,7 @@ import torch
 from folkrnn.errors import UserError
 from folkrnn.training.checkpointing import Checkpointing
 from folkrnn.training.checkpoints import BEST, LAST, generators, restore
+from folkrnn.training.language_model import Recipe
 
 
 class Epochs:
@@ -29,7 +30,7 @@ class Epochs:
     def run(self, losses):
         for self.current_epoch, loss in enumerate(losses):
             self.callback_metrics = {"validation/loss": torch.tensor(loss)}
-            self.keep.on_train_epoch_end(self, None)
+            self.keep.on_train_epoch_end(self, SimpleNamespace(recipe=Recipe()))
             if self.should_stop:
                 break
         return [epoch for name, epoch in self.saved if name == BEST]
@@ -59,7 +60,7 @@ def test_the_best_epoch_is_the_first_with_the_lowest_loss(tmp_path, losses, best
 def test_a_validation_loss_that_is_no_number_is_kept_as_nothing(tmp_path):
     keep = Checkpointing(tmp_path, {}, SimpleNamespace(urgency=0))
     epochs = Epochs(keep)
-    with pytest.raises(UserError, match="validation loss is nan after epoch 1"):
+    with pytest.raises(UserError, match=r"validation loss is nan after epoch 1.* smaller recipe\.learning_rate"):
         epochs.run([2.0, float("nan")])
     assert (keep.best, epochs.saved) == (2.0, [(BEST, 0), (LAST, 0)])
 
