@@ -65,9 +65,14 @@ def run(recipe: str, folder: Path, words: Sequence[str] = ()) -> None:
         subprocess.run([*command, f"claims=[{owner(recipe)}]", *EXTRA.get(recipe, []), *words], cwd=ROOT, check=False)
 
 
-def judged(documents: Mapping[str, Sequence[str]], folder: Path, words: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
-    """Returns the verdicts on the claims of each document, after running those of its recipes that have not run."""
-    for recipes in documents.values():
+def judged(
+    documents: Mapping[str, Sequence[str]], folder: Path, words: Sequence[str] = (), read: bool = False
+) -> dict[str, pd.DataFrame]:
+    """Returns the verdicts on the claims of each document, after running those of its recipes that have not run.
+
+    With `read` none is run, and a document lacks what it would have said.
+    """
+    for recipes in documents.values() if not read else ():
         for recipe in recipes:
             run(recipe, folder, words)
     found = {name: verdicts(name, recipes, folder) for name, recipes in documents.items()}
@@ -93,12 +98,13 @@ def verdicts(name: str, recipes: Sequence[str], folder: Path) -> pd.DataFrame:
 
 def page(found: dict[str, pd.DataFrame], beside: Mapping[str, dict[str, pd.DataFrame]]) -> Iterator[str]:
     """Yields the lines of docs/claims.md; `beside`: by the name of another model, what was found of it."""
+    asked = f" --beside {' '.join(beside)}" if beside else ""
     every = pd.concat(found.values(), ignore_index=True)
     counts = {status: int((every["verdict"] == status).sum()) for status in STATUSES}
     yield from (
         "# Claims of the source documents, for the shipped models",
         "",
-        "Made by `python benchmarks/claims.py runs/claims --write docs/claims.md`. Each criterion is evaluated on the "
+        f"Made by `python benchmarks/claims.py runs/claims{asked} --write docs/claims.md`. Each criterion is evaluated on the "
         "model and, where that changes what it looks at, on an untrained network, on the same model reading shuffled "
         "tokens, and, of an intervention, on the unchanged model with other random numbers (null). An asterisk marks "
         "where the criterion holds as well; a claim that is true of the model and there says nothing of the model. "
@@ -110,13 +116,10 @@ def page(found: dict[str, pd.DataFrame], beside: Mapping[str, dict[str, pd.DataF
     if missing := [name for name in RECIPES if name not in found]:
         yield from ("", f"Not run for this page: {', '.join(missing)}.")
     for model, other in beside.items():
-        tally = pd.concat(other.values(), ignore_index=True)["verdict"].value_counts()
-        holds, fails = (int(tally.get(status, 0)) for status in (HOLDS, FAILS))
-        yield from (
-            "",
-            f"Of `model={model}`, on the documents {', '.join(other)}: {holds} of {holds + fails} hold.",
-        )
+        mine, first = holding(other), holding({name: found[name] for name in other})
+        yield from ("", f"Of `model={model}`, in {', '.join(other)}, {mine} hold; there {first} of the first model.")
     for name, rows in found.items():
+        statements = {claim.id: claim.statement for claim in document(name).claims}
         others_found = {model: other[name].set_index("id") for model, other in beside.items() if name in other}
         shown = rows[~((rows["verdict"] == "n/a") & rows["scope"].isin(["v2", "data_v2"]))]
         yield from ("", f"## {document(name).title}", "")
@@ -126,9 +129,16 @@ def page(found: dict[str, pd.DataFrame], beside: Mapping[str, dict[str, pd.DataF
             where = set(row["holds_on"].split())
             others = " | ".join(short(row[name]) + (STAR if name in where else "") for name in CONTROLS)
             why = f" ({row['why']})" if row["why"] else ""
-            said = f"{row['id']} {row['statement']} `{row['criterion']}`".replace("|", "\\|")
+            said = f"{row['id']} {statements[row['id']]} `{row['criterion']}`".replace("|", "\\|")
             cells = [cell(other.loc[row["id"]]) for other in others_found.values()]
             yield f"| {said} | {measured(row)} | {others} | {row['verdict']}{why} |" + "".join(f" {c} |" for c in cells)
+
+
+def holding(found: Mapping[str, pd.DataFrame]) -> str:
+    """Returns how many of the claims that depend on the model hold: "19 of 45"."""
+    tally = pd.concat(found.values(), ignore_index=True)["verdict"].value_counts()
+    holds, fails = (int(tally.get(status, 0)) for status in (HOLDS, FAILS))
+    return f"{holds} of {holds + fails}"
 
 
 def measured(row: Mapping[Any, str]) -> str:
@@ -158,14 +168,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=sorted(RECIPES), help="documents to judge; all by default")
     parser.add_argument("--beside", nargs="*", default=[], help="other shipped folk-rnn models, a column each")
     parser.add_argument("--those", nargs="*", choices=sorted(RECIPES), help="documents in which they are judged")
+    parser.add_argument("--read", action="store_true", help="only read the runs that are there")
     parser.add_argument("--write", type=Path, help="file to write the page to, besides printing it")
     given = parser.parse_args()
     chosen = {name: recipes for name, recipes in RECIPES.items() if not given.only or name in given.only}
-    found = judged(chosen, given.folder)
+    found = judged(chosen, given.folder, read=given.read)
     if not found:
         sys.exit("no recipe has come to its end")
     those = {name: chosen[name] for name in given.those or chosen if name in chosen and not name.startswith("latents")}
-    beside = {model: judged(those, given.folder / model, [f"model={model}"]) for model in given.beside}
+    beside = {model: judged(those, given.folder / model, [f"model={model}"], given.read) for model in given.beside}
     text = "\n".join(page(found, {model: other for model, other in beside.items() if other})) + "\n"
     print(text)
     if given.write:
