@@ -104,7 +104,8 @@ def page(found: dict[str, pd.DataFrame], beside: Mapping[str, dict[str, pd.DataF
     yield from (
         "# Claims of the source documents, for the shipped models",
         "",
-        f"Made by `python benchmarks/claims.py runs/claims{asked} --write docs/claims.md`. Each criterion is evaluated on the "
+        f"Made by `python benchmarks/claims.py runs/claims{asked} --write docs/claims.md`. "
+        "Each criterion is evaluated on the "
         "model and, where that changes what it looks at, on an untrained network, on the same model reading shuffled "
         "tokens, and, of an intervention, on the unchanged model with other random numbers (null). An asterisk marks "
         "where the criterion holds as well; a claim that is true of the model and there says nothing of the model. "
