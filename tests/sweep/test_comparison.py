@@ -205,7 +205,7 @@ def test_jobs_of_a_sweep_of_cuts_share_their_control_and_are_compared(tmp_path):
         capture_output=True, text=True, timeout=560, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    # the control, and the two nulls that are held against it and each other: one of each for each seed, whatever the cut
+    # the control and two nulls: one of each for each seed, whatever the cut
     assert len(list((tmp_path / "cache/folkrnn").glob("control-*.npz"))) == 3 * 2
     (folder,) = (tmp_path / "runs/sweeps").glob("*/tables")
     table = pd.read_csv(folder / "sweep_comparison.csv")
