@@ -12,10 +12,11 @@ from folkrnn.observation.observed import Observed
 if TYPE_CHECKING:
     from folkrnn.findings import Findings, Main
 
-O = TypeVar("O", bound=Observed, contravariant=True)  # noqa: E741 - the observation
+Seen = TypeVar("Seen", bound=Observed, contravariant=True)
+"""An observation, as a family makes it."""
 
 
-class Analysis(Generic[O]):
+class Analysis(Generic[Seen]):
     """One entry of `analysis=`: a dataclass, whose fields are its settings, that says what it found when it is called.
 
     `Analysis[Observation]` takes that of a folk-rnn, `Analysis[LatentObservation]` that of a MusicVAE; of your own
@@ -41,7 +42,7 @@ class Analysis(Generic[O]):
     `l*.h/share` is that of the last layer; what an observation does not have is left out. Empty: the first few metrics.
     """
 
-    def __call__(self, observation: O) -> Findings:
+    def __call__(self, observation: Seen) -> Findings:
         """Returns what it found in an observation of one of its families."""
         raise NotImplementedError
 

@@ -29,10 +29,11 @@ M = TypeVar("M", bound=Model)
 D = TypeVar("D", bound=Dataset)
 G = TypeVar("G", bound=ObservedInput)
 """What may be observed in the place of what the model makes."""
-O = TypeVar("O", bound=Observed)  # noqa: E741 - the observation
+Seen = TypeVar("Seen", bound=Observed)
+"""An observation, as a family makes it."""
 
 
-class Family(ABC, Generic[M, D, G, O]):
+class Family(ABC, Generic[M, D, G, Seen]):
     """One family of models. What has a body here holds for a family that says nothing else.
 
     A package offers it as `FAMILY`: `folkrnn.families.NAME`, or `YOURS.NAME` of an extension, where NAME is the
@@ -63,14 +64,14 @@ class Family(ABC, Generic[M, D, G, O]):
         corpus: D,
         inputs: Sequence[G],
         interventions: Interventions[M],
-    ) -> O:
+    ) -> Seen:
         """Returns what the model does after all interventions, with what it does without them as its control.
 
         `model` is that of `weights`, on the device where it is observed.
         """
 
     @abstractmethod
-    def file_observation(self, tracked: TrackedRun, observation: O, settings: DictConfig) -> None:
+    def file_observation(self, tracked: TrackedRun, observation: Seen, settings: DictConfig) -> None:
         """Files what was observed; `settings` are `observation.*`."""
 
     def check_training(self, config: DictConfig) -> None:
@@ -90,7 +91,7 @@ class Family(ABC, Generic[M, D, G, O]):
         return []
 
     def check_room(
-        self, config: DictConfig, model: M, inputs: Sequence[G], analyses: Mapping[str, Analysis[O]]
+        self, config: DictConfig, model: M, inputs: Sequence[G], analyses: Mapping[str, Analysis[Seen]]
     ) -> None:
         """Raises UserError for an analysis that would hold more at once than `observation.limit_gib`."""
 
@@ -136,14 +137,14 @@ class Family(ABC, Generic[M, D, G, O]):
         """Returns what was changed in what the user gave to make sense of it, a line each."""
         return []
 
-    def observed(self, observation: O) -> str:
+    def observed(self, observation: Seen) -> str:
         """Returns how much was observed, in words: 64 tunes. Empty: that is not said."""
         return ""
 
-    def file_tunes(self, tracked: TrackedRun, observation: O, formats: Sequence[str]) -> None:
+    def file_tunes(self, tracked: TrackedRun, observation: Seen, formats: Sequence[str]) -> None:
         """Files all that the model made as an archive of each of these formats, midi or musicxml."""
 
-    def report_entries(self, tracked: TrackedRun, observation: O) -> list[ReportEntry]:
+    def report_entries(self, tracked: TrackedRun, observation: Seen) -> list[ReportEntry]:
         """Returns the tunes that the report shows, and files their scores and sound."""
         return []
 
