@@ -138,10 +138,17 @@ QUESTIONS = [
             *seeds("timing/l3.h/lead"),
         ],
         "the same over cells and dropout",
-        "what is there in every seed is a solution that training finds, not an accident: units that count the bars of "
-        "a part are in every GRU and every LSTM with dropout; a third layer that announces bar lines (lead 1) in all "
-        "with dropout, not in all without",
+        "a third layer that announces bar lines (lead 1) is in all seeds with dropout, not in all without. That units "
+        "go best with the bar of the part recurs, too, but says nothing: an untrained network has more (next row)",
         "a seed that counts bars as well without them",
+    ),
+    Question(
+        "Are units that go best with the bar of the part learned?",
+        "part8",
+        [Value("", "unit_events/l2.c/bar_of_part"), Value("", "unit_events/l2.h/bar_of_part")],
+        "an untrained network (`control=untrained`)",
+        "the share of units: an untrained network has more of them, so that their number is no sign of counting",
+        "fewer of them in an untrained network",
     ),
     Question(
         "Only 16 bars?",
