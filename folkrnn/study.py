@@ -19,7 +19,7 @@ from folkrnn.analysis import main_of
 from folkrnn.claims import document, documents
 from folkrnn.config import figures as figure_settings
 from folkrnn.config.build import build
-from folkrnn.config.digest import job_key, run_digest
+from folkrnn.config.digest import job_key, run_digest, trains
 from folkrnn.config.parameters import parameters
 from folkrnn.errors import UserError
 from folkrnn.families import family_of
@@ -68,7 +68,7 @@ class Plan:
     family: Family[Model, Dataset, ObservedInput, Observed]
     corpus: Dataset
     weights: Weights[Model]
-    """Untrained where `weights=scratch`."""
+    """As they are before the training, if there is one; untrained where `weights=scratch`."""
     interventions: dict[str, Intervention[Model]]
     inputs: list[ObservedInput]
     """What to observe in the place of what the model writes, if anything."""
@@ -185,12 +185,12 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     """
     job = job_key(config)
     config = with_settings(config, {})
-    to_train = config.weights.name == "scratch"
+    to_train, fresh = trains(config), config.weights.name == "scratch"
     device(config)
     analyses: dict[str, Analysis[Observed]] = {name: build(node, "analysis") for name, node in config.analysis.items()}
     interventions = {name: build(node, "intervention") for name, node in config.intervention.items()}
-    weights = scratch(build(config.model, "model"), config.seed) if to_train else build(config.weights, "weights")
-    if not to_train and any(word.startswith(("model=", "model.")) for word in overrides):
+    weights = scratch(build(config.model, "model"), config.seed) if fresh else build(config.weights, "weights")
+    if not fresh and any(word.startswith(("model=", "model.")) for word in overrides):
         check_model(config, weights)
     family = family_of(weights.model)
     chosen = any(re.match(r"[+~]*(analysis|experiment)\b(?!\.)", word) for word in overrides)
@@ -213,7 +213,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
             f"dataset={config.dataset.name} does not hold what a {weights.model.family} reads; choose a model first "
             "(model=… brings a dataset and analyses that fit), or another dataset"
         )
-    agreed, corpus, settings = family.in_one_vocabulary(config, weights, corpus, to_train)
+    agreed, corpus, settings = family.in_one_vocabulary(config, weights, corpus, fresh)
     config = with_settings(config, settings)
     if agreed is not weights:
         weights, inputs = agreed, family.inputs(config, agreed.vocabulary)
@@ -306,8 +306,14 @@ def train(plan: Plan, tracked: TrackedRun, broadcast: Callable[[dict[str, Any]],
     finally:
         del os.environ[CHECKPOINTS]
     tracked.log_metrics({"validation/best_loss": fitted.validation_loss})
-    initial = Initial(plan.config.seed, str(plan.config.recipe.get("init") or OWN))
-    return artifacts.keep_weights(tracked, fitted, plan.weights.vocabulary, plan.config.model.name, initial)
+    return artifacts.keep_weights(tracked, fitted, plan.weights, plan.config.model.name, initial_of(plan))
+
+
+def initial_of(plan: Plan) -> Initial | None:
+    """Returns how the parameters were drawn before their first update; None where a finetuned model does not say."""
+    if plan.config.weights.name != "scratch":
+        return plan.weights.initial
+    return Initial(plan.config.seed, str(plan.config.recipe.get("init") or OWN))
 
 
 def observe(plan: Plan, weights: Weights[Model]) -> Observed:

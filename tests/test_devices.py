@@ -166,8 +166,9 @@ def test_melodies_written_on_a_gpu_are_those_of_the_cpu(gpu):
 )
 def test_a_recipe_prepares_a_model_alike_wherever_it_is(gpu, make, recipe):
     here, there = make(), make().to(gpu)
-    recipe.prepare(here, 1)
-    recipe.prepare(there, 1)
+    for model in (here, there):
+        recipe.prepare(model)
+        recipe.draw_initial(model, 1)
     assert {value.device for value in there.parameters()} == {gpu}
     same(there.state_dict(), here.state_dict())
 

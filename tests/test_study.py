@@ -207,6 +207,19 @@ def test_training_from_scratch_leaves_weights_checkpoints_and_curves(tmp_path, c
     assert (folder / "claims.csv").read_text().startswith("id,source,scope,statement,published,value")
 
 
+@pytest.mark.slow
+def test_a_shipped_model_is_trained_on_with_the_users_tunes(tmp_path, corpus):
+    words = ("model=folkrnn_small", "weights=finetune", "dataset=tokens", f"dataset.path={corpus}", "trainer=cpu")
+    less = ("trainer.max_epochs=2", "recipe.learning_rate=0.0005", "sampling.tunes=4", "sampling.max_tokens=60")
+    run(tmp_path, *words, *less)
+    client, (only,) = runs(tmp_path)
+    curve = [point.value for point in client.get_metric_history(only.info.run_id, "validation/loss")]
+    assert curve[-1] < curve[0] < 3.0  # fresh parameters begin at ln 137 = 4.92
+    folder = next(tmp_path.glob("runs/*/report.html")).parent
+    assert "It went on from pretrained/folkrnn_small" in (folder / "weights/README.md").read_text()
+    assert only.data.params["weights.start"] == "folkrnn_small"
+
+
 def test_a_control_that_would_change_nothing_is_refused(tmp_path):
     done = run(tmp_path, "analysis=vocabulary", "control=shuffled", expect=2)
     assert "control=shuffled" in done.stderr
@@ -293,6 +306,7 @@ def test_ctrl_c_in_mid_training_keeps_a_checkpoint_that_can_be_resumed_and_marks
         pytest.param(["dataset=abc", "dataset.path=/nowhere"], "no such file", marks=pytest.mark.slow),
         (["dataset=tokens"], "dataset.path"),
         pytest.param(["weights=checkpoint", "weights.path=/nowhere"], "no such file", marks=pytest.mark.slow),
+        pytest.param(["weights=finetune", "weights.start=/nowhere"], "a model that ships", marks=pytest.mark.slow),
         pytest.param(["weights=pretrained", "model=folkrnn_gru"], "weights=scratch", marks=pytest.mark.slow),
         (["model=folkrnn", "model.units=256"], "leave model= out"),
         pytest.param(["tracking.uri=http://127.0.0.1:9"], "127.0.0.1:9", marks=pytest.mark.slow),

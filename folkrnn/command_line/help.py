@@ -28,7 +28,7 @@ and runs the default analyses, in about a minute on two CPU cores.
 GROUPS = {
     "dataset": "the tunes or melodies to train on and to compare with",
     "model": "the network",
-    "weights": "where its parameters come from; scratch: train first",
+    "weights": "where its parameters come from; scratch, finetune: train first",
     "intervention": "what is changed inside it; one or several",
     "observation": "what is read while it plays",
     "analysis": "what is asked of that; one or several",

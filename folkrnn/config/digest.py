@@ -47,7 +47,15 @@ NOT_READ = {"name", "model", "_target_", "folder"}
 folder that runs are filed in, which every run changes."""
 
 OF_TRAINING = {"recipe", "trainer"}
-"""Sections that count only where `weights=scratch`."""
+"""Sections that count only where something is trained."""
+
+TRAINED = ("scratch", "finetune")
+"""Options of `weights=` whose parameters are trained before anything is looked at."""
+
+
+def trains(config: DictConfig) -> bool:
+    """Whether a configuration asks for a training."""
+    return config.weights.name in TRAINED
 
 
 def run_digest(config: DictConfig, **also: str) -> str:
@@ -66,7 +74,7 @@ def determining(config: DictConfig) -> dict[str, Any]:
     """Returns the resolved configuration without WITHOUT_EFFECT, and where nothing is trained without OF_TRAINING."""
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    if plain["weights"]["name"] != "scratch":
+    if plain["weights"]["name"] not in TRAINED:
         plain = {key: value for key, value in plain.items() if key not in OF_TRAINING}
     return _kept(plain)
 

@@ -96,11 +96,11 @@ class Family(ABC, Generic[M, D, G, Seen]):
         """Raises UserError for an analysis that would hold more at once than `observation.limit_gib`."""
 
     def in_one_vocabulary(
-        self, config: DictConfig, weights: Weights[M], corpus: D, to_train: bool
+        self, config: DictConfig, weights: Weights[M], corpus: D, fresh: bool
     ) -> tuple[Weights[M], D, dict[str, Any]]:
         """Returns weights and corpus over the same tokens, made so where they are not, and the settings that change.
 
-        Raises UserError where they cannot be.
+        `fresh` weights may still take another shape. Raises UserError where they cannot be.
         """
         return weights, corpus, {}
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from folkrnn.observation.observed import Observed
     from folkrnn.report.page import ReportEntry
     from folkrnn.training.fit import Fitted
-    from folkrnn.vocabulary import Vocabulary
 
 _CONTROL = (
     "The same analyses on controls: what an untrained model finds in the same tunes (untrained), and the model in "
@@ -116,15 +115,18 @@ def file_training(tracked: TrackedRun, weights: Weights[Model]) -> None:
 
 
 def keep_weights(
-    tracked: TrackedRun, fitted: Fitted, vocabulary: Vocabulary | None, name: str, initial: Initial | None = None
+    tracked: TrackedRun, fitted: Fitted, began: Weights[Model], name: str, initial: Initial | None = None
 ) -> Weights[Model]:
-    """Writes what training arrived at as a weights folder, files it, and returns it."""
+    """Writes what a training that began with `began` arrived at as a weights folder, files it, and returns it."""
+    vocabulary = began.vocabulary
     place = tracked.folder / "weights"
     unit = "token" if vocabulary is not None else "melody"
     card = (
         f"# {name}: {fitted.model.shape}\n\nTrained by the run {tracked.run_id} in {fitted.updates} updates: "
         f"{fitted.validation_loss:.4f} nats per {unit} on the validation side.\n"
     )
+    if began.source != "scratch":
+        card += f"\nIt went on from {began.source} ({began.digest}).\n"
     if initial is not None and vocabulary is not None:
         card += f"\n{initial.line()}"
     curve = curve_of(tracked, unit)

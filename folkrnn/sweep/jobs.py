@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from folkrnn.config.digest import trains
 from folkrnn.errors import UserError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def check_limits(launcher: object, whole: Mapping[str, int], positive: Sequence[
 def processes_of(config: DictConfig) -> int:
     """Returns how many processes the training of a job is to have, 1 where the machine decides (`devices: auto`)."""
     devices = config.trainer.devices
-    if config.weights.name != "scratch" or devices in ("auto", -1):
+    if not trains(config) or devices in ("auto", -1):
         return 1
     return devices if isinstance(devices, int) else len(devices)
 
@@ -136,4 +137,4 @@ def starts_itself_again(config: DictConfig) -> bool:
     """Whether the training of a job makes Lightning run this very command again, in further processes."""
     trainer = config.trainer
     alone = trainer.devices == 1 or any(word in trainer.strategy for word in ("spawn", "fork", "notebook"))
-    return config.weights.name == "scratch" and not alone
+    return trains(config) and not alone

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from folkrnn.config.digest import trains
 from folkrnn.errors import UserError
 from folkrnn.sweep.exit_status import last_words
 from folkrnn.sweep.jobs import Ending, Job, Launch, check_limits, processes_of
@@ -96,7 +97,7 @@ class Slurm:
         return [found[launch.job.number] for launch in launches]
 
     def _tasks(self, job: Job) -> int:
-        trains_on_all = job.config.weights.name == "scratch" and job.config.trainer.devices in ("auto", -1)
+        trains_on_all = trains(job.config) and job.config.trainer.devices in ("auto", -1)
         if self.tasks is not None:
             return self.tasks
         return max(1, self.gpus) if trains_on_all else processes_of(job.config)

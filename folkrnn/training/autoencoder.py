@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
@@ -45,8 +45,11 @@ class AutoencoderRecipe(Protocol):
         """Returns the recipe with what it leaves to the model's sizes filled in."""
         ...
 
-    def prepare(self, model: MusicVAE, seed: int) -> None:
-        """Sets what the recipe wants otherwise in an untrained model."""
+    def draw_initial(self, model: MusicVAE, seed: int) -> None:
+        """Draws anew those parameters of an untrained model that the recipe wants otherwise."""
+
+    def prepare(self, model: MusicVAE) -> None:
+        """Sets what the recipe wants otherwise in any model that it is to train."""
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
 
@@ -61,6 +64,10 @@ class AutoencoderRecipe(Protocol):
     @property
     def last_beta(self) -> float:
         """The weight that β comes to: that of the validation loss."""
+        ...
+
+    def lasso_of(self, update: int, total: int) -> float:
+        """Returns the weight of Σ|μ| in an update (from 0) out of `total`."""
         ...
 
     def steps(self, model: MusicVAE, update: int, total: int) -> int:
@@ -106,6 +113,12 @@ class Recipe:
     """Share of all updates over which β rises."""
     free_bits: float = 0.0
     """Bits of the whole KL that cost nothing."""
+    lasso: float = 0.0
+    """Weight of Σ|μ| in the first update, in nats; it falls evenly to nothing.
+
+    Many latents that each say a little cost as much KL as one that says it all, nearly: they part very slowly. A lasso
+    prefers the one, so that the others fall silent, and once they are they stay so.
+    """
     hidden: float = 0.3
     """Share of the decoder's inputs that are taken away."""
     own: float = 0.5
@@ -121,7 +134,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_recipe(
-            self, above_zero="learning_rate clip_norm", from_zero="weight_decay last_beta free_bits",
+            self, above_zero="learning_rate clip_norm", from_zero="weight_decay last_beta free_bits lasso",
             share="final_share beta_warmup growth hidden own moved", count="batch_size shortest",
             whole="warmup_updates transpose",
         )  # fmt: skip
@@ -129,7 +142,7 @@ class Recipe:
     def resolved(self, model: MusicVAE) -> Recipe:
         return self
 
-    def prepare(self, model: MusicVAE, seed: int) -> None:
+    def draw_initial(self, model: MusicVAE, seed: int) -> None:
         """Draws time scales of gates, and larger first weights of μ and the initial states: z speaks from the start."""
         generator = torch.Generator().manual_seed(seed)
         with on_cpu(model):
@@ -140,6 +153,9 @@ class Recipe:
             nn.init.xavier_uniform_(model.decoder.initial.weight, generator=generator)
             if model.conductor is not None:
                 nn.init.xavier_uniform_(model.conductor.initial.weight, generator=generator)
+
+    def prepare(self, model: MusicVAE) -> None:
+        pass
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
@@ -152,6 +168,9 @@ class Recipe:
 
     def beta(self, update: int, total: int) -> float:
         return self.last_beta * min(1.0, update / max(1.0, self.beta_warmup * total))
+
+    def lasso_of(self, update: int, total: int) -> float:
+        return self.lasso * (1 - update / total)
 
     def steps(self, model: MusicVAE, update: int, total: int) -> int:
         longest = model.sizes.max_seq_len
@@ -200,6 +219,17 @@ def remember(model: MusicVAE, generator: torch.Generator) -> None:
                 layer.bias[layer.units : 2 * layer.units] = span
 
 
+class Terms(NamedTuple):
+    """What a loss is made of, in nats, summed over melodies."""
+
+    reconstruction: Tensor
+    kl_cost: Tensor
+    """KL beyond the free bits."""
+    kl: Tensor
+    mu: Tensor
+    """Σ|μ|."""
+
+
 class AutoencoderTraining(pl.LightningModule):
     """Fits a MusicVAE to write back each melody from a sample of its z.
 
@@ -221,17 +251,18 @@ class AutoencoderTraining(pl.LightningModule):
         beta, steps = self.recipe.beta(update, total), self.recipe.steps(self.model, update, total)
         noise = self._noise(LATENTS, update, melodies[:, :steps], size, parts, index % parts)
         cut = lengths.clamp(max=steps)
-        reconstruction, kl_cost, kl = self._terms(melodies[:, :steps], cut, noise, (update, total))
+        found = self._terms(melodies[:, :steps], cut, noise, (update, total))
         # DDP averages over processes and Lightning over parts: this makes the average the loss of the whole batch
         share = self.trainer.world_size * parts / size.tunes
-        loss = (reconstruction + beta * kl_cost) * share
+        lasso = self.recipe.lasso_of(update, total)
+        loss = (found.reconstruction + beta * found.kl_cost + lasso * found.mu) * share
         if not torch.isfinite(loss):
             raise UserError(
                 f"the training loss is {float(loss.detach())} at update {update} (epoch {self.trainer.current_epoch}, "
                 f"batch {index // parts}: {len(melodies)} melodies); nothing of this batch was kept. "
                 f"{advice(self.recipe)}"
             )
-        values = {"loss": loss, "reconstruction": reconstruction * share, "kl": kl * share}
+        values = {"loss": loss, "reconstruction": found.reconstruction * share, "kl": found.kl * share}
         for name, value in self._parts.add(index % parts, parts, values).items():
             self.log(f"train/{name}", value, prog_bar=name != "kl")
         self.log("train/beta", beta)
@@ -249,8 +280,8 @@ class AutoencoderTraining(pl.LightningModule):
 
     def _terms(
         self, melodies: Tensor, lengths: Tensor, noise: tuple[Tensor, Tensor], update: tuple[int, int] | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums over melodies of reconstruction, KL beyond the free bits, and KL, in nats.
+    ) -> Terms:
+        """Returns the sums over melodies.
 
         `update` is its number and that of all updates; None for validation, which reads the true steps.
 
@@ -266,7 +297,8 @@ class AutoencoderTraining(pl.LightningModule):
         valid = valid_steps(lengths, melodies.shape[1], self.model.sizes.segments)
         found = elbo(single(logits), melodies, valid, mu, sigma, 0.0, self.recipe.free_bits)
         present = lengths > 0
-        return found.reconstruction.sum(), (found.kl_cost * present).sum(), (found.kl * present).sum()
+        size = mu.abs().sum(1)
+        return Terms(found.reconstruction.sum(), *((x * present).sum() for x in (found.kl_cost, found.kl, size)))
 
     def on_validation_epoch_start(self) -> None:
         self._sums = torch.zeros(4, dtype=torch.float64, device=self.device)
@@ -275,7 +307,7 @@ class AutoencoderTraining(pl.LightningModule):
         melodies, lengths, size = batch
         # the same draws of z at each validation, so that they differ by the parameters alone
         noise = self._noise(VALIDATION, index, melodies, size)
-        self._sums += torch.stack([*self._terms(melodies, lengths, noise, None), (lengths > 0).sum()]).double()
+        self._sums += torch.stack([*self._terms(melodies, lengths, noise, None)[:3], (lengths > 0).sum()]).double()
 
     def on_validation_epoch_end(self) -> None:
         sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum")

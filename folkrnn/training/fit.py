@@ -151,8 +151,12 @@ def fit(
     logger: Logger | None = None,
     callbacks: Sequence[Callback] = (),
     loop: Loop = TUNES,
+    start: str | None = None,
 ) -> Fitted:
     """Returns `model` trained on the corpus by the family's `loop`, with the parameters of its best validation epoch.
+
+    `start` is the digest of the parameters that the training goes on from; without one they are fresh, and the recipe
+    draws anew those that it wants otherwise.
 
     Checkpoints are `folder/best.ckpt` and `folder/last.ckpt`. With `settings.resume` training goes on from the last,
     from within an epoch too, and arrives (on a CPU, with as many threads) at the very parameters of a training that was
@@ -173,9 +177,13 @@ def fit(
     placed = arrange(settings.devices, settings.nodes, settings.strategy)
     _hush_lightning()
     pl.seed_everything(seed, verbose=False)
-    cast("Any", recipe).prepare(model, seed)  # the recipe of the model's family
+    cast("Any", recipe).prepare(model)  # the recipe of the model's family
+    if start is None:
+        cast("Any", recipe).draw_initial(model, seed)
     mine = training_identity(model, corpus, recipe, seed, settings.max_epochs, settings.precision, settings.accumulate)
-    start, progress = to_resume(folder, mine) if settings.resume else (None, None)
+    if start is not None:
+        mine["start"] = start
+    saved, progress = to_resume(folder, mine) if settings.resume else (None, None)
     epoch, batch = progress["position"] if progress else (0, 0)
     batches = loop.batches(corpus, recipe, seed, (epoch, batch), settings.max_epochs)
     preempt, first = signal_number(settings.preempt_signal), placed.rank == 0
@@ -224,7 +232,7 @@ def fit(
         )
         training = loop.module(model, recipe, seed)
         with _overflow_refused(trainer):
-            trainer.fit(training, batches, ckpt_path=start, weights_only=True)
+            trainer.fit(training, batches, ckpt_path=saved, weights_only=True)
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()  # what follows is for one process
     if DIVERGED * loop.guess(corpus) < keep.best < math.inf:

@@ -42,8 +42,11 @@ class TrainingRecipe(Protocol):
         """What the gradients of gates are clipped at, step by step; None: they are not."""
         ...
 
-    def prepare(self, model: FolkRNN, seed: int) -> None:
-        """Sets what the recipe wants otherwise in an untrained model."""
+    def draw_initial(self, model: FolkRNN, seed: int) -> None:
+        """Draws anew those parameters of an untrained model that the recipe wants otherwise."""
+
+    def prepare(self, model: FolkRNN) -> None:
+        """Sets what the recipe wants otherwise in any model that it is to train. Raises UserError where it cannot."""
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
 
@@ -89,9 +92,11 @@ class Recipe:
             below_one="dropout", count="batch_size", whole="warmup_updates",
         )  # fmt: skip
 
-    def prepare(self, model: FolkRNN, seed: int) -> None:
+    def draw_initial(self, model: FolkRNN, seed: int) -> None:
         with torch.no_grad():
             model.layers[0].weight_ih.mul_(self.input_std / INPUT_STD)
+
+    def prepare(self, model: FolkRNN) -> None:
         if self.dropout is not None:
             model.dropout = self.dropout
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -19,6 +20,9 @@ from folkrnn.training.autoencoder import AutoencoderTraining
 
 WATCHED = 1024
 """Validation melodies that are encoded and written back after each validation, drawn once from all of them."""
+
+EXCITED = 0.1
+"""|μ| above which a latent is excited (facts on MusicVAE, section 6)."""
 
 SUMMARISED = 64
 """Of those, how many are traced for the summary of activations."""
@@ -43,7 +47,8 @@ def reconstruction_metrics(model: MusicVAE, classes: np.ndarray, lengths: np.nda
 
     `free_steps`, `free_onsets`: shares that are exact when it reads what it wrote itself; `forced_steps`,
     `forced_onsets`: when it reads the true steps. `active_by_sigma`, `…_variance`, `…_kl`, `…_gap`: latents that carry
-    music by each rule of facts on MusicVAE, section 6; `between_share`: of latents with a mean σ between 0.6 and 0.9.
+    music by each rule of facts on MusicVAE, section 6; `between_share`: of latents with a mean σ between 0.6 and 0.9;
+    `excited_noise` and `music_kl_share`: see `silence`.
     """
     melodies, ends = tensors(classes, lengths)
     forced, mu, sigma = [], [], []
@@ -60,8 +65,21 @@ def reconstruction_metrics(model: MusicVAE, classes: np.ndarray, lengths: np.nda
     means, deviations = (torch.cat(part).cpu().numpy() for part in (mu, sigma))
     table = neuron_table(means, deviations)
     found |= {f"active_by_{rule}": float(table[f"by_{rule}"].sum()) for rule in RULES}
+    found |= silence(table, means)
     found["between_share"] = float(table["mean_sigma"].between(0.6, 0.9, inclusive="neither").mean())
     return found
+
+
+def silence(table: pd.DataFrame, mu: np.ndarray) -> dict[str, float]:
+    """Returns how silent the latents are that carry no music (by mean σ), from `neuron_table` and `mu [N, Z]`.
+
+    `excited_noise`: how many have |μ| > 0.1 in a median melody; `music_kl_share`: share of the KL in the others.
+    """
+    noise = table["neuron"][~table["by_sigma"]].to_numpy()
+    return {
+        "excited_noise": float(np.median((np.abs(mu[:, noise]) > EXCITED).sum(1))),
+        "music_kl_share": float(table["kl"][table["by_sigma"]].sum() / table["kl"].sum()),
+    }
 
 
 class MelodyCurves(Callback):

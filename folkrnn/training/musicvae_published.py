@@ -64,8 +64,11 @@ class PublishedAutoencoderRecipe:
             config |= {"sampling_rate": 1000.0, "transpose": 5}
         return replace(self, **{name: value for name, value in config.items() if getattr(self, name) is None})
 
-    def prepare(self, model: MusicVAE, seed: int) -> None:
+    def draw_initial(self, model: MusicVAE, seed: int) -> None:
         """Does nothing: an untrained model has Magenta's initial values."""
+
+    def prepare(self, model: MusicVAE) -> None:
+        pass
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.first_rate)
@@ -81,6 +84,9 @@ class PublishedAutoencoderRecipe:
     def last_beta(self) -> float:
         assert self.max_beta is not None, "a recipe is resolved before it is used"
         return self.max_beta
+
+    def lasso_of(self, update: int, total: int) -> float:
+        return 0.0
 
     def steps(self, model: MusicVAE, update: int, total: int) -> int:
         return model.sizes.max_seq_len

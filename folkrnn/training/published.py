@@ -67,17 +67,18 @@ class PublishedRecipe:
             count="batch_size", whole="decay_after",
         )  # fmt: skip
 
-    def prepare(self, model: FolkRNN, seed: int) -> None:
-        """Makes the untrained model what the authors would have begun with."""
+    def draw_initial(self, model: FolkRNN, seed: int) -> None:
+        if self.init is not None:
+            with on_cpu(model):
+                initialise(model, self.init, torch.Generator().manual_seed(seed))
+
+    def prepare(self, model: FolkRNN) -> None:
         if self.gate_clip is not None and model.cell != "lstm":
             raise UserError("recipe.gate_clip clips the gates of an LSTM; for a GRU set recipe.gate_clip=null")
         if self.dropout is not None:
             model.dropout = self.dropout
         if self.initial_state == "learned":
             learn_initial_states(model)
-        if self.init is not None:
-            with on_cpu(model):
-                initialise(model, self.init, torch.Generator().manual_seed(seed))
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return LasagneRMSprop(parameters, self.learning_rate, self.rho, self.epsilon)

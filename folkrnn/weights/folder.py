@@ -41,6 +41,9 @@ FILES = (PARAMETERS, VOCABULARY, CARD, CONFIG, curves.FILE)
 WRITTEN = "digest"
 """Where the metadata of our own files state the digest of their content: the format has no checksum."""
 
+FRESH = "scratch"
+"""The source of parameters that were drawn and never trained."""
+
 LARGEST = 2**31
 """Bytes of the largest weights file that is read."""
 
@@ -76,6 +79,11 @@ class Weights(Generic[M]):
         if self.vocabulary is None:
             raise UserError(f"{self.model.shape} has no tokens; this is for a folk-rnn")
         return self.vocabulary
+
+    @property
+    def start(self) -> str | None:
+        """The digest that says which parameters a training goes on from; None for fresh ones."""
+        return None if self.source == FRESH else self.digest
 
     @property
     def initial(self) -> Initial | None:

@@ -45,7 +45,15 @@ def _published(model: str) -> str:
 def scratch(model: M, seed: int, vocabulary: Vocabulary = V2) -> Weights[M]:
     """Returns `model` with fresh parameters drawn from `seed`, ready to be trained."""
     model.reset_parameters(torch.Generator().manual_seed(seed))
-    return Weights(model, vocabulary if model.reads_tokens else None, "scratch", folder.digest(model))
+    return Weights(model, vocabulary if model.reads_tokens else None, folder.FRESH, folder.digest(model))
+
+
+def finetune(start: str) -> Weights:
+    """Returns the weights that a training is to go on from: those of a model that ships, or of `checkpoint`'s kinds."""
+    if (SHIPPED / start / folder.PARAMETERS).is_file():
+        return pretrained(start)
+    place = places.existing("weights.start", start, "a model that ships, a weights folder, .safetensors or .ckpt")
+    return checkpoint(str(place))
 
 
 def checkpoint(path: str | None) -> Weights:

@@ -1,6 +1,7 @@
 """A MusicVAE learns to write melodies back: by the modern recipe, and by Magenta's."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from folkrnn.melodies.grid import to_notes
 from folkrnn.models.melody_tensors import NOTHING
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.recurrent import RecurrentLayer
+from folkrnn.observation.music_neurons import neuron_table
 from folkrnn.training.autoencoder import AutoencoderTraining, Recipe, remember
 from folkrnn.training.fit import MELODIES, TrainerSettings, fit
-from folkrnn.training.melody_curves import MelodyCurves, exactness, reconstruction_metrics
+from folkrnn.training.melody_curves import MelodyCurves, exactness, reconstruction_metrics, silence
 from folkrnn.training.musicvae_objective import elbo
 from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
 from folkrnn.training.noise import VALIDATION, latents
@@ -157,10 +159,11 @@ def test_a_batch_costs_the_same_however_it_is_shared(mine, beta):
         found = elbo(logits, melodies[:mine], valid, mu[:mine], sigma[:mine], beta, 2.0)
         nothing = torch.full((1, 12), NOTHING), torch.zeros(1, dtype=torch.long)
         none = training._terms(*nothing, (epsilon[:1], uniforms[:1]), None)
-    reconstruction, kl_cost, kl = (float(term) / mine for term in terms)
+    reconstruction, kl_cost, kl, size = (float(term) / mine for term in terms)
     assert reconstruction + beta * kl_cost == pytest.approx(float(found.loss), rel=1e-4)
     assert kl == pytest.approx(float(found.kl.mean()), rel=1e-4)
-    assert [float(term) for term in none] == [0, 0, 0]
+    assert size == pytest.approx(float(mu[:mine].abs().sum(1).mean()), rel=1e-4)
+    assert [float(term) for term in none] == [0, 0, 0, 0]
 
 
 def test_published_values_are_those_of_magentas_configs():
@@ -311,3 +314,28 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
 
     with pytest.raises(UserError, match="training loss is nan at update 3"):
         train(tmp_path, callbacks=[Poison()])
+
+
+def test_a_lasso_falls_evenly_to_nothing():
+    assert [Recipe(lasso=0.4).lasso_of(update, 4) for update in range(5)] == pytest.approx([0.4, 0.3, 0.2, 0.1, 0])
+    assert PUBLISHED.lasso_of(3, 8) == 0
+
+
+def test_under_a_lasso_latents_that_say_little_fall_silent(tmp_path):
+    melodies = torch.from_numpy(walks().classes.astype(np.int64))
+    means = {}
+    for lasso in (0.0, 0.3):
+        model = train(tmp_path / str(lasso), replace(QUICK, lasso=lasso), LEARNS, epochs=6).model
+        with torch.no_grad():
+            means[lasso] = model.encode(melodies)[0].abs().mean(0)
+    assert (means[0.3] < 0.1).sum() > (means[0.0] < 0.1).sum()
+
+
+def test_the_silence_of_noise_neurons_is_counted_over_a_median_melody():
+    sigma = np.tile([0.1, 1.0, 1.0, 1.0], (3, 1))
+    mu = np.array([[2.0, 0.2, -0.3, 0.0], [2.0, 0.2, 0.05, 0.0], [-2.0, 0.0, 0.0, 0.0]])
+    found = silence(neuron_table(mu, sigma), mu)
+    assert found["excited_noise"] == 1
+    noise = 0.5 * (0.2**2 + 0.3**2 + 0.2**2 + 0.05**2) / 3
+    music = 0.5 * (4 + 0.1**2 - 1 - 2 * np.log(0.1))
+    assert found["music_kl_share"] == pytest.approx(music / (music + noise))

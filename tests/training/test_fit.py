@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -69,3 +71,24 @@ def test_a_corpus_of_one_tune_is_too_small_to_hold_any_out(tmp_path):
     model = FolkRNN(units=8)
     with pytest.raises(UserError, match="too few families"):
         fit(model, bars_of_eight(1), Recipe(), TrainerSettings(1, **SETTINGS), 1, tmp_path)
+
+
+def test_a_training_that_goes_on_from_parameters_draws_none_anew(tmp_path):
+    begun = trained(tmp_path / "first", 1).model
+    still = Recipe(batch_size=4, learning_rate=1e-12, dropout=0.0, weight_decay=0.0, input_std=0.1)
+    settings, corpus = TrainerSettings(1, **SETTINGS), bars_of_eight(160)
+    after = fit(copy.deepcopy(begun), corpus, still, settings, 1, tmp_path / "on", start="of the first").model
+    anew = fit(copy.deepcopy(begun), corpus, still, settings, 1, tmp_path / "anew").model
+    same, other = (
+        [torch.allclose(a, b, atol=1e-6) for a, b in zip(begun.parameters(), model.parameters(), strict=True)]
+        for model in (after, anew)
+    )
+    assert all(same)
+    assert not all(other)
+
+
+def test_a_checkpoint_of_a_training_from_other_parameters_is_not_gone_on_from(tmp_path):
+    model, corpus, settings = scratch(FolkRNN(units=8, layers=1), seed=1).model, bars_of_eight(80), SETTINGS
+    fit(model, corpus, Recipe(batch_size=16), TrainerSettings(1, **settings), 1, tmp_path, start="one")
+    with pytest.raises(UserError, match="start"):
+        fit(model, corpus, Recipe(batch_size=16), TrainerSettings(1, resume=True, **settings), 1, tmp_path, start="two")

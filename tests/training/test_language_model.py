@@ -65,7 +65,7 @@ def test_a_recipe_that_cannot_train_is_refused():
 
 def test_initial_input_weights_are_as_large_as_the_recipe_says():
     fresh, model = (scratch(FolkRNN(units=8), seed=1).model for _ in range(2))
-    Recipe(input_std=0.1).prepare(model, seed=1)
+    Recipe(input_std=0.1).draw_initial(model, seed=1)
     assert torch.allclose(model.layers[0].weight_ih, fresh.layers[0].weight_ih / 5)
     assert torch.equal(model.layers[1].weight_ih, fresh.layers[1].weight_ih)
     with pytest.raises(UserError, match="input_std"):

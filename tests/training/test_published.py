@@ -96,7 +96,7 @@ def test_without_a_limit_the_gradients_are_those_of_the_fused_kernels_for_any_de
 
 def test_the_gates_of_a_gru_are_not_clipped():
     with pytest.raises(UserError, match="GRU"):
-        PublishedRecipe().prepare(FolkRNN(units=4, cell="gru"), 1)
+        PublishedRecipe().prepare(FolkRNN(units=4, cell="gru"))
 
 
 def test_rmsprop_has_epsilon_inside_the_root():

@@ -87,7 +87,17 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
 
             sites = config.observation.sites
             callbacks = [ActivationCurves(corpus, sites, config.seed, tracked.log_metrics, file_summary, file_tune)]
-        return train(weights.model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks)
+        return train(
+            weights.model,
+            corpus,
+            recipe,
+            trainer,
+            config.seed,
+            checkpoints,
+            logger,
+            callbacks,
+            start=weights.start,
+        )
 
     def observe(
         self,
@@ -214,14 +224,14 @@ class FolkRNNFamily(Family[FolkRNN, Corpus, Transcription, Observation]):
             check_longest(model, steps, analysis.sites, limit, f"analysis={name}", analysis.pairs_of_steps)
 
     def in_one_vocabulary(
-        self, config: DictConfig, weights: Weights[FolkRNN], corpus: Corpus, to_train: bool
+        self, config: DictConfig, weights: Weights[FolkRNN], corpus: Corpus, fresh: bool
     ) -> tuple[Weights[FolkRNN], Corpus, dict[str, Any]]:
         """Returns a fresh model over the tokens of the corpus, or the corpus in the words of a loaded model.
 
         Raises UserError where a fresh model was asked to have another number of tokens, and where no tune of the corpus
         can be said in the words of the model.
         """
-        if not to_train:
+        if not fresh:
             return weights, in_vocabulary(corpus, weights.words), {}
         size = len(corpus.vocabulary)
         if corpus.vocabulary.tokens == weights.words.tokens:

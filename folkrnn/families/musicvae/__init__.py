@@ -74,7 +74,9 @@ class MusicVAEFamily(Family[MusicVAE, MelodyCorpus, ObservedInput, LatentObserva
                 tracked.log_bytes(midi, f"training/melody_after_{step:06d}.mid")
 
             callbacks = [MelodyCurves(config.observation.sites, tracked.log_metrics, file_summary, file_melody)]
-        return train(model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks, MELODIES)
+        return train(
+            model, corpus, recipe, trainer, config.seed, checkpoints, logger, callbacks, MELODIES, weights.start
+        )
 
     def observe(
         self,
