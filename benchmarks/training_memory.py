@@ -24,7 +24,7 @@ from pytorch_lightning.callbacks import Callback
 from folkrnn.datasets.irish import irish
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.training import fit as training
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 from folkrnn.training.memory import resident_bytes
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import scratch
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=60)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    recipe = Recipe() if asked.recipe == "modern" else PublishedRecipe(split="families")
+    recipe = ModernRecipe() if asked.recipe == "modern" else PublishedRecipe(split="families")
     settings = training.TrainerSettings(max_epochs=asked.epochs, accelerator="cpu", progress=False, save_every=None)
     model = scratch(FolkRNN(units=SIZES[asked.model]), seed=1).model
     with tempfile.TemporaryDirectory() as folder:

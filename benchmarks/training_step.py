@@ -31,7 +31,7 @@ from folkrnn.datasets.irish import irish
 from folkrnn.datasets.module import Batch, TuneBatches
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.training.fit import TrainerSettings, fit
-from folkrnn.training.language_model import Recipe, TrainingRecipe, dropped_logits, token_loss
+from folkrnn.training.language_model import ModernRecipe, TrainingRecipe, dropped_logits, token_loss
 from folkrnn.training.memory import memory_kept
 from folkrnn.training.noise import dropout
 from folkrnn.training.published import PublishedRecipe
@@ -49,7 +49,7 @@ class EnoughError(Exception):
 class BareLoop:
     """Forward, backward, clipping, optimiser; no framework."""
 
-    def __init__(self, units: int, recipe: Recipe) -> None:
+    def __init__(self, units: int, recipe: ModernRecipe) -> None:
         self.model, self.recipe = scratch(FolkRNN(units=units), seed=1).model.train(), recipe
         self.model.dropout, self.number = recipe.dropout or 0.0, 0
         self.optimiser = recipe.optimiser(self.model.parameters())
@@ -100,7 +100,7 @@ class Beside(Callback):
 def beside(recipe: TrainingRecipe, units: int, corpus: Corpus, updates: int, clock: str) -> Beside:
     """Returns the times of a training that `recipe` governs and of the bare loop on its batches."""
     shown = TuneBatches(corpus, recipe.batch_size, 1, recipe.batching, recipe.split)
-    timed = Beside(BareLoop(units, Recipe()), iter(shown.train_dataloader()), updates, clock)
+    timed = Beside(BareLoop(units, ModernRecipe()), iter(shown.train_dataloader()), updates, clock)
     settings = TrainerSettings(1, accelerator="cpu", progress=False, save_every=None)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -159,11 +159,11 @@ def report(name: str, timed: Beside, machine: Machine) -> None:
 def bucketing(units: int, corpus: Corpus, rounds: int, clock: str) -> None:
     """Prints real tokens per second on some bucketed batches and on as many random ones."""
     rng = np.random.default_rng(0)
-    lengths, size = [len(ids) - 1 for ids in corpus.ids], Recipe().batch_size
+    lengths, size = [len(ids) - 1 for ids in corpus.ids], ModernRecipe().batch_size
     order = rng.permutation(len(lengths))
     random = [order[k : k + size].tolist() for k in range(0, len(order), size)]
     kinds = {"bucketed": bucketed(lengths, size, rng)[:6], "random": random[:6]}
-    bare = BareLoop(units, Recipe())
+    bare = BareLoop(units, ModernRecipe())
     padded = {kind: [pad([corpus.ids[i] for i in rows], 0) for rows in some] for kind, some in kinds.items()}
     works = {
         kind: (lambda some=some: [bare.update(inputs, targets) for inputs, targets in some])
@@ -217,7 +217,7 @@ def main() -> None:
         f"{chosen.model}, {chosen.threads} threads; bare products reach {machine.operations / 1e9:.0f} GFLOP/s, a copy "
         f"{machine.bytes / 1e9:.0f} GB/s, a step of one row {machine.step * 1e6:.0f} µs"
     )
-    for name, recipe in {"recipe=modern": Recipe(), "recipe=published": PublishedRecipe()}.items():
+    for name, recipe in {"recipe=modern": ModernRecipe(), "recipe=published": PublishedRecipe()}.items():
         report(name, beside(recipe, units, corpus, chosen.updates, chosen.clock), machine)
     with memory_kept():
         bucketing(units, corpus, chosen.rounds, chosen.clock)

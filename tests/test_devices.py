@@ -29,7 +29,7 @@ from folkrnn.observation.summary import summarise
 from folkrnn.sampling import Sampling, generate, input_tune
 from folkrnn.study import device
 from folkrnn.training.arithmetic import arithmetic
-from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
+from folkrnn.training.autoencoder import ModernAutoencoderRecipe
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.vocabulary import V2
 
@@ -162,7 +162,7 @@ def test_melodies_written_on_a_gpu_are_those_of_the_cpu(gpu):
 
 @pytest.mark.parametrize(
     ("make", "recipe"),
-    [(network, PublishedRecipe()), (vae, AutoencoderRecipe()), (lambda: vae(3), AutoencoderRecipe())],
+    [(network, PublishedRecipe()), (vae, ModernAutoencoderRecipe()), (lambda: vae(3), ModernAutoencoderRecipe())],
 )
 def test_a_recipe_prepares_a_model_alike_wherever_it_is(gpu, make, recipe):
     here, there = make(), make().to(gpu)

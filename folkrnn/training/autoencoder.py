@@ -89,7 +89,7 @@ class AutoencoderRecipe(Protocol):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModernAutoencoderRecipe:
     """`recipe=modern`: made to learn from a twentieth of the melodies that Magenta's schedules take.
 
     AdamW with warm-up and cosine decay; β rises linearly to its last value; parts of the decoder's inputs are hidden,
@@ -139,7 +139,7 @@ class Recipe:
             whole="warmup_updates transpose",
         )  # fmt: skip
 
-    def resolved(self, model: MusicVAE) -> Recipe:
+    def resolved(self, model: MusicVAE) -> ModernAutoencoderRecipe:
         return self
 
     def draw_initial(self, model: MusicVAE, seed: int) -> None:

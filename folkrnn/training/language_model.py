@@ -21,7 +21,7 @@ from folkrnn.training.limits import check_recipe
 from folkrnn.training.losses import LOSSES, LossName, LossSums, summed_loss, token_loss
 from folkrnn.training.noise import Drop, dropout
 
-__all__ = ["LanguageModelTraining", "Recipe", "TrainingRecipe", "learning_rate_at", "summed_loss", "token_loss"]
+__all__ = ["LanguageModelTraining", "ModernRecipe", "TrainingRecipe", "learning_rate_at", "summed_loss", "token_loss"]
 
 
 class TrainingRecipe(Protocol):
@@ -64,7 +64,7 @@ class TrainingRecipe(Protocol):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModernRecipe:
     """`recipe=modern`: AdamW with warm-up and cosine decay, gradients clipped by norm, loss per token."""
 
     learning_rate: float = 2e-3
@@ -121,7 +121,7 @@ def dropped_logits(model: FolkRNN, tokens: Tensor, drop: Drop) -> Tensor:
     return model.read_out(x)
 
 
-def learning_rate_at(update: int, total: int, recipe: Recipe) -> float:
+def learning_rate_at(update: int, total: int, recipe: ModernRecipe) -> float:
     """Returns the learning rate of an update: linear warm-up, then half a cosine down to the final share."""
     if update < recipe.warmup_updates:
         return recipe.learning_rate * (update + 1) / recipe.warmup_updates

@@ -12,12 +12,12 @@ CONF = str(Path(__file__).parents[2] / "conf")
 
 
 @pytest.mark.parametrize(("typed", "kind"), [
-    ([], language_model.Recipe),
+    ([], language_model.ModernRecipe),
     (["recipe=published"], published.PublishedRecipe),
-    (["model=musicvae_2bar"], autoencoder.Recipe),
+    (["model=musicvae_2bar"], autoencoder.ModernAutoencoderRecipe),
     (["recipe=published", "model=musicvae_16bar"], musicvae_published.PublishedAutoencoderRecipe),
-    (["model=musicvae_16bar_small", "recipe=modern"], autoencoder.Recipe),
-    (["model=folkrnn_gru", "recipe=modern"], language_model.Recipe),
+    (["model=musicvae_16bar_small", "recipe=modern"], autoencoder.ModernAutoencoderRecipe),
+    (["model=folkrnn_gru", "recipe=modern"], language_model.ModernRecipe),
 ])  # fmt: skip
 def test_a_model_brings_its_family_of_recipes(typed, kind):
     with initialize_config_dir(CONF, version_base="1.3"):
@@ -38,7 +38,7 @@ def test_the_defaults_of_a_recipe_are_those_of_its_class(family):
 def test_the_shipped_musicvae_is_trained_by_the_modern_recipe_as_it_is():
     with initialize_config_dir(CONF, version_base="1.3"):
         config = compose("config", overrides=["experiment=train_musicvae_shipped"])
-    assert build(config.recipe, "recipe") == autoencoder.Recipe()
+    assert build(config.recipe, "recipe") == autoencoder.ModernAutoencoderRecipe()
     assert config.dataset.collections == "irish"
 
 

@@ -86,6 +86,6 @@ def test_what_the_options_say_themselves_fits(path):
 
 @pytest.mark.parametrize(("key", "value"), [("batch_size", 2.5), ("batch_size", "abc"), ("learning_rate", "abc")])
 def test_a_setting_of_an_option_is_refused_by_its_name(key, value):
-    node = OmegaConf.create({"recipe": {"_target_": "folkrnn.training.language_model.Recipe", key: value}})
+    node = OmegaConf.create({"recipe": {"_target_": "folkrnn.training.language_model.ModernRecipe", key: value}})
     with pytest.raises(UserError, match=rf"^recipe\.{key}={value}: must be a (whole )?number$"):
         build(node.recipe, "recipe")

@@ -10,9 +10,9 @@ from folkrnn.datasets.melodies import MelodyCorpus, MelodySource
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
+from folkrnn.training.autoencoder import ModernAutoencoderRecipe
 from folkrnn.training.fit import MELODIES, TUNES, TrainerSettings, fit
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import scratch
@@ -33,10 +33,10 @@ def melodies():
 LANGUAGE = (TUNES, lambda: FolkRNN(units=16, layers=2), tunes)
 AUTOENCODER = (MELODIES, lambda: MusicVAE(encoder=[12], decoder=[12], z_size=4, max_seq_len=8), melodies)
 RECIPES = {
-    "modern": (*LANGUAGE, Recipe(batch_size=10, dropout=0.4, clip_norm=1e-2)),
+    "modern": (*LANGUAGE, ModernRecipe(batch_size=10, dropout=0.4, clip_norm=1e-2)),
     "published": (*LANGUAGE, PublishedRecipe(batch_size=10, dropout=0.4, gate_clip=1e-3, split="families")),
     "published, by tune": (*LANGUAGE, PublishedRecipe(batch_size=10, loss="per_tune_2015", split="families")),
-    "autoencoder": (*AUTOENCODER, AutoencoderRecipe(batch_size=16, own=0.5, growth=0.0)),
+    "autoencoder": (*AUTOENCODER, ModernAutoencoderRecipe(batch_size=16, own=0.5, growth=0.0)),
     "published autoencoder": (*AUTOENCODER, PublishedAutoencoderRecipe(batch_size=16, sampling_rate=2.0)),
 }
 

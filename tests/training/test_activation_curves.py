@@ -11,7 +11,7 @@ from folkrnn.models.ngram import baselines
 from folkrnn.notation.abc import read_abc
 from folkrnn.training.activation_curves import ActivationCurves
 from folkrnn.training.fit import TrainerSettings, fit
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.training.throughput import time_left
 
@@ -58,7 +58,7 @@ def trained(folder, recipe, epochs=2):
 
 @pytest.fixture(scope="module")
 def modern(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("modern"), Recipe(batch_size=16, warmup_updates=2))
+    return trained(tmp_path_factory.mktemp("modern"), ModernRecipe(batch_size=16, warmup_updates=2))
 
 
 def test_short_memories_are_fitted_on_the_training_tunes_and_filed_once(modern):

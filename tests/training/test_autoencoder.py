@@ -17,7 +17,7 @@ from folkrnn.models.melody_tensors import NOTHING
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.models.recurrent import RecurrentLayer
 from folkrnn.observation.music_neurons import neuron_table
-from folkrnn.training.autoencoder import AutoencoderTraining, Recipe, remember
+from folkrnn.training.autoencoder import AutoencoderTraining, ModernAutoencoderRecipe, remember
 from folkrnn.training.fit import MELODIES, TrainerSettings, fit
 from folkrnn.training.melody_curves import MelodyCurves, exactness, reconstruction_metrics, silence
 from folkrnn.training.musicvae_objective import elbo
@@ -29,11 +29,11 @@ from folkrnn.weights.sources import checkpoint, scratch
 FLAT = {"encoder": [24], "decoder": [16, 16], "z_size": 10, "max_seq_len": 12}
 HIERARCHICAL = {"encoder": [16, 16], "conductor": [12], "decoder": [16], "z_size": 6, "max_seq_len": 12, "segments": 3}
 LEARNS = {"encoder": [32], "decoder": [32], "z_size": 16, "max_seq_len": 12}
-QUICK = Recipe(
+QUICK = ModernAutoencoderRecipe(
     batch_size=16, learning_rate=2e-2, warmup_updates=10, last_beta=0.01, hidden=0.2, growth=0.3, own=0.0, transpose=0
 )
 """After 20 epochs on `walks` every second onset comes back; whoever guesses among its pitches gets every twelfth."""
-MODERN = Recipe(batch_size=16, warmup_updates=5, own=0.2)
+MODERN = ModernAutoencoderRecipe(batch_size=16, warmup_updates=5, own=0.2)
 PUBLISHED = PublishedAutoencoderRecipe(batch_size=16, sampling_rate=3.0)
 
 
@@ -67,7 +67,7 @@ def train(place, recipe=MODERN, sizes=FLAT, epochs=2, callbacks=(), seed=1, **se
 
 
 def test_the_rate_rises_then_falls_to_its_final_share():
-    recipe = Recipe(learning_rate=1.0, warmup_updates=10, final_share=0.1)
+    recipe = ModernAutoencoderRecipe(learning_rate=1.0, warmup_updates=10, final_share=0.1)
     rates = [recipe.rate(update, 110) for update in range(110)]
     assert rates[:10] == pytest.approx([0.1 * k for k in range(1, 11)])
     assert rates[10] == 1.0
@@ -77,13 +77,13 @@ def test_the_rate_rises_then_falls_to_its_final_share():
 
 
 def test_beta_rises_in_a_line_and_stays():
-    recipe = Recipe(last_beta=0.4, beta_warmup=0.5)
+    recipe = ModernAutoencoderRecipe(last_beta=0.4, beta_warmup=0.5)
     assert [recipe.beta(update, 8) for update in range(9)] == pytest.approx([0, 0.1, 0.2, 0.3, *[0.4] * 5])
-    assert Recipe(last_beta=0.4, beta_warmup=0).beta(1, 8) == 0.4
+    assert ModernAutoencoderRecipe(last_beta=0.4, beta_warmup=0).beta(1, 8) == 0.4
 
 
 def test_melodies_grow_to_their_full_length_but_a_conductors_are_whole_from_the_start():
-    recipe = Recipe(shortest=4, growth=0.5)
+    recipe = ModernAutoencoderRecipe(shortest=4, growth=0.5)
     steps = [recipe.steps(MusicVAE(**FLAT), update, 48) for update in range(48)]
     assert steps[0] == 4
     assert steps == sorted(steps)
@@ -98,7 +98,7 @@ def test_melodies_grow_to_their_full_length_but_a_conductors_are_whole_from_the_
 ])  # fmt: skip
 def test_a_recipe_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(UserError, match="recipe"):
-        Recipe(**wrong)
+        ModernAutoencoderRecipe(**wrong)
 
 
 @pytest.mark.parametrize("sizes", [FLAT, HIERARCHICAL], ids=["flat", "hierarchical"])
@@ -119,9 +119,9 @@ def test_memories_span_what_a_layer_runs_over(sizes):
 def test_what_is_hidden_from_the_decoder_it_does_not_read():
     model = MusicVAE(**FLAT).eval()
     z, melodies = torch.randn(20, 10), torch.randint(0, 90, (20, 12))
-    hidden = Recipe(hidden=1.0, own=0.0).logits(model, z, melodies, 0, 1)
+    hidden = ModernAutoencoderRecipe(hidden=1.0, own=0.0).logits(model, z, melodies, 0, 1)
     assert torch.allclose(hidden, model.decode(z, torch.full_like(melodies, NOTHING)), atol=1e-6)
-    seen = Recipe(hidden=0.0, own=0.0).logits(model, z, melodies, 0, 1)
+    seen = ModernAutoencoderRecipe(hidden=0.0, own=0.0).logits(model, z, melodies, 0, 1)
     assert torch.allclose(seen, model.decode(z, melodies), atol=1e-6)
 
 
@@ -133,7 +133,7 @@ def test_own_inputs_are_samples_of_the_models_distribution():
         model.decoder.output.bias[7] = 0.0  # the distribution of every step is class 7
     z, melodies = torch.randn(20, 10), torch.randint(0, 90, (20, 12))
     read = []
-    recipe = Recipe(hidden=0.0, own=1.0, growth=0.5)
+    recipe = ModernAutoencoderRecipe(hidden=0.0, own=1.0, growth=0.5)
     decode = model.decode
     model.decode = lambda z, melodies, **_: read.append(melodies) or decode(z, melodies)
     recipe.logits(model, z, melodies, 4, 10)
@@ -147,7 +147,7 @@ def test_own_inputs_are_samples_of_the_models_distribution():
 @given(st.integers(1, 6), st.floats(0, 1))
 def test_a_batch_costs_the_same_however_it_is_shared(mine, beta):
     torch.manual_seed(0)
-    training = AutoencoderTraining(MusicVAE(**FLAT).eval(), Recipe(free_bits=2.0))
+    training = AutoencoderTraining(MusicVAE(**FLAT).eval(), ModernAutoencoderRecipe(free_bits=2.0))
     melodies, lengths = torch.randint(0, 90, (6, 12)), torch.full((6,), 12)
     with torch.no_grad():
         mu, sigma = training.model.encode(melodies, lengths)
@@ -260,7 +260,7 @@ def test_a_training_cut_off_ends_where_an_uninterrupted_one_ends(tmp_path, recip
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     train(tmp_path, epochs=1)
     with pytest.raises(UserError, match=r"another configuration.*recipe"):
-        train(tmp_path, Recipe(batch_size=16, last_beta=0.3), epochs=1, resume=True)
+        train(tmp_path, ModernAutoencoderRecipe(batch_size=16, last_beta=0.3), epochs=1, resume=True)
 
 
 @pytest.mark.parametrize("sizes", [FLAT, HIERARCHICAL], ids=["flat", "hierarchical"])
@@ -297,7 +297,7 @@ class Losses(Callback):
 @pytest.mark.parametrize("beta", [0.3, 2.0])
 def test_an_update_costs_the_reconstruction_and_beta_times_the_kl(tmp_path, beta):
     losses = Losses()
-    recipe = Recipe(batch_size=100, last_beta=beta, free_bits=0.0, own=0.0)
+    recipe = ModernAutoencoderRecipe(batch_size=100, last_beta=beta, free_bits=0.0, own=0.0)
     train(tmp_path, recipe, epochs=1, callbacks=[losses])
     assert losses.seen[0][3] == 0
     assert losses.seen[-1][3] == pytest.approx(beta)
@@ -317,7 +317,9 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
 
 
 def test_a_lasso_falls_evenly_to_nothing():
-    assert [Recipe(lasso=0.4).lasso_of(update, 4) for update in range(5)] == pytest.approx([0.4, 0.3, 0.2, 0.1, 0])
+    assert [ModernAutoencoderRecipe(lasso=0.4).lasso_of(update, 4) for update in range(5)] == pytest.approx(
+        [0.4, 0.3, 0.2, 0.1, 0]
+    )
     assert PUBLISHED.lasso_of(3, 8) == 0
 
 

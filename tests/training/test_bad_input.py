@@ -14,7 +14,7 @@ from folkrnn.families.folkrnn import FAMILY
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.training import autoencoder
 from folkrnn.training.fit import TrainerSettings, fit
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 from folkrnn.training.limits import advice
 from folkrnn.training.lock import alone_in
 from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
@@ -31,7 +31,7 @@ def corpus_of(folder, bodies):
 def train(folder, corpus, recipe=None, epochs=1, **settings):
     model = scratch(FolkRNN(units=8, layers=1), seed=1).model
     chosen = TrainerSettings(epochs, accelerator="cpu", progress=False, **settings)
-    return fit(model, corpus, recipe or Recipe(batch_size=4, warmup_updates=2), chosen, 1, folder)
+    return fit(model, corpus, recipe or ModernRecipe(batch_size=4, warmup_updates=2), chosen, 1, folder)
 
 
 def random_bodies(number, words=("C", "D", "E", "F", "|")):
@@ -90,14 +90,16 @@ def test_a_checkpoint_of_another_dataset_is_not_gone_on_from(tmp_path):
 )
 def test_a_training_that_runs_away_is_refused_in_one_line(tmp_path, rate, batch, epochs, said):
     corpus = corpus_of(tmp_path, random_bodies(60 if batch == 4 else 20))
-    recipe = Recipe(batch_size=batch, warmup_updates=2, learning_rate=rate)
+    recipe = ModernRecipe(batch_size=batch, warmup_updates=2, learning_rate=rate)
     with pytest.raises(UserError, match=said) as refusal:
         train(tmp_path / "run", corpus, recipe, epochs)
     assert str(refusal.value).endswith("A smaller recipe.learning_rate may help")
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("recipe", [Recipe, PublishedRecipe, autoencoder.Recipe, PublishedAutoencoderRecipe])
+@pytest.mark.parametrize(
+    "recipe", [ModernRecipe, PublishedRecipe, autoencoder.ModernAutoencoderRecipe, PublishedAutoencoderRecipe]
+)
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_that_is_not_above_zero_is_refused(recipe, rate):
     name = "first_rate" if recipe is PublishedAutoencoderRecipe else "learning_rate"
@@ -108,12 +110,12 @@ def test_a_rate_that_is_not_above_zero_is_refused(recipe, rate):
 @pytest.mark.parametrize(
     ("recipe", "wrong", "said"),
     [
-        (Recipe, {"dropout": 1.0}, "a number from 0, below 1"),
-        (Recipe, {"weight_decay": float("nan")}, "a number from 0"),
-        (Recipe, {"final_share": -3.0}, "a number from 0 to 1"),
-        (Recipe, {"warmup_updates": -5}, "a whole number from 0"),
-        (autoencoder.Recipe, {"transpose": 2.5}, "a whole number from 0"),
-        (autoencoder.Recipe, {"free_bits": float("nan")}, "a number from 0"),
+        (ModernRecipe, {"dropout": 1.0}, "a number from 0, below 1"),
+        (ModernRecipe, {"weight_decay": float("nan")}, "a number from 0"),
+        (ModernRecipe, {"final_share": -3.0}, "a number from 0 to 1"),
+        (ModernRecipe, {"warmup_updates": -5}, "a whole number from 0"),
+        (autoencoder.ModernAutoencoderRecipe, {"transpose": 2.5}, "a whole number from 0"),
+        (autoencoder.ModernAutoencoderRecipe, {"free_bits": float("nan")}, "a number from 0"),
         (PublishedRecipe, {"decay_after": -3}, "a whole number from 0"),
         (PublishedAutoencoderRecipe, {"beta_rate": 3.0}, "a number from 0 to 1"),
         (PublishedAutoencoderRecipe, {"transpose": -4}, "a whole number from 0"),
@@ -126,7 +128,7 @@ def test_a_setting_of_a_recipe_that_is_out_of_its_range_is_refused_by_its_name(r
 
 
 def test_what_may_help_is_a_setting_that_the_recipe_has():
-    assert advice(Recipe()) == "A smaller recipe.learning_rate may help"
+    assert advice(ModernRecipe()) == "A smaller recipe.learning_rate may help"
     assert advice(PublishedAutoencoderRecipe()) == "A smaller recipe.first_rate may help"
 
 
@@ -191,7 +193,7 @@ def test_a_training_that_finds_no_room_says_so_and_leaves_the_earlier_checkpoint
     model = scratch(FolkRNN(units=8, layers=1), seed=1).model
     settings = TrainerSettings(1, accelerator="cpu", progress=False, save_every_updates=3)
     with pytest.raises(EndEarly):
-        fit(model, corpus, Recipe(batch_size=4, warmup_updates=2), settings, 1, run, None, [Ends()])
+        fit(model, corpus, ModernRecipe(batch_size=4, warmup_updates=2), settings, 1, run, None, [Ends()])
     before = (run / "last.ckpt").read_bytes()
     assert len(before) > 20000  # more than the child below may write
     code = FULL.format(here=__file__.rsplit("/", 1)[0], folder=str(tmp_path))
@@ -206,7 +208,7 @@ def test_a_training_that_finds_no_room_says_so_and_leaves_the_earlier_checkpoint
     ("model", "recipe", "agree"), [(0.5, 0.25, True), (0.0, None, True), (0.25, 0.25, True), (0.0, 0.25, False)]
 )
 def test_a_dropout_that_the_recipe_would_replace_without_a_word_is_refused(model, recipe, agree):
-    target = "folkrnn.training.language_model.Recipe"
+    target = "folkrnn.training.language_model.ModernRecipe"
     config = OmegaConf.create(
         {
             "model": {"dropout": model},

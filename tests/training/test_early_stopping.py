@@ -12,7 +12,7 @@ import torch
 from folkrnn.errors import UserError
 from folkrnn.training.checkpointing import Checkpointing
 from folkrnn.training.checkpoints import BEST, LAST, generators, restore
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 
 
 class Epochs:
@@ -30,7 +30,7 @@ class Epochs:
     def run(self, losses):
         for self.current_epoch, loss in enumerate(losses):
             self.callback_metrics = {"validation/loss": torch.tensor(loss)}
-            self.keep.on_train_epoch_end(self, SimpleNamespace(recipe=Recipe()))
+            self.keep.on_train_epoch_end(self, SimpleNamespace(recipe=ModernRecipe()))
             if self.should_stop:
                 break
         return [epoch for name, epoch in self.saved if name == BEST]

@@ -8,7 +8,7 @@ from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.training.fit import TrainerSettings, fit
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 from folkrnn.weights.sources import checkpoint, scratch
 
 
@@ -28,7 +28,7 @@ SETTINGS = {"accelerator": "cpu", "progress": False}
 
 def trained(folder, epochs=3, **settings):
     model = scratch(FolkRNN(units=32, layers=1), seed=1).model
-    recipe = Recipe(batch_size=4, warmup_updates=5, dropout=0.0, learning_rate=2e-2)
+    recipe = ModernRecipe(batch_size=4, warmup_updates=5, dropout=0.0, learning_rate=2e-2)
     return fit(model, bars_of_eight(160), recipe, TrainerSettings(epochs, **SETTINGS | settings), 1, folder)
 
 
@@ -70,12 +70,12 @@ def test_there_must_be_something_to_resume(tmp_path):
 def test_a_corpus_of_one_tune_is_too_small_to_hold_any_out(tmp_path):
     model = FolkRNN(units=8)
     with pytest.raises(UserError, match="too few families"):
-        fit(model, bars_of_eight(1), Recipe(), TrainerSettings(1, **SETTINGS), 1, tmp_path)
+        fit(model, bars_of_eight(1), ModernRecipe(), TrainerSettings(1, **SETTINGS), 1, tmp_path)
 
 
 def test_a_training_that_goes_on_from_parameters_draws_none_anew(tmp_path):
     begun = trained(tmp_path / "first", 1).model
-    still = Recipe(batch_size=4, learning_rate=1e-12, dropout=0.0, weight_decay=0.0, input_std=0.1)
+    still = ModernRecipe(batch_size=4, learning_rate=1e-12, dropout=0.0, weight_decay=0.0, input_std=0.1)
     settings, corpus = TrainerSettings(1, **SETTINGS), bars_of_eight(160)
     after = fit(copy.deepcopy(begun), corpus, still, settings, 1, tmp_path / "on", start="of the first").model
     anew = fit(copy.deepcopy(begun), corpus, still, settings, 1, tmp_path / "anew").model
@@ -89,6 +89,14 @@ def test_a_training_that_goes_on_from_parameters_draws_none_anew(tmp_path):
 
 def test_a_checkpoint_of_a_training_from_other_parameters_is_not_gone_on_from(tmp_path):
     model, corpus, settings = scratch(FolkRNN(units=8, layers=1), seed=1).model, bars_of_eight(80), SETTINGS
-    fit(model, corpus, Recipe(batch_size=16), TrainerSettings(1, **settings), 1, tmp_path, start="one")
+    fit(model, corpus, ModernRecipe(batch_size=16), TrainerSettings(1, **settings), 1, tmp_path, start="one")
     with pytest.raises(UserError, match="start"):
-        fit(model, corpus, Recipe(batch_size=16), TrainerSettings(1, resume=True, **settings), 1, tmp_path, start="two")
+        fit(
+            model,
+            corpus,
+            ModernRecipe(batch_size=16),
+            TrainerSettings(1, resume=True, **settings),
+            1,
+            tmp_path,
+            start="two",
+        )

@@ -8,7 +8,7 @@ import torch
 from folkrnn.datasets.batches import pad
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
-from folkrnn.training.language_model import Recipe, learning_rate_at, token_loss
+from folkrnn.training.language_model import ModernRecipe, learning_rate_at, token_loss
 from folkrnn.vocabulary import V2
 from folkrnn.weights.sources import scratch
 
@@ -49,7 +49,7 @@ def test_a_uniform_distribution_costs_ln_137_nats_a_token():
 
 
 def test_the_learning_rate_warms_up_then_falls_along_half_a_cosine():
-    recipe = Recipe(learning_rate=1.0, warmup_updates=10, final_share=0.1)
+    recipe = ModernRecipe(learning_rate=1.0, warmup_updates=10, final_share=0.1)
     rates = [learning_rate_at(update, 110, recipe) for update in range(111)]
     assert rates[:10] == pytest.approx([(k + 1) / 10 for k in range(10)])
     assert rates[10] == pytest.approx(1.0)
@@ -60,16 +60,16 @@ def test_the_learning_rate_warms_up_then_falls_along_half_a_cosine():
 
 def test_a_recipe_that_cannot_train_is_refused():
     with pytest.raises(UserError, match="learning_rate"):
-        Recipe(learning_rate=0)
+        ModernRecipe(learning_rate=0)
 
 
 def test_initial_input_weights_are_as_large_as_the_recipe_says():
     fresh, model = (scratch(FolkRNN(units=8), seed=1).model for _ in range(2))
-    Recipe(input_std=0.1).draw_initial(model, seed=1)
+    ModernRecipe(input_std=0.1).draw_initial(model, seed=1)
     assert torch.allclose(model.layers[0].weight_ih, fresh.layers[0].weight_ih / 5)
     assert torch.equal(model.layers[1].weight_ih, fresh.layers[1].weight_ih)
     with pytest.raises(UserError, match="input_std"):
-        Recipe(input_std=0.0)
+        ModernRecipe(input_std=0.0)
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_the_full_model_leaves_the_unigram_plateau_within_fifty_updates():
     share = counts[counts > 0] / counts.sum()
     unigram = -(share * np.log(share)).sum()
     torch.manual_seed(1)
-    recipe = Recipe()
+    recipe = ModernRecipe()
     model = FolkRNN(dropout=recipe.dropout)
     model.reset_parameters(torch.Generator().manual_seed(1))
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)

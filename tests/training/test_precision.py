@@ -11,9 +11,9 @@ from folkrnn.datasets.melodies import MelodyCorpus, MelodySource
 from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
+from folkrnn.training.autoencoder import ModernAutoencoderRecipe
 from folkrnn.training.fit import MELODIES, TUNES, TrainerSettings, check_trainer_precision, fit
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import checkpoint, scratch
 
@@ -34,20 +34,20 @@ def walks():
 
 
 MODELS = {
-    "modern": (TUNES, lambda: FolkRNN(units=32, layers=2), scales, Recipe(batch_size=16, learning_rate=1e-2)),
-    "gru": (TUNES, lambda: FolkRNN(units=32, cell="gru"), scales, Recipe(batch_size=16, learning_rate=1e-2)),
+    "modern": (TUNES, lambda: FolkRNN(units=32, layers=2), scales, ModernRecipe(batch_size=16, learning_rate=1e-2)),
+    "gru": (TUNES, lambda: FolkRNN(units=32, cell="gru"), scales, ModernRecipe(batch_size=16, learning_rate=1e-2)),
     "published": (
         TUNES, lambda: FolkRNN(units=32, layers=2), scales,
         PublishedRecipe(batch_size=16, dropout=0.1, split="families"),
     ),
     "flat": (
         MELODIES, lambda: MusicVAE(encoder=[24], decoder=[24], z_size=8, max_seq_len=12), walks,
-        AutoencoderRecipe(batch_size=16, learning_rate=1e-2, transpose=0, warmup_updates=5),
+        ModernAutoencoderRecipe(batch_size=16, learning_rate=1e-2, transpose=0, warmup_updates=5),
     ),
     "hierarchical": (
         MELODIES,
         lambda: MusicVAE(encoder=[16, 16], conductor=[12], decoder=[16], z_size=6, max_seq_len=12, segments=3), walks,
-        AutoencoderRecipe(batch_size=16, learning_rate=1e-2, transpose=0, warmup_updates=5),
+        ModernAutoencoderRecipe(batch_size=16, learning_rate=1e-2, transpose=0, warmup_updates=5),
     ),
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_a_bf16_training_computes_in_bf16(tmp_path):
     """Else the test above would compare single precision with itself."""
     seen = []
 
-    class Watched(Recipe):
+    class Watched(ModernRecipe):
         def logits(self, *args):
             found = super().logits(*args)
             seen.append(found.dtype)
@@ -110,7 +110,7 @@ def test_clipping_gates_while_gradients_are_scaled_is_refused(monkeypatch):
     with pytest.raises(UserError, match="gate_clip"):
         check_trainer_precision(PublishedRecipe(), half)
     check_trainer_precision(PublishedRecipe(gate_clip=None), half)
-    check_trainer_precision(Recipe(), half)
+    check_trainer_precision(ModernRecipe(), half)
 
 
 def test_the_losses_of_half_precision_logits_are_summed_in_single_precision():

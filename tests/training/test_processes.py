@@ -19,9 +19,9 @@ from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.datasets.melodies import MelodyCorpus, Source
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
-from folkrnn.training.autoencoder import Recipe as AutoencoderRecipe
+from folkrnn.training.autoencoder import ModernAutoencoderRecipe
 from folkrnn.training.fit import MELODIES, TUNES, TrainerSettings, fit
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 from folkrnn.training.musicvae_published import PublishedAutoencoderRecipe
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import scratch
@@ -35,9 +35,9 @@ classes = rng.integers(0, 90, (840, 8)).astype(np.uint8)
 sources = [Source(f"melody {i}", "melodies", str(i)) for i in range(840)]
 melodies = MelodyCorpus("melodies", classes, np.arange(840), np.ones(840, int), sources, np.arange(840))
 recipes = {
-    "modern": Recipe(batch_size=8, warmup_updates=10, dropout=0.25),
+    "modern": ModernRecipe(batch_size=8, warmup_updates=10, dropout=0.25),
     "published": PublishedRecipe(batch_size=8, dropout=0.25, split="families"),
-    "autoencoder": AutoencoderRecipe(batch_size=13, warmup_updates=10, own=0.3, growth=0.2, shortest=4),
+    "autoencoder": ModernAutoencoderRecipe(batch_size=13, warmup_updates=10, own=0.3, growth=0.2, shortest=4),
     "published autoencoder": PublishedAutoencoderRecipe(batch_size=13, sampling_rate=5.0),
 }
 

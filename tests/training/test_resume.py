@@ -22,11 +22,11 @@ from folkrnn.errors import UserError
 from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.training.checkpoints import WholeCheckpoints, write_checkpoint
 from folkrnn.training.fit import TrainerSettings, fit
-from folkrnn.training.language_model import Recipe
+from folkrnn.training.language_model import ModernRecipe
 from folkrnn.training.published import PublishedRecipe
 from folkrnn.weights.sources import scratch
 
-MODERN = Recipe(batch_size=8, warmup_updates=5, dropout=0.3, learning_rate=1e-2)
+MODERN = ModernRecipe(batch_size=8, warmup_updates=5, dropout=0.3, learning_rate=1e-2)
 PUBLISHED = PublishedRecipe(batch_size=8, dropout=0.3)
 COPYING = replace(MODERN, curriculum=Curriculum(copying=0.4, natural=0.2, lags=(1,)))
 EPOCHS = 3
@@ -126,7 +126,7 @@ def test_a_finished_training_resumed_is_the_same_again(tmp_path, uninterrupted):
 
 @pytest.mark.parametrize(("key", "changed"), [
     ("seed", {"seed": 2}),
-    ("recipe", {"recipe": Recipe(batch_size=8, warmup_updates=5, dropout=0.3, learning_rate=2e-2)}),
+    ("recipe", {"recipe": ModernRecipe(batch_size=8, warmup_updates=5, dropout=0.3, learning_rate=2e-2)}),
     ("model", {"model": FolkRNN(units=16, layers=2)}),
     ("max_epochs", {"epochs": 9}),
 ])  # fmt: skip
@@ -251,7 +251,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_step_and_batch(tm
 
 
 def test_training_ends_early_where_validation_no_longer_improves(tmp_path):
-    stubborn = Recipe(batch_size=8, warmup_updates=1, dropout=0.0, learning_rate=0.5)
+    stubborn = ModernRecipe(batch_size=8, warmup_updates=1, dropout=0.0, learning_rate=0.5)
     fitted = train(tmp_path, stubborn, patience=2, epochs=40)
     assert fitted.updates < 40 * 10
     again = train(tmp_path, stubborn, patience=2, epochs=40, resume=True)
