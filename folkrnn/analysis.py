@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -16,7 +17,7 @@ Seen = TypeVar("Seen", bound=Observed, contravariant=True)
 """An observation, as a family makes it."""
 
 
-class Analysis(Generic[Seen]):
+class Analysis(ABC, Generic[Seen]):
     """One entry of `analysis=`: a dataclass, whose fields are its settings, that says what it found when it is called.
 
     `Analysis[Observation]` takes that of a folk-rnn, `Analysis[LatentObservation]` that of a MusicVAE; of your own
@@ -42,9 +43,9 @@ class Analysis(Generic[Seen]):
     `l*.h/share` is that of the last layer; what an observation does not have is left out. Empty: the first few metrics.
     """
 
+    @abstractmethod
     def __call__(self, observation: Seen) -> Findings:
         """Returns what it found in an observation of one of its families."""
-        raise NotImplementedError
 
 
 def main_of(declared: Mapping[str, Main], metrics: Mapping[str, float]) -> dict[str, Main] | None:

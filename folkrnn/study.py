@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from folkrnn.analysis import main_of
 from folkrnn.claims import document, documents
 from folkrnn.config import figures as figure_settings
 from folkrnn.config.build import build
-from folkrnn.config.digest import job_key, run_digest, trains
+from folkrnn.config.digest import analyses_chosen, job_key, run_digest, trains
 from folkrnn.config.parameters import parameters
 from folkrnn.errors import UserError
 from folkrnn.families import family_of
@@ -183,7 +182,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
 
     Where interventions are chosen and no analyses, what they do is compared with the control beside the default ones.
     """
-    job = job_key(config)
+    job = job_key(config, overrides)
     config = with_settings(config, {})
     to_train, fresh = trains(config), config.weights.name == "scratch"
     device(config)
@@ -193,8 +192,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> Plan:
     if not fresh and any(word.startswith(("model=", "model.")) for word in overrides):
         check_model(config, weights)
     family = family_of(weights.model)
-    chosen = any(re.match(r"[+~]*(analysis|experiment)\b(?!\.)", word) for word in overrides)
-    if interventions and family.effect is not None and not chosen:
+    if interventions and family.effect is not None and not analyses_chosen(overrides):
         config = with_analysis(config, family.effect)
         analyses[family.effect] = build(config.analysis[family.effect], "analysis")
     for name, analysis in analyses.items():

@@ -33,7 +33,7 @@ def composed(*overrides: str):
 def test_an_intervention_brings_the_analysis_that_compares_it_unless_others_are_chosen(overrides, analyses):
     plan = prepare(composed(*overrides), overrides)
     assert list(plan.analyses) == list(plan.config.analysis) == analyses
-    assert plan.job_key == job_key(composed(*overrides)), "a sweep would not know its finished jobs again"
+    assert plan.job_key == job_key(composed(*overrides), overrides), "a sweep would not know its finished jobs again"
 
 
 def test_preparing_leaves_the_configuration_as_it_was_and_nobody_can_change_its_own():

@@ -129,6 +129,24 @@ def test_a_folder_of_ones_own_brings_all_four(tmp_path: Path) -> None:
     assert type(analyses["bias"]).__module__ == "ourlab.things"
 
 
+def test_an_analysis_that_cannot_be_called_is_refused_by_what_it_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    things = """
+        from dataclasses import dataclass
+        from folkrnn.analysis import Analysis
+
+        @dataclass(frozen=True)
+        class Idle(Analysis):
+            pass
+        """
+    idle = "idle:\n  _target_: idlelab.Idle\n"
+    write(tmp_path, {"idlelab/__init__.py": things, "idlelab/conf/analysis/idle.yaml": idle})
+    status, *_ = composed("-cd", "idlelab/conf", "extensions=idlelab", "analysis=idle", "weights=scratch")
+    assert status == 2
+    assert "lacks __call__()" in capsys.readouterr().err
+
+
 def test_without_being_named_nothing_of_it_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, dict(BLOCKS) | {"mylab/__init__.py": "raise SystemExit('imported')"})
     status, *_ = composed("-cd", "mylab", "analysis=endings")

@@ -111,6 +111,9 @@ def locate(target: object, group: str, where: str = "") -> Callable[..., Any]:
         raise UserError(f"{at}{target!r} is not allowed; {_allowed(group)}")
     if not ours and not extensions.defines(found.__module__):
         raise UserError(f"{at}{target!r} is not allowed: it is defined in {found.__module__}, which is no extension")
+    if inspect.isabstract(found):
+        lacking = [name for name, kind in inspect.getmembers(found) if getattr(kind, "__isabstractmethod__", False)]
+        raise UserError(f"{at}{target!r} lacks {'() and '.join(lacking)}()")
     return found
 
 

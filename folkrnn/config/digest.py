@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -79,15 +80,22 @@ def determining(config: DictConfig) -> dict[str, Any]:
     return _kept(plain)
 
 
-def job_key(config: DictConfig) -> str:
+def analyses_chosen(overrides: Iterable[str]) -> bool:
+    """Whether analyses were asked for; without, an intervention brings the one that compares what it does."""
+    return any(re.match(r"[+~]*(analysis|experiment)\b(?!\.)", word) for word in overrides)
+
+
+def job_key(config: DictConfig, overrides: Iterable[str] = ()) -> str:
     """Returns what a sweep knows a job by before anything of it is read: which of its jobs finished before.
 
     In the place of what the digest of a run takes from weights, data and tunes, it has the size and the time of change
-    of the files and folders that the configuration, as it was composed, names.
+    of the files and folders that the configuration, as it was composed, names. Of the words that were typed only one
+    thing counts that the configuration does not tell: whether they chose analyses.
     """
     kept = _kept(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))
     named = sorted({text for text in _texts(kept) if os.path.exists(text)})  # noqa: PTH110 - Path.exists raises for text too long for a path
-    return run_digest(config, files=json.dumps([(text, _stamps(Path(text))) for text in named]))
+    chosen = {"analyses": "chosen"} if config.intervention and analyses_chosen(overrides) else {}
+    return run_digest(config, files=json.dumps([(text, _stamps(Path(text))) for text in named]), **chosen)
 
 
 def _texts(value: Any) -> Iterator[str]:

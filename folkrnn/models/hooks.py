@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -70,7 +71,7 @@ class Step:
         return self.logits
 
 
-class Hook:
+class Hook(ABC):
     """What is called while a model runs. What has a value here holds for a hook that says nothing else."""
 
     sites: Collection[str]
@@ -82,9 +83,9 @@ class Hook:
     by_windows: bool = False
     """Whether it replaces nothing and takes several steps at once: values `[S, B, units]`."""
 
+    @abstractmethod
     def apply(self, site: str, value: Tensor, step: Step) -> Tensor:
         """Returns what takes the place of `value [B, units]`, never changed in place."""
-        raise NotImplementedError
 
     def room(self, site: str, step: Step, steps: int) -> Tensor | None:
         """Returns the memory `[S, b, units]`, b ≤ B, that values of several steps are to be written to, if any."""

@@ -166,7 +166,7 @@ def _skipped(sweep: Sweep) -> list[Outcome]:
     for job in sweep.jobs:
         if job.config.rerun:
             continue
-        digest = job_key(job.config)
+        digest = job_key(job.config, job.overrides)
         try:
             before = finished_run(sweep.store, DIGEST, digest)
         except Exception as error:

@@ -185,7 +185,7 @@ def mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / name / "mine.py").write_text(
         "from os import system\n"
         "from folkrnn.analysis import Analysis\n"
-        "class Mine(Analysis):\n    families = ('musicvae',)\n"
+        "class Mine(Analysis):\n    families = ('musicvae',)\n    def __call__(self, observation):\n        pass\n"
         "def number():\n    return 7\n"
         "PLACE = 'here'\n"
     )

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from folkrnn.config.digest import job_key, run_digest
 
 CONF = Path(__file__).parents[2] / "conf"
+DEFAULT = "analysis=[posterior,activations,tune_statistics]"
 
 
 def of(*overrides: str, **also: str) -> str:
@@ -68,12 +69,18 @@ def test_the_digest_of_the_weights_counts() -> None:
 
 def of_config(*overrides: str) -> str:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return job_key(compose("config", overrides=list(overrides)))
+        return job_key(compose("config", overrides=list(overrides)), overrides)
 
 
 def test_a_sweep_knows_a_job_again_wherever_it_is_run() -> None:
     assert of_config() == of_config("launcher=here", "rerun=true", "tracking.uri=http://host:5000")
     assert of_config() != of_config("seed=2")
+
+
+def test_a_job_whose_analyses_were_typed_is_not_the_one_that_an_intervention_brings_another_to() -> None:
+    brought, typed = of_config("intervention=clamp"), of_config("intervention=clamp", DEFAULT)
+    assert brought != typed
+    assert of_config() == of_config(DEFAULT), "without an intervention none is brought"
 
 
 def test_a_job_is_known_again_whatever_stands_in_folders_that_it_does_not_read(tmp_path: Path, monkeypatch) -> None:
