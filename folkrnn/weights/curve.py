@@ -57,12 +57,13 @@ class Curve:
 
 
 def to_csv(curve: Curve) -> str:
-    """Returns the curve as CSV: one row per number, with a first line that says its unit and updates per epoch."""
+    """Returns the curve as CSV: first a line with unit, updates per epoch and count of rows; a row per number."""
     parts = {TRAINING: curve.training, VALIDATION: curve.validation}
     parts |= {f"{BASELINE}{name}": np.array([[0.0, value]]) for name, value in curve.baselines.items()}
     rows = [(name, f"{update:.15g}", f"{nats:.6g}") for name, part in parts.items() for update, nats in part]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return f"# nats per {curve.unit}; {curve.updates_per_epoch:.15g} updates per epoch\n" + table.to_csv(index=False)
+    head = f"# nats per {curve.unit}; {curve.updates_per_epoch:.15g} updates per epoch; {len(rows)} rows\n"
+    return head + table.to_csv(index=False)
 
 
 def from_csv(text: str, source: str) -> Curve:
@@ -72,6 +73,8 @@ def from_csv(text: str, source: str) -> Curve:
     try:
         unit, per_epoch = words[2], float(words[3])
         table = pd.read_csv(io.StringIO(rest))
+        if len(words) > 7 and len(table) != int(words[7]):
+            raise ValueError(f"{len(table)} rows of the {words[7]} that it says it has")
         parts = {
             str(name): part[["update", "nats"]].to_numpy(float) for name, part in table.groupby("series", sort=False)
         }

@@ -139,8 +139,25 @@ def load(place: Path) -> Weights:
     else:
         vocabulary = read_vocabulary(file.parent) or assumed(file)
         model = model_of(tensors, str(file), vocabulary)
+    check_config(file.parent / CONFIG, model)
     card = _text(file.parent / CARD) or _text(file.parent / OLD_CARD) or ""
     return Weights(model, vocabulary, str(place), digest(model), card, curve=curves.read(file.parent))
+
+
+def check_config(file: Path, model: Model) -> None:
+    """Raises UserError for a `config.json` that is damaged or of other parameters; it may say more."""
+    text = _text(file)
+    if text is None:
+        return
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is not JSON: {error}") from None
+    if not isinstance(said, dict):
+        raise UserError(f"{file} must hold the keys and values of a model")
+    for key, is_so in described(model).items():
+        if said.get(key, is_so) != is_so:
+            raise UserError(f"{file} says {key}: {said[key]}, but {PARAMETERS} beside it holds {is_so}")
 
 
 def assumed(file: Path) -> Vocabulary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from folkrnn.models.folkrnn import FolkRNN
 from folkrnn.models.musicvae import MusicVAE
 from folkrnn.vocabulary import V2
 from folkrnn.weights.curve import FILE, Curve
-from folkrnn.weights.folder import CARD, PARAMETERS, VOCABULARY, save
+from folkrnn.weights.folder import CARD, CONFIG, PARAMETERS, VOCABULARY, save
 from folkrnn.weights.sources import checkpoint
 
 MUSICVAE = {"encoder": (4,), "decoder": (4,), "z_size": 3, "max_seq_len": 32, "depth": 90}
@@ -78,7 +79,9 @@ def test_parameters_are_what_they_were_or_refused_in_one_line(kept, damage, plac
 
 @settings(max_examples=60, deadline=None)
 @given(
-    damage=st.sampled_from(sorted(DAMAGES)), place=st.integers(0, 2**20), name=st.sampled_from([VOCABULARY, CARD, FILE])
+    damage=st.sampled_from(sorted(DAMAGES)),
+    place=st.integers(0, 2**20),
+    name=st.sampled_from([VOCABULARY, CARD, CONFIG, FILE]),
 )
 def test_a_damaged_file_beside_the_parameters_is_no_traceback(damage, place, name):
     with tempfile.TemporaryDirectory() as folder:
@@ -110,3 +113,32 @@ def test_a_damaged_best_checkpoint_names_the_last_one(tmp_path):
     ):
         checkpoint(str(tmp_path))
     checkpoint(str(tmp_path / "last.ckpt"))
+
+
+def test_a_curve_that_was_cut_at_the_end_of_a_row_is_refused_with_its_rows(tmp_path):
+    curve = written(tmp_path, "folkrnn") / FILE
+    curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="2 rows of the 3 that it says it has"):
+        checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "keys and values"),
+        ('{"shape": "LSTM 3 × 512 over 137 tokens"}', "beside it holds LSTM 1 × 4 over 137 tokens"),
+    ],
+)
+def test_a_config_that_is_damaged_or_of_other_parameters_is_refused(tmp_path, config, says):
+    (written(tmp_path, "folkrnn") / CONFIG).write_text(config)
+    with pytest.raises(UserError, match=says):
+        checkpoint(str(tmp_path))
+
+
+def test_a_config_may_say_more_than_we_do_and_may_be_missing(tmp_path):
+    file = written(tmp_path, "folkrnn") / CONFIG
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"architectures": ["LSTM"]}))
+    checkpoint(str(tmp_path))
+    file.unlink()
+    checkpoint(str(tmp_path))
