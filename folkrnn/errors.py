@@ -15,6 +15,14 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, on the same way out as Ctrl-C: checkpoints are kept and runs get their status."""
 
 
+def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Returns the Ctrl-C or SIGTERM that an error came of: what one breaks off may raise an error of its own."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Returns ' (did you mean X?)' for the closest of `options`, or an empty string."""
     close = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)

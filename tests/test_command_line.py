@@ -272,3 +272,31 @@ def test_a_run_leaves_nothing_of_hydra_behind(lab: Run, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     lab()
     assert list(tmp_path.iterdir()) == []
+
+
+STUDIES = {
+    "what it broke off raises an error of its own": (
+        "    try:\n        print('ready', flush=True)\n        time.sleep(30)\n"
+        "    finally:\n        raise RuntimeError('no transaction is open')\n"
+    ),
+    "it comes while an object is freed": (
+        "    class Freed:\n        def __del__(self):\n"
+        "            print('ready', flush=True)\n            time.sleep(30)\n"
+        "    Freed()\n    time.sleep(30)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES.keys())
+def test_a_signal_ends_a_study_in_one_word_wherever_it_comes(tmp_path: Path, study: str) -> None:
+    script = tmp_path / "wait.py"
+    script.write_text(
+        "import sys, time\nfrom pathlib import Path\nfrom folkrnn.command_line import main\n"
+        f"def study(config, overrides):\n{study}sys.exit(main(sys.argv[1:], Path({str(CONF)!r}), study))\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (143, "terminated (SIGTERM)\n")

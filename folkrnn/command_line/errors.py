@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from folkrnn.command_line.help import options
 from folkrnn.command_line.quoting import in_quotes
 from folkrnn.config.settings import known_keys, no_such_key
 from folkrnn.console import lost_output
-from folkrnn.errors import Terminated, UserError, did_you_mean
+from folkrnn.errors import Terminated, UserError, did_you_mean, signal_behind
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -31,7 +32,12 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def refuse(message: str, error: BaseException) -> int:
-    """Prints `error: message` on standard error, after the traceback if HYDRA_FULL_ERROR=1; returns the exit status."""
+    """Prints `error: message` on standard error, after the traceback if HYDRA_FULL_ERROR=1; returns the exit status.
+
+    What a signal broke off is no mistake of the user: of that nothing is said.
+    """
+    if signal_behind(error) is not None:
+        return BUG
     if os.environ.get(FULL_ERROR) == "1":
         traceback.print_exception(error)
     coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
@@ -40,8 +46,9 @@ def refuse(message: str, error: BaseException) -> int:
 
 
 def expose(error: BaseException) -> int:
-    """Prints the traceback of a bug; returns the exit status."""
-    traceback.print_exception(error)
+    """Prints the traceback of a bug, unless a signal broke something off; returns the exit status."""
+    if signal_behind(error) is None:
+        traceback.print_exception(error)
     return BUG
 
 
@@ -76,7 +83,8 @@ def interruptions() -> Iterator[list[int]]:
     """Turns SIGTERM into Terminated and SIGINT into KeyboardInterrupt; yields the list of signals that came.
 
     The list outlives the exception: Lightning catches it, shuts down and leaves with status 1. A terminal that closes
-    (SIGHUP, which nohup ignores) is a SIGTERM, for whoever listens to that at the time.
+    (SIGHUP, which nohup ignores) is a SIGTERM, for whoever listens to that at the time. A signal that comes while
+    Python frees an object, where no exception can be raised, is sent again a moment later.
     """
     received: list[int] = []
 
@@ -84,12 +92,20 @@ def interruptions() -> Iterator[list[int]]:
         received.append(number)
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt) or not received:
+            hook(lost)
+            return
+        threading.Timer(0.05, os.kill, (os.getpid(), received.pop())).start()
+
+    hook, sys.unraisablehook = sys.unraisablehook, again
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         yield received
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

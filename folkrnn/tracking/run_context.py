@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from folkrnn.config.figures import AS_PNG, Figures
-from folkrnn.errors import Terminated, UserError
+from folkrnn.errors import Terminated, UserError, signal_behind
 from folkrnn.tracking.journal import Journal, in_one_line, now, writing
 from folkrnn.tracking.process import is_gone, process_tags
 from folkrnn.tracking.provenance import CHECKOUT, provenance, provenance_tags
@@ -95,7 +95,8 @@ def ending(error: BaseException) -> tuple[str, str]:
     if isinstance(error, Requeued):
         return "SCHEDULED", "preempted; the job is back in the queue"
     if not isinstance(error, SystemExit):
-        return "FAILED", in_one_line(error)
+        broken_off = signal_behind(error)
+        return ("FAILED", in_one_line(error)) if broken_off is None else ending(broken_off)
     if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into exit(1)
         return ending(error.__context__)
     if type(error) is not SystemExit or error.code == 128 + signal.SIGTERM:
