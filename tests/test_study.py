@@ -217,7 +217,7 @@ def test_a_shipped_model_is_trained_on_with_the_users_tunes(tmp_path, corpus):
     assert curve[-1] < curve[0] < 3.0  # fresh parameters begin at ln 137 = 4.92
     folder = next(tmp_path.glob("runs/*/report.html")).parent
     assert "It went on from pretrained/folkrnn_small" in (folder / "weights/README.md").read_text()
-    assert only.data.params["weights.start"] == "folkrnn_small"
+    assert only.data.params["weights.name"] == "finetune"
 
 
 def test_a_control_that_would_change_nothing_is_refused(tmp_path):
@@ -306,7 +306,7 @@ def test_ctrl_c_in_mid_training_keeps_a_checkpoint_that_can_be_resumed_and_marks
         pytest.param(["dataset=abc", "dataset.path=/nowhere"], "no such file", marks=pytest.mark.slow),
         (["dataset=tokens"], "dataset.path"),
         pytest.param(["weights=checkpoint", "weights.path=/nowhere"], "no such file", marks=pytest.mark.slow),
-        pytest.param(["weights=finetune", "weights.start=/nowhere"], "a model that ships", marks=pytest.mark.slow),
+        pytest.param(["weights=finetune", "weights.path=/nowhere"], "no such file", marks=pytest.mark.slow),
         pytest.param(["weights=pretrained", "model=folkrnn_gru"], "weights=scratch", marks=pytest.mark.slow),
         (["model=folkrnn", "model.units=256"], "leave model= out"),
         pytest.param(["tracking.uri=http://127.0.0.1:9"], "127.0.0.1:9", marks=pytest.mark.slow),

@@ -105,7 +105,10 @@ def to_resume(folder: Path, mine: Mapping[str, str]) -> tuple[Path, dict[str, An
         if not (folder / BEST).is_file():
             raise
         path = folder / BEST
-        content = read_checkpoint(path)
+        try:
+            content = read_checkpoint(path)
+        except UserError as too:
+            raise UserError(f"{refusal}, and so is {BEST}: begin anew, with {folder} moved away") from too
         log.warning("%s; the training goes on from %s", refusal, BEST)
     progress = _progress(content, path, mine)
     return path, progress if path.name == BEST else _with_best(folder, progress)

@@ -230,7 +230,7 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        training = loop.module(model, recipe, seed)
+        training = loop.module(model.train(), recipe, seed)
         with _overflow_refused(trainer):
             trainer.fit(training, batches, ckpt_path=saved, weights_only=True)
     if distributed.is_available() and distributed.is_initialized():

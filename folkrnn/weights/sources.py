@@ -48,12 +48,9 @@ def scratch(model: M, seed: int, vocabulary: Vocabulary = V2) -> Weights[M]:
     return Weights(model, vocabulary if model.reads_tokens else None, folder.FRESH, folder.digest(model))
 
 
-def finetune(start: str) -> Weights:
-    """Returns the weights that a training is to go on from: those of a model that ships, or of `checkpoint`'s kinds."""
-    if (SHIPPED / start / folder.PARAMETERS).is_file():
-        return pretrained(start)
-    place = places.existing("weights.start", start, "a model that ships, a weights folder, .safetensors or .ckpt")
-    return checkpoint(str(place))
+def finetune(model: str, path: str | None) -> Weights:
+    """Returns the weights that a training goes on from: those at `path`, of `checkpoint`'s kinds, or those shipped."""
+    return pretrained(model) if path is None else checkpoint(path)
 
 
 def checkpoint(path: str | None) -> Weights:

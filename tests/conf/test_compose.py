@@ -16,7 +16,7 @@ from folkrnn.config.settings import check, known_keys
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))
-NEEDED = ("weights.path", "weights.start", "dataset.path", "weights.run")
+NEEDED = ("weights.path", "dataset.path", "weights.run")
 
 
 def composed(*overrides: str) -> Any:

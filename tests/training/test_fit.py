@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.callbacks import Callback
 
 from folkrnn.datasets.corpus import Corpus, Tune
 from folkrnn.errors import UserError
@@ -85,6 +86,18 @@ def test_a_training_that_goes_on_from_parameters_draws_none_anew(tmp_path):
     )
     assert all(same)
     assert not all(other)
+
+
+def test_a_model_that_was_read_for_looking_at_is_trained_with_its_dropout(tmp_path):
+    model, seen = scratch(FolkRNN(units=8, layers=1, dropout=0.5), seed=1).model.eval(), []
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer, module, *_):
+            seen.append(module.model.training)
+
+    corpus, settings = bars_of_eight(80), TrainerSettings(1, **SETTINGS)
+    fit(model, corpus, ModernRecipe(batch_size=16), settings, 1, tmp_path, None, [Look()], start="it")
+    assert set(seen) == {True}
 
 
 def test_a_checkpoint_of_a_training_from_other_parameters_is_not_gone_on_from(tmp_path):
