@@ -5,7 +5,8 @@ folder of a run, or a .safetensors, .ckpt or .pkl file. TO: a .pkl file (folk-rn
 own scripts load), a .ckpt prefix (a MusicVAE as Magenta keeps it), or else a weights folder (safetensors and card).
 
 RUN: the folder of a run that trained (it prints it as `results`); `--measured RUN` names runs that looked into what it
-trained, and may be given several times. The card in TO is made of what these runs filed.
+trained, and may be given several times; `--began WEIGHTS` is the folder of the weights that a training went on from
+(weights=finetune). The card in TO is made of what these runs filed.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", metavar="FROM")
     parser.add_argument("target", metavar="TO")
     parser.add_argument("--measured", metavar="RUN", action="append", default=[], help="a run to take figures from")
+    parser.add_argument("--began", metavar="WEIGHTS", help="the weights that the training went on from")
     parser.add_argument("--half", action="store_true", help="half precision, for a folder: half the size, not exact")
     options = parser.parse_args(arguments)
     try:
         if options.action == "card":
-            print(with_card(options.source, place(options.target), options.measured))
+            print(with_card(options.source, place(options.target), options.measured, options.began))
         else:
             print(export(options.source, place(options.target), options.half))
     except UserError as refusal:
@@ -46,11 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def with_card(source: str, target: Path, measured: list[str]) -> str:
+def with_card(source: str, target: Path, measured: list[str], began: str | None = None) -> str:
     """Writes what a run trained to a folder of the name that the weights are to have, with the card made from runs."""
     from folkrnn.weights import card
 
-    return card.write(target.name, place(source), target, [place(run) for run in measured])
+    before = None if began is None else place(began)
+    return card.write(target.name, place(source), target, [place(run) for run in measured], before)
 
 
 def export(source: str, target: Path, half: bool = False) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from folkrnn.weights.folder import Weights
 
 PROVENANCE = "provenance.json"
 METRICS, CONFIG, DATASET = "metrics.json", "config.yaml", "dataset/card.md"
+COLLECTIONS = "tables/held_out_melodies_collections.csv"
 """Files of a run's folder."""
 
 ELSEWHERE = (
@@ -29,6 +32,9 @@ ELSEWHERE = (
 
 SHORTFALL = 0.9
 """A quantity below this share of what it is beside is named among the limits."""
+
+WENT_ON = r"It went on from .* \((\w{16})\)\."
+"""What a training that did not begin with fresh parameters says in the card that its run files."""
 
 POINTS = 12
 """Validations that the card's curve shows."""
@@ -72,6 +78,17 @@ QUANTITIES: dict[str, CardMetric] = {
     "held_out_melodies/free_onsets": CardMetric("onsets written back exactly from μ", beside=1.0, whose="wanted"),
     "held_out_melodies/forced_steps": CardMetric("steps exact reading the true ones"),
     "held_out_melodies/forced_onsets": CardMetric("onsets exact reading the true steps"),
+    "held_out_melodies/whole_melodies": CardMetric("melodies written back whole"),
+    "held_out_melodies/always_hold_steps": CardMetric("steps exact for whoever never begins a note"),
+    "latent_spread/music_neurons_by_sigma": CardMetric("latents that carry music: mean σ below 0.9", "number"),
+    "latent_spread/music_neurons_by_kl": CardMetric("latents that carry music: mean KL above 0.1 nats", "number"),
+    "latent_spread/between_share": CardMetric("latents between: mean σ from 0.6 to 0.9"),
+    "latent_spread/kl": CardMetric("KL of a melody, nats", "number"),
+    "latent_spread/kl_in_music_neurons": CardMetric("of it in the latents that carry music"),
+    "real_vs_random/excited_noise/real_median": CardMetric(
+        "other latents that a median melody excites, |μ| > 0.1", "number"
+    ),
+    "real_vs_random/excited_noise/random_median": CardMetric("the same, of random notes", "number"),
 }
 """What a card states of the metrics that its runs filed, in this order."""
 
@@ -87,6 +104,8 @@ class FiledRun:
     """Of the command, without what belongs to the machine that it ran on."""
     dataset: str = ""
     commit: str = ""
+    collections: Sequence[Mapping[str, str]] = ()
+    """The rows of COLLECTIONS, where the run filed it."""
 
     @property
     def command(self) -> str:
@@ -111,7 +130,15 @@ class FiledRun:
             words,
             dataset,
             told.get("git.commit", ""),
+            _rows(place / COLLECTIONS),
         )
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
 
 
 def _overrides(command: str) -> list[str]:
@@ -164,19 +191,22 @@ def _is_initial(name: str) -> bool:
     return name.endswith("initial_share")
 
 
-def card(name: str, weights: Weights, training: FiledRun, measured: Sequence[FiledRun] = ()) -> str:
+def card(
+    name: str, weights: Weights, training: FiledRun, measured: Sequence[FiledRun] = (), began: Weights | None = None
+) -> str:
     """Returns the card of trained weights in Markdown, with the metadata that the Hugging Face hub reads.
 
-    `training` is the run that made them; `measured` are runs that looked into them. What the model falls short of comes
-    first.
+    `training` is the run that made them; `measured` are runs that looked into them; `began` are the weights that the
+    training went on from, whose own card says where they came from. What the model falls short of comes first.
     """
     found = Measured([training, *measured])
     parts = [
         _metadata(weights),
         f"# {name}: {weights.model.shape}\n\n{_parameters(weights)} parameters, half precision.",
         "## What it cannot do\n\n" + "\n".join(_limits(found)),
-        "## Where it comes from\n\n" + "\n".join(_origin(weights, training)),
+        "## Where it comes from\n\n" + "\n".join([*_origin(weights, training), *_earlier(began)]),
         "## Figures\n\n" + "\n".join(_figures(found)),
+        *_by_collection(found),
         "## What is left of the initial parameters\n\n" + "\n".join(_initial(found)),
         "## How the training went\n\n" + "\n".join(_curve(weights.curve)),
         "## Terms\n\n" + _terms(training.dataset),
@@ -184,10 +214,11 @@ def card(name: str, weights: Weights, training: FiledRun, measured: Sequence[Fil
     return "\n\n".join(parts) + "\n"
 
 
-def write(name: str, run: Path, target: Path, measured: Sequence[Path] = ()) -> str:
+def write(name: str, run: Path, target: Path, measured: Sequence[Path] = (), began: Path | None = None) -> str:
     """Writes the weights that a run trained to a folder, in half precision, with their card; returns what was done.
 
-    Raises UserError where a folder is not that of a run, the run trained nothing, or the target is there already.
+    Raises UserError where a folder is not that of a run, the run trained nothing, went on from weights other than those
+    in `began` or none are given, or the target is there already.
     """
     import torch
 
@@ -197,9 +228,25 @@ def write(name: str, run: Path, target: Path, measured: Sequence[Path] = ()) -> 
     if not (run / "weights" / folder.PARAMETERS).is_file():
         raise UserError(f"{run} trained nothing: it has no weights/{folder.PARAMETERS}")
     weights = folder.load(run / "weights")
-    text = card(name, weights, training, [FiledRun.read(place) for place in measured])
+    before = _went_on_from(weights, run, began)
+    text = card(name, weights, training, [FiledRun.read(place) for place in measured], before)
     folder.save(target, weights.model, weights.vocabulary, text, torch.float16, weights.curve)
     return f"{weights.model.shape} from {run} ({weights.digest}) written to {target} with its card"
+
+
+def _went_on_from(weights: Weights, run: Path, began: Path | None) -> Weights | None:
+    """Returns the weights that a training went on from, as the card that it filed says; None for fresh ones."""
+    said = re.search(WENT_ON, weights.card)
+    if said is None:
+        if began is not None:
+            raise UserError(f"{run} trained fresh parameters: leave --began out")
+        return None
+    if began is None:
+        raise UserError(f"{run} went on from parameters of the digest {said[1]}: name their folder with --began")
+    before = folder.load(began)
+    if before.digest != said[1]:
+        raise UserError(f"{run} went on from parameters of the digest {said[1]}; those in {began} have {before.digest}")
+    return before
 
 
 def _metadata(weights: Weights) -> str:
@@ -236,6 +283,36 @@ def _origin(weights: Weights, training: FiledRun) -> list[str]:
         f"- **Data**: {_first_paragraph(training.dataset)}",
     ]
     return [*lines, *([weights.initial.line().strip()] if weights.initial else [])]
+
+
+def _earlier(began: Weights | None) -> list[str]:
+    """Returns what the card of earlier parameters says of where they came from."""
+    if began is None:
+        return []
+    told = began.card.partition("## Where it comes from")[2].partition("\n## ")[0].strip()
+    return [
+        f"- **It went on from** parameters of the digest `{began.digest}`, of which their own card said:",
+        "",
+        _quoted(told),
+    ]
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
+def _by_collection(found: Measured) -> list[str]:
+    run = found.of.get("held_out_melodies/free_onsets")
+    if run is None or not run.collections:
+        return []
+    shown = {"free_steps": "steps", "free_onsets": "onsets", "always_hold_steps": "never beginning a note: steps"}
+    head = ["collection", "held-out melodies", *shown.values()]
+    rows = [
+        [row["collection"], f"{int(row['melodies']):,}", *(f"{float(row[key]):.1%}" for key in shown)]
+        for row in run.collections
+    ]
+    table = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+    return ["## What comes back, by collection\n\nWritten back from μ, reading its own output.\n\n" + "\n".join(table)]
 
 
 def _figures(found: Measured) -> list[str]:

@@ -95,3 +95,41 @@ def test_a_folder_that_is_no_run_and_a_run_that_trained_nothing_are_refused(tmp_
 def test_what_is_there_is_not_written_over(tmp_path, capsys):
     assert main(["card", str(run(tmp_path / "run")), str(tmp_path)]) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+def finetuned(place, began):
+    source = run(place)
+    card = source / "weights/README.md"
+    card.write_text(card.read_text() + f"\nIt went on from pretrained/first ({folder.load(began).digest}).\n")
+    return source
+
+
+def test_the_card_of_a_training_that_went_on_tells_of_both(tmp_path):
+    write("first", run(tmp_path / "a", words="weights=scratch seed=7"), tmp_path / "first")
+    source = finetuned(tmp_path / "b", tmp_path / "first")
+    assert main(["card", str(source), str(tmp_path / "mine"), "--began", str(tmp_path / "first")]) == 0
+    text = (tmp_path / "mine" / "README.md").read_text()
+    assert "> - **Command**: `python run.py weights=scratch seed=7`" in text
+    assert "- **Command**: `python run.py weights=scratch seed=3`" in text
+
+
+def test_the_weights_that_a_training_went_on_from_must_be_the_ones(tmp_path):
+    write("first", run(tmp_path / "a"), tmp_path / "first")
+    source = finetuned(tmp_path / "b", tmp_path / "first")
+    with pytest.raises(UserError, match="name their folder with --began"):
+        write("mine", source, tmp_path / "mine")
+    other = run(tmp_path / "c")
+    folder.save(tmp_path / "other", FolkRNN(units=4, layers=1), V2, "")
+    with pytest.raises(UserError, match=r"those in .*other have"):
+        write("mine", source, tmp_path / "mine", began=tmp_path / "other")
+    with pytest.raises(UserError, match="leave --began out"):
+        write("mine", other, tmp_path / "mine", began=tmp_path / "first")
+
+
+def test_a_card_shows_each_collection_where_a_run_filed_them(tmp_path):
+    source = run(tmp_path / "run", METRICS | {"held_out_melodies/free_onsets": 0.8})
+    (source / "tables").mkdir()
+    columns = "collection,melodies,always_hold_steps,free_steps,free_onsets"
+    (source / "tables/held_out_melodies_collections.csv").write_text(f"{columns}\nairdsAirs,1200,0.5,0.9,0.75\n")
+    write("mine", source, tmp_path / "mine")
+    assert "| airdsAirs | 1,200 | 90.0% | 75.0% | 50.0% |" in (tmp_path / "mine" / "README.md").read_text()
