@@ -53,16 +53,13 @@ STAR = " \\*"
 
 HEADINGS = ("claim", "model", "untrained", "shuffled", "null", "verdict")
 
-EXTRA = {"latents_2bar": ["dataset.collections=irish"]}
-"""Settings of a recipe besides: the shipped MusicVAE learned from these."""
-
 
 def run(recipe: str, folder: Path, words: Sequence[str] = ()) -> None:
     """Runs a recipe that has not been run there yet."""
     place = folder / recipe
     if not any(place.glob("runs/*/claims.csv")):
         command = [sys.executable, "run.py", f"experiment={recipe}", f"tracking.folder={place.resolve()}"]
-        subprocess.run([*command, f"claims=[{owner(recipe)}]", *EXTRA.get(recipe, []), *words], cwd=ROOT, check=False)
+        subprocess.run([*command, f"claims=[{owner(recipe)}]", *words], cwd=ROOT, check=False)
 
 
 def judged(

@@ -140,7 +140,8 @@ def keep_weights(
 
 def curve_of(tracked: TrackedRun, unit: str) -> Curve:
     """Returns how the training that `tracked` holds went, in nats per `unit`; Lightning counts its steps from 0."""
-    names = {name for name in tracked.metrics if name.startswith("baseline/")}
+    # of melodies they are shares of steps, and a curve is in nats
+    names = {name for name in tracked.metrics if name.startswith("baseline/") and unit != "melody"}
     history = tracked.history("train/loss", "validation/loss", *names)
     training, validation = (
         [(step + 1, value) for step, value in history[name]] for name in ("train/loss", "validation/loss")

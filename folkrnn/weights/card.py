@@ -33,6 +33,8 @@ ELSEWHERE = (
 SHORTFALL = 0.9
 """A quantity below this share of what it is beside is named among the limits."""
 
+COMMIT = re.compile(r"[0-9a-f]{12}")
+
 WENT_ON = r"It went on from .* \((\w{16})\)\."
 """What a training that did not begin with fresh parameters says in the card that its run files."""
 
@@ -207,7 +209,7 @@ def card(
         "## Where it comes from\n\n" + "\n".join([*_origin(weights, training), *_earlier(began)]),
         "## Figures\n\n" + "\n".join(_figures(found)),
         *_by_collection(found),
-        "## What is left of the initial parameters\n\n" + "\n".join(_initial(found)),
+        *_initial(found),
         "## How the training went\n\n" + "\n".join(_curve(weights.curve)),
         "## Terms\n\n" + _terms(training.dataset),
     ]
@@ -278,7 +280,8 @@ def _origin(weights: Weights, training: FiledRun) -> list[str]:
     )
     trainer = training.config["trainer"]
     lines = [
-        f"- **Command**: `{training.command}`" + (f" at commit `{training.commit[:12]}`" if training.commit else ""),
+        f"- **Command**: `{training.command}`"
+        + (f" at commit `{training.commit[:12]}`" if COMMIT.match(training.commit) else ""),
         f"- **Recipe**: {recipe}; {trainer['max_epochs']} epochs, precision {trainer['precision']}.",
         f"- **Data**: {_first_paragraph(training.dataset)}",
     ]
@@ -321,7 +324,7 @@ def _figures(found: Measured) -> list[str]:
     for name in found.stated():
         quantity, ends, wanted = QUANTITIES[name], found.interval(name), found.beside(name)
         cells = [
-            quantity.words,
+            quantity.words.replace("|", r"\|"),
             _printed(found.value(name), quantity.unit),
             " to ".join(_printed(end, quantity.unit) for end in ends) if ends else "",
             f"{_printed(wanted, quantity.unit)} {quantity.whose}" if wanted is not None else "",
@@ -334,9 +337,10 @@ def _figures(found: Measured) -> list[str]:
 def _initial(found: Measured) -> list[str]:
     shares = {name: found.value(name) for name in sorted(found.of) if _is_initial(name)}
     if not shares:
-        return ["Not measured by the runs that this card was made of."]
+        return []
     rows = ["| matrix | share of its energy that is initial |", "|---|---|"]
-    return rows + [f"| {_matrix(name)} | {share:.1%} |" for name, share in shares.items()]
+    rows += [f"| {_matrix(name)} | {share:.1%} |" for name, share in shares.items()]
+    return ["## What is left of the initial parameters\n\n" + "\n".join(rows)]
 
 
 def _matrix(metric: str) -> str:
