@@ -226,7 +226,8 @@ def test_what_comes_back_is_noted_after_each_validation_beside_always_hold(learn
     assert len(curves) == 20
     names = {f"validation/{kind}_{what}" for kind in ("free", "forced") for what in ("steps", "onsets")}
     names |= {f"validation/active_by_{rule}" for rule in ("sigma", "variance", "kl", "gap")}
-    assert set(curves[-1]) == names | {"validation/between_share"}
+    names |= {f"validation/{name}" for name in ("between_share", "excited_noise", "music_kl_share")}
+    assert set(curves[-1]) == names
     assert (fitted.updates, {"sites": ["dec.l1.h", "mu"]}) in noted
     assert melodies[-1][0] == fitted.updates
     assert melodies[-1][1][:4] == b"MThd"
