@@ -52,7 +52,7 @@ OF_HIDDEN = ("mean_abs", "sparsity", "saturation")
 
 APART = re.compile(
     r"baseline/(?!5gram$|always_hold_onsets$).*|train/steps"
-    r"|validation/(nats_per_tune|forced_steps|active_by_(variance|kl|gap))"
+    r"|validation/(nats_per_tune|forced_steps|active_by_(variance|kl|gap)|music_kl_share|between_share)"
 )
 """Curves of a training that stand in a table alone: MLflow shows every metric."""
 
