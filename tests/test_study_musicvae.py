@@ -63,8 +63,8 @@ def test_two_bars_train_are_watched_and_analysed(tmp_path, tunes):
     assert {
         "baseline/always_hold_onsets", "train/loss", "train/kl", "train/beta",
         "validation/loss", "validation/reconstruction", "validation/kl", "validation/best_loss",
-        "validation/free_steps", "validation/free_onsets", "validation/forced_onsets", "validation/active_by_sigma",
-        "validation/excited_noise", "activations/dec.l1.h/mean_abs", "latent_spread/kl",
+        "validation/free_steps", "validation/free_onsets", "validation/active_by_sigma",
+        "validation/excited_noise", "activations/dec.l1.h/mean_abs", "latent_spread/music_neurons_by_sigma",
     } <= set(metrics)  # fmt: skip
     assert len(metrics) <= 25
     assert len(curve_of(tmp_path, "validation/loss")) == 2

@@ -51,8 +51,8 @@ OF_HIDDEN = ("mean_abs", "sparsity", "saturation")
 """What is a metric of a hidden state: mean |h|, the share near zero, the share beyond ±0.8."""
 
 APART = re.compile(
-    r"baseline/(?!5gram$|always_hold_onsets$).*|train/steps"
-    r"|validation/(nats_per_tune|forced_steps|active_by_(variance|kl|gap)|music_kl_share|between_share)"
+    r"baseline/(?!5gram$|always_hold_onsets$).*|train/(steps|learning_rate|gradient_norm)"
+    r"|validation/(nats_per_tune|forced_(steps|onsets)|active_by_(variance|kl|gap)|music_kl_share|between_share)"
 )
 """Curves of a training that stand in a table alone: MLflow shows every metric."""
 
